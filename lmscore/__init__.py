@@ -1,0 +1,39 @@
+"""Train a compact recurrent language model, export it to ONNX, and score text with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lmscore.errors import LmscoreError
+    from lmscore.runtime.load import load
+    from lmscore.runtime.model import LanguageModel
+    from lmscore.runtime.score import Score
+    from lmscore.runtime.state import State
+
+__version__ = "0.1.0"
+
+__all__ = ["LanguageModel", "LmscoreError", "Score", "State", "__version__", "load"]
+
+_HOMES = {
+    "LmscoreError": "lmscore.errors",
+    "LanguageModel": "lmscore.runtime.model",
+    "Score": "lmscore.runtime.score",
+    "State": "lmscore.runtime.state",
+    "load": "lmscore.runtime.load",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names on first use, so that `import lmscore` costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lmscore' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,334 @@
+"""The model directory as a type: names of files, tensors and ids, read and validated in one place.
+
+Letters in shapes: B batch, T time (tokens), V vocabulary, H hidden (= embedding), L layers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from lmscore.errors import ModelError, ModelNotFoundError, VariantError
+from lmscore.files import atomic_write_bytes, open_input_raw, sha256_file
+
+FORMAT_VERSION = 1
+
+CONFIG_FILE = "config.json"
+TOKENIZER_FILE = "tokenizer.json"
+WEIGHTS_FILE = "model.safetensors"
+PARITY_FILE = "parity.npz"
+CARD_FILE = "README.md"
+
+Cell = Literal["lstm", "gru", "rnn-tanh", "rnn-relu"]
+Context = Literal["sentence", "document"]
+TokenizerKind = Literal["bpe", "unigram", "word", "char", "custom"]
+
+CELLS: tuple[Cell, ...] = get_args(Cell)
+CONTEXTS: tuple[Context, ...] = get_args(Context)
+TOKENIZER_KINDS: tuple[TokenizerKind, ...] = get_args(TokenizerKind)
+
+GATES: Mapping[Cell, int] = {"lstm": 4, "gru": 3, "rnn-tanh": 1, "rnn-relu": 1}
+"""Rows of H in a cell's weight matrices, in PyTorch's order: LSTM i f g o, GRU r z n."""
+
+FP32 = "fp32"
+INT8 = "int8"
+
+
+def graph_file(variant: str) -> str:
+    """The file name of a variant's graph: `model.onnx` for fp32, `model_<variant>.onnx` else."""
+    return "model.onnx" if variant == FP32 else f"model_{variant}.onnx"
+
+
+@dataclass(frozen=True)
+class StateTensor:
+    """One tensor of the recurrent state: float32 [layers, B, size]; the batch is always axis 1."""
+
+    name: str  # the graph input
+    next: str  # the graph output that replaces it
+    layers: int
+    size: int
+
+    def shape(self, batch: int) -> tuple[int, int, int]:
+        """The shape for `batch` rows."""
+        return (self.layers, batch, self.size)
+
+
+@dataclass(frozen=True)
+class GraphRecord:
+    """What export measured on one variant's graph, and the hash that ties the file to it."""
+
+    sha256: str
+    size_bytes: int
+    quantized: tuple[str, ...]  # what is stored in 8 bits; empty for fp32
+    max_log_prob_difference: float  # nats, against PyTorch over the parity grid
+    max_batching_difference: float  # nats, a token scored alone against in a batch
+    perplexity_change: float  # relative, on the held-out sample: 0.01 is one per cent worse
+    checked_with: str  # "onnxruntime 1.31.1"
+
+
+@dataclass(frozen=True)
+class Config:
+    """config.json: everything about a model except its weights and its vocabulary."""
+
+    cell: Cell
+    vocab_size: int  # V
+    hidden_size: int  # H
+    num_hidden_layers: int  # L
+    tie_word_embeddings: bool
+    bos_token_id: int  # equals eos_token_id in `document` context
+    eos_token_id: int
+    unk_token_id: int | None
+    context: Context
+    tokenizer: TokenizerKind
+    tokenizer_sha256: str
+    training: Mapping[str, Any] = field(default_factory=dict)  # free-form record of how it was made
+    graphs: Mapping[str, GraphRecord] = field(default_factory=dict)  # by variant
+
+    @property
+    def state(self) -> tuple[StateTensor, ...]:
+        """The tensors of the recurrent state, in the graph's order."""
+        names = ("h", "c") if self.cell == "lstm" else ("h",)
+        return tuple(
+            StateTensor(name, f"next_{name}", self.num_hidden_layers, self.hidden_size)
+            for name in names
+        )
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every tensor in model.safetensors."""
+        V, H = self.vocab_size, self.hidden_size
+        rows = GATES[self.cell] * H
+        shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, H)}
+        for layer in range(self.num_hidden_layers):
+            shapes[f"rnn.weight_ih_l{layer}"] = (rows, H)
+            shapes[f"rnn.weight_hh_l{layer}"] = (rows, H)
+            shapes[f"rnn.bias_ih_l{layer}"] = (rows,)
+            shapes[f"rnn.bias_hh_l{layer}"] = (rows,)
+        if not self.tie_word_embeddings:
+            shapes["output.weight"] = (V, H)
+        shapes["output.bias"] = (V,)
+        return shapes
+
+    @property
+    def num_parameters(self) -> int:
+        """Trained numbers; the tied matrix counts once."""
+        total = 0
+        for shape in self.weight_shapes().values():
+            product = 1
+            for size in shape:
+                product *= size
+            total += product
+        return total
+
+    def to_json(self) -> str:
+        """The text of config.json."""
+        document: dict[str, Any] = {"format_version": FORMAT_VERSION}
+        document.update(dataclasses.asdict(self))
+        document["state"] = [dataclasses.asdict(tensor) for tensor in self.state]
+        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str = CONFIG_FILE) -> Config:
+        """Parse and validate config.json; `source` names the file in errors.
+
+        Raises:
+            ModelError: not JSON, a wrong format version, an unknown, missing or impossible key.
+        """
+        try:
+            document = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ModelError(f"{source}, line {error.lineno}: not JSON: {error.msg}") from error
+        if not isinstance(document, dict):
+            raise ModelError(f"{source}: expected a JSON object")
+        version = document.pop("format_version", None)
+        if not _is_int(version) or version != FORMAT_VERSION:
+            raise ModelError(
+                f"{source}: format_version is {version!r}, this lmscore reads {FORMAT_VERSION}; "
+                "use the lmscore that wrote the model, or export it again"
+            )
+        if "state" not in document:
+            raise ModelError(f"{source}: key 'state' is missing")
+        state = document.pop("state")
+        graphs = document.pop("graphs", {})
+        _check_keys(document, cls, source, optional=("training", "graphs"))
+        if not isinstance(graphs, dict):
+            raise ModelError(f"{source}: graphs must be an object")
+        config = cls(
+            **document,
+            graphs={name: _graph_record(record, name, source) for name, record in graphs.items()},
+        )
+        config._validate(source)
+        if state != [dataclasses.asdict(tensor) for tensor in config.state]:
+            raise ModelError(f"{source}: state does not fit the cell {config.cell!r} and its sizes")
+        return config
+
+    def _validate(self, source: str) -> None:
+        for key, choices in (
+            ("cell", CELLS),
+            ("context", CONTEXTS),
+            ("tokenizer", TOKENIZER_KINDS),
+        ):
+            if getattr(self, key) not in choices:
+                raise ModelError(
+                    f"{source}: {key} is {getattr(self, key)!r}, expected one of "
+                    + ", ".join(choices)
+                )
+        for key in ("vocab_size", "hidden_size", "num_hidden_layers"):
+            value = getattr(self, key)
+            if not _is_int(value) or value < 1:
+                raise ModelError(f"{source}: {key} is {value!r}, expected a positive integer")
+        for key in ("bos_token_id", "eos_token_id", "unk_token_id"):
+            value = getattr(self, key)
+            if key == "unk_token_id" and value is None:
+                continue
+            if not _is_int(value) or not 0 <= value < self.vocab_size:
+                raise ModelError(
+                    f"{source}: {key} is {value!r}, expected an id below {self.vocab_size}"
+                )
+        if not isinstance(self.tie_word_embeddings, bool):
+            raise ModelError(f"{source}: tie_word_embeddings must be true or false")
+        if not isinstance(self.tokenizer_sha256, str):
+            raise ModelError(f"{source}: tokenizer_sha256 must be a string")
+        if not isinstance(self.training, dict):
+            raise ModelError(f"{source}: training must be an object")
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_keys(
+    document: Mapping[str, Any], record: type[Any], where: str, optional: tuple[str, ...] = ()
+) -> None:
+    known = {f.name for f in dataclasses.fields(record)}
+    for key in document:
+        if key not in known:
+            raise ModelError(f"{where}: unknown key {key!r}")
+    for key in sorted(known - document.keys() - set(optional)):
+        raise ModelError(f"{where}: key {key!r} is missing")
+
+
+def _graph_record(document: object, variant: str, source: str) -> GraphRecord:
+    where = f"{source}: graphs.{variant}"
+    if not isinstance(document, dict):
+        raise ModelError(f"{where} must be an object")
+    _check_keys(document, GraphRecord, where)
+    for f in dataclasses.fields(GraphRecord):
+        value = document[f.name]
+        fits = {
+            "str": isinstance(value, str),
+            "int": _is_int(value),
+            "float": isinstance(value, float) or _is_int(value),
+            "tuple[str, ...]": isinstance(value, list)
+            and all(isinstance(item, str) for item in value),
+        }[cast(str, f.type)]
+        if not fits:
+            raise ModelError(f"{where}.{f.name} is {value!r}, expected {f.type}")
+    return GraphRecord(**{**document, "quantized": tuple(document["quantized"])})
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model directory and its validated configuration."""
+
+    path: Path
+    config: Config
+
+    @classmethod
+    def read(cls, path: str | Path) -> Bundle:
+        """Read a model directory's config.json; the other files are read by those who need them.
+
+        Raises:
+            ModelNotFoundError: there is no such directory, or no config.json in it.
+            InputFileError: config.json cannot be read.
+            ModelError: config.json is not valid.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            what = "is a file, not a model directory" if path.exists() else "no such directory"
+            raise ModelNotFoundError(f"{path}: {what}")
+        source = _required(path, CONFIG_FILE)
+        with open_input_raw(source) as file:
+            data = file.read()
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{source}: not UTF-8") from error
+        return cls(path, Config.from_json(text, source=str(source)))
+
+    def write_config(self) -> None:
+        """Write config.json, atomically."""
+        atomic_write_bytes(self.path / CONFIG_FILE, self.config.to_json().encode())
+
+    def file(self, name: str) -> Path:
+        """The path of a file that must be there.
+
+        Raises:
+            ModelNotFoundError: it is not.
+        """
+        return _required(self.path, name)
+
+    def tokenizer_file(self) -> Path:
+        """The path of tokenizer.json, checked against the hash in config.json.
+
+        Raises:
+            ModelNotFoundError: it is missing.
+            ModelError: it is not the tokenizer that the model was trained with.
+        """
+        path = self.file(TOKENIZER_FILE)
+        if sha256_file(path) != self.config.tokenizer_sha256:
+            raise ModelError(
+                f"{path}: does not match tokenizer_sha256 in {CONFIG_FILE}; "
+                "put back the tokenizer the model was trained with"
+            )
+        return path
+
+    def variants(self) -> tuple[str, ...]:
+        """The exported variants whose graphs are in the directory, in config.json's order."""
+        return tuple(v for v in self.config.graphs if (self.path / graph_file(v)).is_file())
+
+    def graph_path(self, variant: str) -> Path:
+        """The path of a variant's graph, checked against the size and hash in config.json.
+
+        Raises:
+            VariantError: the model was never exported to this variant, or the file is gone.
+            ModelError: the file is damaged, or not the one that export checked.
+        """
+        if variant not in self.variants():
+            there = ", ".join(self.variants()) or "none"
+            raise VariantError(
+                f"{self.path}: no variant {variant!r} (there: {there}); "
+                "lmscore export makes fp32 and int8"
+            )
+        path = self.path / graph_file(variant)
+        record = self.config.graphs[variant]
+        size = path.stat().st_size
+        if size != record.size_bytes:
+            raise ModelError(
+                f"{path}: {size} bytes, {CONFIG_FILE} says {record.size_bytes}; "
+                "the file is truncated or not the one exported; copy or export it again"
+            )
+        if sha256_file(path) != record.sha256:
+            raise ModelError(
+                f"{path}: does not match its sha256 in {CONFIG_FILE}; copy or export it again"
+            )
+        return path
+
+
+def _required(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.is_file():
+        raise ModelNotFoundError(f"{folder}: {name} is missing; {_CURES.get(name, _EXPORT)}")
+    return path
+
+
+_EXPORT = "export the model again: lmscore export DIRECTORY"
+_CURES = {
+    CONFIG_FILE: "is this a model directory that lmscore train wrote?",
+    TOKENIZER_FILE: "copy it from where the model was trained",
+    WEIGHTS_FILE: "copy it from where the model was trained",
+    PARITY_FILE: "copy it from where the model was trained",
+}

@@ -1,0 +1,175 @@
+"""Files in and out: text lines read with line numbers, writes that are whole or absent."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import secrets
+import sys
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from lmscore.errors import (
+    InputError,
+    InputFileError,
+    LmscoreError,
+    OptionError,
+    OutputFileError,
+)
+
+STANDARD_INPUT = "standard input"
+
+_UTF8_BOM = b"\xef\xbb\xbf"
+_GZIP_MAGIC = b"\x1f\x8b"
+_XZ_MAGIC = b"\xfd7zXZ\x00"
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+@contextmanager
+def open_input(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file for reading bytes; `-` is standard input; gzip and xz are recognised by content.
+
+    Raises:
+        InputFileError: the file is missing, a directory, unreadable, or damaged while being read.
+    """
+    name = input_name(path)
+    try:
+        if name == STANDARD_INPUT:
+            yield _standard_input()
+            return
+        with open(path, "rb") as file:
+            magic = file.peek(len(_XZ_MAGIC))
+            if magic.startswith(_GZIP_MAGIC):
+                with gzip.open(file) as unpacked:
+                    yield io.BufferedReader(unpacked, 1 << 20)
+            elif magic.startswith(_XZ_MAGIC):
+                with lzma.open(file) as unpacked:
+                    yield io.BufferedReader(unpacked, 1 << 20)
+            else:
+                yield file
+    except LmscoreError:  # of the caller's, and perhaps an OSError too
+        raise
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise InputFileError(f"{name}: damaged compressed file: {error}") from error
+    except IsADirectoryError as error:
+        raise InputFileError(f"{name}: is a directory, expected a text file") from error
+    except FileNotFoundError as error:
+        raise InputFileError(f"{name}: no such file") from error
+    except OSError as error:
+        raise InputFileError(f"{name}: cannot be read: {_reason(error)}") from error
+
+
+def input_name(path: str | Path) -> str:
+    """What an error message calls an input file."""
+    return STANDARD_INPUT if str(path) == "-" else str(path)
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:  # closed by the parent: `<&-`
+        raise InputFileError(f"{STANDARD_INPUT}: is closed")
+    return sys.stdin.buffer
+
+
+def read_lines(path: str | Path, *, errors: str = "strict") -> Iterator[str]:
+    r"""The lines of a UTF-8 file, `-` for standard input, without their line ends.
+
+    Only `\n` (or `\r\n`) ends a line; U+2028 and friends are text. A byte-order mark at the start
+    is dropped. `errors="replace"` puts U+FFFD in the place of invalid bytes.
+
+    Raises:
+        InputFileError: the file cannot be opened or read.
+        InputError: invalid UTF-8; names the file and the line.
+    """
+    if errors not in ("strict", "replace"):
+        raise OptionError(f"errors must be 'strict' or 'replace', not {errors!r}")
+    name = input_name(path)
+    with open_input(path) as file:
+        for number, raw in enumerate(file, 1):
+            line = raw.removeprefix(_UTF8_BOM) if number == 1 else raw
+            if not line:  # a byte-order mark and nothing else
+                return
+            if line.endswith(b"\n"):
+                line = line[:-2] if line.endswith(b"\r\n") else line[:-1]
+            try:
+                yield line.decode("utf-8", errors)
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{name}, line {number}: invalid UTF-8 at byte {error.start + 1}; "
+                    "convert the file, or use --errors replace"
+                ) from error
+
+
+def read_files(paths: Iterable[str | Path], *, errors: str = "strict") -> Iterator[str]:
+    """The lines of several files, one after another."""
+    for path in paths:
+        yield from read_lines(path, errors=errors)
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
+    """Write a file whole or not at all: temporary name in the same folder, fsync, rename.
+
+    Raises:
+        OutputFileError: the file cannot be written; whatever stood at `path` is untouched.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError) and not isinstance(error, LmscoreError):
+            raise OutputFileError(f"{path}: cannot be written: {_reason(error)}") from error
+        raise
+
+
+def atomic_write_bytes(path: str | Path, data: bytes) -> None:
+    """`atomic_write` for content that is already there."""
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def make_directory(path: str | Path) -> None:
+    """Create a directory and its parents.
+
+    Raises:
+        OutputFileError: it cannot be created.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputFileError(f"{path}: cannot be created: {_reason(error)}") from error
+
+
+def sha256_file(path: str | Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with open_input_raw(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def open_input_raw(path: str | Path) -> Iterator[io.BufferedReader]:
+    """Open a file for reading its bytes as they are.
+
+    Raises:
+        InputFileError: the file cannot be opened.
+    """
+    try:
+        with open(path, "rb") as file:
+            yield file
+    except OSError as error:
+        raise InputFileError(f"{path}: cannot be read: {_reason(error)}") from error

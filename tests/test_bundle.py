@@ -1,0 +1,233 @@
+"""The model directory: read back as written, and a clear error for all that can be wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmscore.bundle import (
+    CELLS,
+    CONFIG_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    Bundle,
+    Cell,
+    Config,
+    GraphRecord,
+    graph_file,
+)
+from lmscore.errors import InputFileError, ModelError, ModelNotFoundError, VariantError
+from lmscore.files import sha256_file
+
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    """A directory whose files are only what config.json knows of them."""
+    (tmp_path / TOKENIZER_FILE).write_text("{}")
+    graphs = {}
+    for variant in ("fp32", "int8"):
+        path = tmp_path / graph_file(variant)
+        path.write_bytes(f"the {variant} graph".encode())
+        graphs[variant] = GraphRecord(
+            sha256=sha256_file(path),
+            size_bytes=path.stat().st_size,
+            quantized=("embedding.weight",) if variant == "int8" else (),
+            max_log_prob_difference=1e-5,
+            max_batching_difference=0.0,
+            perplexity_change=0.001,
+            checked_with="onnxruntime 1.31.1",
+        )
+    config = Config(
+        cell="lstm",
+        vocab_size=10,
+        hidden_size=4,
+        num_hidden_layers=2,
+        tie_word_embeddings=True,
+        bos_token_id=1,
+        eos_token_id=2,
+        unk_token_id=None,
+        context="sentence",
+        tokenizer="bpe",
+        tokenizer_sha256=sha256_file(tmp_path / TOKENIZER_FILE),
+        training={"minutes": 8, "corpus": "Bücher"},
+        graphs=graphs,
+    )
+    made = Bundle(tmp_path, config)
+    made.write_config()
+    return made
+
+
+def test_what_is_written_is_read(bundle: Bundle) -> None:
+    assert Bundle.read(bundle.path) == bundle
+    assert Bundle.read(str(bundle.path)).variants() == ("fp32", "int8")
+    assert bundle.graph_path("int8") == bundle.path / "model_int8.onnx"
+    assert bundle.tokenizer_file() == bundle.path / TOKENIZER_FILE
+
+
+def test_config_json_declares_the_state(bundle: Bundle) -> None:
+    document = json.loads((bundle.path / CONFIG_FILE).read_text())
+    assert document["format_version"] == 1
+    assert document["state"] == [
+        {"name": "h", "next": "next_h", "layers": 2, "size": 4},
+        {"name": "c", "next": "next_c", "layers": 2, "size": 4},
+    ]
+    assert bundle.config.state[0].shape(3) == (2, 3, 4)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("tied", [True, False])
+def test_parameters(bundle: Bundle, cell: Cell, tied: bool) -> None:
+    config = dataclasses.replace(bundle.config, cell=cell, tie_word_embeddings=tied)
+    gates = {"lstm": 4, "gru": 3}.get(cell, 1)
+    layer = gates * 4 * (4 + 4 + 2)
+    assert config.num_parameters == (1 if tied else 2) * 10 * 4 + 2 * layer + 10
+    assert config.weight_shapes()["rnn.weight_hh_l1"] == (gates * 4, 4)
+    assert ("output.weight" in config.weight_shapes()) is not tied
+    assert [tensor.name for tensor in config.state] == (["h", "c"] if cell == "lstm" else ["h"])
+
+
+def _without(key: str) -> Callable[[Document], object]:
+    return lambda document: document.pop(key)
+
+
+def _with(**changes: object) -> Callable[[Document], object]:
+    return lambda document: document.update(changes)
+
+
+def _graph_with(**changes: object) -> Callable[[Document], object]:
+    return lambda document: document["graphs"]["int8"].update(changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_with(colour="blue"), "unknown key 'colour'"),
+        (_without("cell"), "key 'cell' is missing"),
+        (_without("tokenizer_sha256"), "key 'tokenizer_sha256' is missing"),
+        (_without("unk_token_id"), "key 'unk_token_id' is missing"),
+        (_without("state"), "key 'state' is missing"),
+        (_without("format_version"), "format_version is None, this lmscore reads 1"),
+        (_with(format_version=2), "format_version is 2"),
+        (_with(format_version=True), "format_version is True"),
+        (_with(cell="transformer"), "cell is 'transformer', expected one of lstm, gru"),
+        (_with(cell=["lstm"]), r"cell is \['lstm'\]"),
+        (_with(context="page"), "context is 'page', expected one of sentence, document"),
+        (_with(tokenizer="sentencepiece"), "tokenizer is 'sentencepiece'"),
+        (_with(vocab_size=0), "vocab_size is 0, expected a positive integer"),
+        (_with(hidden_size=4.0), "hidden_size is 4.0"),
+        (_with(num_hidden_layers=True), "num_hidden_layers is True"),
+        (_with(vocab_size=2), "eos_token_id is 2, expected an id below 2"),
+        (_with(bos_token_id=-1), "bos_token_id is -1, expected an id below 10"),
+        (_with(eos_token_id=None), "eos_token_id is None"),
+        (_with(unk_token_id="0"), "unk_token_id is '0'"),
+        (_with(tie_word_embeddings=1), "tie_word_embeddings must be true or false"),
+        (_with(tokenizer_sha256=None), "tokenizer_sha256 must be a string"),
+        (_with(training=[]), "training must be an object"),
+        (_with(cell="gru"), "state does not fit the cell 'gru'"),
+        (_with(hidden_size=5), "state does not fit"),
+        (_with(graphs=[]), "graphs must be an object"),
+        (_with(graphs={"int8": None}), "graphs.int8 must be an object"),
+        (_with(graphs={"int8": {}}), r"graphs.int8: key '\w+' is missing"),
+        (_graph_with(colour="blue"), "graphs.int8: unknown key 'colour'"),
+        (_graph_with(sha256=5), "graphs.int8.sha256 is 5, expected str"),
+        (_graph_with(size_bytes=1.5), "graphs.int8.size_bytes is 1.5, expected int"),
+        (_graph_with(perplexity_change="none"), "graphs.int8.perplexity_change is 'none'"),
+        (_graph_with(quantized="all"), "graphs.int8.quantized is 'all'"),
+        (_graph_with(quantized=[1]), r"graphs.int8.quantized is \[1\]"),
+    ],
+)
+def test_a_wrong_key_is_named(
+    bundle: Bundle, change: Callable[[Document], object], message: str
+) -> None:
+    path = bundle.path / CONFIG_FILE
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(ModelError, match=message) as caught:
+        Bundle.read(bundle.path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "line 1: not JSON"),
+        (b'{\n"cell": "lstm",\n', "line 3: not JSON"),
+        (b"[]", "expected a JSON object"),
+        (b'{"cell": "\xff"}', "not UTF-8"),
+    ],
+)
+def test_a_damaged_config(bundle: Bundle, data: bytes, message: str) -> None:
+    (bundle.path / CONFIG_FILE).write_bytes(data)
+    with pytest.raises(ModelError, match=message) as caught:
+        Bundle.read(bundle.path)
+    assert str(bundle.path / CONFIG_FILE) in str(caught.value)
+
+
+def test_keys_that_may_be_left_out(bundle: Bundle) -> None:
+    document = json.loads(bundle.config.to_json())
+    del document["training"], document["graphs"]
+    config = Config.from_json(json.dumps(document))
+    assert (config.training, config.graphs) == ({}, {})
+
+
+def test_no_model_directory(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="missing: no such directory"):
+        Bundle.read(tmp_path / "missing")
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelNotFoundError, match="file: is a file, not a model directory"):
+        Bundle.read(tmp_path / "file")
+    with pytest.raises(ModelNotFoundError, match=r"config.json is missing; .*lmscore train"):
+        Bundle.read(tmp_path)
+
+
+def test_an_unreadable_config(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(InputFileError, match=r"config.json: cannot be read: Permission denied"):
+        Bundle.read(bundle.path)
+
+
+def test_a_missing_file_says_how_to_get_it(bundle: Bundle) -> None:
+    with pytest.raises(ModelNotFoundError, match=r"model.safetensors is missing; copy it"):
+        bundle.file(WEIGHTS_FILE)
+    with pytest.raises(ModelNotFoundError, match=r"notes.txt is missing; export the model again"):
+        bundle.file("notes.txt")
+
+
+def test_the_tokenizer_must_be_the_models_own(bundle: Bundle) -> None:
+    path = bundle.path / TOKENIZER_FILE
+    path.write_text("{} ")
+    with pytest.raises(ModelError, match=r"tokenizer.json: does not match tokenizer_sha256"):
+        bundle.tokenizer_file()
+    path.unlink()
+    with pytest.raises(ModelNotFoundError, match=r"tokenizer.json is missing"):
+        bundle.tokenizer_file()
+
+
+def test_a_graph_must_be_the_one_that_was_checked(bundle: Bundle) -> None:
+    path = bundle.path / graph_file("int8")
+    data = path.read_bytes()
+    path.write_bytes(data[:-1])
+    with pytest.raises(ModelError, match=r"model_int8.onnx: 13 bytes, config.json says 14"):
+        bundle.graph_path("int8")
+    path.write_bytes(data[:-1] + b"X")
+    with pytest.raises(ModelError, match=r"model_int8.onnx: does not match its sha256"):
+        bundle.graph_path("int8")
+    path.unlink()
+    assert bundle.variants() == ("fp32",)
+    with pytest.raises(VariantError, match=r"no variant 'int8' \(there: fp32\)"):
+        bundle.graph_path("int8")
+    bundle.graph_path("fp32").unlink()
+    with pytest.raises(VariantError, match=r"no variant 'fp16' \(there: none\)"):
+        bundle.graph_path("fp16")

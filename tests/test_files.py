@@ -1,0 +1,209 @@
+"""Text in with its line numbers, files out whole or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import lzma
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmscore.errors import InputError, InputFileError, OptionError, OutputFileError
+from lmscore.files import (
+    atomic_write,
+    atomic_write_bytes,
+    make_directory,
+    open_input,
+    read_files,
+    read_lines,
+    sha256_file,
+)
+
+
+def lines_of(path: Path, data: bytes, errors: str = "strict") -> list[str]:
+    path.write_bytes(data)
+    return list(read_lines(path, errors=errors))
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", []),
+        (b"\n", [""]),
+        (b"one\ntwo", ["one", "two"]),
+        (b"one\n\n\ntwo\n", ["one", "", "", "two"]),
+        (b"\xef\xbb\xbfone\n\xef\xbb\xbftwo\n", ["one", "\ufefftwo"]),
+        (b"one\r\ntwo\r\n", ["one", "two"]),
+        (b"one\rtwo\n\r\r\n", ["one\rtwo", "\r"]),
+        ("a\u2028b\u0085c\x0bd\x1ee\n".encode(), ["a\u2028b\u0085c\x0bd\x1ee"]),
+        (b"a\x00b\n", ["a\x00b"]),
+        (b"tab\tand  spaces  \n", ["tab\tand  spaces  "]),
+    ],
+)
+def test_only_a_newline_ends_a_line(tmp_path: Path, data: bytes, expected: list[str]) -> None:
+    assert lines_of(tmp_path / "text", data) == expected
+
+
+@given(st.lists(st.text().filter(lambda text: "\n" not in text and not text.endswith("\r"))))
+def test_lines_survive_a_file(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
+    path = tmp_path_factory.mktemp("lines") / "text"
+    data = "".join(f"{line}\n" for line in lines).encode()
+    assert lines_of(path, b"\xef\xbb\xbf" + data) == lines
+
+
+def test_invalid_utf8_is_named_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    with pytest.raises(InputError, match=r"text, line 2: invalid UTF-8 at byte 3;.*--errors"):
+        lines_of(path, b"fine\nno\xff\nfine\n")
+    assert lines_of(path, b"fine\nno\xff\n", "replace") == ["fine", "no\ufffd"]
+
+
+def test_other_ways_to_treat_errors_do_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="'ignore'"):
+        lines_of(tmp_path / "text", b"", "ignore")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_compressed_text_is_recognised_by_content(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    text = "".join(f"line {number}\n" for number in range(10_000))
+    assert lines_of(tmp_path / "text", pack(text.encode())) == text.splitlines()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_damaged_compressed_text(
+    tmp_path: Path, pack: Callable[[bytes], bytes], damage: str
+) -> None:
+    data = bytearray(pack(os.urandom(5_000)))
+    if damage == "truncated":
+        data = data[:-20]
+    else:
+        data[len(data) // 2] ^= 0xFF
+    path = tmp_path / "text"
+    path.write_bytes(data)
+    with pytest.raises(InputFileError, match=r"text: damaged compressed file"):
+        list(read_lines(path, errors="replace"))
+
+
+def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for path, reason in [
+        (tmp_path, "is a directory, expected a text file"),
+        (tmp_path / "missing", "no such file"),
+        (file / "below", "cannot be read: Not a directory"),
+    ]:
+        with pytest.raises(InputFileError, match=reason) as caught:
+            list(read_lines(path))
+        assert str(path) in str(caught.value)
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(InputFileError, match="file: cannot be read: Permission denied"):
+        list(read_lines(file))
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"one\ntw\xff\n")))
+    with pytest.raises(InputError, match="standard input, line 2"):
+        list(read_lines("-"))
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(InputFileError, match="standard input: is closed"):
+        list(read_lines("-"))
+
+
+def test_the_readers_own_errors_pass_through(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputFileError, match="mine"), open_input(tmp_path / "file"):
+        raise OutputFileError("mine")
+
+
+def test_several_files_are_one_text(tmp_path: Path) -> None:
+    lines_of(tmp_path / "a", b"one\ntwo")
+    lines_of(tmp_path / "b", b"three\n")
+    assert list(read_files([tmp_path / "a", tmp_path / "b"])) == ["one", "two", "three"]
+
+
+def test_atomic_write_replaces_the_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old, and longer")
+    with atomic_write(path) as file:
+        file.write(b"new")
+        assert path.read_bytes() == b"old, and longer"
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(28, "No space left on device"), OutputFileError),
+        (ValueError("wrong"), ValueError),
+        (InputFileError("unreadable"), InputFileError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, error: BaseException, expected: type[BaseException]
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(expected) as caught, atomic_write(path) as file:  # noqa: PT012
+        file.write(b"half")
+        raise error
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+    if expected is OutputFileError:
+        assert str(caught.value) == f"{path}: cannot be written: No space left on device"
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_disk_that_fills_up_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(f"os.{call}", full)
+    with pytest.raises(OutputFileError, match="No space left"):
+        atomic_write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    (tmp_path / "folder").mkdir()
+    for path in (
+        tmp_path / "missing" / "x",
+        file / "x",
+        tmp_path / "folder",
+        tmp_path / ("x" * 250),
+    ):
+        with pytest.raises(OutputFileError, match="cannot be written"):
+            atomic_write_bytes(path, b"data")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+    with pytest.raises(OutputFileError, match="cannot be created"):
+        make_directory(file / "folder")
+    make_directory(tmp_path / "a" / "b")
+    make_directory(tmp_path / "a" / "b")
+
+
+def test_sha256(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"data")
+    assert sha256_file(tmp_path / "file") == hashlib.sha256(b"data").hexdigest()
+    with pytest.raises(InputFileError, match="missing: cannot be read"):
+        sha256_file(tmp_path / "missing")
