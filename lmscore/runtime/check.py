@@ -1,0 +1,181 @@
+"""Compare a graph with what PyTorch computed, in every way the runtime uses it.
+
+Letters in shapes: N sequences, T their longest length, C kept vocabulary columns, L layers,
+H hidden, M held-out sentences of at most T2 tokens, V vocabulary, K targets per position.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.bundle import FP32
+from lmscore.runtime.graph import Graph
+from lmscore.runtime.parity import Parity
+from lmscore.runtime.replay import Floats, Heldout, Run, alone, in_chunks, state_names, within
+
+MAX_DIFFERENCE = 1e-3
+"""An fp32 graph's log-probs (nats) and states may be this far from PyTorch's; 1e-5 is usual."""
+
+MAX_HEAD_DIFFERENCE = 1e-5
+"""In any graph, target and top log-probs may be this far (nats) from the log-probs they pick."""
+
+MAX_PERPLEXITY_CHANGE = 0.10
+"""A quantised graph's perplexity may be this much worse; far more than quantising should cost."""
+
+_FINITE = sys.float_info.max
+_CHUNK_SIZES = (1, 2, 5)
+_MOST_TARGETS = 3
+_LARGEST_K = 5
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A largest difference, and where it was found; infinite if anything compared was NaN."""
+
+    value: float
+    where: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` measured; differences of log-probs are in nats."""
+
+    log_probs: Difference  # from PyTorch
+    state: Difference  # from PyTorch, relative to 1 + |value|
+    heads: Difference  # target and top log-probs from the log-probs of the same run
+    batching: Difference  # a token scored alone from the same in a batch
+    perplexity: float  # of the held-out sample, per token
+    perplexity_change: float  # relative to PyTorch's: 0.01 is one per cent worse
+
+    def failure(self, variant: str) -> str | None:
+        """Why a graph of this variant is not fit for use, or None."""
+        limit_of_values = MAX_DIFFERENCE if variant == FP32 else _FINITE
+        for what, difference, limit in (
+            ("log-probs differ", self.log_probs, limit_of_values),
+            ("states differ", self.state, limit_of_values),
+            ("log-probs in a batch differ", self.batching, limit_of_values),
+            ("outputs disagree", self.heads, MAX_HEAD_DIFFERENCE),
+        ):
+            if difference.value > limit:
+                return f"{what} by {difference.value:.3g} at {difference.where}, limit {limit:g}"
+        if not self.perplexity_change <= MAX_PERPLEXITY_CHANGE:
+            return (
+                f"held-out perplexity is {self.perplexity_change:.1%} worse than PyTorch's, "
+                f"limit {MAX_PERPLEXITY_CHANGE:.0%}"
+            )
+        return None
+
+
+def check(graph: Graph, parity: Parity) -> Report:
+    """Run the whole grid on a graph.
+
+    Whole sequences, chunks and single steps with the state carried; padded in a batch and alone;
+    `parents` that permute, repeat and drop rows; 0 to 3 targets; k from 0 to 5; and the held-out
+    sample.
+    """
+    T = parity.inputs.shape[1]
+    runs = {"whole sequences": in_chunks(graph, parity, T), "one by one": alone(graph, parity)}
+    for size in _CHUNK_SIZES:
+        runs[f"chunks of {size}"] = in_chunks(graph, parity, size)
+    heldout = Heldout.run(graph, parity)
+    mean = heldout.mean(heldout.batched)
+    return Report(
+        log_probs=_worst(
+            *(_from_torch(run, parity, where) for where, run in runs.items()),
+            _parents_difference(graph, parity),
+            _largest(heldout.batched - parity.heldout_target_log_probs, heldout.mask, "held-out"),
+        ),
+        state=_worst(*(_state_difference(run, parity, where) for where, run in runs.items())),
+        heads=_heads_difference(graph, parity),
+        batching=_worst(
+            _batching_difference(runs["whole sequences"], runs["one by one"], parity),
+            _largest(heldout.batched - heldout.alone, heldout.mask, "held-out"),
+        ),
+        perplexity=float(np.exp(-mean)),
+        perplexity_change=float(np.expm1(heldout.mean(parity.heldout_target_log_probs) - mean)),
+    )
+
+
+def _worst(*differences: Difference) -> Difference:
+    return max(differences, key=lambda difference: difference.value)
+
+
+def _largest(difference: Floats, mask: NDArray[np.bool_], where: str) -> Difference:
+    """The largest |difference| [N, T] or [N, T, C] where mask [N, T] holds."""
+    size = _size(difference).reshape(*mask.shape, -1)
+    per_token = np.where(mask, size.max(axis=2, initial=0), 0)
+    row, token = np.unravel_index(per_token.argmax(), per_token.shape)
+    return Difference(float(per_token[row, token]), f"{where}, sequence {row}, token {token}")
+
+
+def _size(difference: Floats) -> Floats:
+    """|difference|, and infinity for NaN, which no comparison would find."""
+    return np.where(np.isnan(difference), np.float32(np.inf), np.abs(difference))
+
+
+def _from_torch(run: Run, parity: Parity, where: str) -> Difference:
+    mask = within(parity.inputs, parity.lengths)
+    return _worst(
+        _largest(run.log_probs - parity.log_probs, mask, where),
+        _largest(run.target_log_probs - parity.target_log_probs, mask, where),
+    )
+
+
+def _batching_difference(batch: Run, single: Run, parity: Parity) -> Difference:
+    difference = batch.target_log_probs - single.target_log_probs
+    return _largest(difference, within(parity.inputs, parity.lengths), "parity sequences")
+
+
+def _state_difference(run: Run, parity: Parity, where: str) -> Difference:
+    # The rnn-relu state has no bound, so its rounding grows with its size.
+    differences = [
+        float(_size((ours - theirs) / (1 + np.abs(theirs))).max())
+        for ours, theirs in zip(run.state, parity.final_state, strict=True)
+    ]
+    return Difference(max(differences), f"final state, {where}")
+
+
+def _parents_difference(graph: Graph, parity: Parity) -> Difference:
+    """The second token's log-probs, of rows reversed, repeated and dropped in between."""
+    rows = np.flatnonzero(parity.lengths >= 2)
+    if not rows.size:
+        return Difference(0.0, "parents")
+    state = graph.run(
+        state_names(graph), parity.inputs[rows, :1], state=graph.initial_state(len(rows))
+    )
+    places = np.arange(len(rows), dtype=np.int64)
+    parents = np.concatenate([places[::-1], places[:1], places[::2]])
+    (log_probs,) = graph.run(
+        ["log_probs"], parity.inputs[rows[parents], 1:2], state=tuple(state), parents=parents
+    )
+    difference = log_probs[..., parity.columns] - parity.log_probs[rows[parents], 1:2]
+    return _largest(difference, np.ones((len(parents), 1), np.bool_), "parents")
+
+
+def _heads_difference(graph: Graph, parity: Parity) -> Difference:
+    """Every number of targets and of best tokens, on a corner of the parity sequences."""
+    tokens, first = parity.inputs[:2, :4], parity.targets[:2, :4, None]
+    V = graph.config.vocab_size
+    differences: list[Difference] = []
+    for k in range(min(_LARGEST_K, V) + 1):
+        targets = (first + np.arange(min(k, _MOST_TARGETS), dtype=np.int64)) % V
+        log_probs, of_targets, best, best_tokens = graph.run(
+            ["log_probs", "target_log_probs", "top_log_probs", "top_tokens"],
+            tokens,
+            state=graph.initial_state(len(tokens)),
+            targets=targets,
+            k=k,
+        )
+        largest = -np.sort(-log_probs, axis=2)[..., :k]
+        pairs = (
+            (of_targets, np.take_along_axis(log_probs, targets, 2)),
+            (best, largest),
+            (best, np.take_along_axis(log_probs, best_tokens, 2)),
+        )
+        everywhere = np.ones(tokens.shape, np.bool_)
+        differences += [_largest(a - b, everywhere, f"k = {k}") for a, b in pairs]
+    return _worst(*differences)

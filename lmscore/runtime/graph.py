@@ -1,0 +1,204 @@
+"""The graph of one variant: loaded, held against the configuration, and run on checked arrays.
+
+Letters in shapes: B batch, T time (tokens), K targets per position, S rows of the incoming state,
+L layers, H hidden, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.bundle import Bundle, Config
+from lmscore.errors import InputError, ModelError
+from lmscore.runtime.ort import open_session, session_device
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+State = tuple[NDArray[np.float32], ...]
+
+_FLOAT, _INT32, _INT64 = "tensor(float)", "tensor(int32)", "tensor(int64)"
+
+
+class Graph:
+    """A session and the configuration its inputs and outputs were held against."""
+
+    def __init__(
+        self, session: InferenceSession, config: Config, variant: str, source: str | Path
+    ) -> None:
+        """Take a session whose file is `source`.
+
+        Raises:
+            ModelError: an input or output is missing, unknown, or of another type or size.
+        """
+        _check_signature(session.get_inputs(), graph_inputs(config), f"{source}: input")
+        _check_signature(session.get_outputs(), graph_outputs(config), f"{source}: output")
+        self._session = session
+        self.config = config
+        self.variant = variant
+        self.device = session_device(session)
+
+    @classmethod
+    def load(
+        cls,
+        bundle: Bundle,
+        variant: str,
+        *,
+        device: str = "auto",
+        providers: Sequence[str] | None = None,
+        threads: int | None = None,
+    ) -> Graph:
+        """Load a variant's graph from a model directory, checked against its hash.
+
+        Raises:
+            VariantError: the model has no such variant.
+            ModelError: the file is damaged, or its inputs and outputs are not the config's.
+            OptionError, DeviceError, MissingExtraError: as `open_session`.
+        """
+        path = bundle.graph_path(variant)
+        session = open_session(path, device=device, providers=providers, threads=threads)
+        return cls(session, bundle.config, variant, path)
+
+    def initial_state(self, batch_size: int) -> State:
+        """Zeros, float32 [L, batch_size, H] for each state tensor."""
+        return tuple(
+            np.zeros(tensor.shape(batch_size), dtype=np.float32) for tensor in self.config.state
+        )
+
+    def run(
+        self,
+        outputs: Sequence[str],
+        tokens: NDArray[np.int64],
+        *,
+        state: State,
+        targets: NDArray[np.int64] | None = None,
+        k: int = 0,
+        lengths: NDArray[np.int32] | None = None,
+        parents: NDArray[np.int64] | None = None,
+    ) -> list[NDArray[Any]]:
+        """Run the graph and fetch the named outputs, in that order.
+
+        tokens int64 [B, T]; state float32 [L, S, H] each; targets int64 [B, T, K], default K = 0;
+        k is the number of best tokens wanted; lengths int32 [B], default T; parents int64 [B],
+        the state row each batch row continues, default row b (then S must be B).
+
+        Outputs past a row's length are meaningless; `next_*` is the state after `lengths` tokens.
+
+        Raises:
+            InputError: an argument has the wrong shape, type or range.
+        """
+        if tokens.ndim != 2 or tokens.size == 0:
+            raise InputError(f"tokens must be [B, T] and not empty, not {list(tokens.shape)}")
+        B, T = tokens.shape
+        feeds: dict[str, NDArray[Any]] = {
+            "tokens": tokens,
+            "targets": np.empty((B, T, 0), np.int64) if targets is None else targets,
+            "k": np.array([k], dtype=np.int64),
+            "lengths": np.full(B, T, np.int32) if lengths is None else lengths,
+            "parents": np.arange(B, dtype=np.int64) if parents is None else parents,
+        }
+        self._check(feeds, state, rows_are_given=parents is not None)
+        names = (tensor.name for tensor in self.config.state)
+        fetched: list[NDArray[Any]] = self._session.run(
+            list(outputs), {**feeds, **dict(zip(names, state, strict=True))}
+        )
+        return fetched
+
+    def _check(self, feeds: dict[str, NDArray[Any]], state: State, rows_are_given: bool) -> None:
+        """Refuse what ONNX Runtime would wrap around, read out of bounds, or abort on."""
+        B, T = feeds["tokens"].shape
+        S = _state_rows(self.config, state)
+        if S != B and not rows_are_given:
+            raise InputError(f"state has {S} rows for {B} rows of tokens; give parents")
+        V = self.config.vocab_size
+        _check_array("tokens", feeds["tokens"], np.int64, (B, T), 0, V - 1)
+        _check_array("targets", feeds["targets"], np.int64, (B, T, None), 0, V - 1)
+        _check_array("k", feeds["k"], np.int64, (1,), 0, V)
+        _check_array("lengths", feeds["lengths"], np.int32, (B,), 1, T)
+        _check_array("parents", feeds["parents"], np.int64, (B,), 0, S - 1)
+
+
+def graph_inputs(config: Config) -> dict[str, tuple[str, tuple[int | None, ...]]]:
+    """Name, type and shape (None where dynamic) of the canonical graph's inputs, in order."""
+    return {
+        "tokens": (_INT64, (None, None)),
+        "targets": (_INT64, (None, None, None)),
+        "k": (_INT64, (1,)),
+        "lengths": (_INT32, (None,)),
+        "parents": (_INT64, (None,)),
+        **{s.name: (_FLOAT, (s.layers, None, s.size)) for s in config.state},
+    }
+
+
+def graph_outputs(config: Config) -> dict[str, tuple[str, tuple[int | None, ...]]]:
+    """Name, type and shape (None where dynamic) of the canonical graph's outputs, in order."""
+    return {
+        "log_probs": (_FLOAT, (None, None, config.vocab_size)),
+        "target_log_probs": (_FLOAT, (None, None, None)),
+        "top_log_probs": (_FLOAT, (None, None, None)),
+        "top_tokens": (_INT64, (None, None, None)),
+        **{s.next: (_FLOAT, (s.layers, None, s.size)) for s in config.state},
+    }
+
+
+def _check_signature(
+    found: Sequence[Any], expected: dict[str, tuple[str, tuple[int | None, ...]]], where: str
+) -> None:
+    there = {arg.name: arg for arg in found}
+    for name in sorted(expected.keys() ^ there.keys()):
+        what = "is missing" if name in expected else "is unknown"
+        raise ModelError(f"{where} {name!r} {what}; {_EXPORT_AGAIN}")
+    for name, (dtype, shape) in expected.items():
+        arg = there[name]
+        sizes = tuple(size if isinstance(size, int) else None for size in arg.shape)
+        if arg.type != dtype or sizes != shape:
+            raise ModelError(
+                f"{where} {name!r} is {arg.type} {_text(sizes)}, config.json wants "
+                f"{dtype} {_text(shape)}; {_EXPORT_AGAIN}"
+            )
+
+
+_EXPORT_AGAIN = "export the model again: lmscore export DIRECTORY"
+
+
+def _text(shape: Sequence[int | None]) -> str:
+    return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"
+
+
+def _state_rows(config: Config, state: State) -> int:
+    """S, the number of rows of a state that fits the model."""
+    if len(state) != len(config.state):
+        raise InputError(f"state has {len(state)} tensors, expected {len(config.state)}")
+    S = state[0].shape[1] if state[0].ndim == 3 else 0
+    for tensor, array in zip(config.state, state, strict=True):
+        if array.dtype != np.float32 or array.shape != tensor.shape(S) or S == 0:
+            raise InputError(
+                f"state {tensor.name!r} is {array.dtype} {list(array.shape)}, "
+                f"expected float32 {_text((tensor.layers, S or None, tensor.size))}"
+            )
+    return S
+
+
+def _check_array(
+    name: str,
+    array: NDArray[Any],
+    dtype: type[np.generic],
+    shape: tuple[int | None, ...],
+    low: int,
+    high: int,
+) -> None:
+    fits = array.ndim == len(shape) and all(
+        want in (None, size) for want, size in zip(shape, array.shape, strict=True)
+    )
+    if array.dtype != dtype or not fits:
+        raise InputError(
+            f"{name} is {array.dtype} {list(array.shape)}, "
+            f"expected {np.dtype(dtype)} {_text(shape)}"
+        )
+    if array.size and not low <= array.min() <= array.max() <= high:
+        raise InputError(f"{name} must lie in {low}..{high}, not {array.min()}..{array.max()}")

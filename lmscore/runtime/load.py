@@ -1,0 +1,124 @@
+"""Find a model directory, choose a variant and a device, and load them."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from lmscore.bundle import FP32, INT8, Bundle
+from lmscore.errors import DeviceError, ModelNotFoundError, VariantError
+from lmscore.runtime.graph import Graph
+from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.ort import CPU, CUDA, import_onnxruntime
+from lmscore.runtime.tokenizer import TextTokenizer
+
+MODEL_VARIABLE = "LMSCORE_MODEL"
+BUNDLED_MODEL = Path(__file__).parents[1] / "models" / "english"
+
+_ON_CPU = (INT8, FP32)  # best first
+_ON_ACCELERATORS = ("fp16", FP32)  # ONNX Runtime's int8 kernels are for the CPU
+
+_log = logging.getLogger("lmscore")
+
+
+def load(
+    path: str | Path | None = None,
+    *,
+    device: str = "auto",
+    variant: str | None = None,
+    threads: int | None = None,
+    providers: Sequence[str] | None = None,
+) -> LanguageModel:
+    """Load a language model.
+
+    Args:
+        path: a model directory. Default: $LMSCORE_MODEL, else the bundled English model.
+        device: "auto" (CUDA where it works, else CPU), "cpu", "cuda" or "cuda:1".
+        variant: "int8", "fp32", ... Default: int8 on CPU; elsewhere fp16, or fp32 without one.
+        threads: of the CPU, for one scoring call. Default: one per core.
+        providers: ONNX Runtime execution providers by name, instead of `device`.
+
+    Raises:
+        ModelNotFoundError: there is no such directory, or a file is missing in it.
+        ModelError: a file is damaged, or the files do not fit each other.
+        VariantError: the variant, or any that suits the device, was not exported.
+        DeviceError: a device or provider asked for by name cannot be used.
+        MissingExtraError: ONNX Runtime is not installed, or installed twice.
+        OptionError: an argument has an impossible value.
+    """
+    bundle = Bundle.read(find_model(path))
+    graph = _load_graph(bundle, variant, device, providers, threads)
+    again = functools.partial(
+        load,
+        bundle.path.absolute(),
+        device=device,
+        variant=graph.variant,
+        threads=threads,
+        providers=providers,
+    )
+    return LanguageModel(bundle, graph, TextTokenizer.load(bundle), reload=again)
+
+
+def find_model(path: str | Path | None = None) -> Path:
+    """The model directory that `load` takes: `path`, else $LMSCORE_MODEL, else the bundled one.
+
+    Raises:
+        ModelNotFoundError: none is given, and this installation has no bundled model.
+    """
+    chosen = path if path is not None else os.environ.get(MODEL_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    if path is not None:
+        raise ModelNotFoundError("the model directory's name is empty")
+    if not BUNDLED_MODEL.is_dir():
+        raise ModelNotFoundError(
+            "no bundled model in this installation: "
+            f"name a model directory, or set {MODEL_VARIABLE} to one"
+        )
+    return BUNDLED_MODEL
+
+
+def _load_graph(
+    bundle: Bundle,
+    variant: str | None,
+    device: str,
+    providers: Sequence[str] | None,
+    threads: int | None,
+) -> Graph:
+    if providers is not None:
+        preferred = _ON_CPU if list(providers[:1]) == [CPU] else _ON_ACCELERATORS
+    elif device == "auto":
+        return _load_graph_anywhere(bundle, variant, threads)
+    else:
+        preferred = _ON_CPU if device == "cpu" else _ON_ACCELERATORS
+    chosen = variant or _exported(bundle, preferred)
+    return Graph.load(bundle, chosen, device=device, providers=providers, threads=threads)
+
+
+def _load_graph_anywhere(bundle: Bundle, variant: str | None, threads: int | None) -> Graph:
+    """On CUDA if it works and a variant for it is there, else on the CPU."""
+    for_cuda = [v for v in _ON_ACCELERATORS if v in bundle.variants() and variant in (None, v)]
+    if for_cuda and CUDA in import_onnxruntime().get_available_providers():
+        try:
+            return Graph.load(bundle, for_cuda[0], device="cuda", threads=threads)
+        except DeviceError as error:
+            _log.info("using the CPU: %s", error)
+    return Graph.load(bundle, variant or _exported(bundle, _ON_CPU), device="cpu", threads=threads)
+
+
+def _exported(bundle: Bundle, preferred: Sequence[str]) -> str:
+    there = bundle.variants()
+    for variant in preferred:
+        if variant in there:
+            return variant
+    if not there:
+        raise VariantError(
+            f"{bundle.path}: no exported graph; make one: lmscore export {bundle.path}"
+        )
+    raise VariantError(
+        f"{bundle.path}: none of {', '.join(preferred)} is exported (there: {', '.join(there)}); "
+        f"lmscore export {bundle.path}, or ask for a variant by name"
+    )

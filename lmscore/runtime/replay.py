@@ -1,0 +1,134 @@
+"""Score the sequences of parity.npz with a graph: in chunks, alone, and the held-out sample.
+
+Letters in shapes: N sequences, T their longest length, C kept vocabulary columns, L layers,
+H hidden, M held-out sentences of at most T2 tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.runtime.graph import Graph, State
+from lmscore.runtime.parity import Parity
+
+_HELDOUT_ROWS = 32
+_HELDOUT_VALUES = 1 << 25  # log-probs of one run, 128 MiB
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The parity sequences as a graph scores them, in the shapes of `Parity`."""
+
+    log_probs: Floats  # [N, T, C]
+    target_log_probs: Floats  # [N, T]
+    state: State  # [L, N, H] each
+
+
+def state_names(graph: Graph) -> list[str]:
+    """The outputs that hold the state after a run."""
+    return [tensor.next for tensor in graph.config.state]
+
+
+def in_chunks(graph: Graph, parity: Parity, size: int) -> Run:
+    """Carry the state from chunk to chunk; rows that are finished are dropped by `parents`."""
+    run = Run(
+        np.zeros_like(parity.log_probs),
+        np.zeros_like(parity.target_log_probs),
+        graph.initial_state(len(parity.inputs)),
+    )
+    rows = np.arange(len(parity.inputs))
+    state = graph.initial_state(len(rows))
+    for start in range(0, int(parity.lengths.max()), size):
+        parents = np.flatnonzero(parity.lengths[rows] > start)
+        rows, part = rows[parents], slice(start, start + size)
+        tokens = parity.inputs[rows, part]
+        log_probs, target_log_probs, *following = graph.run(
+            ["log_probs", "target_log_probs", *state_names(graph)],
+            tokens,
+            state=state,
+            targets=parity.targets[rows, part, None],
+            lengths=np.minimum(parity.lengths[rows] - start, tokens.shape[1]).astype(np.int32),
+            parents=parents,
+        )
+        state = tuple(following)
+        run.log_probs[rows, part] = log_probs[..., parity.columns]
+        run.target_log_probs[rows, part] = target_log_probs[..., 0]
+        for all_rows, running in zip(run.state, state, strict=True):
+            all_rows[:, rows] = running
+    return run
+
+
+def alone(graph: Graph, parity: Parity) -> Run:
+    """Each sequence in a run of its own, without padding and without `parents`."""
+    run = Run(
+        np.zeros_like(parity.log_probs),
+        np.zeros_like(parity.target_log_probs),
+        graph.initial_state(len(parity.inputs)),
+    )
+    for row, length in enumerate(parity.lengths):
+        log_probs, target_log_probs, *state = graph.run(
+            ["log_probs", "target_log_probs", *state_names(graph)],
+            parity.inputs[row : row + 1, :length],
+            state=graph.initial_state(1),
+            targets=parity.targets[row : row + 1, :length, None],
+        )
+        run.log_probs[row, :length] = log_probs[0][:, parity.columns]
+        run.target_log_probs[row, :length] = target_log_probs[0, :, 0]
+        for all_rows, one in zip(run.state, state, strict=True):
+            all_rows[:, row : row + 1] = one
+    return run
+
+
+@dataclass(frozen=True)
+class Heldout:
+    """Target log-probs of the held-out sample, [M, T2]."""
+
+    mask: NDArray[np.bool_]  # the places within each sentence
+    batched: Floats
+    alone: Floats  # each sentence in a run of its own
+
+    @classmethod
+    def run(cls, graph: Graph, parity: Parity) -> Heldout:
+        """Score the sample both ways."""
+        M, T2 = parity.heldout_inputs.shape
+        rows = max(1, min(_HELDOUT_ROWS, _HELDOUT_VALUES // (T2 * graph.config.vocab_size)))
+        return cls(
+            within(parity.heldout_inputs, parity.heldout_lengths),
+            _score_heldout(graph, parity, _slices(M, rows)),
+            _score_heldout(graph, parity, _slices(M, 1)),
+        )
+
+    def mean(self, log_probs: Floats) -> float:
+        """Nats per token, of log-probs [M, T2] of this sample."""
+        return float(log_probs[self.mask].mean(dtype=np.float64))
+
+
+def _slices(total: int, size: int) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, total, size))
+
+
+def _score_heldout(graph: Graph, parity: Parity, batches: Iterable[slice]) -> Floats:
+    scores = np.zeros_like(parity.heldout_target_log_probs)
+    for rows in batches:
+        lengths = parity.heldout_lengths[rows]
+        T = lengths.max()
+        (found,) = graph.run(
+            ["target_log_probs"],
+            parity.heldout_inputs[rows, :T],
+            state=graph.initial_state(len(lengths)),
+            targets=parity.heldout_targets[rows, :T, None],
+            lengths=lengths,
+        )
+        scores[rows, :T] = found[..., 0]
+    return scores
+
+
+def within(tokens: NDArray[np.int64], lengths: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Bool [N, T]: the places before each row's length."""
+    return np.arange(tokens.shape[1]) < lengths[:, None]

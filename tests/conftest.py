@@ -1,0 +1,65 @@
+"""Tiny models with random weights, made and exported once per run; nothing is downloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from lmscore.runtime.load import load
+from lmscore.runtime.model import LanguageModel
+
+# Time is not what tests are about: the machine may be busy.
+settings.register_profile("lmscore", deadline=None)
+settings.load_profile("lmscore")
+
+
+@pytest.fixture(scope="session")
+def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A word model of sentences, exported to fp32 and int8. Do not change it: copy it."""
+    return _exported(tmp_path_factory.mktemp("word") / "model")
+
+
+@pytest.fixture(scope="session")
+def document_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A word model of documents, in which </s> plays the part of <s>. Do not change it."""
+    return _exported(tmp_path_factory.mktemp("document") / "model", context="document")
+
+
+@pytest.fixture(scope="session")
+def bpe_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A byte-level model, which has no OOV; two GRU layers. Do not change it."""
+    path = tmp_path_factory.mktemp("bpe") / "model"
+    return _exported(path, tokenizer="bpe", cell="gru", layers=2)
+
+
+@pytest.fixture(scope="session")
+def lm(model_path: Path) -> LanguageModel:
+    """The word model in fp32."""
+    return load(model_path, variant="fp32")
+
+
+@pytest.fixture(scope="session")
+def lm_int8(model_path: Path) -> LanguageModel:
+    """The word model in int8."""
+    return load(model_path, variant="int8")
+
+
+@pytest.fixture(scope="session")
+def document_lm(document_model_path: Path) -> LanguageModel:
+    """The document model in fp32."""
+    return load(document_model_path, variant="fp32")
+
+
+@pytest.fixture(scope="session")
+def bpe_lm(bpe_model_path: Path) -> LanguageModel:
+    """The byte-level model in fp32."""
+    return load(bpe_model_path, variant="fp32")
+
+
+def _exported(path: Path, **options: Any) -> Path:
+    from tests.models import make_model  # needs torch, and not every test needs a model
+
+    return make_model(path, variants=("fp32", "int8"), **options).path

@@ -1,0 +1,259 @@
+"""Tiny model directories with random weights, as training would leave them, and the model in torch.
+
+The same arguments give the same model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
+from tokenizers import models as tokenizer_models
+from tokenizers.trainers import BpeTrainer
+
+from lmscore.bundle import (
+    CONTEXTS,
+    PARITY_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    Bundle,
+    Cell,
+    Config,
+    Context,
+    TokenizerKind,
+)
+from lmscore.files import sha256_file
+from lmscore.runtime.parity import MAX_COLUMNS, Parity
+
+WORDS = [
+    "the",
+    "a",
+    "cat",
+    "dog",
+    "sat",
+    "on",
+    "mat",
+    "thanks",
+    "for",
+    "all",
+    "fish",
+    "so",
+    "long",
+    "and",
+    "I",
+    "you",
+    "we",
+    "they",
+    "saw",
+    "ran",
+    "with",
+    "to",
+    "of",
+    "in",
+    "is",
+    "was",
+    "it",
+    "not",
+    "hello",
+    "world",
+    "good",
+    "bye",
+]
+
+Ints = NDArray[np.int64]
+
+torch.set_num_threads(1)  # for models this small, threads only wait for each other
+
+
+def make_model(
+    path: Path,
+    *,
+    cell: Cell = "lstm",
+    layers: int = 1,
+    vocab: int | None = None,
+    hidden: int = 16,
+    tied: bool = True,
+    context: Context = "sentence",
+    tokenizer: TokenizerKind = "word",
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    variants: Sequence[str] = (),
+) -> Bundle:
+    """Make a complete model directory; `variants` are exported, none by default.
+
+    tokenizer: `word` (vocabulary of `vocab`, default 60: WORDS, then w0 w1 ...; <unk> is 0),
+    `bpe` (byte-level, no <unk>; default 300) or `char` (printable ASCII; `vocab` is ignored).
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    made = make_tokenizer(tokenizer, vocab, context)
+    made.save(str(path / TOKENIZER_FILE))
+    eos = special_id(made, "</s>")
+    config = Config(
+        cell=cell,
+        vocab_size=made.get_vocab_size(),
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        tie_word_embeddings=tied,
+        bos_token_id=eos if context == "document" else special_id(made, "<s>"),
+        eos_token_id=eos,
+        unk_token_id=made.token_to_id("<unk>"),
+        context=context,
+        tokenizer=tokenizer,
+        tokenizer_sha256=sha256_file(path / TOKENIZER_FILE),
+        training={"data": "random weights"},
+    )
+    model = TorchModel(config, seed=seed, dtype=dtype)
+    save_file(model.weights(dtype), path / WEIGHTS_FILE)
+    make_parity(model, seed=seed).save(path / PARITY_FILE)
+    bundle = Bundle(path, config)
+    bundle.write_config()
+    if variants:
+        from lmscore.export import export_model
+
+        bundle = Bundle(path, export_model(path, variants=variants))
+    return bundle
+
+
+def special_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of a token that must be there."""
+    found = tokenizer.token_to_id(token)
+    assert found is not None
+    return found
+
+
+def make_tokenizer(kind: TokenizerKind, vocab: int | None, context: Context) -> Tokenizer:
+    """A tokenizer without a template: it adds no special token by itself."""
+    assert context in CONTEXTS
+    specials = ["</s>"] if context == "document" else ["<s>", "</s>"]
+    if kind == "bpe":
+        return _bpe(vocab or 300, specials)
+    if kind == "char":
+        pieces = [chr(code) for code in range(32, 127)]
+    else:
+        pieces = [*WORDS, *(f"w{number}" for number in range(vocab or 60))]
+    names = ["<unk>", *specials, *pieces]
+    if kind == "word":
+        names = names[: vocab or 60]
+    made = Tokenizer(
+        tokenizer_models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="<unk>")
+    )
+    if kind == "char":
+        made.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        made.decoder = decoders.Fuse()
+    else:
+        made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    made.add_special_tokens(specials)
+    return made
+
+
+def _bpe(vocab: int, specials: list[str]) -> Tokenizer:
+    made = Tokenizer(tokenizer_models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    trainer = BpeTrainer(
+        vocab_size=vocab,
+        special_tokens=specials,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    made.train_from_iterator([" ".join(WORDS)] * 3, trainer)
+    return made
+
+
+class TorchModel(torch.nn.Module):
+    """The model as PyTorch computes it: the reference that graphs are compared with."""
+
+    def __init__(
+        self, config: Config, *, seed: int = 0, dtype: torch.dtype = torch.float32
+    ) -> None:
+        """Draw weights and round them to `dtype`; they are computed with in float32."""
+        super().__init__()
+        V, H, L = config.vocab_size, config.hidden_size, config.num_hidden_layers
+        self.config = config
+        self.embedding = torch.nn.Embedding(V, H)
+        if config.cell == "lstm":
+            self.rnn: torch.nn.RNNBase = torch.nn.LSTM(H, H, L, batch_first=True)
+        elif config.cell == "gru":
+            self.rnn = torch.nn.GRU(H, H, L, batch_first=True)
+        else:
+            kind = config.cell.removeprefix("rnn-")
+            self.rnn = torch.nn.RNN(H, H, L, nonlinearity=kind, batch_first=True)
+        self.output = torch.nn.Linear(H, V)
+        if config.tie_word_embeddings:
+            self.output.weight = self.embedding.weight
+        generator = torch.Generator().manual_seed(seed)
+        for name, parameter in self.named_parameters():
+            # Keeps rnn-relu from exploding: the recurrence shrinks what it is given.
+            bound = 0.9 * (3 / H) ** 0.5 if "weight_hh" in name else 0.5
+            with torch.no_grad():
+                parameter.uniform_(-bound, bound, generator=generator)
+                parameter.copy_(parameter.to(dtype))
+
+    def weights(self, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
+        """What model.safetensors holds."""
+        state = self.state_dict()
+        return {name: state[name].to(dtype).contiguous() for name in self.config.weight_shapes()}
+
+    @torch.no_grad()
+    def score(
+        self, tokens: Ints, state: Sequence[NDArray[np.float32]] | None = None
+    ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
+        """Tokens [B, T], state [L, B, H] each -> log-probs [B, T, V], the state after them."""
+        given = None
+        if state is not None:
+            tensors = tuple(torch.from_numpy(tensor) for tensor in state)
+            given = tensors if self.config.cell == "lstm" else tensors[0]
+        hidden, following = self.rnn(self.embedding(torch.from_numpy(tokens)), given)
+        log_probs = torch.log_softmax(self.output(hidden), dim=-1).numpy()
+        parts = following if self.config.cell == "lstm" else (following,)
+        return log_probs, tuple(part.numpy() for part in parts)
+
+
+def make_parity(model: TorchModel, *, rows: int = 6, time: int = 7, seed: int = 0) -> Parity:
+    """What training writes: random sequences, each scored alone and without padding."""
+    random = np.random.default_rng(seed)
+    V = model.config.vocab_size
+    columns = np.sort(random.choice(V, min(V, MAX_COLUMNS), replace=False)).astype(np.int64)
+    lengths = random.permutation([time, 1, *random.integers(1, time + 1, rows - 2)])
+    inputs, targets, log_probs, picked, states = _score_rows(model, lengths, time, random)
+    heldout_lengths = random.integers(1, time + 4, rows + 2)
+    held = _score_rows(model, heldout_lengths, time + 3, random)
+    return Parity(
+        inputs=inputs,
+        targets=targets,
+        lengths=lengths.astype(np.int32),
+        columns=columns,
+        log_probs=log_probs[..., columns],
+        target_log_probs=picked,
+        final_state=states,
+        heldout_inputs=held[0],
+        heldout_targets=held[1],
+        heldout_lengths=heldout_lengths.astype(np.int32),
+        heldout_target_log_probs=held[3],
+    )
+
+
+def _score_rows(
+    model: TorchModel, lengths: Ints, time: int, random: np.random.Generator
+) -> tuple[Ints, Ints, NDArray[np.float32], NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
+    """Inputs, targets, log-probs, those of the targets, and final states of random sequences."""
+    V = model.config.vocab_size
+    text = np.zeros((len(lengths), time + 1), np.int64)
+    log_probs = np.zeros((len(lengths), time, V), np.float32)
+    states = []
+    for row, length in enumerate(lengths):
+        text[row, : length + 1] = random.integers(0, V, length + 1)
+        found, state = model.score(text[row : row + 1, :length])
+        log_probs[row, :length] = found[0]
+        states.append(state)
+    inputs, targets = text[:, :-1].copy(), text[:, 1:].copy()
+    for row, length in enumerate(lengths):
+        inputs[row, length:] = 0
+    picked = np.take_along_axis(log_probs, targets[..., None], 2)[..., 0]
+    final = tuple(np.concatenate(parts, axis=1) for parts in zip(*states, strict=True))
+    return inputs, targets, log_probs, picked, final

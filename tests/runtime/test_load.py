@@ -1,0 +1,151 @@
+"""Which directory, which variant, which device; and what is said when there is none."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmscore.bundle import CONFIG_FILE, TOKENIZER_FILE, graph_file
+from lmscore.errors import (
+    DeviceError,
+    ModelError,
+    ModelNotFoundError,
+    OptionError,
+    VariantError,
+)
+from lmscore.runtime import load as loading
+from lmscore.runtime.graph import Graph
+from lmscore.runtime.load import find_model, load
+
+
+@pytest.fixture
+def copy(model_path: Path, tmp_path: Path) -> Path:
+    """A model directory to spoil."""
+    return Path(shutil.copytree(model_path, tmp_path / "model"))
+
+
+def test_path_then_variable_then_bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundled = tmp_path / "bundled"
+    bundled.mkdir()
+    monkeypatch.setattr(loading, "BUNDLED_MODEL", bundled)
+    monkeypatch.setenv("LMSCORE_MODEL", "from-variable")
+    assert find_model("from-argument") == Path("from-argument")
+    assert find_model() == Path("from-variable")
+    monkeypatch.setenv("LMSCORE_MODEL", "")
+    assert find_model() == bundled
+    monkeypatch.delenv("LMSCORE_MODEL")
+    assert find_model() == bundled
+    bundled.rmdir()
+    with pytest.raises(ModelNotFoundError, match=r"no bundled model .* or set LMSCORE_MODEL"):
+        find_model()
+    with pytest.raises(ModelNotFoundError, match="name is empty"):
+        find_model("")
+
+
+def test_variable_is_loaded(model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LMSCORE_MODEL", str(model_path))
+    assert load().path == model_path
+
+
+def test_int8_is_the_default_on_the_cpu(copy: Path) -> None:
+    assert load(copy).variant == "int8"
+    assert load(copy, device="cpu").variant == "int8"
+    assert load(copy, providers=["CPUExecutionProvider"]).variant == "int8"
+    assert load(copy, variant="fp32").variant == "fp32"
+    (copy / graph_file("int8")).unlink()
+    assert load(copy).variant == "fp32"
+
+
+def test_missing_variants(copy: Path) -> None:
+    with pytest.raises(VariantError, match=r"no variant 'fp16' \(there: fp32, int8\)"):
+        load(copy, variant="fp16")
+    (copy / graph_file("fp32")).unlink()
+    with pytest.raises(VariantError, match=r"none of fp16, fp32 is exported \(there: int8\)"):
+        load(copy, device="cuda")
+    (copy / graph_file("int8")).unlink()
+    with pytest.raises(VariantError, match=r"no exported graph; make one: lmscore export .*model"):
+        load(copy)
+
+
+def pretend_cuda(monkeypatch: pytest.MonkeyPatch, *, works: bool) -> list[tuple[str, str]]:
+    """A build of ONNX Runtime with CUDA, on a machine where it works or not."""
+    asked = []
+    real = Graph.load.__func__  # type: ignore[attr-defined]
+
+    def fake(cls: type[Graph], /, bundle: Any, variant: str, *, device: str, **rest: Any) -> Graph:
+        asked.append((variant, device))
+        if device != "cpu" and not works:
+            raise DeviceError("no GPU")
+        graph: Graph = real(cls, bundle, variant, device="cpu", **rest)
+        graph.device = "cpu" if device == "cpu" else "cuda:0"
+        return graph
+
+    class Build:
+        @staticmethod
+        def get_available_providers() -> list[str]:
+            return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    monkeypatch.setattr(Graph, "load", classmethod(fake))
+    monkeypatch.setattr(loading, "import_onnxruntime", Build)
+    return asked
+
+
+def test_auto_takes_cuda_where_it_works(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = pretend_cuda(monkeypatch, works=True)
+    lm = load(copy)
+    assert (lm.variant, lm.device) == ("fp32", "cuda:0")
+    assert load(copy, variant="int8").device == "cpu"
+    assert asked == [("fp32", "cuda"), ("int8", "cpu")]
+
+
+def test_auto_falls_back_to_the_cpu(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = pretend_cuda(monkeypatch, works=False)
+    with caplog.at_level("INFO", logger="lmscore"):
+        assert load(copy).device == "cpu"
+    assert asked == [("fp32", "cuda"), ("int8", "cpu")]
+    assert "using the CPU: no GPU" in caplog.text
+
+
+def test_auto_needs_a_variant_for_cuda(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = pretend_cuda(monkeypatch, works=True)
+    (copy / graph_file("fp32")).unlink()
+    assert load(copy).device == "cpu"
+    assert asked == [("int8", "cpu")]
+
+
+def test_explicit_cuda_is_an_error_where_there_is_none(model_path: Path) -> None:
+    with pytest.raises(DeviceError, match="CUDA"):
+        load(model_path, device="cuda")
+
+
+def test_threads(model_path: Path) -> None:
+    assert load(model_path, threads=1).score("the").num_tokens == 2
+    with pytest.raises(OptionError, match="threads must be 1 or more, not 0"):
+        load(model_path, threads=0)
+
+
+def test_damaged_directories(copy: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="no such directory"):
+        load(tmp_path / "nowhere")
+    graph = copy / graph_file("int8")
+    graph.write_bytes(graph.read_bytes()[:-1])
+    with pytest.raises(ModelError, match=r"model_int8\.onnx: \d+ bytes, config\.json says"):
+        load(copy)
+    (copy / TOKENIZER_FILE).unlink()
+    with pytest.raises(ModelNotFoundError, match=r"tokenizer\.json is missing"):
+        load(copy, variant="fp32")
+    (copy / CONFIG_FILE).write_text("{}")
+    with pytest.raises(ModelError, match=r"config\.json: format_version is None"):
+        load(copy)
+
+
+def test_an_unexported_model_says_so_first(copy: Path) -> None:
+    for variant in ("fp32", "int8"):
+        (copy / graph_file(variant)).unlink()
+    with pytest.raises(VariantError, match=r"make one: lmscore export"):
+        load(copy)
