@@ -1,0 +1,94 @@
+"""The float32 operators: embedding, recurrent layers and output as ONNX defines them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.bundle import GATES, Cell, Config
+from lmscore.export.builder import GraphBuilder
+from lmscore.export.weights import Weights
+
+ONNX_GATES: Mapping[Cell, tuple[int, ...]] = {
+    "lstm": (0, 3, 1, 2),  # ONNX: i o f c, PyTorch: i f g o
+    "gru": (1, 0, 2),  # ONNX: z r h, PyTorch: r z n
+    "rnn-tanh": (0,),
+    "rnn-relu": (0,),
+}
+"""Where each of ONNX's gates stands in PyTorch's order."""
+
+ONNX_CELL = {"lstm": "LSTM", "gru": "GRU", "rnn-tanh": "RNN", "rnn-relu": "RNN"}
+
+
+def onnx_order(weight: NDArray[np.float32], cell: Cell) -> NDArray[np.float32]:
+    """A PyTorch cell's weight [G*H, ...] with its gates in ONNX's order."""
+    gates = weight.reshape(GATES[cell], -1, *weight.shape[1:])
+    return gates[list(ONNX_GATES[cell])].reshape(weight.shape)
+
+
+def cell_weights(
+    weights: Weights, cell: Cell, layer: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """A layer's W [G*H, H], R [G*H, H] and both biases, W's first, [2*G*H]; ONNX's gate order."""
+    W, R, W_bias, R_bias = (
+        onnx_order(weights[f"rnn.{name}_l{layer}"], cell)
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    return W, R, np.concatenate([W_bias, R_bias])
+
+
+class Float32Operators:
+    """Adds a model's float32 operators to a graph."""
+
+    stored_in_8_bits: tuple[str, ...] = ()
+
+    def __init__(self, builder: GraphBuilder, config: Config, weights: Weights) -> None:
+        """Store the embedding, and the output matrix where it is another one."""
+        self._b, self._config, self._weights = builder, config, weights
+        self._embedding = builder.constant("embedding.weight", weights["embedding.weight"])
+        self._output = self._embedding
+        if not config.tie_word_embeddings:
+            self._output = builder.constant("output.weight", weights["output.weight"])
+
+    def embed(self, tokens: str) -> str:
+        """Tokens [T, B] -> vectors [T, B, H]."""
+        return self._b.op("Gather", self._embedding, tokens, to="embedded")
+
+    def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
+        """One layer: x [T, B, H], state [1, B, H] each -> hidden [T, B, H], next state."""
+        b, config = self._b, self._config
+        W, R, bias = cell_weights(self._weights, config.cell, layer)
+        inputs = [
+            x,
+            b.constant(f"W_{layer}", W[None]),
+            b.constant(f"R_{layer}", R[None]),
+            b.constant(f"bias_{layer}", bias[None]),
+            "lengths",
+            *state,
+        ]
+        following = [f"next_{name}" for name in state]
+        b.node(
+            ONNX_CELL[config.cell],
+            inputs,
+            [f"hidden_4d_{layer}", *following],
+            hidden_size=config.hidden_size,
+            **_CELL_ATTRIBUTES[config.cell],
+        )
+        axis = b.integers(f"directions_{layer}", 1)
+        return b.op("Squeeze", f"hidden_4d_{layer}", axis, to=f"hidden_{layer}"), following
+
+    def project(self, hidden: str) -> str:
+        """Hidden [N, H] -> logits [N, V]."""
+        bias = self._b.constant("output.bias", self._weights["output.bias"])
+        return self._b.op("Gemm", hidden, self._output, bias, to="logits", transB=1)
+
+
+_CELL_ATTRIBUTES: Mapping[Cell, dict[str, Any]] = {
+    "lstm": {},
+    "gru": {"linear_before_reset": 1},  # r * (R h + bias), as PyTorch has it
+    "rnn-tanh": {"activations": ["Tanh"]},
+    "rnn-relu": {"activations": ["Relu"]},
+}

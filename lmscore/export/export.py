@@ -1,0 +1,107 @@
+"""Export: build each variant's graph, check it, put it in place, record what was measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from lmscore.bundle import FP32, INT8, PARITY_FILE, Bundle, Config, GraphRecord, graph_file
+from lmscore.errors import ExportError, OptionError
+from lmscore.export.graph import OPERATORS, build_model
+from lmscore.export.weights import Weights, load_weights
+from lmscore.files import atomic_write
+from lmscore.runtime.check import Report, check
+from lmscore.runtime.graph import Graph
+from lmscore.runtime.ort import import_onnxruntime, open_session
+from lmscore.runtime.parity import Parity
+
+_LARGEST_FILE = 2**31 - 2**20  # protobuf's 2 GiB, and room for what is not weights
+
+_log = logging.getLogger("lmscore")
+
+
+def export_model(path: str | Path, *, variants: Sequence[str] = (FP32, INT8)) -> Config:
+    """Make a model directory's graphs from its weights, and return the new configuration.
+
+    A graph takes its final name only after it was compared with parity.npz; config.json, which
+    records the comparison, is written after each. Variants exported earlier are kept.
+
+    Raises:
+        OptionError: a variant that cannot be exported.
+        ModelNotFoundError, ModelError: the directory is not a trained model.
+        ExportError: a graph does not reproduce the trained model; nothing is put in place.
+        OutputFileError: a file cannot be written.
+    """
+    for variant in variants:
+        if variant not in OPERATORS:
+            raise OptionError(
+                f"no variant {variant!r}; lmscore export makes {' and '.join(OPERATORS)}"
+            )
+    bundle = Bundle.read(path)
+    weights = load_weights(bundle)
+    parity = Parity.load(bundle.file(PARITY_FILE), bundle.config)
+    for variant in variants:
+        record = _export_variant(bundle, weights, parity, variant)
+        graphs = {**bundle.config.graphs, variant: record}
+        bundle = Bundle(bundle.path, dataclasses.replace(bundle.config, graphs=graphs))
+        bundle.write_config()
+    return bundle.config
+
+
+def _export_variant(bundle: Bundle, weights: Weights, parity: Parity, variant: str) -> GraphRecord:
+    target = bundle.path / graph_file(variant)
+    data = _serialize(bundle.config, weights, variant)
+    with atomic_write(target) as file:
+        file.write(data)
+        file.flush()
+        report = _check_file(Path(os.fspath(file.name)), target, bundle.config, parity, variant)
+    _log.info(
+        "%s: %.1f MB, at most %.2g nats from PyTorch, perplexity %+.2f %%",
+        *(target, len(data) / 1e6, report.log_probs.value, 100 * report.perplexity_change),
+    )
+    return GraphRecord(
+        sha256=hashlib.sha256(data).hexdigest(),
+        size_bytes=len(data),
+        quantized=OPERATORS[variant].stored_in_8_bits,
+        max_log_prob_difference=report.log_probs.value,
+        max_batching_difference=report.batching.value,
+        perplexity_change=report.perplexity_change,
+        checked_with=f"onnxruntime {import_onnxruntime().__version__}",
+    )
+
+
+def _serialize(config: Config, weights: Weights, variant: str) -> bytes:
+    """The graph's bytes, always the same for the same weights."""
+    check_size(config, variant)
+    data: bytes = build_model(config, weights, variant).SerializeToString(deterministic=True)
+    return data
+
+
+def check_size(config: Config, variant: str) -> None:
+    """Refuse a graph that does not fit into one file, before it is built.
+
+    Raises:
+        ExportError: it does not.
+    """
+    if config.num_parameters * (4 if variant == FP32 else 1) > _LARGEST_FILE:
+        raise ExportError(
+            f"the {variant} graph of {config.num_parameters} parameters does not fit into one "
+            "ONNX file, which holds 2 GB at most; train a smaller model, or export int8 only"
+        )
+
+
+def _check_file(
+    written: Path, target: Path, config: Config, parity: Parity, variant: str
+) -> Report:
+    _log.info("%s: checking against %s", target, PARITY_FILE)
+    report = check(Graph(open_session(written, device="cpu"), config, variant, target), parity)
+    if failure := report.failure(variant):
+        raise ExportError(
+            f"{target} not written: {failure}; {PARITY_FILE} and model.safetensors may be of "
+            "different trainings, else please report it"
+        )
+    return report

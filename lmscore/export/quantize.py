@@ -1,0 +1,77 @@
+"""8-bit weights and the products that ONNX Runtime computes with them.
+
+Weights are int8 with one scale per output, activations uint8. Where the range of an activation is
+known, its step is fixed, and a row's result does not depend on the rows beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.export.builder import CONTRIB, GraphBuilder
+
+Float32Array = NDArray[np.float32]
+
+_LARGEST_PAIR = 127
+"""Neighbouring weights sum to this at most, before rounding, and so to 128 after it.
+
+x64 processors without VNNI multiply uint8 activations by int8 weights in pairs and add each pair
+in 16 bits, where 255 * 127 * 2 overflows, silently; 255 * 128 does not. The price is about half a
+bit of precision; ONNX Runtime's own remedy, session.x64quantprecision, halves the speed of those
+that have VNNI.
+"""
+
+_MIDDLE = 128
+"""The uint8 that stands for 0."""
+
+STEP_OF_UNIT_RANGE = 1 / 127
+"""The step of an activation within -1..1, as the hidden state of most cells is."""
+
+
+def quantize_rows(weight: Float32Array) -> tuple[NDArray[np.int8], Float32Array]:
+    """Weight [rows, columns] -> int8 of that shape, scale [rows]: weight is about int8 * scale."""
+    size = np.abs(weight)
+    size[:, 1:] += np.abs(weight[:, :-1])
+    largest = size.max(axis=1)
+    scale = np.where(largest > 0, largest / _LARGEST_PAIR, 1).astype(np.float32)
+    return np.rint(weight / scale[:, None]).astype(np.int8), scale
+
+
+@dataclass(frozen=True)
+class Factor:
+    """The names of a product's second factor: int8 [columns, rows], its scales and bias [rows]."""
+
+    matrix: str
+    scales: str
+    bias: str = ""  # none
+
+
+def store_factor(
+    b: GraphBuilder, name: str, weight: Float32Array, bias: Float32Array | None = None
+) -> Factor:
+    """Store a weight [rows, columns] the way a product takes it."""
+    quantized, scales = quantize_rows(weight)
+    return Factor(
+        b.constant(name, quantized.T),
+        b.constant(f"{name}_scale", scales),
+        "" if bias is None else b.constant(f"{name}_bias", bias),
+    )
+
+
+def add_product(b: GraphBuilder, name: str, x: str, factor: Factor, step: float | None) -> str:
+    """Add x [..., columns] @ factor + bias -> [..., rows].
+
+    `step` is the size of one unit of the quantised x, which thus reaches from -127 to 127 steps.
+    Without one, each run chooses it by the largest value in all of x.
+    """
+    if step is None:
+        dynamic = (x, factor.matrix, factor.scales, "", factor.bias)
+        return b.op("DynamicQuantizeMatMul", *dynamic, to=name, domain=CONTRIB)
+    size = b.constant(f"{name}_step", np.array(step, dtype=np.float32))
+    zero = b.constant(f"{name}_zero", np.array(_MIDDLE, dtype=np.uint8))
+    quantized = b.op("QuantizeLinear", x, size, zero, to=f"{name}_quantized")
+    fixed = (quantized, factor.matrix, size, factor.scales, zero, "", factor.bias)
+    return b.op("MatMulIntegerToFloat", *fixed, to=name, domain=CONTRIB)

@@ -1,0 +1,79 @@
+"""Graphs of every cell, variant and size, beside the torch models they were made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from lmscore.bundle import CELLS, Cell, Config
+from lmscore.export.graph import build_model
+from lmscore.runtime.graph import Graph
+from lmscore.runtime.ort import session_options
+from tests.models import TorchModel
+
+
+def tiny_config(
+    cell: Cell, *, vocab: int = 50, hidden: int = 12, layers: int = 1, tied: bool = True
+) -> Config:
+    return Config(
+        cell=cell,
+        vocab_size=vocab,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        tie_word_embeddings=tied,
+        bos_token_id=1,
+        eos_token_id=2,
+        unk_token_id=0,
+        context="sentence",
+        tokenizer="word",
+        tokenizer_sha256="",
+    )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A graph and the torch model it must equal; tolerances in nats."""
+
+    graph: Graph
+    torch: TorchModel
+    tolerance: float  # from torch
+    own_tolerance: float  # from itself, run in another way
+
+
+SIZES = {"1 layer": (1, 12, True), "3 layers": (3, 9, True), "untied": (2, 16, False)}
+
+
+def open_graph(model: TorchModel, variant: str) -> Graph:
+    import onnxruntime
+
+    weights = {name: tensor.numpy() for name, tensor in model.weights().items()}
+    data = build_model(model.config, weights, variant).SerializeToString()
+    session = onnxruntime.InferenceSession(data, session_options(1))
+    return Graph(session, model.config, variant, "memory")
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param((cell, size, variant), id=f"{cell} {variant}, {size}")
+        for cell in CELLS
+        for size in SIZES
+        for variant in ("fp32", "int8")
+    ],
+)
+def pair(request: pytest.FixtureRequest) -> Pair:
+    cell, size, variant = request.param
+    layers, hidden, tied = SIZES[size]
+    model = TorchModel(tiny_config(cell, hidden=hidden, layers=layers, tied=tied), seed=1)
+    tolerance = 2e-5 if variant == "fp32" else 0.1
+    # Only rnn-relu has 8-bit activations whose steps depend on what else is in the run.
+    own_tolerance = tolerance if cell == "rnn-relu" else 2e-5
+    return Pair(open_graph(model, variant), model, tolerance, own_tolerance)
+
+
+def random_state(config: Config, rows: int, random: np.random.Generator) -> tuple[np.ndarray, ...]:
+    return tuple(
+        random.uniform(-0.9, 0.9, tensor.shape(rows)).astype(np.float32) for tensor in config.state
+    )

@@ -1,0 +1,211 @@
+"""The graph against torch, and against itself run in other ways."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from lmscore.bundle import CELLS, Cell
+from lmscore.export.graph import IR_VERSION, OPSET, build_model
+from tests.export.conftest import Pair, open_graph, random_state, tiny_config
+from tests.models import TorchModel
+
+Floats = NDArray[np.float32]
+
+randoms = st.integers(0, 2**32 - 1).map(np.random.default_rng)
+few = st.integers(1, 5)
+quickly = settings(max_examples=15, deadline=None)  # of each of 24 graphs
+
+
+def draw_tokens(pair: Pair, rows: int, time: int, random: np.random.Generator) -> NDArray[np.int64]:
+    return random.integers(0, pair.graph.config.vocab_size, (rows, time))
+
+
+def outputs(pair: Pair) -> list[str]:
+    return ["log_probs", *(tensor.next for tensor in pair.graph.config.state)]
+
+
+def assert_close(found: list[Floats], expected: list[Floats], tolerance: float) -> None:
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@quickly
+@given(rows=few, time=few, random=randoms)
+def test_a_batch_equals_torch(
+    pair: Pair, rows: int, time: int, random: np.random.Generator
+) -> None:
+    tokens = draw_tokens(pair, rows, time, random)
+    state = random_state(pair.graph.config, rows, random)
+    log_probs, following = pair.torch.score(tokens, state)
+    found = pair.graph.run(outputs(pair), tokens, state=state)
+    assert_close(found, [log_probs, *following], pair.tolerance)
+
+
+@quickly
+@given(rows=few, time=few, random=randoms)
+def test_a_padded_row_equals_the_row_alone(
+    pair: Pair, rows: int, time: int, random: np.random.Generator
+) -> None:
+    tokens = draw_tokens(pair, rows, time, random)
+    lengths = random.integers(1, time + 1, rows).astype(np.int32)
+    state = random_state(pair.graph.config, rows, random)
+    log_probs, *following = pair.graph.run(outputs(pair), tokens, state=state, lengths=lengths)
+    for row, length in enumerate(lengths):
+        own_state = tuple(tensor[:, [row]] for tensor in state)
+        own_tokens = tokens[[row], :length]
+        found = [log_probs[[row], :length], *(tensor[:, [row]] for tensor in following)]
+        alone = pair.graph.run(outputs(pair), own_tokens, state=own_state)
+        assert_close(found, alone, pair.own_tolerance)
+        expected, end = pair.torch.score(own_tokens, own_state)
+        assert_close(found, [expected, *end], pair.tolerance)
+
+
+@quickly
+@given(rows=few, time=st.integers(2, 7), size=st.integers(1, 3), random=randoms)
+def test_chunks_with_the_state_carried_equal_the_whole(
+    pair: Pair, rows: int, time: int, size: int, random: np.random.Generator
+) -> None:
+    tokens = draw_tokens(pair, rows, time, random)
+    state = random_state(pair.graph.config, rows, random)
+    whole = pair.graph.run(outputs(pair), tokens, state=state)
+    pieces = []
+    for start in range(0, time, size):
+        piece, *following = pair.graph.run(
+            outputs(pair), tokens[:, start : start + size], state=state
+        )
+        state = tuple(following)
+        pieces.append(piece)
+    assert_close([np.concatenate(pieces, axis=1), *state], whole, pair.own_tolerance)
+
+
+@quickly
+@given(rows=few, parents=st.lists(st.integers(0, 4), min_size=1, max_size=6), random=randoms)
+def test_parents_choose_rows_of_the_state(
+    pair: Pair, rows: int, parents: list[int], random: np.random.Generator
+) -> None:
+    chosen = np.array(parents) % rows
+    tokens = draw_tokens(pair, len(parents), 2, random)
+    state = random_state(pair.graph.config, rows, random)
+    found = pair.graph.run(outputs(pair), tokens, state=state, parents=chosen)
+    copied = tuple(tensor[:, chosen] for tensor in state)
+    assert_close(found, pair.graph.run(outputs(pair), tokens, state=copied), 1e-6)
+
+
+@quickly
+@given(rows=few, time=few, targets=st.integers(0, 3), k=st.integers(0, 5), random=randoms)
+def test_targets_and_best_tokens_are_picked_from_the_log_probs(
+    pair: Pair, rows: int, time: int, targets: int, k: int, random: np.random.Generator
+) -> None:
+    tokens = draw_tokens(pair, rows, time, random)
+    wanted = random.integers(0, pair.graph.config.vocab_size, (rows, time, targets))
+    log_probs, of_targets, best, best_tokens = pair.graph.run(
+        ["log_probs", "target_log_probs", "top_log_probs", "top_tokens"],
+        tokens,
+        state=pair.graph.initial_state(rows),
+        targets=wanted,
+        k=k,
+    )
+    np.testing.assert_array_equal(of_targets, np.take_along_axis(log_probs, wanted, 2))
+    np.testing.assert_array_equal(best, -np.sort(-log_probs, axis=2)[..., :k])
+    np.testing.assert_array_equal(best, np.take_along_axis(log_probs, best_tokens, 2))
+
+
+def test_the_probabilities_of_a_position_sum_to_one(pair: Pair) -> None:
+    tokens = draw_tokens(pair, 3, 4, np.random.default_rng(0))
+    (log_probs,) = pair.graph.run(["log_probs"], tokens, state=pair.graph.initial_state(3))
+    np.testing.assert_allclose(np.exp(log_probs).sum(axis=2), 1, atol=1e-5)
+
+
+def test_two_words_and_one_unit_by_hand() -> None:
+    config = dataclasses.replace(
+        tiny_config("rnn-tanh", vocab=2, hidden=1), eos_token_id=0, bos_token_id=0
+    )
+    model = TorchModel(config)
+    numbers = {
+        "embedding.weight": [[0.5], [-0.5]],
+        "rnn.weight_ih_l0": [[2.0]],
+        "rnn.weight_hh_l0": [[0.5]],
+        "rnn.bias_ih_l0": [0.25],
+        "rnn.bias_hh_l0": [-0.1],
+        "output.weight": [[0.5], [-0.5]],
+        "output.bias": [0.0, 1.0],
+    }
+    model.load_state_dict({name: torch.tensor(value) for name, value in numbers.items()})
+    graph = open_graph(model, "fp32")
+    log_probs, h = graph.run(
+        ["log_probs", "next_h"], np.array([[0, 1]]), state=graph.initial_state(1)
+    )
+    first = math.tanh(2 * 0.5 + 0.25 - 0.1)
+    second = math.tanh(2 * -0.5 + 0.25 + 0.5 * first - 0.1)
+    for found, hidden in zip(log_probs[0], (first, second), strict=True):
+        # Two words: the difference of their logits is hidden - 1.
+        assert found[0] == pytest.approx(-math.log1p(math.exp(1 - hidden)), abs=1e-6)
+        assert found[1] == pytest.approx(-math.log1p(math.exp(hidden - 1)), abs=1e-6)
+    assert h.item() == pytest.approx(second, abs=1e-6)
+
+
+def build(cell: Cell, variant: str, *, tied: bool = True, layers: int = 1) -> onnx.ModelProto:
+    model = TorchModel(tiny_config(cell, vocab=200, hidden=8, tied=tied, layers=layers))
+    weights = {name: tensor.numpy() for name, tensor in model.weights().items()}
+    return build_model(model.config, weights, variant)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("variant", ["fp32", "int8"])
+def test_the_file_is_valid_and_the_same_every_time(cell: Cell, variant: str) -> None:
+    model = build(cell, variant, layers=2)
+    onnx.checker.check_model(model, full_check=True)
+    assert model.ir_version == IR_VERSION
+    assert [entry.version for entry in model.opset_import if not entry.domain] == [OPSET]
+    again = build(cell, variant, layers=2)
+    assert model.SerializeToString(deterministic=True) == again.SerializeToString(
+        deterministic=True
+    )
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(("variant", "size"), [("fp32", 4), ("int8", 1)])
+def test_a_tied_matrix_is_stored_once(cell: Cell, variant: str, size: int) -> None:
+    tied, untied = (build(cell, variant, tied=tied) for tied in (True, False))
+    matrix = 200 * 8
+
+    def large(model: onnx.ModelProto) -> list[str]:
+        return [i.name for i in model.graph.initializer if np.prod(i.dims) >= matrix]
+
+    assert large(tied) == ["embedding.weight"]
+    assert large(untied) == ["embedding.weight", "output.weight"]
+    (stored,) = (i for i in tied.graph.initializer if i.name == "embedding.weight")
+    assert len(stored.raw_data) == matrix * size
+    scales_and_names = 200 * 4 + 500 if variant == "int8" else 500
+    extra = len(untied.SerializeToString()) - len(tied.SerializeToString())
+    assert matrix * size <= extra <= matrix * size + scales_and_names
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_large_weight_of_an_int8_file_is_in_8_bits(cell: Cell) -> None:
+    model = build(cell, "int8", layers=2)
+    bodies = [a.g for n in model.graph.node if n.op_type == "Scan" for a in n.attribute if a.g.node]
+    for graph in (model.graph, *bodies):
+        for stored in graph.initializer:
+            if len([size for size in stored.dims if size > 1]) > 1:
+                assert stored.data_type == onnx.TensorProto.INT8, stored.name
+
+
+@pytest.mark.parametrize("variant", ["fp32", "int8"])
+def test_metadata_declares_the_state(variant: str) -> None:
+    metadata = {entry.key: entry.value for entry in build("lstm", variant).metadata_props}
+    assert metadata == {
+        "format_version": "1",
+        "variant": variant,
+        "STATE_h": "next_h",
+        "STATE_c": "next_c",
+    }
