@@ -1,0 +1,55 @@
+"""`lmscore export`: the ONNX graphs of a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lmscore.bundle import FP32, INT8, Config, graph_file
+from lmscore.cli import streams
+from lmscore.cli.table import size, table
+
+
+def export(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIRECTORY", help="A model that lmscore train wrote.")
+    ],
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="fp32 or int8; may be repeated. Default: both."),
+    ] = None,
+) -> None:
+    """Write the ONNX graphs of a trained model, and check them.
+
+    They are held against what PyTorch computed when the model was trained; PyTorch itself is not
+    needed. Prints, per graph, the largest difference of a log-probability (in nats) and the change
+    of perplexity on held-out text.
+    """
+    from lmscore.export import export_model
+
+    variants = tuple(dict.fromkeys(variant or (FP32, INT8)))
+    config = export_model(directory, variants=variants)
+    streams.write(certificate(config, variants))
+
+
+def certificate(config: Config, variants: Sequence[str]) -> str:
+    """What export measured on each variant's graph, as a table."""
+    rows: list[tuple[str, ...]] = [
+        ("variant", "file", "size", "max |Δ log-prob|", "perplexity", "checked with")
+    ]
+    for variant in variants:
+        graph = config.graphs[variant]
+        rows.append(
+            (
+                variant,
+                graph_file(variant),
+                size(graph.size_bytes),
+                f"{graph.max_log_prob_difference:.2g} nats",
+                f"{round(100 * graph.perplexity_change, 2) + 0.0:+.2f} %",  # + 0.0: no -0.00
+                graph.checked_with,
+            )
+        )
+    return table(rows)

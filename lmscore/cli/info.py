@@ -1,0 +1,88 @@
+"""`lmscore info`: what a model directory holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from lmscore.bundle import Bundle, Config
+from lmscore.cli import options, streams
+from lmscore.cli.export import certificate
+from lmscore.cli.table import size, table
+
+
+def info(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="MODEL", help="The same as --model.", show_default=False),
+    ] = None,
+    *,
+    model: options.Model = None,
+    output_format: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+) -> None:
+    """Describe a model: architecture, files, checks, training."""
+    from lmscore.runtime.load import find_model
+
+    if directory and model:
+        raise typer.BadParameter("given twice, as an argument and as --model")
+    bundle = Bundle.read(find_model(directory or model))
+    streams.write(_as_json(bundle) if output_format == "json" else _as_text(bundle))
+
+
+def _as_json(bundle: Bundle) -> str:
+    document = {
+        "path": str(bundle.path),
+        "num_parameters": bundle.config.num_parameters,
+        "files": _files(bundle),
+        "config": json.loads(bundle.config.to_json()),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _as_text(bundle: Bundle) -> str:
+    config = bundle.config
+    blocks = [table([("model", bundle.path), *_architecture(config)])]
+    blocks.append(table((name, size(count)) for name, count in _files(bundle).items()))
+    if bundle.variants():
+        blocks.append(certificate(config, bundle.variants()))
+    if config.training:
+        blocks.append(table([("training", ""), *_flat(config.training, "  ")]))
+    return "\n".join(blocks)
+
+
+def _architecture(config: Config) -> list[tuple[str, str]]:
+    tied = "tied" if config.tie_word_embeddings else "untied"
+    special = {
+        "<s>": config.bos_token_id,
+        "</s>": config.eos_token_id,
+        "<unk>": config.unk_token_id,
+    }
+    return [
+        ("cell", f"{config.cell}, {config.num_hidden_layers} layers of {config.hidden_size}"),
+        ("vocabulary", f"{config.vocab_size} ({config.tokenizer})"),
+        ("special ids", ", ".join(f"{k} {v}" for k, v in special.items() if v is not None)),
+        ("parameters", f"{config.num_parameters:,} ({tied})"),
+        ("context", config.context),
+    ]
+
+
+def _files(bundle: Bundle) -> dict[str, int]:
+    return {
+        file.name: file.stat().st_size for file in sorted(bundle.path.iterdir()) if file.is_file()
+    }
+
+
+def _flat(values: Mapping[str, Any], indent: str) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            rows += [(f"{indent}{key}", ""), *_flat(value, indent + "  ")]
+        elif isinstance(value, list):
+            rows.append((f"{indent}{key}", ", ".join(map(str, value))))
+        else:
+            rows.append((f"{indent}{key}", str(value)))
+    return rows

@@ -1,0 +1,25 @@
+"""Aligned columns of text, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def table(rows: Iterable[Sequence[object]]) -> str:
+    """Rows as lines, the columns aligned to the left and two spaces apart."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        + "\n"
+        for row in cells
+    )
+
+
+def size(num_bytes: int) -> str:
+    """Bytes in the unit that people compare files in: 6.8 MB."""
+    if num_bytes < 1000:
+        return f"{num_bytes} B"
+    if num_bytes < 1_000_000:
+        return f"{num_bytes / 1000:.1f} kB"
+    return f"{num_bytes / 1_000_000:.1f} MB"

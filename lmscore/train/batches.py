@@ -1,0 +1,195 @@
+"""Batches of token ids: independent sentences by length, or one long stream in parallel tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lmscore.bundle import Config
+from lmscore.runtime.tokenizer import Ids
+from lmscore.train.corpus import Corpus
+from lmscore.train.options import TrainOptions
+
+PADDING = -1  # as a target: not a token, no loss
+
+# Sentences shuffled together before they are sorted by length: enough of them that sorting leaves
+# little padding, few enough that batches keep their randomness.
+_POOL = 1 << 14
+
+# Longer sentences are read in pieces with the state carried: no line is too long to train on.
+_LONGEST = 256
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tokens of B rows; time first."""
+
+    inputs: Tensor  # int64 [T, B]
+    targets: Tensor  # int64 [T, B], PADDING where a row has ended
+    num_tokens: int  # targets that count
+    continues: bool  # the rows go on where those of the batch before ended
+
+
+class Batches(Protocol):
+    """An epoch's batches, the same ones for the same seed and epoch."""
+
+    @property
+    def tokens(self) -> int:
+        """Targets in an epoch."""
+
+    def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, without the first `skip`."""
+
+
+class SentenceBatches:
+    """Sentences as rows, each from the initial state; rows of a batch are of similar length."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        config: Config,
+        *,
+        tokens: int,
+        seed: int | None,
+        lines: Ids | None = None,
+    ) -> None:
+        """Cut a corpus into batches.
+
+        Args:
+            corpus: the text.
+            config: whose bos_token_id every sentence begins with.
+            tokens: in a batch at most, padding included.
+            seed: of the order of the lines. None: as they stand in the corpus.
+            lines: the numbers of the lines to read. Default: all.
+        """
+        self._corpus = corpus
+        self._bos = config.bos_token_id
+        self._tokens_at_once = tokens
+        self._seed = seed
+        self._lines = lines
+
+    @property
+    def tokens(self) -> int:
+        """Targets in an epoch."""
+        if self._lines is None:
+            return self._corpus.counts.tokens
+        starts = self._corpus.starts
+        return int((starts[self._lines + 1] - starts[self._lines]).sum())
+
+    def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, without the first `skip`."""
+        starts = self._corpus.starts
+        for rows in self._plan(number):
+            longest = int((starts[rows + 1] - starts[rows]).max())
+            pieces = range(0, longest, _LONGEST)
+            if skip < len(pieces):
+                yield from self._pieces(rows, longest, pieces[skip:])
+            skip = max(0, skip - len(pieces))
+
+    def _plan(self, number: int) -> Iterator[Ids]:
+        """The line numbers of each batch."""
+        random = np.random.default_rng((self._seed or 0, number))
+        order = self._lines
+        if order is None:
+            order = np.arange(self._corpus.counts.lines)
+        if self._seed is not None:
+            order = random.permutation(order)
+        for first in range(0, len(order), _POOL):
+            batches = self._by_length(order[first : first + _POOL])
+            for index in random.permutation(len(batches)):
+                yield batches[index]
+
+    def _by_length(self, pool: Ids) -> list[Ids]:
+        """Lines sorted by length, longest first, and cut into batches."""
+        lengths = self._corpus.starts[pool + 1] - self._corpus.starts[pool]
+        longest_first = np.argsort(-lengths, kind="stable")
+        pool, lengths = pool[longest_first], lengths[longest_first]
+        batches = []
+        start = 0
+        while start < len(pool):
+            rows = max(1, self._tokens_at_once // int(lengths[start]))
+            batches.append(pool[start : start + rows])
+            start += rows
+        return batches
+
+    def _pieces(self, rows: Ids, longest: int, pieces: range) -> Iterator[Batch]:
+        first, last = self._corpus.starts[rows], self._corpus.starts[rows + 1]
+        targets = np.full((len(rows), longest), PADDING, np.int64)
+        for row, (begin, end) in enumerate(zip(first, last, strict=True)):
+            targets[row, : end - begin] = self._corpus.tokens[begin:end]
+        inputs = np.full((len(rows), longest), self._bos, np.int64)
+        inputs[:, 1:] = np.maximum(targets[:, :-1], 0)
+        for begin in pieces:
+            piece = slice(begin, begin + _LONGEST)
+            yield Batch(
+                _time_first(inputs[:, piece]),
+                _time_first(targets[:, piece]),
+                int((targets[:, piece] != PADDING).sum()),
+                continues=begin > 0,
+            )
+
+
+class DocumentBatches:
+    """The whole text as one stream, cut into parallel tracks that are read bptt tokens at a time.
+
+    The state is carried from batch to batch (truncated BPTT); `</s>` stands before the first line.
+    The few tokens that do not fill the tracks evenly go unread.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        config: Config,
+        *,
+        rows: int,
+        bptt: int,
+        most_tokens: int | None = None,
+    ) -> None:
+        """`most_tokens` reads only the beginning of every track, that many tokens in all."""
+        self._corpus = corpus
+        self._eos = config.eos_token_id
+        # A short text makes fewer tracks: context is worth more than rows.
+        self._rows = max(1, min(rows, len(corpus.tokens) // bptt))
+        self._bptt = bptt
+        self._track = len(corpus.tokens) // self._rows
+        self._steps = self._track
+        if most_tokens is not None:
+            self._steps = max(1, min(self._track, most_tokens // self._rows))
+
+    @property
+    def tokens(self) -> int:
+        """Targets in an epoch."""
+        return self._rows * self._steps
+
+    def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:  # noqa: ARG002
+        """The batches of an epoch, without the first `skip`; every epoch is the same."""
+        for step in range(skip * self._bptt, self._steps, self._bptt):
+            yield self._batch(step, min(self._bptt, self._steps - step))
+
+    def _batch(self, step: int, T: int) -> Batch:
+        B = self._rows
+        window = np.empty((B, T + 1), np.int64)  # one more on the left: the first input
+        for row in range(B):
+            begin = row * self._track + step
+            window[row, 1:] = self._corpus.tokens[begin : begin + T]
+            window[row, 0] = self._corpus.tokens[begin - 1] if begin > 0 else self._eos
+        return Batch(
+            _time_first(window[:, :-1]), _time_first(window[:, 1:]), B * T, continues=step > 0
+        )
+
+
+def training_batches(corpus: Corpus, config: Config, options: TrainOptions) -> Batches:
+    """The batches that the context mode asks for, batch_size * bptt tokens an update."""
+    if config.context == "document":
+        return DocumentBatches(corpus, config, rows=options.batch_size, bptt=options.bptt)
+    tokens = options.batch_size * options.bptt
+    return SentenceBatches(corpus, config, tokens=tokens, seed=options.seed)
+
+
+def _time_first(rows: Ids) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(rows.T))

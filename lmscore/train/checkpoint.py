@@ -1,0 +1,126 @@
+"""Checkpoints: a folder per step, whole or absent, read without ever unpickling code."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from lmscore.errors import ModelError, OutputFileError
+from lmscore.files import atomic_write_bytes, make_directory
+from lmscore.train.network import RecurrentLM, State
+
+_WEIGHTS = "model.safetensors"
+_OPTIMIZER = "optimizer.pt"
+_POSITION = "position.json"
+
+
+@dataclass
+class Position:
+    """Where a run is: enough to go on as if nothing had happened."""
+
+    step: int = 0  # updates made
+    epoch: int = 0
+    batch: int = 0  # batches of this epoch that are done
+    tokens: int = 0  # tokens trained on
+    seconds: float = 0.0
+    evaluations: int = 0  # that are done
+    evaluated_step: int | None = None  # the step of the last one
+    best_loss: float | None = None  # nats per token, on the sample of the held-out text
+    texts: list[str] = field(default_factory=list)  # SHA-256 of the tokens: train, valid
+
+
+def save_checkpoint(
+    folder: Path,
+    position: Position,
+    network: RecurrentLM,
+    optimizer: torch.optim.Optimizer,
+    state: State | None,
+) -> None:
+    """Write a new folder in `folder`, unless this position has one; then remove those before it.
+
+    Raises:
+        OutputFileError: it cannot be written; the checkpoint before it stays.
+    """
+    # The last evaluation makes no step, and its checkpoint still needs a name of its own.
+    name = f"step-{position.step:09d}-{position.evaluations:04d}"
+    temporary = folder / f".{name}.tmp"
+    older = checkpoints(folder)
+    if folder / name in older:
+        return
+    make_directory(temporary)
+    try:
+        atomic_write_bytes(temporary / _WEIGHTS, save(network.to_weights()))
+        atomic_write_bytes(temporary / _OPTIMIZER, _rest(optimizer, state, network))
+        atomic_write_bytes(temporary / _POSITION, json.dumps(asdict(position)).encode())
+        os.replace(temporary, folder / name)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OutputFileError):
+            raise
+        raise OutputFileError(f"{folder / name}: cannot be written: {error.strerror}") from error
+    for path in older:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, oldest first."""
+    return sorted(folder.glob("step-*"))
+
+
+def load_checkpoint(
+    path: Path, network: RecurrentLM, optimizer: torch.optim.Optimizer
+) -> tuple[Position, State | None]:
+    """Put network, optimizer and random generators back to where the checkpoint was written.
+
+    Raises:
+        ModelError: a file is missing or damaged.
+    """
+    device = network.output_bias.device
+    try:
+        network.load_weights(load_file(path / _WEIGHTS))
+        rest = torch.load(path / _OPTIMIZER, weights_only=True, map_location="cpu")
+        optimizer.load_state_dict(rest["optimizer"])
+        position = Position(**json.loads((path / _POSITION).read_text(encoding="utf-8")))
+        _set_random_state(rest["random"], device)
+        carried = rest["state"]
+    except Exception as error:  # torch, safetensors and json each raise their own
+        # What torch says about an odd file is long, and advises to trust it.
+        raise ModelError(
+            f"{path}: damaged, or not of this run, so that it cannot be resumed; "
+            "remove it to start over"
+        ) from error
+    return position, None if carried is None else tuple(part.to(device) for part in carried)
+
+
+def _rest(optimizer: torch.optim.Optimizer, state: State | None, network: RecurrentLM) -> bytes:
+    rest: dict[str, Any] = {
+        "optimizer": optimizer.state_dict(),
+        "random": _random_state(network.output_bias.device),
+        "state": None if state is None else tuple(part.cpu() for part in state),
+    }
+    # Through memory: on a full disk torch.save itself would raise no OSError.
+    buffer = io.BytesIO()
+    torch.save(rest, buffer)
+    return buffer.getvalue()
+
+
+def _random_state(device: torch.device) -> dict[str, Tensor]:
+    random = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        random["cuda"] = torch.cuda.get_rng_state(device)
+    return random
+
+
+def _set_random_state(random: dict[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(random["cpu"])
+    if "cuda" in random and device.type == "cuda":
+        torch.cuda.set_rng_state(random["cuda"], device)

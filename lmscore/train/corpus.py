@@ -1,0 +1,174 @@
+"""Text, tokenised once into memory-mapped files, so that a corpus larger than memory trains."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.bundle import Config
+from lmscore.errors import InputError, InputFileError, ModelError
+from lmscore.files import atomic_write, atomic_write_bytes, make_directory
+from lmscore.runtime.tokenizer import TextTokenizer
+
+Tokens = NDArray[np.unsignedinteger[Any]]
+
+_LINES_AT_ONCE = 8192
+
+# What a missing or damaged file of a tokenised text leads to.
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError)
+
+_log = logging.getLogger("lmscore")
+
+
+@dataclass(frozen=True)
+class CorpusCounts:
+    """How much text there is; `</s>` counts as one token, its newline as one character."""
+
+    lines: int
+    words: int
+    characters: int
+    tokens: int
+    oov: int
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Token ids of all lines, each line ended by `</s>`."""
+
+    tokens: Tokens  # uint16 or uint32 [tokens], memory-mapped
+    starts: NDArray[np.int64]  # [lines + 1]: line i is tokens[starts[i]:starts[i + 1]]
+    counts: CorpusCounts
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the token ids, in hexadecimal; reads all of them, once."""
+        return hashlib.sha256(self.tokens.data).hexdigest()
+
+
+def build_corpus(
+    lines: Iterable[str],
+    tokenizer: TextTokenizer,
+    config: Config,
+    folder: Path,
+    name: str,
+    fingerprint: str,
+) -> Corpus:
+    """Tokenise lines into `folder`, or open what was left there under the same fingerprint.
+
+    Raises:
+        InputError: there is no line, or text that the vocabulary cannot spell.
+        OutputFileError: the folder cannot be written.
+    """
+    found = _left_by_earlier_run(folder, name, config, fingerprint)
+    if found is not None:
+        return found
+    _log.info("tokenising the %s text", name)
+    make_directory(folder)
+    record = folder / f"{name}.json"
+    record.unlink(missing_ok=True)  # it must not vouch for files that are being replaced
+    counts = _write(lines, tokenizer, config, folder, name)
+    document = {"fingerprint": fingerprint, **asdict(counts)}
+    atomic_write_bytes(record, json.dumps(document, indent=2).encode())
+    return open_corpus(folder, name, config.vocab_size)
+
+
+def open_corpus(folder: Path, name: str, vocab_size: int) -> Corpus:
+    """Open the tokenised text that `build_corpus` left in a folder.
+
+    Raises:
+        ModelError: a file is missing or damaged.
+    """
+    try:
+        _, counts = _read_record(folder / f"{name}.json")
+        tokens = np.memmap(folder / f"{name}.tokens", _token_type(vocab_size), "r")
+        starts = np.memmap(folder / f"{name}.starts", np.int64, "r")
+    except _DAMAGED as error:
+        raise ModelError(f"{folder}: the tokenised {name} text is damaged: {error}") from error
+    if len(tokens) != counts.tokens or len(starts) != counts.lines + 1:
+        raise ModelError(f"{folder}: the tokenised {name} text is damaged: files of wrong sizes")
+    return Corpus(tokens, starts, counts)
+
+
+def fingerprint(paths: Iterable[str], tokenizer: str, *choices: object) -> str:
+    """Identifies a tokenised corpus: the files' paths, sizes and times of change, the tokenizer.
+
+    Raises:
+        InputFileError: a file is missing.
+    """
+    digest = hashlib.sha256(tokenizer.encode())
+    for path in paths:
+        try:
+            stat = Path(path).stat()
+        except OSError as error:
+            raise InputFileError(f"{path}: cannot be read: {error.strerror}") from error
+        digest.update(repr((str(Path(path).resolve()), stat.st_size, stat.st_mtime_ns)).encode())
+    digest.update(repr(choices).encode())
+    return digest.hexdigest()
+
+
+def _left_by_earlier_run(
+    folder: Path, name: str, config: Config, fingerprint: str
+) -> Corpus | None:
+    try:
+        found, _ = _read_record(folder / f"{name}.json")
+        return open_corpus(folder, name, config.vocab_size) if found == fingerprint else None
+    except _DAMAGED:  # it can be made again
+        return None
+
+
+def _read_record(path: Path) -> tuple[str, CorpusCounts]:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    return document.pop("fingerprint"), CorpusCounts(**document)
+
+
+def _token_type(vocab_size: int) -> type[np.unsignedinteger[Any]]:
+    return np.uint16 if vocab_size <= 1 << 16 else np.uint32
+
+
+def _write(
+    lines: Iterable[str], tokenizer: TextTokenizer, config: Config, folder: Path, name: str
+) -> CorpusCounts:
+    num_lines = words = characters = tokens = oov = 0
+    with (
+        atomic_write(folder / f"{name}.tokens") as token_file,
+        atomic_write(folder / f"{name}.starts") as start_file,
+    ):
+        start_file.write(np.zeros(1, np.int64).tobytes())
+        for batch in _batched(lines, _LINES_AT_ONCE):
+            ids, lengths = _encode(batch, tokenizer, config.eos_token_id, first=num_lines + 1)
+            token_file.write(ids.astype(_token_type(config.vocab_size)).tobytes())
+            start_file.write((tokens + np.cumsum(lengths)).tobytes())
+            num_lines += len(batch)
+            tokens += len(ids)
+            words += sum(len(line.split()) for line in batch)
+            characters += sum(map(len, batch)) + len(batch)
+            oov += int((ids == config.unk_token_id).sum())
+        if num_lines == 0:
+            raise InputError(f"the {name} text is empty: no line in it")
+    return CorpusCounts(num_lines, words, characters, tokens, oov)
+
+
+def _encode(
+    batch: list[str], tokenizer: TextTokenizer, eos: int, *, first: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ids of all lines in one array, `</s>` after each, and the lengths of the lines."""
+    rows = tokenizer.encode_batch(batch, first=first)
+    end = np.array([eos])
+    lengths = np.array([len(row) + 1 for row in rows])
+    return np.concatenate([part for row in rows for part in (row, end)]), lengths
+
+
+def _batched(lines: Iterable[str], size: int) -> Iterator[list[str]]:
+    iterator = iter(lines)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch

@@ -1,0 +1,105 @@
+"""Perplexity of held-out text under the network being trained."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from lmscore.bundle import Config
+from lmscore.runtime.score import Summary
+from lmscore.train.batches import PADDING, Batch, Batches, DocumentBatches, SentenceBatches
+from lmscore.train.corpus import Corpus, CorpusCounts
+from lmscore.train.loss import linear_cross_entropy
+from lmscore.train.network import RecurrentLM, State
+
+# Document context: this many places of the text are read at once, each first one without context.
+_ROWS = 16
+_BPTT = 128
+
+_TOKENS = 4096  # of sentences at once
+
+
+def held_out_batches(corpus: Corpus, config: Config, most_tokens: int | None = None) -> Batches:
+    """All of a corpus, or about `most_tokens` of it, taken evenly from everywhere."""
+    if config.context == "document":
+        return DocumentBatches(corpus, config, rows=_ROWS, bptt=_BPTT, most_tokens=most_tokens)
+    lines = None
+    if most_tokens is not None and most_tokens < corpus.counts.tokens:
+        share = most_tokens / corpus.counts.tokens
+        count = max(1, int(corpus.counts.lines * share))
+        lines = np.linspace(0, corpus.counts.lines - 1, count).astype(np.int64)
+    return SentenceBatches(corpus, config, tokens=_TOKENS, seed=None, lines=lines)
+
+
+@torch.no_grad()
+def mean_loss(
+    network: RecurrentLM, batches: Batches, *, dtype: torch.dtype = torch.float32
+) -> float:
+    """Mean negative log-likelihood per token (nats)."""
+    was_training = network.training
+    network.eval()
+    total = 0.0
+    state: State | None = None
+    for batch in batches.epoch(0):
+        loss, state = batch_loss(network, batch, state, dtype=dtype)
+        total += float(loss)
+    network.train(was_training)
+    return total / batches.tokens
+
+
+def batch_loss(
+    network: RecurrentLM, batch: Batch, state: State | None, *, dtype: torch.dtype
+) -> tuple[torch.Tensor, State]:
+    """Summed negative log-likelihood (nats) of a batch, and the state after it.
+
+    `state` is that after the batch before; it is used where the batch continues it.
+    """
+    device = network.output_bias.device
+    targets = batch.targets.to(device).flatten()
+    if state is None or not batch.continues:
+        state = network.initial_state(batch.inputs.size(1))
+    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+        hidden, state = network(batch.inputs.to(device), state)
+    flat = hidden.flatten(0, 1)
+    if batch.num_tokens < len(targets):
+        counted = (targets != PADDING).nonzero().squeeze(1)
+        flat, targets = flat[counted], targets[counted]
+    loss = linear_cross_entropy(flat, network.output_matrix, network.output_bias, targets, dtype)
+    return loss, state
+
+
+def held_out(network: RecurrentLM, corpus: Corpus) -> dict[str, float | None]:
+    """The figures of a corpus, in float32, by the names they have in config.json."""
+    return figures(mean_loss(network, held_out_batches(corpus, network.config)), corpus.counts)
+
+
+def figures(loss: float, counts: CorpusCounts) -> dict[str, float | None]:
+    """Perplexities from a mean loss (nats per token); None where one is too large for a float.
+
+    perplexity is per token, perplexity_per_word counts one `</s>` a line as a word, and
+    bits_per_character one newline a line as a character.
+    """
+    # Document tracks leave up to _ROWS - 1 tokens unread; the mean stands for them.
+    summary = Summary(
+        sentences=counts.lines,
+        words=counts.words,
+        tokens=counts.tokens,
+        characters=counts.characters,
+        log_prob=-loss * counts.tokens,
+    ).as_dict()
+    return {
+        "log_prob": summary["log_prob"],
+        "perplexity": summary["perplexity"],
+        "perplexity_per_word": summary["ppl"],
+        "bits_per_character": summary["bits_per_character"],
+    }
+
+
+def perplexity(loss: float) -> float:
+    """Of a mean loss (nats per token); inf where it is too large for a float."""
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        return math.inf

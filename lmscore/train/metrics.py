@@ -1,0 +1,122 @@
+"""metrics.jsonl, the record of a run, and TensorBoard beside it if asked for."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lmscore.errors import OutputFileError, needs_extra
+from lmscore.files import atomic_write_bytes
+from lmscore.train.checkpoint import Position
+
+METRICS_FILE = "metrics.jsonl"
+
+EVALUATED = "valid_loss"  # the key that tells an evaluation from a record of training
+
+
+class MetricsLog:
+    """Appends to metrics.jsonl, one JSON object a line."""
+
+    def __init__(self, folder: Path, position: Position, *, tensorboard: bool) -> None:
+        """Records that a killed run wrote past `position` are dropped: they will come again."""
+        self._path = folder / METRICS_FILE
+        kept = _records_until(self._path, position)
+        atomic_write_bytes(self._path, "".join(kept).encode())
+        self._board = None
+        if tensorboard:
+            board = folder / "tensorboard"
+            self._board = import_summary_writer()(str(board), purge_step=position.step + 1)
+
+    def write(self, position: Position, seconds: float, values: Mapping[str, float]) -> None:
+        """Add a record of what is known at a position.
+
+        Raises:
+            OutputFileError: it cannot be written.
+        """
+        record = {
+            "step": position.step,
+            "epoch": position.epoch,
+            "tokens": position.tokens,
+            "seconds": round(seconds, 1),
+            **{name: value if math.isfinite(value) else None for name, value in values.items()},
+        }
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            message = f"{self._path}: cannot be written: {error.strerror}"
+            raise OutputFileError(message) from error
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, position.step)
+
+    def close(self) -> None:
+        """Flush what TensorBoard holds back."""
+        if self._board is not None:
+            self._board.close()
+
+
+@dataclass
+class Means:
+    """Means over the updates since the last record."""
+
+    updates: int = 0
+    tokens: int = 0
+    total_loss: float = 0.0  # nats
+    total_norm: float = 0.0
+    seconds: float = 0.0  # in updates alone, not in evaluations or checkpoints
+
+    def add(self, *, loss: float, tokens: int, norm: float, seconds: float) -> None:
+        """Count one more update; `loss` is the sum over its tokens."""
+        self.updates += 1
+        self.tokens += tokens
+        self.total_loss += loss
+        self.total_norm += norm
+        self.seconds += seconds
+
+    @property
+    def loss(self) -> float:
+        """Nats per token."""
+        return self.total_loss / max(1, self.tokens)
+
+    @property
+    def gradient_norm(self) -> float:
+        """Before clipping."""
+        return self.total_norm / max(1, self.updates)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Of training."""
+        return self.tokens / max(1e-9, self.seconds)
+
+
+def _records_until(path: Path, position: Position) -> list[str]:
+    """The lines that were written up to a position; a kill can leave half of the last one."""
+    if not path.is_file():
+        return []
+    kept = []
+    evaluations = 0
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        with suppress(json.JSONDecodeError):
+            record = json.loads(line)
+            evaluations += EVALUATED in record
+            # A kill between the last evaluation and its checkpoint leaves a record of this step.
+            if record["step"] <= position.step and evaluations <= position.evaluations:
+                kept.append(line)
+    return kept
+
+
+def import_summary_writer() -> Any:
+    """TensorBoard's writer.
+
+    Raises:
+        MissingExtraError: TensorBoard is not installed.
+    """
+    with needs_extra("tensorboard"):
+        from torch.utils.tensorboard import SummaryWriter
+    return SummaryWriter

@@ -1,0 +1,94 @@
+"""train.json: the options that a run was started with, and what may change on resuming it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lmscore.bundle import CONFIG_FILE, WEIGHTS_FILE
+from lmscore.errors import ModelError, OptionError
+from lmscore.files import atomic_write_bytes, open_input_raw
+from lmscore.train.checkpoint import checkpoints
+from lmscore.train.options import TrainOptions, make_options
+from lmscore.train.trainer import CHECKPOINTS
+
+OPTIONS_FILE = "train.json"
+
+# What may change when a run is resumed: how long, where, and what helps against a diverging loss.
+RESUMABLE = (
+    "epochs",
+    "minutes",
+    "learning_rate",
+    "clip",
+    "precision",
+    "device",
+    "threads",
+    "checkpoint_minutes",
+    "tensorboard",
+)
+
+
+def write_options(folder: Path, options: TrainOptions) -> None:
+    """Record what is run."""
+    atomic_write_bytes(folder / OPTIONS_FILE, json.dumps(options.to_dict(), indent=2).encode())
+
+
+def resumed_options(output: str | Path, changes: dict[str, Any]) -> TrainOptions:
+    """The options that a run in `output` was started with, and what may be changed of them.
+
+    Raises:
+        OptionError: no run there, or a change of what is learnt.
+        ModelError: train.json is damaged.
+    """
+    path = Path(output) / OPTIONS_FILE
+    if not path.is_file():
+        raise OptionError(
+            f"{output}: no run to resume there ({OPTIONS_FILE} is missing); "
+            "start it without --resume"
+        )
+    values = _read(path)
+    for key, value in changes.items():
+        recorded = values.get(key)
+        if key not in RESUMABLE and value != recorded:
+            raise OptionError(
+                f"{key} is {value!r}, the run in {output} was started with {recorded!r}; "
+                f"only {', '.join(RESUMABLE)} may change"
+            )
+    if "epochs" in changes or "minutes" in changes:
+        values.update(epochs=None, minutes=None)
+    return make_options({**values, **changes, "output": str(output)})
+
+
+def check_unused(folder: Path) -> None:
+    """Refuse to start a run in a directory that holds something of value.
+
+    What is left of a run that never came to training may be written over.
+
+    Raises:
+        OptionError: it holds a model or a run, or is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OptionError(f"{folder}: is a file; name a directory to write the model to")
+    there = [name for name in (CONFIG_FILE, WEIGHTS_FILE) if (folder / name).exists()]
+    there += [f"{CHECKPOINTS}/{path.name}" for path in checkpoints(folder / CHECKPOINTS)]
+    if there:
+        raise OptionError(
+            f"{folder}: holds a model or a run already ({there[0]}); "
+            "resume it with --resume, or name another directory"
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with open_input_raw(path) as file:
+        data = file.read()
+    try:
+        values: dict[str, Any] = json.loads(data)
+        values.update({key: tuple(values[key]) for key in ("train", "valid")})
+        TrainOptions(**values)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{path}: not a run that this lmscore can resume ({error}); "
+            "train anew in another directory"
+        ) from error
+    return values

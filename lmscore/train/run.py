@@ -1,0 +1,186 @@
+"""`train`: from text files to a model directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from lmscore.bundle import (
+    CARD_FILE,
+    PARITY_FILE,
+    TOKENIZER_FILE,
+    TOKENIZER_KINDS,
+    WEIGHTS_FILE,
+    Bundle,
+    Config,
+)
+from lmscore.errors import DeviceError, OptionError
+from lmscore.files import atomic_write_bytes, make_directory
+from lmscore.train.card import model_card
+from lmscore.train.corpus import Corpus
+from lmscore.train.evaluate import held_out
+from lmscore.train.memory import explained_shortage, keep_freed_memory
+from lmscore.train.metrics import import_summary_writer
+from lmscore.train.network import RecurrentLM
+from lmscore.train.options import TrainOptions
+from lmscore.train.precision import matrix_dtype
+from lmscore.train.prepare import CORPUS, check_readable, prepare
+from lmscore.train.record import check_unused, write_options
+from lmscore.train.samples import make_parity
+from lmscore.train.trainer import CHECKPOINTS, Status, Trainer
+
+
+def train(
+    options: TrainOptions,
+    *,
+    resume: bool = False,
+    report: Callable[[Status], None] = lambda _: None,
+) -> Bundle:
+    """Train a model and write its directory; `export_model` makes the graphs from it.
+
+    Args:
+        options: what to train on, and how; of `resumed_options` if the run is resumed.
+        resume: go on from the last checkpoint in the output directory.
+        report: called after every update.
+
+    Returns:
+        The model directory, with the best weights on the held-out text.
+
+    Raises:
+        OptionError, DeviceError, MissingExtraError: something is asked for that cannot be.
+        InputError, InputFileError, OutputFileError: a file or its text is in the way.
+        ModelError: a file of the run that is resumed is damaged.
+        TrainingError: the loss is no longer finite, or memory is short.
+        KeyboardInterrupt: Ctrl-C; a checkpoint was written, and `resume` goes on from it.
+    """
+    folder = Path(options.output)
+    if not resume:
+        check_unused(folder)
+    check_readable(options)
+    device = _device(options.device)
+    _set_up_process(options)
+    _set_up_folder(folder, options, resume=resume)
+    config, *corpora = prepare(folder, options, resume=resume)
+    bundle = Bundle(folder, config)
+    bundle.write_config()
+    with explained_shortage():
+        trainer = Trainer(
+            options,
+            _network(config, options, corpora[0]).to(device),
+            *corpora,
+            resume=resume,
+            keep_best=lambda best: _write_weights(folder, best),
+            report=report,
+        )
+        trainer.run()
+        return _finish(bundle, trainer, *corpora)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise OptionError(f"device is {name!r}, expected auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise OptionError(f"device is {name!r}, expected auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise DeviceError(
+            f"device is {name}, but PyTorch sees {count or 'no'} CUDA devices; use --device cpu"
+        )
+    return device
+
+
+def _set_up_process(options: TrainOptions) -> None:
+    if options.tensorboard:
+        import_summary_writer()  # or an error now, not after an hour of tokenising
+    keep_freed_memory()
+    torch.manual_seed(options.seed)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+
+
+def _set_up_folder(folder: Path, options: TrainOptions, *, resume: bool) -> None:
+    """Clear away what a killed run was in the middle of, and record what is run.
+
+    A run that starts forgets the tokenizer of one that never came to training: its options may have
+    been others.
+    """
+    make_directory(folder)
+    for place in (folder, folder / CORPUS, folder / CHECKPOINTS):
+        for path in place.glob(".*.tmp"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    tokenizer = folder / TOKENIZER_FILE
+    if not resume and tokenizer.resolve() != Path(options.tokenizer).resolve():
+        tokenizer.unlink(missing_ok=True)
+    write_options(folder, options)
+
+
+def _network(config: Config, options: TrainOptions, corpus: Corpus) -> RecurrentLM:
+    network = RecurrentLM(config, options.dropout)
+    counts = torch.zeros(config.vocab_size, dtype=torch.int64)
+    for start in range(0, len(corpus.tokens), 1 << 22):  # in pieces: the corpus may outgrow memory
+        piece = torch.from_numpy(corpus.tokens[start : start + (1 << 22)].astype("int64"))
+        counts += torch.bincount(piece, minlength=config.vocab_size)
+    network.set_output_bias(counts)
+    return network
+
+
+def _write_weights(folder: Path, network: RecurrentLM) -> None:
+    atomic_write_bytes(folder / WEIGHTS_FILE, save(network.to_weights()))
+
+
+def _finish(bundle: Bundle, trainer: Trainer, train: Corpus, valid: Corpus) -> Bundle:
+    from lmscore.export.weights import load_weights  # it needs onnx beside it, the loop does not
+
+    network = trainer.network.eval()
+    best = load_weights(bundle)
+    network.load_weights({name: torch.from_numpy(weight) for name, weight in best.items()})
+    make_parity(network, valid).save(bundle.path / PARITY_FILE)
+    summary = _summary(trainer, train, valid, held_out(network, valid))
+    bundle = Bundle(bundle.path, replace(bundle.config, training=summary))
+    atomic_write_bytes(bundle.path / CARD_FILE, model_card(bundle.config).encode())
+    bundle.write_config()
+    return bundle
+
+
+def _summary(
+    trainer: Trainer, train: Corpus, valid: Corpus, result: dict[str, float | None]
+) -> dict[str, Any]:
+    options, position = trainer.options, trainer.position
+    device = trainer.network.output_bias.device
+    bf16 = matrix_dtype(options.precision, device) == torch.bfloat16
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "options": _shared(options),
+        "train_files": [Path(path).name for path in options.train],
+        "valid_files": [Path(path).name for path in options.valid],
+        "train": dataclasses.asdict(train.counts),
+        "valid": {**dataclasses.asdict(valid.counts), **result},
+        "updates": position.step,
+        "tokens": position.tokens,
+        "epochs": round(position.tokens / train.counts.tokens, 3),
+        "minutes": round(position.seconds / 60, 1),
+        "device": device.type,
+        "precision": "bf16" if bf16 else "fp32",
+        "torch": torch.__version__,
+    }
+
+
+def _shared(options: TrainOptions) -> dict[str, Any]:
+    """The options that say how a model was made, without those that name places on a disk."""
+    private = ("output", "train", "valid", "tensorboard", "checkpoint_minutes")
+    shown = {key: value for key, value in options.to_dict().items() if key not in private}
+    if options.tokenizer not in TOKENIZER_KINDS:
+        shown["tokenizer"] = Path(options.tokenizer).name
+    return shown

@@ -1,0 +1,193 @@
+"""Tokenizers, trained or given; whatever text needs on its way in lives in tokenizer.json."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from lmscore.bundle import TOKENIZER_KINDS, TokenizerKind
+from lmscore.errors import ModelError, OptionError
+from lmscore.files import open_input_raw
+from lmscore.train.options import TrainOptions
+
+_BYTE_LEVEL = ("bpe", "unigram")
+_CLOSED = ("word", "char")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A tokenizer and the ids that have a meaning of their own."""
+
+    tokenizer: Tokenizer
+    kind: TokenizerKind
+    bos: int  # equals eos in `document` context, where </s> plays the part of <s>
+    eos: int
+    unk: int | None
+
+    @property
+    def size(self) -> int:
+        """V."""
+        return int(self.tokenizer.get_vocab_size(with_added_tokens=True))
+
+
+def make_vocabulary(lines: Iterable[str], options: TrainOptions) -> Vocabulary:
+    """Train the tokenizer that the options ask for, or load the file they name.
+
+    Raises:
+        OptionError: no such kind, or no room for the special tokens.
+        ModelError: the given file is no tokenizer, or lacks a special token.
+    """
+    if options.tokenizer not in (*_BYTE_LEVEL, *_CLOSED):
+        return _given(options)
+    train = _train_byte_level if options.tokenizer in _BYTE_LEVEL else _train_closed
+    return _with_ids(train(lines, options), options, source=options.output)
+
+
+def load_vocabulary(path: Path, options: TrainOptions) -> Vocabulary:
+    """Load a tokenizer.json for the run that the options describe.
+
+    Raises:
+        InputFileError: it cannot be read.
+        ModelError: it is no tokenizer, or lacks a special token.
+    """
+    with open_input_raw(path) as file:
+        data = file.read()
+    try:
+        tokenizer = Tokenizer.from_str(data.decode("utf-8"))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ModelError(f"{path}: not a tokenizer.json: {error}") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return _with_ids(tokenizer, options, source=str(path))
+
+
+def _given(options: TrainOptions) -> Vocabulary:
+    path = Path(options.tokenizer)
+    if not path.is_file():
+        kinds = ", ".join((*_BYTE_LEVEL, *_CLOSED))
+        raise OptionError(
+            f"tokenizer is {options.tokenizer!r}, expected {kinds} or the path of a tokenizer.json"
+        )
+    return load_vocabulary(path, options)
+
+
+def _with_ids(tokenizer: Tokenizer, options: TrainOptions, *, source: str) -> Vocabulary:
+    def find(name: str, option: str) -> int:
+        token = tokenizer.token_to_id(name)
+        if token is None:
+            raise ModelError(
+                f"{source}: no token {name!r} in the vocabulary; name it with {option}"
+            )
+        return int(token)
+
+    known = options.tokenizer in TOKENIZER_KINDS
+    kind = cast(TokenizerKind, options.tokenizer) if known else "custom"
+    eos = find(options.eos_token, "--eos-token")
+    bos = eos if options.context == "document" else find(options.bos_token, "--bos-token")
+    unk = _unknown_id(tokenizer, kind, options)
+    if unk in (bos, eos):
+        raise ModelError(
+            f"{source}: {tokenizer.id_to_token(unk)!r} stands for unknown words and for the begin "
+            "or end of a sentence; name others with --bos-token and --eos-token"
+        )
+    return Vocabulary(tokenizer, kind, bos, eos, unk)
+
+
+def _unknown_id(tokenizer: Tokenizer, kind: TokenizerKind, options: TrainOptions) -> int | None:
+    if kind in _BYTE_LEVEL:
+        return None  # even if the text taught it a piece that is spelt like <unk>
+    # A given tokenizer knows the name of its own.
+    name = getattr(tokenizer.model, "unk_token", None) or options.unk_token
+    unk = tokenizer.token_to_id(name)
+    return None if unk is None else int(unk)
+
+
+def _special(options: TrainOptions) -> list[str]:
+    """The special tokens, in the order of their ids."""
+    names = [] if options.context == "document" else [options.bos_token]
+    names.append(options.eos_token)
+    if options.tokenizer in _CLOSED:
+        names.append(options.unk_token)
+    return list(dict.fromkeys(names))
+
+
+_NORMALIZERS = {
+    "nfc": normalizers.NFC,
+    "nfkc": normalizers.NFKC,
+    "lowercase": normalizers.Lowercase,
+}
+
+
+def _normalize(tokenizer: Tokenizer, options: TrainOptions) -> None:
+    if options.normalization != "none":
+        steps = [_NORMALIZERS[name]() for name in options.normalization.split("+")]
+        tokenizer.normalizer = normalizers.Sequence(steps)
+
+
+def _train_byte_level(lines: Iterable[str], options: TrainOptions) -> Tokenizer:
+    """Pieces of words as bytes, a space in front of each word: any text has a spelling, no OOV."""
+    special, alphabet = _special(options), pre_tokenizers.ByteLevel.alphabet()
+    # The unigram trainer overshoots unless there is room for a piece beside the bytes.
+    least = len(alphabet) + len(special) + (options.tokenizer == "unigram")
+    if options.vocab_size < least:
+        raise OptionError(
+            f"vocab_size is {options.vocab_size}; a {options.tokenizer} tokenizer needs {least} "
+            "or more for the bytes and special tokens"
+        )
+    tokenizer = Tokenizer(models.BPE() if options.tokenizer == "bpe" else models.Unigram())
+    _normalize(tokenizer, options)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    make_trainer: Callable[..., trainers.Trainer] = trainers.UnigramTrainer
+    if options.tokenizer == "bpe":  # a pair seen once is no piece worth a row of the matrix
+        make_trainer = functools.partial(trainers.BpeTrainer, min_frequency=2)
+    trainer = make_trainer(
+        vocab_size=options.vocab_size,
+        special_tokens=special,
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(lines, trainer)
+    return tokenizer
+
+
+def _train_closed(lines: Iterable[str], options: TrainOptions) -> Tokenizer:
+    """The most frequent words or characters, ties alphabetical; the rest is `<unk>`."""
+    special = _special(options)
+    if options.vocab_size <= len(special):
+        raise OptionError(
+            f"vocab_size is {options.vocab_size}: no room beside {', '.join(special)}"
+        )
+    counting = _closed(options, {})
+    trainer = trainers.WordLevelTrainer(
+        # Room for special tokens that stand in the text as words; they are taken out below.
+        vocab_size=options.vocab_size + len(special),
+        min_frequency=options.min_count,
+        show_progress=False,
+    )
+    counting.train_from_iterator(lines, trainer)
+    # The trainer gives a special token that also occurs in the text its place among the words, and
+    # leaves a hole in the ids: so the vocabulary is laid out here.
+    by_rank = sorted(counting.get_vocab().items(), key=lambda item: item[1])
+    units = special + [unit for unit, _ in by_rank if unit not in special]
+    tokenizer = _closed(
+        options, {unit: index for index, unit in enumerate(units[: options.vocab_size])}
+    )
+    tokenizer.add_special_tokens(special)
+    return tokenizer
+
+
+def _closed(options: TrainOptions, vocabulary: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=options.unk_token))
+    _normalize(tokenizer, options)
+    if options.tokenizer == "word":
+        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        tokenizer.decoder = decoders.Fuse()
+    return tokenizer

@@ -1,0 +1,234 @@
+"""The training loop: teacher forcing, truncated BPTT, checkpoints, intermediate evaluations."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lmscore.errors import InputError, TrainingError
+from lmscore.train.batches import Batch, training_batches
+from lmscore.train.budget import Budget
+from lmscore.train.checkpoint import Position, checkpoints, load_checkpoint, save_checkpoint
+from lmscore.train.corpus import Corpus
+from lmscore.train.evaluate import batch_loss, held_out_batches, mean_loss, perplexity
+from lmscore.train.interrupt import postponed_interrupt
+from lmscore.train.metrics import EVALUATED, Means, MetricsLog
+from lmscore.train.network import RecurrentLM, State
+from lmscore.train.optimizer import make_optimizer
+from lmscore.train.options import TrainOptions
+from lmscore.train.precision import matrix_dtype
+
+CHECKPOINTS = "checkpoints"
+
+_LOG_EVERY = 50  # updates
+_SAMPLE_TOKENS = 1 << 16  # of the held-out text, for an intermediate evaluation
+
+_log = logging.getLogger("lmscore")
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a progress display shows."""
+
+    progress: float  # part of the budget, 0 to 1
+    step: int
+    loss: float  # nats per token, over the last updates
+    tokens_per_second: float
+    seconds_left: float
+    held_out_perplexity: float | None  # per token, at the last intermediate evaluation
+
+    @property
+    def perplexity(self) -> float:
+        """Of the text being trained on, per token, over the last updates."""
+        return perplexity(self.loss)
+
+
+class Trainer:
+    """A run: network, optimiser, data and position; `run` brings it to the end of its budget."""
+
+    def __init__(
+        self,
+        options: TrainOptions,
+        network: RecurrentLM,
+        train: Corpus,
+        valid: Corpus,
+        *,
+        resume: bool = False,
+        keep_best: Callable[[RecurrentLM], None],
+        report: Callable[[Status], None],
+    ) -> None:
+        """Begin, or go on from the last checkpoint if there is one; the clock starts here.
+
+        Args:
+            options: what is trained, and for how long.
+            network: the network to train, on the device to train it on.
+            train: the text to train on.
+            valid: the held-out text.
+            resume: go on from a checkpoint.
+            keep_best: called with the network whenever it is the best so far.
+            report: called after every update.
+
+        Raises:
+            ModelError: the checkpoint is damaged.
+            InputError: it is one of another text.
+        """
+        self.options = options
+        self.network = network
+        self.position = Position(texts=[train.sha256, valid.sha256])
+        self._keep_best, self._report = keep_best, report
+        self._folder = Path(options.output)
+        self._dtype = matrix_dtype(options.precision, network.output_bias.device)
+        self._optimizer = make_optimizer(network, options)
+        self._state: State | None = None
+        if resume:
+            self._restore()
+        self._batches = training_batches(train, network.config, options)
+        self._sample = held_out_batches(valid, network.config, _SAMPLE_TOKENS)
+        self._budget = Budget(options, self._batches.tokens, self.position.seconds)
+        self._evaluations_due = self._budget.evaluations_due(self._progress)
+        self._metrics = MetricsLog(self._folder, self.position, tensorboard=options.tensorboard)
+        self._means = Means()
+        self._held_out_perplexity: float | None = None
+        self._saved = time.monotonic()
+
+    def run(self) -> None:
+        """Train to the end of the budget.
+
+        Raises:
+            TrainingError: the loss or a gradient is not finite.
+            OutputFileError: a checkpoint or a record cannot be written.
+            KeyboardInterrupt: after a checkpoint was written.
+        """
+        with closing(self._metrics), postponed_interrupt() as interrupted:
+            batches = self._stream()
+            while (progress := self._progress) < 1 and not interrupted.is_set():
+                self._update(next(batches), progress)
+                self._log_update()
+                self._evaluate_if_due()
+                if time.monotonic() - self._saved > self.options.checkpoint_minutes * 60:
+                    self._save()
+            if not interrupted.is_set() and self.position.evaluated_step != self.position.step:
+                self._evaluate()
+            self._save()
+            if interrupted.is_set():
+                _log.info("interrupted; --resume goes on from update %d", self.position.step)
+                raise KeyboardInterrupt
+
+    @property
+    def _progress(self) -> float:
+        return self._budget.progress(self.position.tokens)
+
+    def _stream(self) -> Iterator[Batch]:
+        """Batches without end, from the position on."""
+        while True:
+            yield from self._batches.epoch(self.position.epoch, skip=self.position.batch)
+            self.position.epoch += 1
+            self.position.batch = 0
+
+    def _update(self, batch: Batch, progress: float) -> None:
+        started = time.monotonic()
+        rate = self.options.learning_rate * self._budget.rate(progress)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self.network.train()
+        total, state = batch_loss(self.network, batch, self._state, dtype=self._dtype)
+        (total / batch.num_tokens).backward()  # type: ignore[no-untyped-call]
+        weights = self.network.parameters()
+        norm = float(torch.nn.utils.clip_grad_norm_(weights, self.options.clip))
+        loss = float(total.detach())
+        self._check_finite(loss / batch.num_tokens, norm)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        # Truncated BPTT: the next batch starts from this state's values, not from its history.
+        self._state = tuple(part.detach() for part in state)
+        self.position.step += 1
+        self.position.batch += 1
+        self.position.tokens += batch.num_tokens
+        seconds = time.monotonic() - started
+        self._means.add(loss=loss, tokens=batch.num_tokens, norm=norm, seconds=seconds)
+
+    def _check_finite(self, loss: float, norm: float) -> None:
+        if math.isfinite(loss) and math.isfinite(norm):
+            return
+        kept = checkpoints(self._folder / CHECKPOINTS)
+        again = f"go on from {kept[-1]} with --resume and" if kept else "start again with"
+        fp32 = "" if self._dtype == torch.float32 else ", or --precision fp32"
+        raise TrainingError(
+            f"update {self.position.step + 1}: the loss is {loss:g}, the gradient norm {norm:g}; "
+            f"{again} a lower --learning-rate (now {self.options.learning_rate:g}), "
+            f"a lower --clip (now {self.options.clip:g}){fp32}"
+        )
+
+    def _log_update(self) -> None:
+        means, progress = self._means, self._progress
+        self._report(
+            Status(
+                progress,
+                self.position.step,
+                means.loss,
+                means.tokens_per_second,
+                self._budget.elapsed / max(progress, 1e-6) * (1 - progress),
+                self._held_out_perplexity,
+            )
+        )
+        if self.position.step % _LOG_EVERY == 0:
+            self._record(
+                loss=means.loss,
+                perplexity=perplexity(means.loss),
+                gradient_norm=means.gradient_norm,
+                learning_rate=self._optimizer.param_groups[0]["lr"],
+                tokens_per_second=means.tokens_per_second,
+            )
+            self._means = Means()
+
+    def _evaluate_if_due(self) -> None:
+        due = self._budget.evaluations_due(self._progress)
+        if due > self._evaluations_due:
+            self._evaluate()
+        self._evaluations_due = due
+
+    def _evaluate(self) -> None:
+        loss = mean_loss(self.network, self._sample, dtype=self._dtype)
+        self.position.evaluations += 1
+        self.position.evaluated_step = self.position.step
+        self._held_out_perplexity = perplexity(loss)
+        best = self.position.best_loss
+        if best is None or loss < best:
+            self.position.best_loss = loss
+            self._keep_best(self.network)
+        self._record(**{EVALUATED: loss, "valid_perplexity": self._held_out_perplexity})
+        _log.info(
+            "step %d: held-out perplexity %.2f", self.position.step, self._held_out_perplexity
+        )
+
+    def _record(self, **values: float) -> None:
+        self._metrics.write(self.position, self._budget.elapsed, values)
+
+    def _save(self) -> None:
+        self.position.seconds = self._budget.elapsed
+        folder = self._folder / CHECKPOINTS
+        save_checkpoint(folder, self.position, self.network, self._optimizer, self._state)
+        self._saved = time.monotonic()
+
+    def _restore(self) -> None:
+        kept = checkpoints(self._folder / CHECKPOINTS)
+        if not kept:
+            _log.info("no checkpoint yet: starting from the beginning")
+            return
+        texts = self.position.texts
+        self.position, self._state = load_checkpoint(kept[-1], self.network, self._optimizer)
+        if self.position.texts not in ([], texts):
+            which = "text to train on" if self.position.texts[0] != texts[0] else "held-out text"
+            raise InputError(
+                f"the {which} is not the one that {kept[-1]} was trained with; "
+                "put it back, or train anew in another directory"
+            )
+        self.position.texts = texts
+        _log.info("resuming at update %d", self.position.step)

@@ -1,0 +1,80 @@
+"""`lmscore info` and `lmscore export`: what a model directory holds, and its graphs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lmscore.bundle import Bundle
+from tests.cli.conftest import Run
+from tests.models import make_model
+
+
+def test_info(run: Run, model_path: Path) -> None:
+    config = Bundle.read(model_path).config
+    result = run("info", model_path)
+    assert (result.status, result.err) == (0, "")
+    assert f"{config.num_parameters:,} (tied)" in result.out
+    for file in model_path.iterdir():
+        assert file.name in result.out
+    for variant in ("fp32", "int8"):
+        assert f"{config.graphs[variant].max_log_prob_difference:.2g} nats" in result.out
+    assert run("info", "-m", model_path).out == run("info").out == result.out
+
+
+def test_info_as_json(run: Run, model_path: Path) -> None:
+    document = json.loads(run("info", "--format", "json").out)
+    assert document["config"] == json.loads((model_path / "config.json").read_text())
+    assert document["num_parameters"] == Bundle.read(model_path).config.num_parameters
+    assert document["files"] == {file.name: file.stat().st_size for file in model_path.iterdir()}
+
+
+def test_info_of_a_model_without_graphs(run: Run, tmp_path: Path) -> None:
+    make_model(tmp_path / "raw", cell="gru", layers=2, tied=False, context="document")
+    result = run("info", tmp_path / "raw")
+    assert result.status == 0
+    assert "gru, 2 layers of 16" in result.out
+    assert "(untied)" in result.out
+    assert "model.onnx" not in result.out
+
+
+def test_export(run: Run, tmp_path: Path) -> None:
+    bundle = make_model(tmp_path / "new")
+    result = run("score", "-m", bundle.path, stdin="the cat\n")
+    assert (result.status, result.out) == (1, "")
+    assert f"lmscore export {bundle.path}" in result.err
+
+    result = run("export", bundle.path)
+    assert (result.status, result.err) == (0, "")
+    header, *rows = (line.split() for line in result.out.splitlines())
+    assert header[:3] == ["variant", "file", "size"]
+    assert [row[:2] for row in rows] == [["fp32", "model.onnx"], ["int8", "model_int8.onnx"]]
+    assert Bundle.read(bundle.path).variants() == ("fp32", "int8")
+    assert run("score", "-m", bundle.path, stdin="the cat\n").status == 0
+
+
+def test_export_of_one_variant(run: Run, tmp_path: Path) -> None:
+    bundle = make_model(tmp_path / "new")
+    result = run("export", bundle.path, "--variant", "int8", "--variant", "int8")
+    assert len(result.out.splitlines()) == 2
+    assert Bundle.read(bundle.path).variants() == ("int8",)
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("model.safetensors", "model.safetensors is missing"),
+        ("parity.npz", "parity.npz is missing"),
+        (None, "no variant 'int3'"),
+    ],
+)
+def test_export_errors(run: Run, tmp_path: Path, file: str | None, message: str) -> None:
+    bundle = make_model(tmp_path / "new")
+    if file:
+        (bundle.path / file).unlink()
+    result = run("export", bundle.path, "--variant", "fp32" if file else "int3")
+    assert (result.status, result.out) == (1, "")
+    assert message in result.err
+    assert not (bundle.path / "model.onnx").exists()

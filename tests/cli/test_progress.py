@@ -1,0 +1,112 @@
+"""The progress bar: on a terminal, after two seconds, and never among the data."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lmscore.cli import progress
+from lmscore.cli.progress import Progress, duration
+from lmscore.cli.scoring import _total_bytes
+from tests.cli.conftest import Run
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Terminal]:
+    """Make standard error a terminal, with a bar that does not wait."""
+    monkeypatch.setattr(progress, "_DELAY", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def install() -> Terminal:  # not sooner: pytest sets standard error when the test begins
+        made = Terminal()
+        monkeypatch.setattr("sys.stderr", made)
+        return made
+
+    return install
+
+
+def shown(screen: Terminal) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+
+
+def test_share_text_and_time_left(terminal: Callable[[], Terminal]) -> None:
+    screen = terminal()
+    with Progress("scoring", total=200) as bar:
+        bar.update(50, "10 lines/s", seconds_left=125)
+    for part in ("scoring", "25%", "10 lines/s", "2:05 left"):
+        assert part in shown(screen)
+
+
+def test_the_time_left_follows_from_the_rate(terminal: Callable[[], Terminal]) -> None:
+    screen = terminal()
+    with Progress("scoring", total=4) as bar:
+        bar._start -= 10
+        bar.update(1)
+    assert "0:30 left" in shown(screen)
+
+
+def test_an_unknown_total(terminal: Callable[[], Terminal]) -> None:
+    screen = terminal()
+    with Progress("scoring", total=None) as bar:
+        bar.update(50, "10 lines/s")
+    assert "10 lines/s" in shown(screen)
+    assert "left" not in shown(screen)
+
+
+def test_what_is_quick_needs_no_bar(
+    terminal: Callable[[], Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = terminal()
+    monkeypatch.setattr(progress, "_DELAY", 60.0)
+    with Progress("scoring", total=4) as bar:
+        bar.update(1)
+    with Progress("scoring", total=4, shown=False) as bar:
+        bar._start -= 100
+        bar.update(1)
+    assert screen.getvalue() == ""
+
+
+def test_no_terminal_no_bar_and_no_rich() -> None:
+    script = (
+        "import sys; from lmscore.cli.progress import Progress\n"
+        "with Progress('x', total=1) as bar:\n"
+        "    bar._start -= 100; bar.update(1)\n"
+        "print('rich' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert (run.stdout.split(), run.stderr) == ([b"False"], b"")
+
+
+def test_scoring_shows_its_rate(run: Run, terminal: Callable[[], Terminal]) -> None:
+    screen = terminal()
+    result = run("score", "--quiet", stdin="the cat\n" * 10)
+    assert len(result.rows) == 10
+    assert "lines/s" in shown(screen)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (125, "2:05"), (3723, "1:02:03")]
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_how_much_there_is_to_read(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"12345")
+    (tmp_path / "b").write_bytes(b"678")
+    (tmp_path / "c.gz").touch()
+    assert _total_bytes([str(tmp_path / "a"), str(tmp_path / "b")]) == 8
+    for unknown in ("c.gz", "missing"):
+        assert _total_bytes([str(tmp_path / "a"), str(tmp_path / unknown)]) is None

@@ -1,0 +1,158 @@
+"""`lmscore train`: from a text file to a sentence's probability, through the shell door."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from lmscore.cli import train as train_verb
+from lmscore.train import TrainOptions
+from lmscore.train.metrics import METRICS_FILE
+from tests.cli.conftest import Run, finish, start
+from tests.train.toy import sentences, write
+
+SMALL = (
+    *("--tokenizer", "word", "--hidden-size", "16", "--batch-size", "8", "--learning-rate", "0.02"),
+    *("--precision", "fp32", "--device", "cpu", "--threads", "1"),
+)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> str:
+    return write(tmp_path / "text", sentences(200))
+
+
+def test_from_text_to_probability(run: Run, text: str, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    result = run("train", text, "-o", model, *SMALL, "--epochs", "8")
+    assert result.status == 0
+    first, header, *variants = result.out.splitlines()
+    assert first.startswith(f"{model}: held-out perplexity ")
+    assert header.split()[0] == "variant"
+    assert [line.split()[0] for line in variants] == ["fp32", "int8"]
+    assert "lmscore: tokenising the train text" in result.err
+
+    likely, unlikely = "the cat sees the dog .", "cat the the . dog sees"
+    scored = run("score", "-m", model, stdin=f"{likely}\n{unlikely}\n")
+    assert scored.status == 0
+    assert float(scored.rows[0][0]) > float(scored.rows[1][0]) + 5
+    summary = json.loads(run("ppl", "-m", model, "--format", "json", text).out)
+    assert 1 < summary["perplexity"] < 5
+
+
+def test_a_document_model_without_export(run: Run, text: str, tmp_path: Path) -> None:
+    held_out = write(tmp_path / "valid", sentences(20, seed=2))
+    result = run(
+        *("train", text, "-o", tmp_path / "model", *SMALL, "--epochs", "1", "--valid", held_out),
+        *("--context", "document", "--bptt", "10", "--untied", "--no-export"),
+    )
+    assert result.status == 0
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert config["context"] == "document"
+    assert config["tie_word_embeddings"] is False
+    assert config["training"]["valid_files"] == ["valid"]
+    assert config["graphs"] == {}
+
+
+def test_options_come_before_the_toml(run: Run, text: str, tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(
+        'train = "text"\noutput = "model"\ntokenizer = "char"\nhidden_size = 8\nminutes = 60\n'
+        "threads = 1\n"
+    )
+    result = run("train", "--config", file, "--epochs", "1", "--layers", "2", "--no-export")
+    assert result.status == 0
+    recorded = json.loads((tmp_path / "model" / "train.json").read_text())
+    assert recorded["train"] == [text]
+    assert (recorded["tokenizer"], recorded["layers"]) == ("char", 2)
+    assert (recorded["epochs"], recorded["minutes"]) == (1, None)
+
+
+def test_ctrl_c_and_resume(
+    run: Run, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "model"
+
+    def interrupt(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_verb, "_show", interrupt)
+        result = run("train", text, "-o", model, *SMALL, "--epochs", "2")
+    assert result.status == 130
+    assert result.out == ""
+    assert "interrupted; --resume goes on from update 1" in result.err
+
+    result = run("train", "--resume", "-o", model, "--no-export")
+    assert result.status == 0
+    assert "resuming at update 1" in result.err
+    result = run("train", "--resume", "-o", model, "--epochs", "3", "--no-export")
+    assert result.status == 0
+    assert json.loads((model / "config.json").read_text())["training"]["epochs"] == pytest.approx(3)
+
+
+def test_a_signal_from_outside(text: str, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    program = start("train", text, "-o", str(model), *SMALL, "--minutes", "5")
+    give_up = time.monotonic() + 60
+    while not (model / METRICS_FILE).is_file() or not (model / METRICS_FILE).stat().st_size:
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+    os.kill(program.pid, signal.SIGINT)
+    result = finish(program)
+    assert result.status == 130
+    assert list((model / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "train is missing: name text to train on"),
+        (["TEXT"], "output is missing: name a model directory to write"),
+        (["missing", "-o", "MODEL"], "missing: no such file"),
+        (["TEXT", "-o", "TEXT"], "is a file; name a directory to write the model to"),
+        (["TEXT", "-o", "MODEL", "--minutes", "1", "--epochs", "1"], "epochs or in minutes, not"),
+        (["TEXT", "-o", "MODEL", "--dropout", "1"], "dropout is 1.0, expected less than 1"),
+        (["TEXT", "-o", "MODEL", "--tokenizer", "bep"], "tokenizer is 'bep', expected bpe"),
+        (["--resume"], "--resume needs --output, the directory of the run"),
+        (["--resume", "-o", "MODEL"], "no run to resume there"),
+        (["--resume", "-o", "MODEL", "--config", "x.toml"], "started with: no --config"),
+        (["--config", "x.toml"], "x.toml: cannot be read"),
+    ],
+)
+def test_errors_are_one_line(
+    run: Run, text: str, tmp_path: Path, argv: list[str], message: str
+) -> None:
+    places = {"TEXT": text, "MODEL": str(tmp_path / "model")}
+    result = run("train", *(places.get(word, word) for word in argv))
+    assert result.status == 1
+    assert result.out == ""
+    last = result.err.splitlines()[-1]
+    assert last.startswith("lmscore: error: ")
+    assert message in last
+
+
+@pytest.mark.parametrize("argv", [["--cell", "rnn"], ["--minutes", "soon"], ["--color"]])
+def test_usage(run: Run, argv: list[str]) -> None:
+    assert run("train", *argv).status == 2
+
+
+def test_the_log_is_left_as_it_was(run: Run) -> None:
+    import logging
+
+    log = logging.getLogger("lmscore")
+    before = (list(log.handlers), log.level)
+    run("train")
+    assert (list(log.handlers), log.level) == before
+
+
+def test_every_option_has_a_flag() -> None:
+    flags = set(inspect.signature(train_verb.train).parameters)
+    assert {field.name for field in dataclasses.fields(TrainOptions)} - {"train"} <= flags

@@ -1,0 +1,100 @@
+"""The fused loss and its gradients are those of F.cross_entropy."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional as F
+
+from lmscore.train import loss as loss_module
+from lmscore.train.loss import linear_cross_entropy
+
+
+def draw(N: int, V: int, H: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    hidden, weight, bias = (
+        torch.randn(*shape, generator=generator).requires_grad_()
+        for shape in ((N, H), (V, H), (V,))
+    )
+    return hidden, weight, bias, torch.randint(V, (N,), generator=generator)
+
+
+def gradients(loss: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(loss, inputs)
+
+
+@given(
+    N=st.integers(1, 40), V=st.integers(1, 30), H=st.integers(1, 8), seed=st.integers(0, 1 << 16)
+)
+def test_value_and_gradients_in_float32(N: int, V: int, H: int, seed: int) -> None:
+    hidden, weight, bias, targets = draw(N, V, H, seed)
+    fused = linear_cross_entropy(hidden, weight, bias, targets, torch.float32)
+    plain = F.cross_entropy(F.linear(hidden, weight, bias), targets, reduction="sum")
+
+    torch.testing.assert_close(fused, plain, rtol=1e-5, atol=1e-4)
+    for got, expected in zip(
+        gradients(2 * fused, hidden, weight, bias),
+        gradients(2 * plain, hidden, weight, bias),
+        strict=True,
+    ):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_chunks_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden, weight, bias, targets = draw(23, 11, 5, seed=0)
+    whole = linear_cross_entropy(hidden, weight, bias, targets, torch.float32)
+    expected = gradients(whole, hidden, weight, bias)
+    monkeypatch.setattr(loss_module, "_CHUNK", 4)
+    in_chunks = linear_cross_entropy(hidden, weight, bias, targets, torch.float32)
+
+    torch.testing.assert_close(in_chunks, whole)
+    torch.testing.assert_close(gradients(in_chunks, hidden, weight, bias), expected)
+
+
+def test_bf16_is_close() -> None:
+    hidden, weight, bias, targets = draw(64, 50, 16, seed=1)
+    fused = linear_cross_entropy(hidden, weight, bias, targets, torch.bfloat16)
+    plain = F.cross_entropy(F.linear(hidden, weight, bias), targets, reduction="sum")
+
+    torch.testing.assert_close(fused, plain, rtol=0.01, atol=0)
+    for got, expected in zip(
+        gradients(fused, hidden, weight, bias),
+        gradients(plain, hidden, weight, bias),
+        strict=True,
+    ):
+        assert got.dtype == torch.float32
+        torch.testing.assert_close(got, expected, rtol=0.1, atol=0.1)
+
+
+def test_no_gradients_are_computed_where_none_are_wanted() -> None:
+    hidden, weight, bias, targets = draw(9, 7, 3, seed=2)
+    with torch.no_grad():
+        without = linear_cross_entropy(hidden, weight, bias, targets, torch.float32)
+
+    assert not without.requires_grad
+    torch.testing.assert_close(
+        without, linear_cross_entropy(hidden, weight, bias, targets, torch.float32).detach()
+    )
+
+
+def test_evaluation_counts_a_hopeless_token_in_full() -> None:
+    hidden, weight = torch.ones(1, 1), torch.tensor([[0.0], [500.0]])
+    bias, targets = torch.zeros(2), torch.tensor([0])
+    with torch.no_grad():
+        exact = linear_cross_entropy(hidden, weight, bias, targets, torch.float32)
+    assert exact.item() == pytest.approx(500)
+
+    weight.requires_grad_()
+    capped = linear_cross_entropy(hidden, weight, bias, targets, torch.float32)
+    assert capped.item() == pytest.approx(87.3, abs=0.1)
+    torch.testing.assert_close(gradients(capped, weight)[0], torch.tensor([[-1.0], [1.0]]))
+
+
+def test_nan_stays_nan() -> None:
+    hidden, weight, bias, targets = draw(3, 4, 2, seed=3)
+    broken = hidden.detach().clone()
+    broken[1, 0] = torch.nan
+    assert linear_cross_entropy(broken, weight, bias, targets, torch.float32).isnan()

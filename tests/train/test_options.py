@@ -1,0 +1,104 @@
+"""Options: every value is checked, wherever it comes from."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmscore.errors import InputFileError, OptionError
+from lmscore.train.options import TrainOptions, make_options, read_toml
+
+LEAST: dict[str, Any] = {"train": ("text",), "output": "model"}
+
+
+def test_defaults_are_fine() -> None:
+    assert make_options(LEAST) == TrainOptions(train=("text",), output="model")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("train", (), "train is missing: name text to train on"),
+        ("train", ("-",), "train reads its files more than once: give a file, not a pipe"),
+        ("valid", ("-",), "train reads its files more than once: give a file, not a pipe"),
+        ("train", "text", "train is 'text', expected a list of strings"),
+        ("output", "", "output is missing: name a model directory to write"),
+        ("cell", "rnn", "cell is 'rnn', expected lstm, gru, rnn-tanh, rnn-relu"),
+        ("context", "line", "context is 'line', expected sentence, document"),
+        ("hidden_size", 0, "hidden_size is 0, expected at least 1"),
+        ("hidden_size", 1.5, "hidden_size is 1.5, expected a whole number"),
+        ("hidden_size", True, "hidden_size is True, expected a whole number"),
+        ("layers", -1, "layers is -1, expected at least 1"),
+        ("vocab_size", 1 << 40, "vocab_size is 1099511627776, expected less than 1.67772e+07"),
+        ("dropout", 1, "dropout is 1, expected less than 1"),
+        ("dropout", math.nan, "dropout is nan, expected at least 0"),
+        ("warmup", 1.0, "warmup is 1.0, expected less than 1"),
+        ("epochs", 0, "epochs is 0, expected more than 0"),
+        ("epochs", "3", "epochs is '3', expected a number"),
+        ("minutes", math.inf, "minutes is inf, expected less than inf"),
+        ("clip", math.inf, "clip is inf, expected less than inf"),
+        ("learning_rate", -1.0, "learning_rate is -1.0, expected more than 0"),
+        ("evaluations", -1, "evaluations is -1, expected at least 0"),
+        ("seed", 1 << 64, "seed is 18446744073709551616, expected less than 9.22337e+18"),
+        ("threads", 0, "threads is 0, expected at least 1"),
+        ("tied", "yes", "tied is 'yes', expected true or false"),
+        ("tokenizer", "", "tokenizer is empty"),
+        ("eos_token", "", "eos_token is empty"),
+        ("unk_token", "</s>", "unk_token must differ from bos_token and eos_token"),
+    ],
+)
+def test_impossible_values(name: str, value: object, message: str) -> None:
+    with pytest.raises(OptionError) as raised:
+        make_options({**LEAST, name: value})
+    assert str(raised.value) == message
+
+
+def test_one_budget() -> None:
+    with pytest.raises(OptionError, match="in epochs or in minutes, not both"):
+        make_options({**LEAST, "epochs": 1, "minutes": 1})
+
+
+def test_toml(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(
+        'train = ["a.txt", "/data/b.txt"]\nvalid = "v.txt"\noutput = "model"\n'
+        'tokenizer = "own/tokenizer.json"\nminutes = 3\ntied = false\n'
+    )
+    options = make_options(read_toml(file))
+
+    assert options.train == (str(tmp_path / "a.txt"), "/data/b.txt")
+    assert options.valid == (str(tmp_path / "v.txt"),)
+    assert options.output == str(tmp_path / "model")
+    assert options.tokenizer == str(tmp_path / "own/tokenizer.json")
+    assert (options.minutes, options.tied) == (3, False)
+
+
+def test_a_kind_of_tokenizer_is_no_path(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('tokenizer = "char"')
+    assert read_toml(file) == {"tokenizer": "char"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"hidden = 3", "run.toml: unknown key 'hidden'"),
+        (b"hidden_size = ", "run.toml: not TOML: "),
+        (b"# \xff", "run.toml: not UTF-8"),
+        (b"train = 3", "train is 3, expected the name of a file, or a list of them"),
+        (b"train = [3]", "train is .3., expected the name of a file, or a list of them"),
+    ],
+)
+def test_bad_toml(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "run.toml"
+    file.write_bytes(content)
+    with pytest.raises((OptionError, InputFileError), match=message):
+        read_toml(file)
+
+
+def test_no_toml(tmp_path: Path) -> None:
+    with pytest.raises(InputFileError, match=r"run.toml: cannot be read: No such file"):
+        read_toml(tmp_path / "run.toml")

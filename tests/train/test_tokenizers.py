@@ -1,0 +1,217 @@
+"""Tokenizers of all kinds, and what of them ends up in tokenizer.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from lmscore.bundle import TokenizerKind
+from lmscore.errors import InputFileError, ModelError, OptionError
+from lmscore.runtime.tokenizer import TextTokenizer
+from lmscore.train.options import TrainOptions
+from lmscore.train.prepare import make_config
+from lmscore.train.tokenizers import Vocabulary, load_vocabulary, make_vocabulary
+from tests.train.toy import sentences
+
+TEXT = [*sentences(50), "<s> and </s> and <unk> are text", "床前明月光", "naïve cafés"]
+KINDS: tuple[TokenizerKind, ...] = ("bpe", "unigram", "word", "char")
+
+
+def options_for(tokenizer: str, **changes: object) -> TrainOptions:
+    values = {"train": ("text",), "output": "model", "tokenizer": tokenizer, "vocab_size": 300}
+    return TrainOptions(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def make(kind: str, text: list[str] = TEXT, **changes: object) -> Vocabulary:
+    return make_vocabulary(text, options_for(kind, **changes))
+
+
+def runtime(vocabulary: Vocabulary) -> TextTokenizer:
+    """What scoring makes of the saved file."""
+    saved = Tokenizer.from_str(vocabulary.tokenizer.to_str())
+    config = make_config(options_for(vocabulary.kind), vocabulary, "")
+    return TextTokenizer(saved, config, source="tokenizer.json")
+
+
+def spell(vocabulary: Vocabulary, text: str) -> list[str]:
+    tokenizer = runtime(vocabulary)
+    return [tokenizer.token(int(index)) for index in tokenizer.encode(text)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_special_tokens_come_first(kind: TokenizerKind) -> None:
+    vocabulary = make(kind)
+    assert (vocabulary.kind, vocabulary.bos, vocabulary.eos) == (kind, 0, 1)
+    assert vocabulary.unk == (2 if kind in ("word", "char") else None)
+    assert vocabulary.size <= 300
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_document_needs_no_begin(kind: TokenizerKind) -> None:
+    vocabulary = make(kind, context="document")
+    assert vocabulary.bos == vocabulary.eos == 0
+    assert vocabulary.tokenizer.token_to_id("<s>") is None or kind == "word"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_typed_control_tokens_are_text(kind: TokenizerKind) -> None:
+    ids = runtime(make(kind)).encode("<s> the cat </s>")
+    assert 0 not in ids
+    assert 1 not in ids
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+@given(text=st.text(st.characters(codec="utf-8")))
+def test_bytes_spell_everything(kind: str, text: str) -> None:
+    tokenizer = _made_once(kind)
+    ids = tokenizer.encode(text)
+    assert tokenizer._tokenizer.decode(ids.tolist()).removeprefix(" ") == text.removeprefix(" ")
+
+
+_once: dict[str, TextTokenizer] = {}
+
+
+def _made_once(kind: str) -> TextTokenizer:
+    if kind not in _once:
+        _once[kind] = runtime(make(kind))
+    return _once[kind]
+
+
+def test_a_piece_spelt_like_unk_is_text_to_bytes() -> None:
+    vocabulary = make("bpe", ["unk"] * 9, unk_token="Ġunk")
+    assert vocabulary.tokenizer.token_to_id("Ġunk") is not None
+    assert vocabulary.unk is None
+
+
+def test_words() -> None:
+    vocabulary = make("word")
+    assert spell(vocabulary, "the  cat sees\tnothing . <unk>") == (
+        ["the", "cat", "sees", "<unk>", ".", "<unk>"]
+    )
+
+
+def test_characters() -> None:
+    vocabulary = make("char", ["床前明月光", "a b"])
+    assert spell(vocabulary, "明月 b c") == ["明", "月", " ", "b", " ", "<unk>"]
+    assert vocabulary.tokenizer.decode(list(runtime(vocabulary).encode("明月 b"))) == "明月 b"
+
+
+def test_most_frequent_first_ties_alphabetical() -> None:
+    vocabulary = make("word", ["d c b a", "c c", "b z"], vocab_size=6)
+    assert [vocabulary.tokenizer.id_to_token(index) for index in range(vocabulary.size)] == (
+        ["<s>", "</s>", "<unk>", "c", "b", "a"]
+    )
+
+
+def test_special_words_in_the_text_leave_no_holes() -> None:
+    vocabulary = make("word", ["<unk> <unk> <s> </s> </s> a b"], vocab_size=5)
+    assert vocabulary.size == 5
+    assert [vocabulary.tokenizer.id_to_token(index) for index in range(5)] == (
+        ["<s>", "</s>", "<unk>", "a", "b"]
+    )
+
+
+def test_minimum_count() -> None:
+    assert spell(make("word", ["a a b"], min_count=2), "a b") == ["a", "<unk>"]
+    assert spell(make("char", ["aab"], min_count=2), "ab") == ["a", "<unk>"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_smaller_text_makes_a_smaller_vocabulary(kind: str) -> None:
+    vocabulary = make(kind, ["a"], vocab_size=400)
+    assert vocabulary.size <= 2 + 256 + 2
+    runtime(vocabulary)  # no holes in the ids
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("normalization", "typed", "same"),
+    [
+        ("nfc", "cafe\u0301", "caf\u00e9"),
+        ("nfkc", "\ufb01sh", "fish"),
+        ("lowercase", "The Cat", "the cat"),
+        ("nfkc+lowercase", "\uff34he \ufb01sh", "the fish"),
+    ],
+)
+def test_normalization_is_saved(kind: str, normalization: str, typed: str, same: str) -> None:
+    text = [*TEXT, "caf\u00e9 the fish"]
+    tokenizer = runtime(make(kind, text, normalization=normalization))
+    assert tokenizer.encode(typed).tolist() == tokenizer.encode(same).tolist()
+    plain = runtime(make(kind, text, normalization="none"))
+    assert plain.encode(typed).tolist() != plain.encode(same).tolist()
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "message"),
+    [
+        ("bpe", 257, "vocab_size is 257; a bpe tokenizer needs 258 or more for the bytes and"),
+        ("unigram", 258, "vocab_size is 258; a unigram tokenizer needs 259"),
+        ("word", 3, "vocab_size is 3: no room beside <s>, </s>, <unk>"),
+        ("char", 1, "vocab_size is 1: no room beside <s>, </s>, <unk>"),
+    ],
+)
+def test_too_small(kind: str, size: int, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        make(kind, vocab_size=size)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_just_large_enough(kind: str) -> None:
+    size = {"bpe": 258, "unigram": 259, "word": 4, "char": 4}[kind]
+    vocabulary = make(kind, vocab_size=size)
+    assert vocabulary.size == size
+    runtime(vocabulary)
+
+
+def given_file(path: Path, *names: str, unk: str = "[UNK]") -> str:
+    vocabulary = {name: index for index, name in enumerate(names)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=unk))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.enable_truncation(2)
+    tokenizer.enable_padding(length=9)
+    tokenizer.save(str(path))
+    return str(path)
+
+
+def test_a_given_tokenizer(tmp_path: Path) -> None:
+    path = given_file(tmp_path / "own.json", "[UNK]", "[CLS]", "[SEP]", "a")
+    vocabulary = make(path, bos_token="[CLS]", eos_token="[SEP]")
+
+    assert vocabulary.kind == "custom"
+    assert (vocabulary.bos, vocabulary.eos, vocabulary.unk) == (1, 2, 0)  # it knows its own <unk>
+    assert spell(vocabulary, "a b a a") == ["a", "[UNK]", "a", "a"]
+    saved = json.loads(vocabulary.tokenizer.to_str())
+    assert saved["truncation"] is saved["padding"] is None
+
+
+def test_a_given_tokenizer_without_the_special_tokens(tmp_path: Path) -> None:
+    path = given_file(tmp_path / "own.json", "[UNK]", "</s>")
+    with pytest.raises(ModelError, match=r"own.json: no token '<s>' .* name it with --bos-token"):
+        make(path)
+    assert make(path, context="document").bos == 1
+
+
+def test_a_control_token_is_no_unknown_word(tmp_path: Path) -> None:
+    path = given_file(tmp_path / "own.json", "<s>", "</s>", unk="</s>")
+    with pytest.raises(ModelError, match="'</s>' stands for unknown words and for the begin or"):
+        make(path)
+
+
+def test_no_such_kind() -> None:
+    with pytest.raises(OptionError, match="tokenizer is 'bep', expected bpe, unigram, word, char"):
+        make("bep")
+
+
+def test_not_a_tokenizer(tmp_path: Path) -> None:
+    path = tmp_path / "own.json"
+    path.write_text("{}")
+    with pytest.raises(ModelError, match=r"own.json: not a tokenizer.json"):
+        make(str(path))
+    path.unlink()
+    with pytest.raises(InputFileError, match=r"own\.json: cannot be read"):
+        load_vocabulary(path, options_for(str(path)))

@@ -1,0 +1,224 @@
+"""The loop: it learns, it keeps the best, and it stops when it must."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lmscore.bundle import CELLS, Bundle, Cell
+from lmscore.errors import TrainingError
+from lmscore.train import Status, train
+from lmscore.train import evaluate as evaluate_module
+from lmscore.train import trainer as trainer_module
+from lmscore.train.metrics import EVALUATED
+from lmscore.train.network import RecurrentLM
+from lmscore.train.optimizer import make_optimizer
+from lmscore.train.precision import matrix_dtype
+from tests.train.toy import sentences, toy_config, toy_options
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def unigram_entropy(lines: list[str]) -> float:
+    counts = Counter(word for line in lines for word in [*line.split(), "</s>"])
+    total = sum(counts.values())
+    return -sum(count / total * math.log(count / total) for count in counts.values())
+
+
+# What is left to chance in a sentence of seven tokens: two nouns of four, a verb of three.
+ENTROPY = (2 * math.log(4) + math.log(3)) / 7
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("context", ["sentence", "document"])
+def test_it_learns(tmp_path: Path, cell: Cell, context: str) -> None:
+    document = {"batch_size": 4, "bptt": 20} if context == "document" else {}
+    options = toy_options(tmp_path, cell=cell, context=context, epochs=20, dropout=0.0, **document)
+    loss = math.log(train(options).config.training["valid"]["perplexity"])
+
+    assert loss < 0.6 * unigram_entropy(sentences(200))
+    assert loss > 0.8 * ENTROPY
+
+
+def test_bf16_learns(tmp_path: Path) -> None:
+    options = toy_options(tmp_path, precision="bf16", epochs=20, layers=2, tied=False)
+    training = train(options).config.training
+    assert math.log(training["valid"]["perplexity"]) < 0.7 * unigram_entropy(sentences(200))
+    assert training["precision"] == "bf16"
+
+
+def test_what_is_reported(tmp_path: Path) -> None:
+    seen: list[Status] = []
+    options = toy_options(tmp_path, evaluations=3, epochs=20)
+    bundle = train(options, report=seen.append)
+
+    assert [status.step for status in seen] == list(range(1, len(seen) + 1))
+    assert bundle.config.training["updates"] == len(seen) > 50
+    assert seen[-1].progress == 1
+    assert all(status.loss > 0 and status.tokens_per_second > 0 for status in seen)
+    assert all(status.seconds_left >= 0 for status in seen)
+    assert seen[-1].perplexity == pytest.approx(math.exp(seen[-1].loss))
+    assert seen[0].held_out_perplexity is None
+    assert seen[-1].held_out_perplexity is not None
+
+
+def test_metrics(tmp_path: Path) -> None:
+    options = toy_options(tmp_path, evaluations=3, epochs=20)
+    bundle = train(options)
+    evaluated = [record for record in records(bundle.path) if EVALUATED in record]
+    others = [record for record in records(bundle.path) if EVALUATED not in record]
+    updates = bundle.config.training["updates"]
+
+    assert [record["step"] for record in others] == list(range(50, updates + 1, 50))
+    assert all(record["tokens_per_second"] > 0 for record in others)
+    steps = [record["step"] for record in evaluated]
+    assert [round(4 * step / updates) for step in steps] == [1, 2, 3, 4]
+    assert steps[-1] == updates
+
+
+def test_whole_epochs(tmp_path: Path) -> None:
+    for context in ("sentence", "document"):
+        options = toy_options(
+            tmp_path, context=context, epochs=2, output=str(tmp_path / context), batch_size=3
+        )
+        bundle = train(options)
+        (path,) = (bundle.path / "checkpoints").iterdir()
+        position = json.loads((path / "position.json").read_text())
+        assert position["epoch"] == 1  # the second, and none of the third
+        assert bundle.config.training["epochs"] == pytest.approx(2, rel=0.01)
+
+
+def test_the_best_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([3.0, 1.0, 2.0, 4.0])
+    at_best: list[dict[str, torch.Tensor]] = []
+
+    def pretend(network: RecurrentLM, *_: Any, **__: Any) -> float:
+        loss = next(losses)
+        if loss == 1.0:
+            at_best.append({k: v.clone() for k, v in network.to_weights().items()})
+        return loss
+
+    monkeypatch.setattr(trainer_module, "mean_loss", pretend)
+    bundle = train(toy_options(tmp_path, evaluations=3))
+    kept = load_file(bundle.path / "model.safetensors")
+    assert all(torch.equal(kept[name], weight) for name, weight in at_best[0].items())
+
+
+def test_a_budget_in_minutes(tmp_path: Path) -> None:
+    seen: list[Status] = []
+    bundle = train(toy_options(tmp_path, epochs=None, minutes=0.01), report=seen.append)
+    assert 0 < seen[0].progress <= seen[-1].progress <= 1
+    assert any(EVALUATED in record for record in records(bundle.path))
+    assert bundle.config.training["epochs"] > 0
+
+
+def test_a_budget_that_is_over_at_once(tmp_path: Path) -> None:
+    bundle = train(toy_options(tmp_path, epochs=None, minutes=1e-9))
+    assert bundle.config.training["updates"] == 0
+    assert bundle.config.training["valid"]["perplexity"] > 1
+
+
+def test_a_loss_that_is_not_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(status: Status) -> None:
+        if status.step == 3:
+            monkeypatch.setattr(trainer_module, "batch_loss", nan_loss)
+
+    whole = evaluate_module.batch_loss
+
+    def nan_loss(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, Any]:
+        loss, state = whole(*args, **kwargs)
+        return loss * math.nan, state
+
+    options = toy_options(tmp_path, checkpoint_minutes=1e-9, precision="bf16")
+    with pytest.raises(TrainingError) as raised:
+        train(options, report=broken)
+    last = tmp_path / "model" / "checkpoints" / "step-000000003-0000"
+    assert str(raised.value) == (
+        "update 4: the loss is nan, the gradient norm nan; "
+        f"go on from {last} with --resume and a lower --learning-rate (now 0.02), "
+        "a lower --clip (now 1), or --precision fp32"
+    )
+    assert last.is_dir()
+
+
+def test_a_learning_rate_out_of_this_world(tmp_path: Path) -> None:
+    options = toy_options(tmp_path, learning_rate=1e30, warmup=0.0)
+    with pytest.raises(
+        TrainingError, match=r"the loss is .*; start again with a lower --learning-"
+    ):
+        train(options)
+
+
+def test_ctrl_c(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def interrupt(status: Status) -> None:
+        if status.step == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with caplog.at_level(logging.INFO, "lmscore"), pytest.raises(KeyboardInterrupt):
+        train(toy_options(tmp_path, evaluations=0), report=interrupt)
+    assert (tmp_path / "model" / "checkpoints" / "step-000000005-0000").is_dir()
+    assert "interrupted; --resume goes on from update 5" in caplog.text
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_twice_stops_at_once(tmp_path: Path) -> None:
+    def interrupt(status: Status) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(toy_options(tmp_path), report=interrupt)
+    assert not (tmp_path / "model" / "checkpoints").exists()
+
+
+def test_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def large(*_: Any, **__: Any) -> None:
+        torch.empty(1 << 60)
+
+    monkeypatch.setattr(trainer_module, "batch_loss", large)
+    with pytest.raises(TrainingError, match="not enough memory on the CPU; lower --batch-size"):
+        train(toy_options(tmp_path))
+
+
+def test_biases_are_not_decayed(tmp_path: Path) -> None:
+    options = toy_options(tmp_path, weight_decay=0.5)
+    decayed, free = make_optimizer(RecurrentLM(toy_config()), options).param_groups
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.5, 0.0)
+    assert {weight.dim() for weight in decayed["params"]} == {2}
+    assert {weight.dim() for weight in free["params"]} == {1}
+
+
+def test_precisions() -> None:
+    cpu = torch.device("cpu")
+    assert matrix_dtype("fp32", cpu) == torch.float32
+    assert matrix_dtype("bf16", cpu) == torch.bfloat16
+    assert matrix_dtype("auto", cpu) in (torch.float32, torch.bfloat16)
+
+
+def test_untrained_files_are_whole(trained: Bundle) -> None:
+    names = {path.name for path in trained.path.iterdir()}
+    assert names == {
+        "README.md",
+        "checkpoints",
+        "config.json",
+        "corpus",
+        "metrics.jsonl",
+        "model.onnx",
+        "model.safetensors",
+        "model_int8.onnx",
+        "parity.npz",
+        "tokenizer.json",
+        "train.json",
+    }
