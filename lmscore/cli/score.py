@@ -112,8 +112,10 @@ def _counts(summary: Summary) -> str:
 
 
 def _figures(summary: Summary) -> str:
+    from lmscore.runtime.score import rounded
+
     word = "word, </s> counted" if summary.eos else "word"
     return (
-        f"log-probability {summary.log_prob:.4f} nats, perplexity {summary.perplexity:.2f} "
-        f"per token, {summary.ppl:.2f} per {word}"
+        f"log-probability {summary.log_prob:.4f} nats, perplexity "
+        f"{rounded(summary.perplexity, 2)} per token, {rounded(summary.ppl, 2)} per {word}"
     )

@@ -12,7 +12,7 @@ from lmscore.bundle import FP32, INT8, Bundle
 from lmscore.errors import DeviceError, ModelNotFoundError, VariantError
 from lmscore.runtime.graph import Graph
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.ort import CPU, CUDA, import_onnxruntime
+from lmscore.runtime.ort import CPU, CUDA, find_providers, import_onnxruntime
 from lmscore.runtime.tokenizer import TextTokenizer
 
 MODEL_VARIABLE = "LMSCORE_MODEL"
@@ -88,10 +88,11 @@ def _load_graph(
     providers: Sequence[str] | None,
     threads: int | None,
 ) -> Graph:
+    if providers is None and device == "auto":
+        return _load_graph_anywhere(bundle, variant, threads)
+    find_providers(device, providers)  # an impossible device, before a variant is sought for it
     if providers is not None:
         preferred = _ON_CPU if list(providers[:1]) == [CPU] else _ON_ACCELERATORS
-    elif device == "auto":
-        return _load_graph_anywhere(bundle, variant, threads)
     else:
         preferred = _ON_CPU if device == "cpu" else _ON_ACCELERATORS
     chosen = variant or _exported(bundle, preferred)

@@ -101,7 +101,8 @@ class LanguageModel:
         """Score texts as they come, in their order, in bounded memory.
 
         Args:
-            texts: one sentence each, of any length.
+            texts: one sentence each, of any length. All of it is text: strip the line ends of
+                lines that come from an open file.
             bos: start each sentence from <s>. Without it, its first token is read, not scored.
             eos: score the end of sentence, </s>.
             context: "sentence" starts each from the initial state, "document" carries the state

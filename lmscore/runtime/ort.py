@@ -94,6 +94,20 @@ def check_providers(providers: Sequence[str], available: Sequence[str]) -> None:
             raise OptionError(f"no execution provider {name!r} (there: {', '.join(available)})")
 
 
+def find_providers(device: str, providers: Sequence[str] | None) -> list[Provider]:
+    """The execution providers to ask for: `providers` if given, else those of `device`.
+
+    Raises:
+        MissingExtraError: ONNX Runtime is missing, or installed twice.
+        OptionError, DeviceError: as `check_providers` and `choose_providers`.
+    """
+    available = import_onnxruntime().get_available_providers()
+    if providers is None:
+        return choose_providers(device, available)
+    check_providers(providers, available)
+    return list(providers)
+
+
 def check_honoured(requested: str, actual: Sequence[str], reason: str = "") -> None:
     """Compare the provider asked for with those the session got.
 
@@ -129,14 +143,8 @@ def open_session(
         DeviceError: a device or provider asked for by name cannot be used.
         ModelError: ONNX Runtime cannot load the file.
     """
-    onnxruntime = import_onnxruntime()
-    available = onnxruntime.get_available_providers()
-    if providers is None:
-        chosen = choose_providers(device, available)
-    else:
-        check_providers(providers, available)
-        chosen = list(providers)
-    session, said = _create(onnxruntime, path, chosen, session_options(threads))
+    chosen = find_providers(device, providers)
+    session, said = _create(import_onnxruntime(), path, chosen, session_options(threads))
     if providers is not None or device != "auto":
         check_honoured(_name(chosen[0]), session.get_providers(), said)
     return session

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _NATS_PER_BIT = math.log(2)
+_MANY = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +112,13 @@ class Summary:
             "tokens": f"{self.tokens} ({self.oovs} OOV)",
             "log-probability": f"{self.log_prob:.4f} nats ({self.oov_log_prob:.4f} from OOVs)",
             "perplexity per token": (
-                f"{self.perplexity:.4f} (without OOVs {self.perplexity_excluding_oovs:.4f})"
+                f"{rounded(self.perplexity, 4)} "
+                f"(without OOVs {rounded(self.perplexity_excluding_oovs, 4)})"
             ),
             "perplexity per word": (
-                f"{self.ppl:.4f} with </s> (ppl), {self.ppl1:.4f} without (ppl1)"
+                f"{rounded(self.ppl, 4)} with </s> (ppl), {rounded(self.ppl1, 4)} without (ppl1)"
                 if self.eos
-                else f"{self.ppl:.4f} (</s> was not scored)"
+                else f"{rounded(self.ppl, 4)} (</s> was not scored)"
             ),
             "bits per character": f"{self.bits_per_character:.4f}",
             "bits per byte": f"{self.bits_per_byte:.4f}",
@@ -141,6 +143,11 @@ _FIGURES = (
     "bits_per_character",
     "bits_per_byte",
 )
+
+
+def rounded(perplexity: float, digits: int) -> str:
+    """A perplexity for people; where words are whole lines, as in Chinese, it has 70 digits."""
+    return f"{perplexity:.{digits}{'f' if perplexity < _MANY else 'e'}}"
 
 
 def _perplexity(log_prob: float, count: int) -> float:

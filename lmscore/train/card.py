@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lmscore.bundle import Config
+from lmscore.runtime.score import rounded
 
 _CARD = """\
 # {name}
@@ -74,4 +75,4 @@ def held_out_sentence(config: Config) -> str:
 
 def _figure(value: float | None, digits: int) -> str:
     """Text without spaces is one word a line, whose perplexity may not fit a float."""
-    return "beyond 1e308" if value is None else f"{value:.{digits}f}"
+    return "beyond 1e308" if value is None else rounded(value, digits)

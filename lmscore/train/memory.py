@@ -20,7 +20,7 @@ def keep_freed_memory() -> None:
     """Stop glibc from giving big blocks back to the kernel between steps.
 
     By default every tensor above 32 MB at most is mapped afresh, and the kernel clears its pages
-    one fault at a time: a third to a half of a training step on a CPU. Without glibc nothing
+    one fault at a time: benchmarks/training.py shows what that costs. Without glibc nothing
     happens.
     """
     if not sys.platform.startswith("linux"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -152,8 +154,40 @@ def _train_byte_level(lines: Iterable[str], options: TrainOptions) -> Tokenizer:
         initial_alphabet=alphabet,
         show_progress=False,
     )
-    tokenizer.train_from_iterator(lines, trainer)
+    _learn(tokenizer, lines, trainer)
     return tokenizer
+
+
+def _learn(tokenizer: Tokenizer, lines: Iterable[str], trainer: trainers.Trainer) -> None:
+    """Train a tokenizer; Ctrl-C ends it at the next line, not after the last.
+
+    It takes minutes outside Python, and this thread, which gets the signals, must not sleep there.
+    """
+    done: Future[None] = Future()
+    interrupted = threading.Event()
+
+    def until_interrupted() -> Iterator[str]:
+        for line in lines:
+            if interrupted.is_set():
+                raise KeyboardInterrupt
+            yield line
+
+    def work() -> None:
+        try:
+            tokenizer.train_from_iterator(until_interrupted(), trainer)
+            done.set_result(None)
+        except BaseException as error:  # raised again where the result is wanted
+            done.set_exception(error)
+
+    worker = threading.Thread(target=work)
+    try:
+        worker.start()
+        while worker.is_alive():
+            worker.join(0.2)  # a signal just before a wait does not end it
+    except KeyboardInterrupt:
+        interrupted.set()
+        raise
+    done.result()
 
 
 def _train_closed(lines: Iterable[str], options: TrainOptions) -> Tokenizer:
@@ -170,7 +204,7 @@ def _train_closed(lines: Iterable[str], options: TrainOptions) -> Tokenizer:
         min_frequency=options.min_count,
         show_progress=False,
     )
-    counting.train_from_iterator(lines, trainer)
+    _learn(counting, lines, trainer)
     # The trainer gives a special token that also occurs in the text its place among the words, and
     # leaves a hole in the ids: so the vocabulary is laid out here.
     by_rank = sorted(counting.get_vocab().items(), key=lambda item: item[1])

@@ -59,7 +59,8 @@ def test_int8_is_the_default_on_the_cpu(copy: Path) -> None:
     assert load(copy).variant == "fp32"
 
 
-def test_missing_variants(copy: Path) -> None:
+def test_missing_variants(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "find_providers", lambda device, providers: [])
     with pytest.raises(VariantError, match=r"no variant 'fp16' \(there: fp32, int8\)"):
         load(copy, variant="fp16")
     (copy / graph_file("fp32")).unlink()
@@ -118,9 +119,14 @@ def test_auto_needs_a_variant_for_cuda(copy: Path, monkeypatch: pytest.MonkeyPat
     assert asked == [("int8", "cpu")]
 
 
-def test_explicit_cuda_is_an_error_where_there_is_none(model_path: Path) -> None:
+def test_a_wrong_device_is_told_before_a_missing_variant(copy: Path) -> None:
+    (copy / graph_file("fp32")).unlink()
     with pytest.raises(DeviceError, match="CUDA"):
-        load(model_path, device="cuda")
+        load(copy, device="cuda")
+    with pytest.raises(OptionError, match="device must be auto, cpu, cuda or cuda:N, not 'tpu'"):
+        load(copy, device="tpu")
+    with pytest.raises(OptionError, match="no execution provider 'tpu'"):
+        load(copy, providers=["tpu"])
 
 
 def test_threads(model_path: Path) -> None:

@@ -104,6 +104,12 @@ def test_as_dict_is_json_with_null_for_infinity() -> None:
     }
 
 
+def test_perplexities_of_words_that_are_whole_lines() -> None:
+    summary = summary_of([make_score("床前明月光", [-40.0])])
+    assert "perplexity per token  2.3539e+17 (" in str(summary)
+    assert "perplexity per word   485165195.4098 with </s> (ppl), " in str(summary)
+
+
 def test_text_block() -> None:
     summary = summary_of(two_sentences())
     assert str(summary).splitlines() == [

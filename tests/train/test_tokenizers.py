@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -166,6 +171,20 @@ def test_just_large_enough(kind: str) -> None:
     vocabulary = make(kind, vocab_size=size)
     assert vocabulary.size == size
     runtime(vocabulary)
+
+
+@pytest.mark.parametrize("kind", ["bpe", "word"])
+def test_ctrl_c_ends_it_at_once(kind: str) -> None:
+    def many() -> Iterator[str]:
+        os.kill(os.getpid(), signal.SIGINT)
+        yield from itertools.repeat("the cat sat", 5_000_000)
+
+    lines, before = many(), set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        make_vocabulary(lines, options_for(kind))
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+    assert next(lines) == "the cat sat"  # most of them are left
 
 
 def given_file(path: Path, *names: str, unk: str = "[UNK]") -> str:
