@@ -62,7 +62,7 @@ def _architecture(config: Config) -> list[tuple[str, str]]:
         "<unk>": config.unk_token_id,
     }
     return [
-        ("cell", f"{config.cell}, {config.num_hidden_layers} layers of {config.hidden_size}"),
+        ("cell", f"{config.num_hidden_layers} x {config.cell}, hidden size {config.hidden_size}"),
         ("vocabulary", f"{config.vocab_size} ({config.tokenizer})"),
         ("special ids", ", ".join(f"{k} {v}" for k, v in special.items() if v is not None)),
         ("parameters", f"{config.num_parameters:,} ({tied})"),

@@ -26,7 +26,7 @@ def train(
     files: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FILE]...",
+            metavar="FILE",
             help="Text to train on, one sentence per line; gzip and xz are unpacked.",
             show_default=False,
         ),
@@ -121,8 +121,9 @@ def train(
         bool, typer.Option("--export/--no-export", help="Make the ONNX graphs at the end.")
     ] = True,
 ) -> None:
-    """Train a model on text, within a budget of minutes or epochs, and export it.
+    """Train a model on text, and export it.
 
+    Within a budget of minutes or of epochs; the best weights on the held-out text are kept.
     Ctrl-C or a crash loses nothing but the time since the last checkpoint: --resume goes on.
     The same options, with underscores, are the keys of a TOML file for --config.
     """

@@ -35,7 +35,7 @@ def test_info_of_a_model_without_graphs(run: Run, tmp_path: Path) -> None:
     make_model(tmp_path / "raw", cell="gru", layers=2, tied=False, context="document")
     result = run("info", tmp_path / "raw")
     assert result.status == 0
-    assert "gru, 2 layers of 16" in result.out
+    assert "2 x gru, hidden size 16" in result.out
     assert "(untied)" in result.out
     assert "model.onnx" not in result.out
 

@@ -1,0 +1,112 @@
+"""Training steps a second: plain PyTorch, the same with kept memory, and lmscore's own step.
+
+Usage: python benchmarks/training.py [--vocab 8192] [--hidden 512] [--layers 1] [--json FILE]
+
+One LSTM language model, random tokens, batches of 64 x 32, AdamW, bf16 where the CPU multiplies it.
+Each competitor runs in a process of its own; they take turns; medians; the ratio is what counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from turns import report, take_turns
+
+B, T, WARM_UP, STEPS = 64, 32, 3, 10
+COMPETITORS = ("plain PyTorch", "plain PyTorch, memory kept", "lmscore")
+
+
+def plain_step(vocab: int, hidden: int, layers: int) -> Callable[[], None]:
+    """What people write: nn.LSTM under autocast, F.cross_entropy on all logits."""
+    import torch
+    from torch.nn import functional as F
+
+    from lmscore.train.precision import matrix_dtype
+
+    dtype = matrix_dtype("auto", torch.device("cpu"))
+    embedding = torch.nn.Embedding(vocab, hidden)
+    recurrence = torch.nn.LSTM(hidden, hidden, layers)
+    bias = torch.nn.Parameter(torch.zeros(vocab))
+    weights = [*embedding.parameters(), *recurrence.parameters(), bias]
+    optimizer = torch.optim.AdamW(weights, fused=True)
+    inputs, targets = torch.randint(vocab, (2, T, B))
+
+    def step() -> None:
+        with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
+            output, _ = recurrence(F.dropout(embedding(inputs), 0.2))
+            logits = F.linear(F.dropout(output, 0.2).flatten(0, 1), embedding.weight, bias)
+            loss = F.cross_entropy(logits, targets.flatten())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def lmscore_step(vocab: int, hidden: int, layers: int) -> Callable[[], None]:
+    """The trainer's pieces."""
+    import torch
+
+    from lmscore.bundle import Config
+    from lmscore.train.batches import Batch
+    from lmscore.train.evaluate import batch_loss
+    from lmscore.train.network import RecurrentLM
+    from lmscore.train.precision import matrix_dtype
+
+    dtype = matrix_dtype("auto", torch.device("cpu"))
+    config = Config("lstm", vocab, hidden, layers, True, 0, 1, None, "sentence", "bpe", "")
+    network = RecurrentLM(config, dropout=0.2)
+    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+    inputs, targets = torch.randint(vocab, (2, T, B))
+    batch = Batch(inputs, targets, B * T, continues=False)
+
+    def step() -> None:
+        loss, _ = batch_loss(network, batch, None, dtype=dtype)
+        (loss / batch.num_tokens).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def worker(name: str, vocab: int, hidden: int, layers: int) -> None:
+    """Print tokens per second of one competitor."""
+    from lmscore.train.memory import keep_freed_memory
+
+    if name != "plain PyTorch":
+        keep_freed_memory()
+    make = lmscore_step if name == "lmscore" else plain_step
+    step = make(vocab, hidden, layers)
+    for _ in range(WARM_UP):
+        step()
+    start = time.perf_counter()
+    for _ in range(STEPS):
+        step()
+    print(B * T * STEPS / (time.perf_counter() - start))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--vocab", type=int, default=8192)
+    parser.add_argument("--hidden", type=int, default=512)
+    parser.add_argument("--layers", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    sizes = (options.vocab, options.hidden, options.layers)
+    if options.worker:
+        worker(options.worker, *sizes)
+        return
+
+    arguments = [f"--{name}={getattr(options, name)}" for name in ("vocab", "hidden", "layers")]
+    medians = take_turns(__file__, COMPETITORS, arguments)
+    report("V {}, H {}, L {}".format(*sizes), medians, options.json)
+
+
+if __name__ == "__main__":
+    main()
