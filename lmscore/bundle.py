@@ -321,11 +321,13 @@ class Bundle:
 def _required(folder: Path, name: str) -> Path:
     path = folder / name
     if not path.is_file():
-        raise ModelNotFoundError(f"{folder}: {name} is missing; {_CURES.get(name, _EXPORT)}")
+        raise ModelNotFoundError(f"{folder}: {name} is missing; {_CURES.get(name, EXPORT_AGAIN)}")
     return path
 
 
-_EXPORT = "export the model again: lmscore export DIRECTORY"
+EXPORT_AGAIN = "export the model again: lmscore export DIRECTORY"
+"""What mends a directory whose graphs do not fit it, for error messages."""
+
 _CURES = {
     CONFIG_FILE: "is this a model directory that lmscore train wrote?",
     TOKENIZER_FILE: "copy it from where the model was trained",

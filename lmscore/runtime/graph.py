@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.bundle import Bundle, Config
+from lmscore.bundle import EXPORT_AGAIN, Bundle, Config
 from lmscore.errors import InputError, ModelError
 from lmscore.runtime.ort import open_session, session_device
 
@@ -152,18 +152,15 @@ def _check_signature(
     there = {arg.name: arg for arg in found}
     for name in sorted(expected.keys() ^ there.keys()):
         what = "is missing" if name in expected else "is unknown"
-        raise ModelError(f"{where} {name!r} {what}; {_EXPORT_AGAIN}")
+        raise ModelError(f"{where} {name!r} {what}; {EXPORT_AGAIN}")
     for name, (dtype, shape) in expected.items():
         arg = there[name]
         sizes = tuple(size if isinstance(size, int) else None for size in arg.shape)
         if arg.type != dtype or sizes != shape:
             raise ModelError(
                 f"{where} {name!r} is {arg.type} {_text(sizes)}, config.json wants "
-                f"{dtype} {_text(shape)}; {_EXPORT_AGAIN}"
+                f"{dtype} {_text(shape)}; {EXPORT_AGAIN}"
             )
-
-
-_EXPORT_AGAIN = "export the model again: lmscore export DIRECTORY"
 
 
 def _text(shape: Sequence[int | None]) -> str:

@@ -29,6 +29,15 @@ class Run:
     target_log_probs: Floats  # [N, T]
     state: State  # [L, N, H] each
 
+    @classmethod
+    def zeros(cls, graph: Graph, parity: Parity) -> Run:
+        """To be filled in."""
+        return cls(
+            np.zeros_like(parity.log_probs),
+            np.zeros_like(parity.target_log_probs),
+            graph.initial_state(len(parity.inputs)),
+        )
+
 
 def state_names(graph: Graph) -> list[str]:
     """The outputs that hold the state after a run."""
@@ -37,11 +46,7 @@ def state_names(graph: Graph) -> list[str]:
 
 def in_chunks(graph: Graph, parity: Parity, size: int) -> Run:
     """Carry the state from chunk to chunk; rows that are finished are dropped by `parents`."""
-    run = Run(
-        np.zeros_like(parity.log_probs),
-        np.zeros_like(parity.target_log_probs),
-        graph.initial_state(len(parity.inputs)),
-    )
+    run = Run.zeros(graph, parity)
     rows = np.arange(len(parity.inputs))
     state = graph.initial_state(len(rows))
     for start in range(0, int(parity.lengths.max()), size):
@@ -66,11 +71,7 @@ def in_chunks(graph: Graph, parity: Parity, size: int) -> Run:
 
 def alone(graph: Graph, parity: Parity) -> Run:
     """Each sequence in a run of its own, without padding and without `parents`."""
-    run = Run(
-        np.zeros_like(parity.log_probs),
-        np.zeros_like(parity.target_log_probs),
-        graph.initial_state(len(parity.inputs)),
-    )
+    run = Run.zeros(graph, parity)
     for row, length in enumerate(parity.lengths):
         log_probs, target_log_probs, *state = graph.run(
             ["log_probs", "target_log_probs", *state_names(graph)],

@@ -34,7 +34,7 @@ class Score:
     @property
     def perplexity(self) -> float:
         """Per token, OOVs included; nan where there is no token."""
-        return _perplexity(self.log_prob, self.num_tokens)
+        return perplexity_of(self.log_prob, self.num_tokens)
 
 
 @dataclass(slots=True)
@@ -73,22 +73,22 @@ class Summary:
     @property
     def perplexity(self) -> float:
         """Per token, OOVs included."""
-        return _perplexity(self.log_prob, self.tokens)
+        return perplexity_of(self.log_prob, self.tokens)
 
     @property
     def perplexity_excluding_oovs(self) -> float:
         """Per token, over the tokens that the vocabulary has."""
-        return _perplexity(self.log_prob - self.oov_log_prob, self.tokens - self.oovs)
+        return perplexity_of(self.log_prob - self.oov_log_prob, self.tokens - self.oovs)
 
     @property
     def ppl(self) -> float:
         """Per word, each sentence end counted as a word (SRILM's ppl)."""
-        return _perplexity(self.log_prob, self.words + self.sentences * self.eos)
+        return perplexity_of(self.log_prob, self.words + self.sentences * self.eos)
 
     @property
     def ppl1(self) -> float:
         """Per word, sentence ends not counted (SRILM's ppl1)."""
-        return _perplexity(self.log_prob, self.words)
+        return perplexity_of(self.log_prob, self.words)
 
     @property
     def bits_per_character(self) -> float:
@@ -150,7 +150,8 @@ def rounded(perplexity: float, digits: int) -> str:
     return f"{perplexity:.{digits}{'f' if perplexity < _MANY else 'e'}}"
 
 
-def _perplexity(log_prob: float, count: int) -> float:
+def perplexity_of(log_prob: float, count: int) -> float:
+    """Of `count` predictions with this log-probability (nats): nan of none, inf past a float."""
     if count <= 0:
         return math.nan
     try:

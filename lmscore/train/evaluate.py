@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 
 from lmscore.bundle import Config
-from lmscore.runtime.score import Summary
+from lmscore.runtime.score import Summary, perplexity_of
 from lmscore.train.batches import PADDING, Batch, Batches, DocumentBatches, SentenceBatches
 from lmscore.train.corpus import Corpus, CorpusCounts
 from lmscore.train.loss import linear_cross_entropy
@@ -99,7 +97,4 @@ def figures(loss: float, counts: CorpusCounts) -> dict[str, float | None]:
 
 def perplexity(loss: float) -> float:
     """Of a mean loss (nats per token); inf where it is too large for a float."""
-    try:
-        return math.exp(loss)
-    except OverflowError:
-        return math.inf
+    return perplexity_of(-loss, 1)

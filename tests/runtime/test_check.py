@@ -5,26 +5,15 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from lmscore.bundle import PARITY_FILE, Bundle
+from lmscore.bundle import Bundle
 from lmscore.runtime.check import Difference, Report, check
 from lmscore.runtime.graph import Graph
 from lmscore.runtime.parity import Parity
-
-
-@pytest.fixture(scope="module")
-def bundle(model_path: Path) -> Bundle:
-    return Bundle.read(model_path)
-
-
-@pytest.fixture(scope="module")
-def parity(bundle: Bundle) -> Parity:
-    return Parity.load(bundle.path / PARITY_FILE, bundle.config)
 
 
 def load(bundle: Bundle, variant: str = "fp32") -> Graph:

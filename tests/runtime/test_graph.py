@@ -17,11 +17,6 @@ from lmscore.runtime.ort import open_session
 
 
 @pytest.fixture(scope="module")
-def bundle(model_path: Path) -> Bundle:
-    return Bundle.read(model_path)
-
-
-@pytest.fixture(scope="module")
 def graph(bundle: Bundle) -> Graph:
     return Graph.load(bundle, "fp32", threads=1)
 

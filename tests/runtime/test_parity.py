@@ -13,16 +13,6 @@ from lmscore.runtime.graph import Graph
 from lmscore.runtime.parity import Parity
 
 
-@pytest.fixture(scope="module")
-def bundle(model_path: Path) -> Bundle:
-    return Bundle.read(model_path)
-
-
-@pytest.fixture(scope="module")
-def parity(bundle: Bundle) -> Parity:
-    return Parity.load(bundle.path / PARITY_FILE, bundle.config)
-
-
 @pytest.fixture(scope="module", params=["fp32", "int8"])
 def graph(request: pytest.FixtureRequest, bundle: Bundle) -> Graph:
     return Graph.load(bundle, request.param, threads=1)
