@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,10 +26,12 @@ CARD_FILE = "README.md"
 
 Cell = Literal["lstm", "gru", "rnn-tanh", "rnn-relu"]
 Context = Literal["sentence", "document"]
+Direction = Literal["forward", "backward"]
 TokenizerKind = Literal["bpe", "unigram", "word", "char", "custom"]
 
 CELLS: tuple[Cell, ...] = get_args(Cell)
 CONTEXTS: tuple[Context, ...] = get_args(Context)
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 TOKENIZER_KINDS: tuple[TokenizerKind, ...] = get_args(TokenizerKind)
 
 GATES: Mapping[Cell, int] = {"lstm": 4, "gru": 3, "rnn-tanh": 1, "rnn-relu": 1}
@@ -36,6 +39,11 @@ GATES: Mapping[Cell, int] = {"lstm": 4, "gru": 3, "rnn-tanh": 1, "rnn-relu": 1}
 
 FP32 = "fp32"
 INT8 = "int8"
+
+_LARGEST = {"vocab_size": 1 << 31, "hidden_size": 1 << 20, "num_hidden_layers": 1 << 10}
+"""More than any model has; what is made for each of 10**9 declared layers would fill the memory."""
+
+_VARIANT_NAME = re.compile(r"[a-z0-9_]+")  # becomes part of a file name, so nothing that climbs
 
 
 def graph_file(variant: str) -> str:
@@ -85,6 +93,7 @@ class Config:
     context: Context
     tokenizer: TokenizerKind
     tokenizer_sha256: str
+    direction: Direction = "forward"  # backward: every sentence is read from its end
     training: Mapping[str, Any] = field(default_factory=dict)  # free-form record of how it was made
     graphs: Mapping[str, GraphRecord] = field(default_factory=dict)  # by variant
 
@@ -137,12 +146,7 @@ class Config:
         Raises:
             ModelError: not JSON, a wrong format version, an unknown, missing or impossible key.
         """
-        try:
-            document = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ModelError(f"{source}, line {error.lineno}: not JSON: {error.msg}") from error
-        if not isinstance(document, dict):
-            raise ModelError(f"{source}: expected a JSON object")
+        document = _parse_object(text, source)
         version = document.pop("format_version", None)
         if not _is_int(version) or version != FORMAT_VERSION:
             raise ModelError(
@@ -153,7 +157,7 @@ class Config:
             raise ModelError(f"{source}: key 'state' is missing")
         state = document.pop("state")
         graphs = document.pop("graphs", {})
-        _check_keys(document, cls, source, optional=("training", "graphs"))
+        _check_keys(document, cls, source, optional=("direction", "training", "graphs"))
         if not isinstance(graphs, dict):
             raise ModelError(f"{source}: graphs must be an object")
         config = cls(
@@ -163,6 +167,10 @@ class Config:
         config._validate(source)
         if state != [dataclasses.asdict(tensor) for tensor in config.state]:
             raise ModelError(f"{source}: state does not fit the cell {config.cell!r} and its sizes")
+        try:
+            config.to_json().encode()
+        except (ValueError, RecursionError) as error:  # nan, inf, half a character, too deep
+            raise ModelError(f"{source}: holds what cannot be written again: {error}") from error
         return config
 
     def _validate(self, source: str) -> None:
@@ -170,16 +178,19 @@ class Config:
             ("cell", CELLS),
             ("context", CONTEXTS),
             ("tokenizer", TOKENIZER_KINDS),
+            ("direction", DIRECTIONS),
         ):
             if getattr(self, key) not in choices:
                 raise ModelError(
                     f"{source}: {key} is {getattr(self, key)!r}, expected one of "
                     + ", ".join(choices)
                 )
-        for key in ("vocab_size", "hidden_size", "num_hidden_layers"):
+        for key, largest in _LARGEST.items():
             value = getattr(self, key)
             if not _is_int(value) or value < 1:
                 raise ModelError(f"{source}: {key} is {value!r}, expected a positive integer")
+            if value > largest:
+                raise ModelError(f"{source}: {key} is {value}, more than {largest}; is it damaged?")
         for key in ("bos_token_id", "eos_token_id", "unk_token_id"):
             value = getattr(self, key)
             if key == "unk_token_id" and value is None:
@@ -194,6 +205,27 @@ class Config:
             raise ModelError(f"{source}: tokenizer_sha256 must be a string")
         if not isinstance(self.training, dict):
             raise ModelError(f"{source}: training must be an object")
+
+
+def _parse_object(text: str, source: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text, object_pairs_hook=_unique_keys)
+    except json.JSONDecodeError as error:
+        raise ModelError(f"{source}, line {error.lineno}: not JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:  # a key twice, too many digits, too deep
+        raise ModelError(f"{source}: cannot be used: {error}") from error
+    if not isinstance(document, dict):
+        raise ModelError(f"{source}: expected a JSON object")
+    return document
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in document:
+            raise ValueError(f"key {key!r} is there twice")
+        document[key] = value
+    return document
 
 
 def _is_int(value: object) -> bool:
@@ -213,6 +245,8 @@ def _check_keys(
 
 def _graph_record(document: object, variant: str, source: str) -> GraphRecord:
     where = f"{source}: graphs.{variant}"
+    if not _VARIANT_NAME.fullmatch(variant):
+        raise ModelError(f"{source}: graphs has {variant!r}, which is no name of a variant")
     if not isinstance(document, dict):
         raise ModelError(f"{where} must be an object")
     _check_keys(document, GraphRecord, where)
@@ -247,8 +281,12 @@ class Bundle:
             ModelError: config.json is not valid.
         """
         path = Path(path)
-        if not path.is_dir():
-            what = "is a file, not a model directory" if path.exists() else "no such directory"
+        try:
+            found, is_directory = path.exists(), path.is_dir()
+        except OSError as error:  # too long a name, a folder that may not be entered
+            raise ModelNotFoundError(f"{path}: {error.strerror}") from error
+        if not is_directory:
+            what = "is a file, not a model directory" if found else "no such directory"
             raise ModelNotFoundError(f"{path}: {what}")
         source = _required(path, CONFIG_FILE)
         with open_input_raw(source) as file:
@@ -320,6 +358,8 @@ class Bundle:
 
 def _required(folder: Path, name: str) -> Path:
     path = folder / name
+    if path.exists() and not path.is_file():  # a pipe would keep its reader waiting for ever
+        raise ModelNotFoundError(f"{path}: is not a file, but a directory, pipe or device")
     if not path.is_file():
         raise ModelNotFoundError(f"{folder}: {name} is missing; {_CURES.get(name, EXPORT_AGAIN)}")
     return path

@@ -89,18 +89,28 @@ def read_lines(path: str | Path, *, errors: str = "strict") -> Iterator[str]:
         InputFileError: the file cannot be opened or read.
         InputError: invalid UTF-8; names the file and the line.
     """
+    for line, _ in read_raw_lines(path, errors=errors):
+        yield line
+
+
+def read_raw_lines(path: str | Path, *, errors: str = "strict") -> Iterator[tuple[str, bytes]]:
+    """Every line as `read_lines` gives it, and its bytes, with the line end if there is one.
+
+    The byte-order mark is no part of a line: the bytes are without it, too.
+    """
     if errors not in ("strict", "replace"):
         raise OptionError(f"errors must be 'strict' or 'replace', not {errors!r}")
     name = input_name(path)
     with open_input(path) as file:
-        for number, raw in enumerate(file, 1):
-            line = raw.removeprefix(_UTF8_BOM) if number == 1 else raw
-            if not line:  # a byte-order mark and nothing else
+        for number, found in enumerate(file, 1):
+            raw = found.removeprefix(_UTF8_BOM) if number == 1 else found
+            if not raw:  # a byte-order mark and nothing else
                 return
+            line = raw
             if line.endswith(b"\n"):
                 line = line[:-2] if line.endswith(b"\r\n") else line[:-1]
             try:
-                yield line.decode("utf-8", errors)
+                yield line.decode("utf-8", errors), raw
             except UnicodeDecodeError as error:
                 raise InputError(
                     f"{name}, line {number}: invalid UTF-8 at byte {error.start + 1}; "
@@ -135,6 +145,39 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError) and not isinstance(error, LmscoreError):
             raise OutputFileError(f"{path}: cannot be written: {_reason(error)}") from error
         raise
+
+
+@contextmanager
+def open_output(path: str | Path) -> Iterator[IO[bytes] | gzip.GzipFile | lzma.LZMAFile]:
+    """Open a file for writing bytes that is whole or absent; .gz and .xz are compressed.
+
+    What is there and no regular file (a pipe, /dev/null) is written to as it is.
+
+    Raises:
+        OutputFileError: the file cannot be written; a regular one that stood there is untouched.
+    """
+    path = Path(path)
+    special = path.exists() and not path.is_file()
+    with _write_in_place(path) if special else atomic_write(path) as file:
+        if path.suffix == ".gz":
+            with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+                yield packed
+        elif path.suffix == ".xz":
+            with lzma.open(file, "wb") as packed:
+                yield packed
+        else:
+            yield file
+
+
+@contextmanager
+def _write_in_place(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        with open(path, "wb") as file:
+            yield file
+    except OSError as error:
+        if isinstance(error, LmscoreError):
+            raise
+        raise OutputFileError(f"{path}: cannot be written: {_reason(error)}") from error
 
 
 def atomic_write_bytes(path: str | Path, data: bytes) -> None:

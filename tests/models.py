@@ -25,6 +25,7 @@ from lmscore.bundle import (
     Cell,
     Config,
     Context,
+    Direction,
     TokenizerKind,
 )
 from lmscore.files import sha256_file
@@ -79,7 +80,8 @@ def make_model(
     hidden: int = 16,
     tied: bool = True,
     context: Context = "sentence",
-    tokenizer: TokenizerKind = "word",
+    direction: Direction = "forward",
+    tokenizer: TokenizerKind | Tokenizer = "word",
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
     variants: Sequence[str] = (),
@@ -87,10 +89,15 @@ def make_model(
     """Make a complete model directory; `variants` are exported, none by default.
 
     tokenizer: `word` (vocabulary of `vocab`, default 60: WORDS, then w0 w1 ...; <unk> is 0),
-    `bpe` (byte-level, no <unk>; default 300) or `char` (printable ASCII; `vocab` is ignored).
+    `bpe` (byte-level, no <unk>; default 300), `char` (printable ASCII; `vocab` is ignored), or one
+    that has <s> and </s>.
     """
     path.mkdir(parents=True, exist_ok=True)
-    made = make_tokenizer(tokenizer, vocab, context)
+    kind: TokenizerKind
+    if isinstance(tokenizer, Tokenizer):
+        kind, made = "custom", tokenizer
+    else:
+        kind, made = tokenizer, make_tokenizer(tokenizer, vocab, context)
     made.save(str(path / TOKENIZER_FILE))
     eos = special_id(made, "</s>")
     config = Config(
@@ -103,7 +110,8 @@ def make_model(
         eos_token_id=eos,
         unk_token_id=made.token_to_id("<unk>"),
         context=context,
-        tokenizer=tokenizer,
+        direction=direction,
+        tokenizer=kind,
         tokenizer_sha256=sha256_file(path / TOKENIZER_FILE),
         training={"data": "random weights"},
     )

@@ -22,6 +22,7 @@ from lmscore.files import (
     open_input,
     read_files,
     read_lines,
+    read_raw_lines,
     sha256_file,
 )
 
@@ -62,6 +63,15 @@ def test_invalid_utf8_is_named_by_its_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"text, line 2: invalid UTF-8 at byte 3;.*--errors"):
         lines_of(path, b"fine\nno\xff\nfine\n")
     assert lines_of(path, b"fine\nno\xff\n", "replace") == ["fine", "no\ufffd"]
+
+
+@given(st.binary())
+def test_raw_lines_are_the_file(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("raw") / "text"
+    path.write_bytes(b"\xef\xbb\xbf" + data)
+    lines = list(read_raw_lines(path, errors="replace"))
+    assert b"".join(raw for _, raw in lines) == data
+    assert [text for text, _ in lines] == list(read_lines(path, errors="replace"))
 
 
 def test_other_ways_to_treat_errors_do_not_exist(tmp_path: Path) -> None:

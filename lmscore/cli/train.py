@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lmscore.bundle import FP32, INT8, Bundle, Cell, Context
+from lmscore.bundle import FP32, INT8, Bundle, Cell, Context, Direction
 from lmscore.cli import streams
 from lmscore.cli.export import certificate
 from lmscore.cli.progress import Progress
@@ -52,6 +52,14 @@ def train(
     epochs: Annotated[
         float | None, typer.Option(metavar="N", help="Budget: times through the text. Default: 10.")
     ] = None,
+    init_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Go on from this model: its weights, tokenizer and sizes. A lower "
+            "--learning-rate suits (0.001).",
+        ),
+    ] = None,
     tokenizer: Annotated[
         str | None,
         typer.Option(metavar="KIND", help="bpe, unigram, word, char, or a tokenizer.json. [bpe]"),
@@ -73,6 +81,9 @@ def train(
     context: Annotated[
         Context | None,
         typer.Option(help="Lines on their own, or one stream with the state carried. [sentence]"),
+    ] = None,
+    direction: Annotated[
+        Direction | None, typer.Option(help="backward: read sentences from their end. [forward]")
     ] = None,
     cell: Annotated[Cell | None, typer.Option(help="[lstm]")] = None,
     hidden_size: Annotated[

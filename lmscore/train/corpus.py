@@ -43,7 +43,10 @@ class CorpusCounts:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Token ids of all lines, each line ended by `</s>`."""
+    """Token ids of all lines as the model reads them, each line ended by `</s>`.
+
+    For a backward model the last token of a line comes first.
+    """
 
     tokens: Tokens  # uint16 or uint32 [tokens], memory-mapped
     starts: NDArray[np.int64]  # [lines + 1]: line i is tokens[starts[i]:starts[i + 1]]
@@ -145,7 +148,7 @@ def _write(
     ):
         start_file.write(np.zeros(1, np.int64).tobytes())
         for batch in _batched(lines, _LINES_AT_ONCE):
-            ids, lengths = _encode(batch, tokenizer, config.eos_token_id, first=num_lines + 1)
+            ids, lengths = _encode(batch, tokenizer, config, first=num_lines + 1)
             token_file.write(ids.astype(_token_type(config.vocab_size)).tobytes())
             start_file.write((tokens + np.cumsum(lengths)).tobytes())
             num_lines += len(batch)
@@ -159,11 +162,13 @@ def _write(
 
 
 def _encode(
-    batch: list[str], tokenizer: TextTokenizer, eos: int, *, first: int
+    batch: list[str], tokenizer: TextTokenizer, config: Config, *, first: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Ids of all lines in one array, `</s>` after each, and the lengths of the lines."""
     rows = tokenizer.encode_batch(batch, first=first)
-    end = np.array([eos])
+    if config.direction == "backward":
+        rows = [row[::-1] for row in rows]
+    end = np.array([config.eos_token_id])
     lengths = np.array([len(row) + 1 for row in rows])
     return np.concatenate([part for row in rows for part in (row, end)]), lengths
 

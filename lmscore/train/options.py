@@ -11,9 +11,10 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from lmscore.bundle import TOKENIZER_KINDS, Cell, Context
+from lmscore.bundle import TOKENIZER_KINDS, Cell, Context, Direction
 from lmscore.errors import InputFileError, OptionError
 from lmscore.files import open_input_raw
+from lmscore.train.inherit import with_inherited
 
 Normalization = Literal["none", "nfc", "nfkc", "lowercase", "nfkc+lowercase"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -70,6 +71,7 @@ class TrainOptions:
     valid: tuple[str, ...] = ()  # held-out text; without it every 100th line is held out
     errors: Literal["strict", "replace"] = "strict"  # invalid UTF-8
 
+    init_from: str | None = None  # a model to go on from: its weights, tokenizer and sizes
     tokenizer: str = "bpe"  # bpe, unigram, word, char, or the path of a tokenizer.json
     vocab_size: int = 8192  # at most, special tokens included
     min_count: int = 1  # rarer words (word) or characters (char) become <unk>
@@ -79,6 +81,7 @@ class TrainOptions:
     unk_token: str = "<unk>"
 
     context: Context = "sentence"
+    direction: Direction = "forward"  # backward: learn to read every sentence from its end
     cell: Cell = "lstm"
     hidden_size: int = 512  # H, also the embedding size
     layers: int = 1
@@ -123,6 +126,8 @@ class TrainOptions:
         for name in ("output", "tokenizer", "bos_token", "eos_token", "unk_token"):
             if not getattr(self, name):
                 raise OptionError(f"{name} is empty")
+        if self.direction == "backward" and self.context == "document":
+            raise OptionError("a backward model reads sentence by sentence: context is sentence")
         if self.unk_token in (self.bos_token, self.eos_token):
             raise OptionError("unk_token must differ from bos_token and eos_token")
 
@@ -160,7 +165,8 @@ def _relative_to(folder: Path, key: str, value: Any) -> Any:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise OptionError(f"{key} is {value!r}, expected the name of a file, or a list of them")
         return tuple(str(folder / name) for name in names)
-    is_path = key == "output" or (key == "tokenizer" and value not in TOKENIZER_KINDS)
+    is_path = key in ("output", "init_from")
+    is_path |= key == "tokenizer" and value not in TOKENIZER_KINDS
     return str(folder / value) if is_path and isinstance(value, str) and value else value
 
 
@@ -169,11 +175,12 @@ def make_options(values: Mapping[str, Any]) -> TrainOptions:
 
     Raises:
         OptionError: one of the two is missing, or a value is impossible.
+        ModelNotFoundError, ModelError: the model that `init_from` names cannot be read.
     """
     for key, what in (("train", "text to train on"), ("output", "a model directory to write")):
         if not values.get(key):
             raise OptionError(f"{key} is missing: name {what}")
-    return TrainOptions(**values)
+    return TrainOptions(**with_inherited(values))
 
 
 def _check_type(name: str, value: object, hint: Any) -> None:

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from lmscore.bundle import TOKENIZER_FILE, Config
+from lmscore.bundle import TOKENIZER_FILE, Bundle, Config
 from lmscore.errors import InputError, InputFileError
 from lmscore.files import atomic_write_bytes, open_input, read_files, sha256_file
 from lmscore.runtime.tokenizer import TextTokenizer
 from lmscore.train.corpus import Corpus, build_corpus, fingerprint
+from lmscore.train.inherit import inherit_files
 from lmscore.train.options import TrainOptions
 from lmscore.train.tokenizers import Vocabulary, load_vocabulary, make_vocabulary
 
@@ -52,20 +53,26 @@ def prepare(folder: Path, options: TrainOptions, *, resume: bool) -> tuple[Confi
         OutputFileError: a file cannot be written.
         OptionError, ModelError: the tokenizer cannot be made or used.
     """
-    path = folder / TOKENIZER_FILE
+    if options.init_from:
+        config = inherit_files(folder, options, resume=resume)
+    else:
+        config = _make_tokenizer(folder / TOKENIZER_FILE, options, resume=resume)
+    tokenizer = TextTokenizer.load(Bundle(folder, config))
+    train, valid = (
+        _corpus(folder / CORPUS, options, tokenizer, config, held_out=held_out)
+        for held_out in (False, True)
+    )
+    return config, train, valid
+
+
+def _make_tokenizer(path: Path, options: TrainOptions, *, resume: bool) -> Config:
     if resume and path.is_file():
         vocabulary = load_vocabulary(path, options)
     else:
         _log.info("making the tokenizer")
         vocabulary = make_vocabulary(lines(options, held_out=False), options)
         atomic_write_bytes(path, vocabulary.tokenizer.to_str(pretty=True).encode())
-    config = make_config(options, vocabulary, sha256_file(path))
-    tokenizer = TextTokenizer(vocabulary.tokenizer, config, source=str(path))
-    train, valid = (
-        _corpus(folder / CORPUS, options, tokenizer, config, held_out=held_out)
-        for held_out in (False, True)
-    )
-    return config, train, valid
+    return make_config(options, vocabulary, sha256_file(path))
 
 
 def lines(options: TrainOptions, *, held_out: bool) -> Iterator[str]:
@@ -88,6 +95,7 @@ def make_config(options: TrainOptions, vocabulary: Vocabulary, tokenizer_sha256:
         eos_token_id=vocabulary.eos,
         unk_token_id=vocabulary.unk,
         context=options.context,
+        direction=options.direction,
         tokenizer=vocabulary.kind,
         tokenizer_sha256=tokenizer_sha256,
     )
@@ -103,7 +111,14 @@ def _corpus(
 ) -> Corpus:
     name = "valid" if held_out else "train"
     paths = options.valid if held_out and options.valid else options.train
-    mark = fingerprint(paths, config.tokenizer_sha256, name, bool(options.valid), options.errors)
+    mark = fingerprint(
+        paths,
+        config.tokenizer_sha256,
+        name,
+        bool(options.valid),
+        options.errors,
+        config.direction,
+    )
     text = lines(options, held_out=held_out)
     return build_corpus(text, tokenizer, config, folder, name, mark)
 

@@ -10,7 +10,7 @@ from lmscore.bundle import CONFIG_FILE, WEIGHTS_FILE
 from lmscore.errors import ModelError, OptionError
 from lmscore.files import atomic_write_bytes, open_input_raw
 from lmscore.train.checkpoint import checkpoints
-from lmscore.train.options import TrainOptions, make_options
+from lmscore.train.options import TrainOptions
 from lmscore.train.trainer import CHECKPOINTS
 
 OPTIONS_FILE = "train.json"
@@ -57,7 +57,7 @@ def resumed_options(output: str | Path, changes: dict[str, Any]) -> TrainOptions
             )
     if "epochs" in changes or "minutes" in changes:
         values.update(epochs=None, minutes=None)
-    return make_options({**values, **changes, "output": str(output)})
+    return TrainOptions(**{**values, **changes, "output": str(output)})
 
 
 def check_unused(folder: Path) -> None:

@@ -25,8 +25,10 @@ from lmscore.bundle import (
 from lmscore.errors import DeviceError, OptionError
 from lmscore.files import atomic_write_bytes, make_directory
 from lmscore.train.card import model_card
+from lmscore.train.checkpoint import checkpoints
 from lmscore.train.corpus import Corpus
 from lmscore.train.evaluate import held_out
+from lmscore.train.inherit import check_weights, load_weights_into
 from lmscore.train.memory import explained_shortage, keep_freed_memory
 from lmscore.train.metrics import import_summary_writer
 from lmscore.train.network import RecurrentLM
@@ -64,6 +66,8 @@ def train(
     folder = Path(options.output)
     if not resume:
         check_unused(folder)
+    if options.init_from and not checkpoints(folder / CHECKPOINTS):
+        check_weights(options.init_from)
     check_readable(options)
     device = _device(options.device)
     _set_up_process(options)
@@ -128,6 +132,11 @@ def _set_up_folder(folder: Path, options: TrainOptions, *, resume: bool) -> None
 
 def _network(config: Config, options: TrainOptions, corpus: Corpus) -> RecurrentLM:
     network = RecurrentLM(config, options.dropout)
+    if checkpoints(Path(options.output) / CHECKPOINTS):
+        return network  # the trainer puts it back to where it was
+    if options.init_from:
+        load_weights_into(network, Bundle.read(options.init_from))
+        return network
     counts = torch.zeros(config.vocab_size, dtype=torch.int64)
     for start in range(0, len(corpus.tokens), 1 << 22):  # in pieces: the corpus may outgrow memory
         piece = torch.from_numpy(corpus.tokens[start : start + (1 << 22)].astype("int64"))
@@ -141,11 +150,8 @@ def _write_weights(folder: Path, network: RecurrentLM) -> None:
 
 
 def _finish(bundle: Bundle, trainer: Trainer, train: Corpus, valid: Corpus) -> Bundle:
-    from lmscore.export.weights import load_weights  # it needs onnx beside it, the loop does not
-
     network = trainer.network.eval()
-    best = load_weights(bundle)
-    network.load_weights({name: torch.from_numpy(weight) for name, weight in best.items()})
+    load_weights_into(network, bundle)  # the best ones
     make_parity(network, valid).save(bundle.path / PARITY_FILE)
     summary = _summary(trainer, train, valid, held_out(network, valid))
     bundle = Bundle(bundle.path, replace(bundle.config, training=summary))
@@ -183,4 +189,6 @@ def _shared(options: TrainOptions) -> dict[str, Any]:
     shown = {key: value for key, value in options.to_dict().items() if key not in private}
     if options.tokenizer not in TOKENIZER_KINDS:
         shown["tokenizer"] = Path(options.tokenizer).name
+    if options.init_from:
+        shown["init_from"] = Path(options.init_from).resolve().name
     return shown

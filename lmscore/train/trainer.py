@@ -107,6 +107,8 @@ class Trainer:
             KeyboardInterrupt: after a checkpoint was written.
         """
         with closing(self._metrics), postponed_interrupt() as interrupted:
+            if self.options.init_from and self.position.evaluated_step is None:
+                self._evaluate()  # what it starts from is kept unless training betters it
             batches = self._stream()
             while (progress := self._progress) < 1 and not interrupted.is_set():
                 self._update(next(batches), progress)

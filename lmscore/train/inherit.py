@@ -1,0 +1,99 @@
+"""A run that goes on from a model: its weights, its tokenizer, its sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lmscore.bundle import CONFIG_FILE, WEIGHTS_FILE, Bundle, Config
+from lmscore.errors import OptionError
+from lmscore.files import atomic_write_bytes, open_input_raw
+
+if TYPE_CHECKING:
+    from lmscore.train.network import RecurrentLM
+    from lmscore.train.options import TrainOptions
+
+# The options that a model fixes, and what they are called in its config.json.
+_FIXED = {
+    "cell": "cell",
+    "hidden_size": "hidden_size",
+    "layers": "num_hidden_layers",
+    "tied": "tie_word_embeddings",
+    "context": "context",
+    "direction": "direction",
+}
+
+
+def with_inherited(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options, those that the model `init_from` fixes filled in where they are missing.
+
+    Raises:
+        OptionError: a value is given that is not the model's, or a tokenizer.
+        ModelNotFoundError, ModelError: there is no such model, or it is damaged.
+    """
+    if not isinstance(values.get("init_from"), str | Path):  # none, or `TrainOptions` complains
+        return dict(values)
+    bundle = Bundle.read(values["init_from"])
+    tokenizer = str(bundle.tokenizer_file())
+    if values.get("tokenizer", tokenizer) != tokenizer:
+        raise OptionError(
+            f"tokenizer is {values['tokenizer']!r}, but init_from brings that of {bundle.path}; "
+            "leave one of them out"
+        )
+    _check_fixed(values, bundle)
+    filled = {option: getattr(bundle.config, key) for option, key in _FIXED.items()}
+    return {**values, **filled, "tokenizer": tokenizer}
+
+
+def inherit_files(folder: Path, options: TrainOptions, *, resume: bool) -> Config:
+    """Take over the tokenizer; gives the configuration of the model that is to be trained.
+
+    A run that is resumed has them already, and its first model may have gone.
+
+    Raises:
+        OptionError: the options are not the model's; `with_inherited` fills them in.
+        ModelNotFoundError, ModelError: there is no such model, or it is damaged.
+        OutputFileError: the folder cannot be written.
+    """
+    there = resume and (folder / CONFIG_FILE).is_file()
+    bundle = Bundle.read(folder if there else str(options.init_from))
+    _check_fixed(options.to_dict(), bundle)
+    if not there:
+        with open_input_raw(bundle.tokenizer_file()) as file:
+            atomic_write_bytes(folder / bundle.tokenizer_file().name, file.read())
+    return replace(bundle.config, training={}, graphs={})
+
+
+def _check_fixed(values: Mapping[str, Any], bundle: Bundle) -> None:
+    for option, key in _FIXED.items():
+        value = getattr(bundle.config, key)
+        if values.get(option, value) != value:
+            raise OptionError(
+                f"{option} is {values[option]!r}, but the model {bundle.path} that init_from "
+                f"names has {value!r}; leave it out"
+            )
+
+
+def check_weights(init_from: str) -> None:
+    """See at once that there are weights to go on from.
+
+    Raises:
+        ModelNotFoundError: there are none.
+    """
+    Bundle.read(init_from).file(WEIGHTS_FILE)
+
+
+def load_weights_into(network: RecurrentLM, bundle: Bundle) -> None:
+    """Give a network the weights of a model directory.
+
+    Raises:
+        ModelNotFoundError, ModelError: they are missing or damaged.
+    """
+    from lmscore.export.weights import load_weights  # it needs onnx beside it, the loop does not
+
+    weights = load_weights(bundle)
+    network.load_weights({name: torch.from_numpy(weight) for name, weight in weights.items()})
