@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmscore.errors import LmscoreError
+    from lmscore.runtime.decoding.result import Sample
     from lmscore.runtime.load import load
     from lmscore.runtime.model import LanguageModel
     from lmscore.runtime.score import Score
@@ -13,11 +14,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["LanguageModel", "LmscoreError", "Score", "State", "__version__", "load"]
+__all__ = ["LanguageModel", "LmscoreError", "Sample", "Score", "State", "__version__", "load"]
 
 _HOMES = {
     "LmscoreError": "lmscore.errors",
     "LanguageModel": "lmscore.runtime.model",
+    "Sample": "lmscore.runtime.decoding.result",
     "Score": "lmscore.runtime.score",
     "State": "lmscore.runtime.state",
     "load": "lmscore.runtime.load",

@@ -38,7 +38,7 @@ def export(
 def certificate(config: Config, variants: Sequence[str]) -> str:
     """What export measured on each variant's graph, as a table."""
     rows: list[tuple[str, ...]] = [
-        ("variant", "file", "size", "max |Δ log-prob|", "perplexity", "checked with")
+        ("variant", "file", "size", "max |Δ log-prob|", "in a batch", "perplexity", "checked with")
     ]
     for variant in variants:
         graph = config.graphs[variant]
@@ -48,6 +48,7 @@ def certificate(config: Config, variants: Sequence[str]) -> str:
                 graph_file(variant),
                 size(graph.size_bytes),
                 f"{graph.max_log_prob_difference:.2g} nats",
+                f"{graph.max_batching_difference:.2g} nats",
                 f"{round(100 * graph.perplexity_change, 2) + 0.0:+.2f} %",  # + 0.0: no -0.00
                 graph.checked_with,
             )

@@ -49,6 +49,7 @@ def _as_text(bundle: Bundle) -> str:
     blocks.append(table((name, size(count)) for name, count in _files(bundle).items()))
     if bundle.variants():
         blocks.append(certificate(config, bundle.variants()))
+        blocks.append(_graphs(bundle))
     if config.training:
         blocks.append(table([("training", ""), *_flat(config.training, "  ")]))
     return "\n".join(blocks)
@@ -67,7 +68,18 @@ def _architecture(config: Config) -> list[tuple[str, str]]:
         ("special ids", ", ".join(f"{k} {v}" for k, v in special.items() if v is not None)),
         ("parameters", f"{config.num_parameters:,} ({tied})"),
         ("context", config.context),
+        ("direction", config.direction),
     ]
+
+
+def _graphs(bundle: Bundle) -> str:
+    """What of the certificate is too long for a column."""
+    rows: list[tuple[str, str, str]] = []
+    for variant in bundle.variants():
+        record = bundle.config.graphs[variant]
+        rows.append((variant, "in 8 bits", ", ".join(record.quantized) or "nothing"))
+        rows.append(("", "sha256", record.sha256))
+    return table(rows)
 
 
 def _files(bundle: Bundle) -> dict[str, int]:

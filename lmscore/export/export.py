@@ -16,6 +16,7 @@ from lmscore.export.weights import Weights, load_weights
 from lmscore.files import atomic_write
 from lmscore.runtime.check import Report, check
 from lmscore.runtime.graph import Graph
+from lmscore.runtime.operators import check_operators
 from lmscore.runtime.ort import import_onnxruntime, open_session
 from lmscore.runtime.parity import Parity
 
@@ -98,6 +99,7 @@ def _check_file(
     written: Path, target: Path, config: Config, parity: Parity, variant: str
 ) -> Report:
     _log.info("%s: checking against %s", target, PARITY_FILE)
+    check_operators(written)
     report = check(Graph(open_session(written, device="cpu"), config, variant, target), parity)
     if failure := report.failure(variant):
         raise ExportError(

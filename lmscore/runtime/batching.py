@@ -8,21 +8,27 @@ than many short ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmscore.bundle import GATES, Config
 from lmscore.runtime.graph import Graph
 from lmscore.runtime.state import Tensor
-from lmscore.runtime.tokenizer import Ids, check_text
+from lmscore.runtime.tokenizer import Ids
 
 _MAX_FLOATS = 8 << 20  # of the widest arrays in the graph: 32 MiB
 _CHUNK = 64  # tokens of a long row at a time: the shorter, the more rows share a matrix product
 
-_WINDOW_TEXTS = 1024  # enough to sort into batches of even length, few enough to answer soon
-_WINDOW_CHARACTERS = 1 << 18
+
+@dataclass(frozen=True)
+class Boundaries:
+    """Targets at which the probability of a set of tokens is wanted too."""
+
+    at: NDArray[np.bool_]  # [N]
+    tokens: Ids  # at least one
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class TokenRows:
     inputs: Ids  # [N]
     targets: Ids  # [N]: targets[i] follows inputs[i]
     lengths: Ids  # [R], summing to N; 0 is legal: nothing is read
+    boundaries: Boundaries | None = None
 
     @property
     def starts(self) -> Ids:
@@ -40,22 +47,37 @@ class TokenRows:
 
     def joined(self) -> TokenRows:
         """All rows as a single one: a document."""
-        return TokenRows(self.inputs, self.targets, self.lengths.sum(keepdims=True))
+        return replace(self, lengths=self.lengths.sum(keepdims=True))
 
 
-def token_rows(texts: Sequence[Ids], *, bos: int | None, eos: int) -> TokenRows:
-    """One row per text: reads [bos] + ids, predicts ids + [eos].
+@dataclass(frozen=True)
+class RowScores:
+    """What the model says of the targets of some rows, in nats."""
 
-    Without `bos` the first id is read but not predicted, and an empty text is an empty row.
+    log_probs: Tensor  # float32 [N]
+    boundaries: Tensor  # float32 [N], of any of the boundary tokens; 0 where not wanted
+
+
+def token_rows(texts: Sequence[Ids], *, before: Sequence[Ids], eos: int) -> TokenRows:
+    """One row per text: reads before + ids, predicts what follows each of them, last of all eos.
+
+    Nothing predicts the first token of a row, and a row without tokens is empty.
+
+    Args:
+        texts: at least one.
+        before: for each text, what is read before it.
     """
-    inputs: list[Ids] = []
-    targets: list[Ids] = []
-    begin, end = np.array([] if bos is None else [bos], np.int64), np.array([eos], np.int64)
-    for ids in texts:
-        inputs += (begin, ids)
-        targets += (ids[1 - len(begin) :], end[: len(begin) + len(ids)])
-    lengths = np.array([len(begin) + len(ids) for ids in texts], np.int64)
-    return TokenRows(np.concatenate(inputs), np.concatenate(targets), lengths)
+    parts = [part for pair in zip(before, texts, strict=True) for part in pair]
+    inputs = np.concatenate(parts)
+    lengths = np.array([len(start) + len(ids) for start, ids in zip(before, texts, strict=True)])
+    targets = np.roll(inputs, -1)
+    targets[np.cumsum(lengths)[lengths > 0] - 1] = eos
+    return TokenRows(inputs, targets, lengths)
+
+
+def reading_order(texts: Sequence[Ids], config: Config) -> Sequence[Ids]:
+    """The ids of texts as the model reads them: a backward model begins at the end."""
+    return [ids[::-1] for ids in texts] if config.direction == "backward" else texts
 
 
 def token_budget(config: Config) -> int:
@@ -63,53 +85,51 @@ def token_budget(config: Config) -> int:
     return max(1, _MAX_FLOATS // (config.vocab_size + GATES[config.cell] * config.hidden_size))
 
 
-def score_rows(graph: Graph, rows: TokenRows, *, budget: int) -> Tensor:
-    """The log-probability of every target, float32 [N] (nats); each row from the zero state."""
-    log_probs = np.empty(len(rows.inputs), np.float32)
+def score_rows(
+    graph: Graph,
+    rows: TokenRows,
+    state: tuple[Tensor, ...],
+    *,
+    parents: Ids | None = None,
+    budget: int,
+) -> RowScores:
+    """Score every target of R rows.
+
+    Args:
+        graph: the model.
+        rows: what it reads and predicts.
+        state: S rows.
+        parents: int64 [R], the row of `state` that each goes on from. Default: its only one.
+        budget: tokens of one run of the graph.
+    """
+    scores = _unscored(rows)
+    origins = np.zeros(len(rows.lengths), np.int64) if parents is None else parents
     for batch in _batches(rows.lengths, budget):
-        _advance(graph, rows, batch, graph.initial_state(len(batch)), budget, log_probs)
-    return log_probs
+        _advance(graph, rows, batch, state, origins[batch], budget, scores)
+    return scores
 
 
 def score_document(
     graph: Graph, rows: TokenRows, state: tuple[Tensor, ...], *, budget: int
-) -> tuple[Tensor, tuple[Tensor, ...]]:
+) -> tuple[RowScores, tuple[Tensor, ...]]:
     """Like `score_rows`, but each row goes on from where the one before it ended.
 
     Args:
         state: of one row, from which the first row goes on.
 
     Returns:
-        The log-probabilities, and the state after the last row.
+        The scores, and the state after the last row.
     """
-    log_probs = np.empty(len(rows.inputs), np.float32)
+    scores = _unscored(rows)
     if len(rows.inputs):
-        state = _advance(graph, rows.joined(), np.zeros(1, np.int64), state, budget, log_probs)
-    return log_probs, state
+        only = np.zeros(1, np.int64)
+        state = _advance(graph, rows.joined(), only, state, only, budget, scores)
+    return scores, state
 
 
-def windows(texts: Iterable[str], size: int | None = None) -> Iterator[list[str]]:
-    """Cut a stream of texts into lists of bounded size, none of them empty.
-
-    Args:
-        texts: the stream.
-        size: texts in a list at most. Default: enough to sort into batches of even length.
-
-    Raises:
-        InputError: an item is not a string; says which.
-    """
-    size = size or _WINDOW_TEXTS
-    window: list[str] = []
-    characters = 0
-    for number, text in enumerate(texts, 1):
-        check_text(text, number)
-        window.append(text)
-        characters += len(text)
-        if len(window) == size or characters >= _WINDOW_CHARACTERS:
-            yield window
-            window, characters = [], 0
-    if window:
-        yield window
+def _unscored(rows: TokenRows) -> RowScores:
+    N = len(rows.inputs)
+    return RowScores(np.empty(N, np.float32), np.zeros(N, np.float32))
 
 
 def _batches(lengths: Ids, budget: int) -> Iterator[Ids]:
@@ -127,34 +147,57 @@ def _advance(
     rows: TokenRows,
     batch: Ids,
     state: tuple[Tensor, ...],
+    parents: Ids,
     budget: int,
-    log_probs: Tensor,
+    scores: RowScores,
 ) -> tuple[Tensor, ...]:
-    """Feed a batch to its end, chunk by chunk; write its log-probs in place.
+    """Feed a batch to its end, chunk by chunk; write its scores in place.
 
     Args:
         batch: row numbers, longest first, none of them empty.
-        state: one row per row of the batch.
+        state: S rows.
+        parents: the row of `state` that each row of the batch goes on from.
 
     Returns:
         The state after the last chunk, of the rows that were in it.
     """
     starts, left = rows.starts[batch], rows.lengths[batch]
+    outputs = ["target_log_probs", *graph.state_outputs, *_full(rows)]
     while len(left):
-        B, T = len(left), min(int(left[0]), max(1, budget // len(left)))
+        T = min(int(left[0]), max(1, budget // len(left)))
         steps = np.arange(T)
         inside = steps < left[:, None]  # [B, T]; padding reads the row's first position
         index = starts[:, None] + steps * inside
-        chunk, *state_list = graph.run(
-            ["target_log_probs", *(tensor.next for tensor in graph.config.state)],
+        chunk, *fetched = graph.run(
+            outputs,
             rows.inputs[index],
             state=state,
             targets=rows.targets[index][:, :, None],
             lengths=np.minimum(left, T).astype(np.int32),
-            parents=np.arange(B),
+            parents=parents,
         )
-        log_probs[index[inside]] = chunk[:, :, 0][inside]
-        state = tuple(state_list)
+        scores.log_probs[index[inside]] = chunk[:, :, 0][inside]
+        if rows.boundaries is not None:
+            *fetched, log_probs = fetched
+            wanted = inside & rows.boundaries.at[index]
+            found = _log_sum(log_probs[wanted], rows.boundaries.tokens)
+            scores.boundaries[index[wanted]] = found
+        state = tuple(fetched)
         going_on = np.count_nonzero(left > T)
         starts, left = starts[:going_on] + T, left[:going_on] - T
+        parents = np.arange(going_on)
     return state
+
+
+def _full(rows: TokenRows) -> list[str]:
+    """The output that boundaries need: a copy as large as the graph's widest array."""
+    return [] if rows.boundaries is None else ["log_probs"]
+
+
+def _log_sum(log_probs: Tensor, tokens: Ids) -> Tensor:
+    """The log-probability [n] of any of the tokens; log_probs [n, V]."""
+    chosen = log_probs[:, tokens]
+    highest = chosen.max(axis=1)
+    np.exp(chosen - highest[:, None], out=chosen)
+    total: Tensor = np.log(chosen.sum(axis=1)) + highest
+    return total

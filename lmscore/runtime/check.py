@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lmscore.bundle import FP32
 from lmscore.runtime.graph import Graph
 from lmscore.runtime.parity import Parity
-from lmscore.runtime.replay import Floats, Heldout, Run, alone, in_chunks, state_names, within
+from lmscore.runtime.replay import Floats, Heldout, Run, alone, in_chunks, within
 
 MAX_DIFFERENCE = 1e-3
 """An fp32 graph's log-probs (nats) and states may be this far from PyTorch's; 1e-5 is usual."""
@@ -46,8 +46,10 @@ class Report:
 
     log_probs: Difference  # from PyTorch
     state: Difference  # from PyTorch, relative to 1 + |value|
+    steps: Difference  # chunks and single steps, the state carried, from whole sequences
+    parents: Difference  # rows re-ordered, repeated and dropped from the same rows in their order
     heads: Difference  # target and top log-probs from the log-probs of the same run
-    batching: Difference  # a token scored alone from the same in a batch
+    batching: Difference  # a token scored alone from the same in a padded batch
     perplexity: float  # of the held-out sample, per token
     perplexity_change: float  # relative to PyTorch's: 0.01 is one per cent worse
 
@@ -57,6 +59,8 @@ class Report:
         for what, difference, limit in (
             ("log-probs differ", self.log_probs, limit_of_values),
             ("states differ", self.state, limit_of_values),
+            ("log-probs of steps differ", self.steps, limit_of_values),
+            ("log-probs of picked rows differ", self.parents, limit_of_values),
             ("log-probs in a batch differ", self.batching, limit_of_values),
             ("outputs disagree", self.heads, MAX_HEAD_DIFFERENCE),
         ):
@@ -70,6 +74,7 @@ class Report:
         return None
 
 
+@np.errstate(invalid="ignore", over="ignore")  # what is not finite is found, not warned of
 def check(graph: Graph, parity: Parity) -> Report:
     """Run the whole grid on a graph.
 
@@ -77,27 +82,36 @@ def check(graph: Graph, parity: Parity) -> Report:
     `parents` that permute, repeat and drop rows; 0 to 3 targets; k from 0 to 5; and the held-out
     sample.
     """
-    T = parity.inputs.shape[1]
-    runs = {"whole sequences": in_chunks(graph, parity, T), "one by one": alone(graph, parity)}
-    for size in _CHUNK_SIZES:
-        runs[f"chunks of {size}"] = in_chunks(graph, parity, size)
+    whole, single = in_chunks(graph, parity, parity.inputs.shape[1]), alone(graph, parity)
+    steps = {f"chunks of {size}": in_chunks(graph, parity, size) for size in _CHUNK_SIZES}
+    runs = {"whole sequences": whole, "one by one": single, **steps}
+    picked = _pick_rows(graph, parity)
     heldout = Heldout.run(graph, parity)
     mean = heldout.mean(heldout.batched)
     return Report(
         log_probs=_worst(
-            *(_from_torch(run, parity, where) for where, run in runs.items()),
-            _parents_difference(graph, parity),
+            *(_difference(run, parity, parity, where) for where, run in runs.items()),
+            _picked_difference(picked, parity.log_probs),
             _largest(heldout.batched - parity.heldout_target_log_probs, heldout.mask, "held-out"),
         ),
         state=_worst(*(_state_difference(run, parity, where) for where, run in runs.items())),
+        steps=_worst(*(_difference(run, whole, parity, where) for where, run in steps.items())),
+        parents=_picked_difference(picked, whole.log_probs),
         heads=_heads_difference(graph, parity),
         batching=_worst(
-            _batching_difference(runs["whole sequences"], runs["one by one"], parity),
+            _difference(whole, single, parity, "parity"),
             _largest(heldout.batched - heldout.alone, heldout.mask, "held-out"),
         ),
         perplexity=float(np.exp(-mean)),
         perplexity_change=float(np.expm1(heldout.mean(parity.heldout_target_log_probs) - mean)),
     )
+
+
+@np.errstate(invalid="ignore")
+def compare(graph: Graph, other: Graph, parity: Parity) -> Difference:
+    """How far the log-probs of two variants of a model are from each other, in nats."""
+    one, two = (in_chunks(g, parity, parity.inputs.shape[1]) for g in (graph, other))
+    return _difference(one, two, parity, "whole sequences")
 
 
 def _worst(*differences: Difference) -> Difference:
@@ -117,17 +131,12 @@ def _size(difference: Floats) -> Floats:
     return np.where(np.isnan(difference), np.float32(np.inf), np.abs(difference))
 
 
-def _from_torch(run: Run, parity: Parity, where: str) -> Difference:
+def _difference(run: Run, reference: Run | Parity, parity: Parity, where: str) -> Difference:
     mask = within(parity.inputs, parity.lengths)
     return _worst(
-        _largest(run.log_probs - parity.log_probs, mask, where),
-        _largest(run.target_log_probs - parity.target_log_probs, mask, where),
+        _largest(run.log_probs - reference.log_probs, mask, where),
+        _largest(run.target_log_probs - reference.target_log_probs, mask, where),
     )
-
-
-def _batching_difference(batch: Run, single: Run, parity: Parity) -> Difference:
-    difference = batch.target_log_probs - single.target_log_probs
-    return _largest(difference, within(parity.inputs, parity.lengths), "parity sequences")
 
 
 def _state_difference(run: Run, parity: Parity, where: str) -> Difference:
@@ -139,21 +148,36 @@ def _state_difference(run: Run, parity: Parity, where: str) -> Difference:
     return Difference(max(differences), f"final state, {where}")
 
 
-def _parents_difference(graph: Graph, parity: Parity) -> Difference:
-    """The second token's log-probs, of rows reversed, repeated and dropped in between."""
+@dataclass(frozen=True)
+class _Picked:
+    """The second tokens of rows that `parents` reversed, repeated and dropped before them."""
+
+    rows: NDArray[np.intp]  # [R], of the parity sequences
+    log_probs: Floats  # [R, 1, C]
+
+
+def _pick_rows(graph: Graph, parity: Parity) -> _Picked | None:
+    """None where no sequence has a second token."""
     rows = np.flatnonzero(parity.lengths >= 2)
     if not rows.size:
-        return Difference(0.0, "parents")
+        return None
     state = graph.run(
-        state_names(graph), parity.inputs[rows, :1], state=graph.initial_state(len(rows))
+        graph.state_outputs, parity.inputs[rows, :1], state=graph.initial_state(len(rows))
     )
     places = np.arange(len(rows), dtype=np.int64)
     parents = np.concatenate([places[::-1], places[:1], places[::2]])
     (log_probs,) = graph.run(
         ["log_probs"], parity.inputs[rows[parents], 1:2], state=tuple(state), parents=parents
     )
-    difference = log_probs[..., parity.columns] - parity.log_probs[rows[parents], 1:2]
-    return _largest(difference, np.ones((len(parents), 1), np.bool_), "parents")
+    return _Picked(rows[parents], log_probs[..., parity.columns])
+
+
+def _picked_difference(picked: _Picked | None, reference: Floats) -> Difference:
+    """From the same places of `reference`, [N, T, C]."""
+    if picked is None:
+        return Difference(0.0, "parents")
+    difference = picked.log_probs - reference[picked.rows, 1:2]
+    return _largest(difference, np.ones((len(picked.rows), 1), np.bool_), "parents")
 
 
 def _heads_difference(graph: Graph, parity: Parity) -> Difference:

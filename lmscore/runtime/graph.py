@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lmscore.bundle import EXPORT_AGAIN, Bundle, Config
-from lmscore.errors import InputError, ModelError
-from lmscore.runtime.ort import open_session, session_device
+from lmscore.errors import DeviceError, InputError, LmscoreError, ModelError
+from lmscore.runtime.binding import run_bound
+from lmscore.runtime.operators import check_operators
+from lmscore.runtime.ort import CPU_DEVICE, is_cuda, open_session, session_device
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 State = tuple[NDArray[np.float32], ...]
+"""The tensors of a state; on a GPU each is a `DeviceTensor`, which stands for an array."""
 
 _FLOAT, _INT32, _INT64 = "tensor(float)", "tensor(int32)", "tensor(int64)"
 
@@ -29,19 +32,39 @@ class Graph:
     """A session and the configuration its inputs and outputs were held against."""
 
     def __init__(
-        self, session: InferenceSession, config: Config, variant: str, source: str | Path
+        self,
+        session: InferenceSession,
+        config: Config,
+        variant: str,
+        source: str | Path,
+        *,
+        keep_state_on_device: bool | None = None,
     ) -> None:
         """Take a session whose file is `source`.
+
+        Args:
+            session: of ONNX Runtime.
+            config: what the file is held against.
+            variant: its name.
+            source: the file, for errors.
+            keep_state_on_device: give the state as `DeviceTensor`s. Default: on CUDA.
 
         Raises:
             ModelError: an input or output is missing, unknown, or of another type or size.
         """
-        _check_signature(session.get_inputs(), graph_inputs(config), f"{source}: input")
-        _check_signature(session.get_outputs(), graph_outputs(config), f"{source}: output")
+        try:
+            _check_signature(session.get_inputs(), graph_inputs(config), f"{source}: input")
+            _check_signature(session.get_outputs(), graph_outputs(config), f"{source}: output")
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{source}: a name in it is not UTF-8; {EXPORT_AGAIN}") from error
         self._session = session
         self.config = config
         self.variant = variant
         self.device = session_device(session)
+        self._source = source
+        self._keep_state_on_device = (
+            is_cuda(self.device) if keep_state_on_device is None else keep_state_on_device
+        )
 
     @classmethod
     def load(
@@ -57,12 +80,19 @@ class Graph:
 
         Raises:
             VariantError: the model has no such variant.
-            ModelError: the file is damaged, or its inputs and outputs are not the config's.
+            ModelError: the file is damaged, holds what export never writes, or its inputs and
+                outputs are not the config's.
             OptionError, DeviceError, MissingExtraError: as `open_session`.
         """
         path = bundle.graph_path(variant)
+        check_operators(path)
         session = open_session(path, device=device, providers=providers, threads=threads)
         return cls(session, bundle.config, variant, path)
+
+    @property
+    def state_outputs(self) -> list[str]:
+        """The outputs that hold the state after a run."""
+        return [tensor.next for tensor in self.config.state]
 
     def initial_state(self, batch_size: int) -> State:
         """Zeros, float32 [L, batch_size, H] for each state tensor."""
@@ -87,10 +117,12 @@ class Graph:
         k is the number of best tokens wanted; lengths int32 [B], default T; parents int64 [B],
         the state row each batch row continues, default row b (then S must be B).
 
-        Outputs past a row's length are meaningless; `next_*` is the state after `lengths` tokens.
+        Outputs past a row's length are meaningless; `next_*` is the state after `lengths` tokens,
+        which on a GPU stays there.
 
         Raises:
             InputError: an argument has the wrong shape, type or range.
+            ModelError, DeviceError: ONNX Runtime fails on the CPU, or on another device.
         """
         if tokens.ndim != 2 or tokens.size == 0:
             raise InputError(f"tokens must be [B, T] and not empty, not {list(tokens.shape)}")
@@ -104,10 +136,43 @@ class Graph:
         }
         self._check(feeds, state, rows_are_given=parents is not None)
         names = (tensor.name for tensor in self.config.state)
-        fetched: list[NDArray[Any]] = self._session.run(
-            list(outputs), {**feeds, **dict(zip(names, state, strict=True))}
+        return self._fetch(list(outputs), {**feeds, **dict(zip(names, state, strict=True))})
+
+    def check_finite(self, log_probs: ArrayLike) -> None:
+        """Refuse log-probabilities that are none.
+
+        Raises:
+            ModelError: one is nan or infinite.
+        """
+        if not np.isfinite(log_probs).all():
+            raise ModelError(
+                f"{self._source}: yields log-probabilities that are not finite; its weights are "
+                "damaged or trained to overflow"
+            )
+
+    def _fetch(self, outputs: list[str], feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        try:
+            if self._keep_state_on_device:
+                found = run_bound(
+                    self._session, self.device, outputs, feeds, stay=self.state_outputs
+                )
+                # What is done with a state is to hand it back, and a DeviceTensor can do that.
+                return cast("list[NDArray[Any]]", found)
+            arrays = {name: np.asarray(array) for name, array in feeds.items()}
+            return cast("list[NDArray[Any]]", self._session.run(outputs, arrays))
+        except MemoryError:
+            raise
+        except Exception as error:  # ONNX Runtime's have no base of their own
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> LmscoreError:
+        said = " ".join(str(error).split())
+        if self.device == CPU_DEVICE:
+            return ModelError(f"{self._source}: ONNX Runtime cannot run it: {said}")
+        return DeviceError(
+            f"{self._source}: ONNX Runtime cannot run it on {self.device}: {said}; "
+            "is its memory full? take a smaller batch, or device cpu"
         )
-        return fetched
 
     def _check(self, feeds: dict[str, NDArray[Any]], state: State, rows_are_given: bool) -> None:
         """Refuse what ONNX Runtime would wrap around, read out of bounds, or abort on."""

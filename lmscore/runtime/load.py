@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lmscore.bundle import FP32, INT8, Bundle
-from lmscore.errors import DeviceError, ModelNotFoundError, VariantError
+from lmscore.errors import DeviceError, ModelNotFoundError, OptionError, VariantError
 from lmscore.runtime.graph import Graph
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.ort import CPU, CUDA, find_providers, import_onnxruntime
@@ -66,8 +66,12 @@ def find_model(path: str | Path | None = None) -> Path:
     """The model directory that `load` takes: `path`, else $LMSCORE_MODEL, else the bundled one.
 
     Raises:
+        OptionError: it is no path.
         ModelNotFoundError: none is given, and this installation has no bundled model.
     """
+    given: object = path
+    if not isinstance(given, str | os.PathLike | None):
+        raise OptionError(f"the model must be the path of a directory, not {given!r}")
     chosen = path if path is not None else os.environ.get(MODEL_VARIABLE)
     if chosen:
         return Path(chosen)
@@ -95,8 +99,15 @@ def _load_graph(
         preferred = _ON_CPU if list(providers[:1]) == [CPU] else _ON_ACCELERATORS
     else:
         preferred = _ON_CPU if device == "cpu" else _ON_ACCELERATORS
-    chosen = variant or _exported(bundle, preferred)
-    return Graph.load(bundle, chosen, device=device, providers=providers, threads=threads)
+    open_graph = functools.partial(
+        Graph.load, bundle, device=device, providers=providers, threads=threads
+    )
+    try:
+        return open_graph(variant or _exported(bundle, preferred))
+    except VariantError:
+        for other in bundle.variants()[:1] if preferred is _ON_ACCELERATORS else ():
+            open_graph(other)  # a device that does not work is worse: its error comes first
+        raise
 
 
 def _load_graph_anywhere(bundle: Bundle, variant: str | None, threads: int | None) -> Graph:

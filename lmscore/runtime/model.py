@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lmscore.bundle import CONTEXTS, Bundle, Config, Context, graph_file
-from lmscore.errors import InputError, ModelError, OptionError
-from lmscore.runtime.batching import windows
+from lmscore.bundle import CONTEXTS, Bundle, Config, Context
+from lmscore.errors import DeviceError, InputError, OptionError
+from lmscore.runtime.decoding.beam import BeamOptions, BeamSearch
+from lmscore.runtime.decoding.constraint import make_constraint
+from lmscore.runtime.decoding.next_words import find_next_words
+from lmscore.runtime.decoding.result import Sample
+from lmscore.runtime.decoding.sample import Sampler
+from lmscore.runtime.decoding.sampling import SamplingOptions, check_count
+from lmscore.runtime.decoding.text import Prompt
 from lmscore.runtime.graph import Graph
+from lmscore.runtime.ort import CPU_DEVICE
 from lmscore.runtime.score import Score
 from lmscore.runtime.scoring import Scorer
-from lmscore.runtime.state import State, Tensor
-from lmscore.runtime.tokenizer import Ids, TextTokenizer
+from lmscore.runtime.state import State
+from lmscore.runtime.tokenizer import Ids, TextTokenizer, check_text
+from lmscore.runtime.windows import windows
 
 
 class LanguageModel:
@@ -72,9 +80,22 @@ class LanguageModel:
         eos: bool = True,
         context: Context | None = None,
         tokens: bool = True,
+        words: bool = False,
+        prefix: str | None = None,
+        joiner: str = " ",
     ) -> Score:
         """The log-probability of one text; `score_stream` says what the options mean."""
-        return self.score_batch([text], bos=bos, eos=eos, context=context, tokens=tokens)[0]
+        (score,) = self.score_stream(
+            [text],
+            bos=bos,
+            eos=eos,
+            context=context,
+            tokens=tokens,
+            words=words,
+            prefix=prefix,
+            joiner=joiner,
+        )
+        return score
 
     def score_batch(
         self,
@@ -84,9 +105,23 @@ class LanguageModel:
         eos: bool = True,
         context: Context | None = None,
         tokens: bool = True,
+        words: bool = False,
+        prefix: str | Iterable[str] | None = None,
+        joiner: str = " ",
     ) -> list[Score]:
         """The scores of several texts, in their order; options as in `score_stream`."""
-        return list(self.score_stream(texts, bos=bos, eos=eos, context=context, tokens=tokens))
+        return list(
+            self.score_stream(
+                texts,
+                bos=bos,
+                eos=eos,
+                context=context,
+                tokens=tokens,
+                words=words,
+                prefix=prefix,
+                joiner=joiner,
+            )
+        )
 
     def score_stream(
         self,
@@ -96,6 +131,9 @@ class LanguageModel:
         eos: bool = True,
         context: Context | None = None,
         tokens: bool = True,
+        words: bool = False,
+        prefix: str | Iterable[str] | None = None,
+        joiner: str = " ",
         window: int | None = None,
     ) -> Iterator[Score]:
         """Score texts as they come, in their order, in bounded memory.
@@ -108,20 +146,33 @@ class LanguageModel:
             context: "sentence" starts each from the initial state, "document" carries the state
                 from one to the next. Default: what the model was trained for.
             tokens: fill `Score.tokens`; without, scoring is quicker and needs less memory.
+            words: fill `Score.words`; slower in subword models, for whole distributions are read.
+            prefix: what comes before each text, read and not scored: the beginning of its sentence,
+                or in document context the sentence before. Either one for all, or one per text;
+                an empty one is none. The state is not carried from one text to the next then.
+            joiner: stands between the prefix and the rest of the sentence, scored with the rest,
+                unless one of them is empty or there is white space already.
             window: texts read before the first of them is scored; 1 answers each at once, more
                 are quicker. Default: about a thousand.
 
         Raises:
-            InputError: an item is not a string that the model can read; says which.
-            OptionError: no such context, or a window below 1.
+            InputError: an item is not a string that the model can read, or texts and prefixes
+                differ in number; says which.
+            OptionError: no such context, a joiner that is no string, a window below 1, or what a
+                backward model cannot do.
             ModelError: the model yields nan or inf.
         """
         if isinstance(texts, str):
             raise InputError("expected several texts, got one string; use score, or a list")
+        if not isinstance(texts, Iterable):
+            raise InputError(f"expected several texts, got {type(texts).__name__}")
         if context is not None and context not in CONTEXTS:
             raise OptionError(f"context must be one of {', '.join(CONTEXTS)}, not {context!r}")
-        if window is not None and window < 1:
-            raise OptionError(f"window must be at least 1, not {window}")
+        if not isinstance(joiner, str):
+            raise OptionError(f"joiner must be a string, not {joiner!r}")
+        if window is not None:
+            check_count("window", window)
+        self._check_direction(bos, context, prefix)
         scorer = Scorer(
             self._graph_here(),
             self.tokenizer,
@@ -129,18 +180,27 @@ class LanguageModel:
             eos=eos,
             context=context or self.config.context,
             tokens=tokens,
+            words=words,
+            joiner=joiner,
         )
-        return self._score_windows(windows(texts, window), scorer)
+        if prefix is not None and not isinstance(prefix, Iterable):
+            raise InputError(f"prefix must be one string, or one per text, not {prefix!r}")
+        one = prefix if isinstance(prefix, str) else None
+        several = None if isinstance(prefix, str) else prefix
+        cut = windows(texts, several, size=window, overhead=len(one or ""))
+        return scorer.stream(cut, one)
 
     def initial_state(self, batch_size: int = 1) -> State:
         """The state before any token, of `batch_size` rows.
 
         Raises:
-            OptionError: batch_size is below 1.
+            OptionError: batch_size is below 1, or more than fits into memory.
         """
-        if batch_size < 1:
-            raise OptionError(f"batch_size must be at least 1, not {batch_size}")
-        return _state(self._graph.initial_state(batch_size))
+        check_count("batch_size", batch_size)
+        try:
+            return State.owning(self._graph.initial_state(batch_size))
+        except (MemoryError, ValueError) as error:
+            raise OptionError(f"batch_size {batch_size} does not fit into memory") from error
 
     def step(
         self, tokens: ArrayLike, state: State, parents: ArrayLike | None = None
@@ -160,15 +220,275 @@ class LanguageModel:
             InputError: an id or row is out of range, or sizes do not fit each other.
             ModelError: the model yields nan or inf.
         """
-        outputs = ["log_probs", *(tensor.next for tensor in self.config.state)]
+        if not isinstance(state, State):
+            raise InputError(f"expected a State, got {type(state).__name__}")
+        outputs = ["log_probs", *self._graph.state_outputs]
         log_probs, *tensors = self._graph_here().run(
             outputs,
             _ids("tokens", tokens)[:, None],
             state=state.tensors,
             parents=None if parents is None else _ids("parents", parents),
         )
-        self._check_finite(log_probs)
-        return log_probs[:, 0], _state(tensors)
+        self._graph.check_finite(log_probs)
+        return log_probs[:, 0], State.owning(tensors)
+
+    def sample(
+        self,
+        prompt: str = "",
+        *,
+        num_samples: int = 1,
+        max_tokens: int = 100,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        repetition_penalty: float = 1.0,
+        stop: Sequence[str] = (),
+        seed: int | None = None,
+        allowed_words: Collection[str] | None = None,
+        pattern: str | None = None,
+    ) -> list[Sample]:
+        """Draw continuations of a prompt, all in one batch.
+
+        As the options stand, texts are distributed as the model says. Tokens are drawn from its
+        log-probabilities after, in this order: repetition_penalty, temperature, top_k, top_p,
+        min_p. `Sample.log_prob` is the model's own, whatever the options.
+
+        Args:
+            prompt: the text to continue; empty: the beginning of a sentence. After white space at
+                its end a subword model expects no word, since its words bring their own.
+            num_samples: how many are drawn, independently.
+            max_tokens: where a sample is cut that has not ended ("length").
+            temperature: log-probabilities are divided by it; 0 takes the likeliest token always.
+            top_k: draw from the k likeliest tokens only.
+            top_p: from the fewest likeliest tokens whose probabilities sum to p.
+            min_p: from the tokens that are at least p times as likely as the likeliest.
+            repetition_penalty: log-probabilities of tokens that have occurred, in the prompt too,
+                are multiplied by it.
+            stop: strings before which the text ends ("stop"); tokens past it are not reported.
+            seed: gives the same samples every time on one machine, whatever the batch: the first
+                n are the same however many are drawn, and in `sample_batch` and `stream` too.
+                Only those of an int8 rnn-relu depend on their batch. Default: other samples
+                every time.
+            allowed_words: the only words of the text, with single spaces between them. Those
+                that the vocabulary cannot spell cannot come.
+            pattern: a regular expression (of Rust's crate regex, without look-around) that the
+                whole text matches, or begins to where it is cut.
+
+        A continuation begins with a space where a word follows a word: it is part of the text, but
+        neither of the `allowed_words`, which bring it, nor of the `pattern`, before which it may
+        stand.
+
+        Raises:
+            InputError: the prompt is not a string that the model can read.
+            OptionError: an option has an impossible value.
+            MissingExtraError: allowed_words or pattern without llguidance.
+            ModelError: the model yields nan or inf.
+        """
+        samples = self.sample_batch(
+            [prompt],
+            num_samples=num_samples,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            repetition_penalty=repetition_penalty,
+            stop=stop,
+            seed=seed,
+            allowed_words=allowed_words,
+            pattern=pattern,
+        )
+        return samples[0]
+
+    def sample_batch(
+        self,
+        prompts: Sequence[str],
+        *,
+        num_samples: int = 1,
+        max_tokens: int = 100,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        repetition_penalty: float = 1.0,
+        stop: Sequence[str] = (),
+        seed: int | None = None,
+        allowed_words: Collection[str] | None = None,
+        pattern: str | None = None,
+    ) -> list[list[Sample]]:
+        """The samples of several prompts, in one batch; options as in `sample`.
+
+        With a seed, each prompt's are those that `sample` gives: equal prompts, equal samples.
+        """
+        options = SamplingOptions(
+            num_samples=num_samples,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            repetition_penalty=repetition_penalty,
+            stop=stop,
+            seed=seed,
+        )
+        if isinstance(prompts, str):
+            raise InputError("expected several prompts, got one string; use sample, or a list")
+        if not isinstance(prompts, Iterable):
+            raise InputError(f"expected several prompts, got {type(prompts).__name__}")
+        read = [Prompt.read(self.tokenizer, text, i) for i, text in enumerate(prompts, 1)]
+        return self._sampler(options, allowed_words, pattern).sample(read)
+
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        max_tokens: int = 100,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        repetition_penalty: float = 1.0,
+        stop: Sequence[str] = (),
+        seed: int | None = None,
+        allowed_words: Collection[str] | None = None,
+        pattern: str | None = None,
+    ) -> Iterator[str]:
+        """The text of one sample, in pieces as they come; options and errors as in `sample`.
+
+        A piece is never empty and never holds a part of a character. What may turn out to be the
+        beginning of a stop string is held back until it is certain.
+        """
+        options = SamplingOptions(
+            max_tokens=max_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            repetition_penalty=repetition_penalty,
+            stop=stop,
+            seed=seed,
+        )
+        read = Prompt.read(self.tokenizer, prompt)
+        return self._sampler(options, allowed_words, pattern).stream(read)
+
+    def beam_search(
+        self,
+        prompt: str = "",
+        *,
+        beam_size: int = 4,
+        num_results: int | None = None,
+        max_tokens: int = 100,
+        length_penalty: float = 1.0,
+        stop: Sequence[str] = (),
+        allowed_words: Collection[str] | None = None,
+        pattern: str | None = None,
+    ) -> list[Sample]:
+        """The likeliest continuations of a prompt, best first, as far as a beam finds them.
+
+        At each step the best hypotheses are kept, `beam_size` less those that have ended before;
+        so a beam of 1 is greedy. Spellings of one text in other tokens are other hypotheses.
+
+        Args:
+            prompt: the text to continue; empty: the beginning of a sentence.
+            beam_size: hypotheses that are kept.
+            num_results: how many of them are wanted. Default: beam_size.
+            max_tokens: where a hypothesis is cut that has not ended ("length").
+            length_penalty: results are ordered by log_prob / num_tokens ** length_penalty, with
+                </s>, or what spells the stop string, among the tokens: 0 by log-probability, 1 by
+                log-probability per token (the normalisation by length that Wu et al. 2016, arXiv
+                1609.08144, section 7, start from). What the beam keeps does not depend on it.
+            stop: strings before which the text ends ("stop").
+            allowed_words: as in `sample`, and so is pattern.
+            pattern: a regular expression that the text matches.
+
+        Returns:
+            `num_results` of them, or as many as there are.
+
+        Raises:
+            InputError: the prompt is not a string that the model can read.
+            OptionError: an option has an impossible value.
+            MissingExtraError: allowed_words or pattern without llguidance.
+            ModelError: the model yields nan or inf.
+        """
+        options = BeamOptions(
+            beam_size=beam_size,
+            num_results=beam_size if num_results is None else num_results,
+            max_tokens=max_tokens,
+            length_penalty=length_penalty,
+            stop=stop,
+        )
+        self._check_continues()
+        constraint = make_constraint(
+            self.tokenizer, self.config, allowed_words=allowed_words, pattern=pattern
+        )
+        read = Prompt.read(self.tokenizer, prompt)
+        return BeamSearch(self._graph_here(), self.tokenizer, read, options, constraint).run()
+
+    def next_words(self, text: str = "", k: int = 10) -> list[tuple[str, float]]:
+        """The k likeliest next words and their probabilities, best first.
+
+        A word is what white space separates, however many tokens spell it. Its probability is
+        P(its tokens | text) · P(a word begins, or the sentence ends | text, its tokens), given that
+        the last word of the text is over; at the beginning of a sentence nothing need be over. The
+        end of the sentence is an outcome too, "</s>", and so is the "<unk>" of a word model.
+
+        The search goes by likelihood, and stops when k words are each likelier than whatever is
+        still unspelt. A word that several token sequences spell gets the sum of those found by
+        then, so the probabilities are lower bounds; what is missing in them, sequence by sequence,
+        is less likely than the last word of the list. Sequences that spell no UTF-8 are no words.
+
+        The search also stops, and logs a warning, when it has read 4096 partial words (16 * k where
+        that is more), as it may in a model of characters that knows little: then the list is what
+        was found so far, and a likelier word may be missing.
+
+        Args:
+            text: what has been said; white space at its end is dropped. Empty: a sentence begins.
+            k: how many words; there are fewer in the list where the model has no more.
+
+        Raises:
+            InputError: the text is not a string that the model can read.
+            OptionError: k is below 1.
+            ModelError: the model yields nan or inf.
+        """
+        self._check_continues()
+        check_count("k", k)
+        check_text(text, 1)
+        return find_next_words(self._graph_here(), self.tokenizer, text, k)
+
+    def _sampler(
+        self,
+        options: SamplingOptions,
+        allowed_words: Collection[str] | None,
+        pattern: str | None,
+    ) -> Sampler:
+        self._check_continues()
+        constraint = make_constraint(
+            self.tokenizer, self.config, allowed_words=allowed_words, pattern=pattern
+        )
+        return Sampler(self._graph_here(), self.tokenizer, options, constraint)
+
+    def _check_direction(self, bos: bool, context: Context | None, prefix: object) -> None:
+        if self.config.direction == "forward":
+            return
+        asked = {
+            "bos=False": not bos,
+            "context='document'": context == "document",
+            "a prefix": prefix is not None,
+        }
+        for what, given in asked.items():
+            if given:
+                raise OptionError(
+                    f"{self.path}: {what} is not for a backward model, which reads each sentence "
+                    "from its end"
+                )
+
+    def _check_continues(self) -> None:
+        if self.config.direction == "backward":
+            raise OptionError(
+                f"{self.path}: a backward model reads texts from their end and cannot continue "
+                "one; take a forward model"
+            )
 
     def __repr__(self) -> str:
         return (
@@ -181,38 +501,22 @@ class LanguageModel:
     def _graph_here(self) -> Graph:
         """The graph of this process; threads of a session stay behind in a fork."""
         if os.getpid() != self._process:
+            if self.device != CPU_DEVICE:
+                raise DeviceError(
+                    f"a model on {self.device} does not survive a fork: start processes by the "
+                    "spawn method, multiprocessing.get_context('spawn')"
+                )
             self._inherited.append(self._graph)  # to free it would be to wait for those threads
             self._graph = self._reload()._graph
             self._process = os.getpid()
         return self._graph
 
-    def _score_windows(self, texts: Iterable[list[str]], scorer: Scorer) -> Iterator[Score]:
-        state = scorer.graph.initial_state(1)
-        first = 1
-        for window in texts:
-            scores, state = scorer.score(window, state, first=first)
-            for score in scores:
-                self._check_finite(score.log_prob)
-                yield score
-            first += len(window)
-
-    def _check_finite(self, log_probs: ArrayLike) -> None:
-        if not np.isfinite(log_probs).all():
-            raise ModelError(
-                f"{self.path / graph_file(self.variant)}: yields log-probabilities that are not "
-                "finite; its weights are damaged or trained to overflow"
-            )
-
-
-def _state(tensors: Iterable[Tensor]) -> State:
-    tensors = tuple(tensors)
-    for tensor in tensors:
-        tensor.flags.writeable = False
-    return State(tensors)
-
 
 def _ids(name: str, values: ArrayLike) -> Ids:
-    ids = np.asarray(values)
+    try:
+        ids = np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise InputError(f"{name} must be a list or 1-d array of integers: {error}") from error
     if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
         raise InputError(f"{name} must be a list or 1-d array of integers")
     return ids.astype(np.int64)

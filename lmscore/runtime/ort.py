@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
+import ctypes
 import importlib
 import importlib.util
-import io
+import logging
 import os
 import re
-from collections.abc import Sequence
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -20,10 +23,18 @@ if TYPE_CHECKING:
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
+
+CPU_DEVICE = "cpu"
 
 Provider = str | tuple[str, dict[str, str]]
 
-_ERRORS_ONLY = 3
+_WARNINGS, _FATAL_ONLY = 2, 4
+_ON_CUDA = {CUDA, TENSORRT}
+_MOST_THREADS = 1024  # a typing error beyond them would start as many
+
+_log = logging.getLogger("lmscore")
+_preloading = threading.Lock()
 
 
 def import_onnxruntime() -> ModuleType:
@@ -67,7 +78,7 @@ def choose_providers(device: str, available: Sequence[str]) -> list[Provider]:
         OptionError: `device` is none of these.
         DeviceError: CUDA is asked for and this ONNX Runtime was built without it.
     """
-    match = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", device)
+    match = re.fullmatch(r"auto|cpu|cuda(?::([0-9]+))?", str(device))
     if match is None:
         raise OptionError(f"device must be auto, cpu, cuda or cuda:N, not {device!r}")
     if device == "cpu" or (device == "auto" and CUDA not in available):
@@ -78,7 +89,7 @@ def choose_providers(device: str, available: Sequence[str]) -> list[Provider]:
             f"{', '.join(available)}); pip uninstall onnxruntime, "
             "then pip install 'lmscore[gpu]'"
         )
-    return [(CUDA, {"device_id": match[1] or "0"}), CPU]
+    return [_cuda(match[1] or "0"), CPU]
 
 
 def check_providers(providers: Sequence[str], available: Sequence[str]) -> None:
@@ -87,6 +98,9 @@ def check_providers(providers: Sequence[str], available: Sequence[str]) -> None:
     Raises:
         OptionError: there is none, or one that this ONNX Runtime does not know.
     """
+    given: object = providers
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise OptionError(f"providers must be a list of names, not {providers!r}")
     if not providers:
         raise OptionError("providers must name at least one execution provider")
     for name in providers:
@@ -105,27 +119,47 @@ def find_providers(device: str, providers: Sequence[str] | None) -> list[Provide
     if providers is None:
         return choose_providers(device, available)
     check_providers(providers, available)
-    return list(providers)
+    return [_cuda("0") if name == CUDA else name for name in providers]
 
 
-def check_honoured(requested: str, actual: Sequence[str], reason: str = "") -> None:
-    """Compare the provider asked for with those the session got.
+def _cuda(device_id: str) -> Provider:
+    # TF32 would round the factors of every matrix product to 10 bits: fp32 in name only.
+    return CUDA, {"device_id": device_id, "use_tf32": "0"}
+
+
+def check_honoured(requested: Sequence[str], actual: Sequence[str], reason: str = "") -> None:
+    """Compare the providers asked for with those the session got.
 
     ONNX Runtime falls back to the CPU without an error, so only the session tells.
 
     Raises:
-        DeviceError: the session does not have the provider; `reason` is what ONNX Runtime said.
+        DeviceError: the session lacks one; `reason` is what ONNX Runtime said.
     """
-    if requested not in actual:
-        said = " ".join(reason.split()) or "is there a GPU, and its driver, CUDA and cuDNN?"
-        raise DeviceError(f"{requested} could not be used, ONNX Runtime fell back to CPU: {said}")
+    for name in requested:
+        if name not in actual:
+            said = " ".join(reason.split()) or "ONNX Runtime gives no reason"
+            raise DeviceError(f"{name} cannot be used: {said}; {_NEEDS.get(name, _OTHERWISE)}")
+
+
+_OTHERWISE = "use device cpu"
+_NEEDS = {
+    CUDA: "it needs an NVIDIA GPU, its driver, and CUDA and cuDNN, which come with "
+    f"pip install 'lmscore[gpu]'; else {_OTHERWISE}",
+    TENSORRT: f"it needs an NVIDIA GPU and the TensorRT libraries; else {_OTHERWISE}",
+}
+
+
+def is_cuda(device: str) -> bool:
+    """Whether a session's device is an NVIDIA GPU."""
+    return device.startswith("cuda:")
 
 
 def session_device(session: InferenceSession) -> str:
-    """Where a session runs: `cpu` or `cuda:N`."""
-    if session.get_providers()[0] != CUDA:
-        return "cpu"
-    return f"cuda:{session.get_provider_options()[CUDA].get('device_id', '0')}"
+    """Where a session runs: `cpu`, `cuda:N`, or what the provider of another device is called."""
+    best = session.get_providers()[0]
+    if best in _ON_CUDA:
+        return f"cuda:{session.get_provider_options()[best].get('device_id', '0')}"
+    return str(best).removesuffix("ExecutionProvider").lower()
 
 
 def open_session(
@@ -144,20 +178,24 @@ def open_session(
         ModelError: ONNX Runtime cannot load the file.
     """
     chosen = find_providers(device, providers)
-    session, said = _create(import_onnxruntime(), path, chosen, session_options(threads))
-    if providers is not None or device != "auto":
-        check_honoured(_name(chosen[0]), session.get_providers(), said)
+    session, reason = _create(path, chosen, session_options(threads))
+    try:
+        check_honoured([_name(provider) for provider in chosen], session.get_providers(), reason)
+    except DeviceError as error:
+        if providers is not None or device != "auto":
+            raise
+        _log.info("using the CPU: %s", error)
     return session
 
 
 def session_options(threads: int | None) -> SessionOptions:
-    """Options of every session: errors only in the log, and `threads`.
+    """Options of every session: `threads`, and no log: errors come as exceptions anyway.
 
     Raises:
-        OptionError: `threads` is not positive.
+        OptionError: `threads` is not an integer in 1..1024.
     """
     options: SessionOptions = import_onnxruntime().SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _FATAL_ONLY
     options.intra_op_num_threads = _thread_count(threads)
     return options
 
@@ -165,8 +203,9 @@ def session_options(threads: int | None) -> SessionOptions:
 def _thread_count(threads: int | None) -> int:
     """The number to give ONNX Runtime, 0 for its own default: one thread per physical core."""
     if threads is not None:
-        if threads < 1:
-            raise OptionError(f"threads must be 1 or more, not {threads}")
+        given: object = threads
+        if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= _MOST_THREADS:
+            raise OptionError(f"threads must be an integer in 1..{_MOST_THREADS}, not {given!r}")
         return threads
     if not hasattr(os, "sched_getaffinity"):
         return 0
@@ -176,21 +215,67 @@ def _thread_count(threads: int | None) -> int:
 
 
 def _create(
-    onnxruntime: ModuleType, path: str | Path, providers: list[Provider], options: SessionOptions
+    path: str | Path, providers: list[Provider], options: SessionOptions
 ) -> tuple[InferenceSession, str]:
-    """A session, and what ONNX Runtime printed meanwhile: it belongs in errors, not on stdout."""
-    said = io.StringIO()
-    # Only the CPU alone is sure to print nothing; sys.stdout is shared by all threads.
-    quiet = contextlib.nullcontext() if providers == [CPU] else contextlib.redirect_stdout(said)
+    """A session, and why it lacks a provider that was asked for, if that is known.
+
+    ONNX Runtime's own fallbacks print to stdout, at this moment and in any later run, and are
+    turned off.
+    """
+    onnxruntime = import_onnxruntime()
+    wants_cuda = not _ON_CUDA.isdisjoint(map(_name, providers))
+    said = _preload_cuda(onnxruntime) if wants_cuda else ""
     try:
-        with quiet:
-            session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        with _without_complaints(onnxruntime) if wants_cuda else nullcontext():
+            session = onnxruntime.InferenceSession(
+                str(path), options, providers=providers, enable_fallback=0
+            )
     except Exception as error:
-        raise ModelError(
-            f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load it: "
-            + " ".join(str(error).split())
-        ) from error
-    return session, said.getvalue()
+        if providers == [CPU]:
+            raise ModelError(
+                f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load it: "
+                + " ".join(str(error).split())
+            ) from error
+        on_cpu, _ = _create(path, [CPU], options)  # or it is the file that is wrong
+        return on_cpu, str(error)
+    if wants_cuda and session.get_providers() == [CPU]:
+        return session, said or _missing_library(onnxruntime)
+    return session, ""
+
+
+def _preload_cuda(onnxruntime: ModuleType) -> str:
+    """Load CUDA and cuDNN from their pip packages, where no loader looks; what failed, if any."""
+    said: list[str] = []
+    names = vars(onnxruntime)
+    # It prints. sys.stdout, which other threads write data to, must not be swapped for that.
+    with _preloading:
+        names["print"] = lambda *words: said.extend(map(str, words))
+        try:
+            onnxruntime.preload_dlls()
+        finally:
+            del names["print"]
+    return " ".join(said)
+
+
+@contextmanager
+def _without_complaints(onnxruntime: ModuleType) -> Iterator[None]:
+    """Keep what ONNX Runtime says of missing libraries off stderr: it goes into our error."""
+    onnxruntime.set_default_logger_severity(_FATAL_ONLY)
+    try:
+        yield
+    finally:
+        onnxruntime.set_default_logger_severity(_WARNINGS)
+
+
+def _missing_library(onnxruntime: ModuleType) -> str:
+    """What keeps ONNX Runtime's CUDA library from being loaded: CUDA, cuDNN or the driver."""
+    on_windows = sys.platform == "win32"
+    name = "onnxruntime_providers_cuda.dll" if on_windows else "libonnxruntime_providers_cuda.so"
+    try:
+        ctypes.CDLL(str(Path(onnxruntime.__file__ or "").parent / "capi" / name))
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def _name(provider: Provider) -> str:

@@ -9,10 +9,9 @@ H hidden, M held-out sentences of at most T2 tokens.
 from __future__ import annotations
 
 import zipfile
-import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,8 @@ from lmscore.files import atomic_write, open_input_raw
 
 MAX_COLUMNS = 1024
 """Vocabulary ids whose log-probs are kept, at most; a smaller vocabulary is kept whole."""
+
+_MAX_BYTES = 1 << 30  # unpacked; parity.npz takes about 2 MB
 
 _STATE_PREFIX = "final_state_"
 
@@ -124,16 +125,29 @@ def _pair(array: NDArray[np.int64]) -> tuple[int, int]:
     return max(rows, 1), max(columns, 1)
 
 
-_DAMAGED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, TypeError)
-
-
 def _read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
     with open_input_raw(path) as file:
         try:
+            _check_sizes(file)
             with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-        except _DAMAGED as error:
+                return {name: _array(archive[name], name) for name in archive.files}
+        except Exception as error:  # zipfile and numpy raise a dozen kinds
             raise ModelError(f"{path}: damaged ({error}); copy it again") from error
+
+
+def _check_sizes(file: BinaryIO) -> None:
+    """Refuse an archive that would fill the memory: it takes few bytes to say many zeros."""
+    with zipfile.ZipFile(file) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > _MAX_BYTES:
+        raise ValueError(f"unpacked it would take {size} bytes, at most {_MAX_BYTES} are expected")
+    file.seek(0)
+
+
+def _array(found: object, name: str) -> NDArray[Any]:
+    if not isinstance(found, np.ndarray):  # numpy hands out the bytes of any other member
+        raise ValueError(f"{name} is no array")
+    return found
 
 
 def _check_range(

@@ -39,11 +39,6 @@ class Run:
         )
 
 
-def state_names(graph: Graph) -> list[str]:
-    """The outputs that hold the state after a run."""
-    return [tensor.next for tensor in graph.config.state]
-
-
 def in_chunks(graph: Graph, parity: Parity, size: int) -> Run:
     """Carry the state from chunk to chunk; rows that are finished are dropped by `parents`."""
     run = Run.zeros(graph, parity)
@@ -54,7 +49,7 @@ def in_chunks(graph: Graph, parity: Parity, size: int) -> Run:
         rows, part = rows[parents], slice(start, start + size)
         tokens = parity.inputs[rows, part]
         log_probs, target_log_probs, *following = graph.run(
-            ["log_probs", "target_log_probs", *state_names(graph)],
+            ["log_probs", "target_log_probs", *graph.state_outputs],
             tokens,
             state=state,
             targets=parity.targets[rows, part, None],
@@ -74,7 +69,7 @@ def alone(graph: Graph, parity: Parity) -> Run:
     run = Run.zeros(graph, parity)
     for row, length in enumerate(parity.lengths):
         log_probs, target_log_probs, *state = graph.run(
-            ["log_probs", "target_log_probs", *state_names(graph)],
+            ["log_probs", "target_log_probs", *graph.state_outputs],
             parity.inputs[row : row + 1, :length],
             state=graph.initial_state(1),
             targets=parity.targets[row : row + 1, :length, None],

@@ -14,9 +14,34 @@ _MANY = 1e9
 class TokenScore:
     """One scored token."""
 
+    id: int
     text: str  # as the vocabulary spells it: "Ġthe", "</s>", "<unk>"
     log_prob: float  # nats
     is_oov: bool
+    start: int  # offsets into the scored text, in characters; </s>: its length, twice
+    end: int
+
+    @property
+    def surprisal(self) -> float:
+        """In bits: -log2 of its probability."""
+        return -self.log_prob / _NATS_PER_BIT
+
+
+@dataclass(frozen=True, slots=True)
+class WordScore:
+    """One word of a text, or its end; `lmscore.runtime.words` says which tokens belong to it."""
+
+    text: str  # as it stands in the text; "</s>" for the end
+    log_prob: float  # nats
+    is_oov: bool  # whether one of its tokens is <unk>
+    start: int  # offsets into the scored text, in characters; </s>: its length, twice
+    end: int
+    num_tokens: int  # scored ones; 0 where the word was read only
+
+    @property
+    def surprisal(self) -> float:
+        """In bits: -log2 of its probability."""
+        return -self.log_prob / _NATS_PER_BIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +55,17 @@ class Score:
     num_oov: int  # scored tokens that are <unk>
     oov_log_prob: float  # the part of log_prob that is due to them
     tokens: tuple[TokenScore, ...] = ()  # empty when scored with tokens=False
+    words: tuple[WordScore, ...] = ()  # empty unless scored with words=True
 
     @property
     def perplexity(self) -> float:
         """Per token, OOVs included; nan where there is no token."""
         return perplexity_of(self.log_prob, self.num_tokens)
+
+    @property
+    def surprisal(self) -> float:
+        """In bits: -log2 of its probability."""
+        return -self.log_prob / _NATS_PER_BIT
 
 
 @dataclass(slots=True)

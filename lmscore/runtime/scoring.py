@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.bundle import Context
 from lmscore.runtime.batching import (
+    Boundaries,
+    RowScores,
     TokenRows,
+    reading_order,
     score_document,
     score_rows,
     token_budget,
     token_rows,
 )
 from lmscore.runtime.graph import Graph
+from lmscore.runtime.prefix import Prefix, encode_after, split_space
 from lmscore.runtime.score import Score, TokenScore
 from lmscore.runtime.state import Tensor
-from lmscore.runtime.tokenizer import Ids, TextTokenizer
+from lmscore.runtime.tokenizer import Encoded, Ids, TextTokenizer
+from lmscore.runtime.windows import Window
+from lmscore.runtime.words import WordTokens, boundary_tokens, word_scores, word_tokens
+
+_NO_IDS = np.empty(0, np.int64)
+_NO_SPANS = np.empty((0, 2), np.int64)
+
+
+Part = slice | Ids
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the model is given to read for some texts. R texts, N tokens in all rows."""
+
+    texts: Sequence[str]  # R
+    encoded: list[Encoded]  # R
+    words: list[WordTokens]  # R, or none
+    rows: TokenRows
+    parts: Sequence[Part]  # R, the scored tokens of each text among the N, in its own order
 
 
 @dataclass(frozen=True)
@@ -32,53 +55,138 @@ class Scorer:
     eos: bool
     context: Context
     tokens: bool  # whether to fill Score.tokens
+    words: bool  # whether to fill Score.words
+    joiner: str  # between a prefix and its text, in sentence context
 
-    def score(
-        self, texts: Sequence[str], state: tuple[Tensor, ...], *, first: int
-    ) -> tuple[Iterator[Score], tuple[Tensor, ...]]:
-        """Score some texts in one go.
+    def stream(self, windows: Iterable[Window], prefix: str | None) -> Iterator[Score]:
+        """Score windows of texts, in their order.
 
         Args:
-            texts: at least one.
-            state: of one row, from which a document goes on.
-            first: the number of the first text, for errors.
+            windows: of texts, perhaps with a prefix for each.
+            prefix: of those that have none of their own. Where there are prefixes, no state is
+                carried from text to text.
 
-        Returns:
-            The scores in the order of the texts, and the state from which the document goes on.
+        Raises:
+            InputError: a text or prefix has no ids; names its number.
+            ModelError: the model yields nan or inf.
         """
-        config = self.graph.config
-        ids = self.tokenizer.encode_batch(texts, first=first)
-        rows = token_rows(
-            ids, bos=config.bos_token_id if self.bos else None, eos=config.eos_token_id
-        )
-        budget = token_budget(config)
-        if self.context == "document":
-            log_probs, state = score_document(self.graph, rows, state, budget=budget)
-        else:
-            log_probs = score_rows(self.graph, rows, budget=budget)
-        return self._scores(texts, rows, log_probs), state
+        budget = token_budget(self.graph.config)
+        (shared,) = self._prefixes([prefix or ""], first=1)
+        state = self._state_after(shared.lead, budget)
+        shared = replace(shared, lead=_NO_IDS)
+        for window in windows:
+            prefixes = self._prefixes(window.prefixes, first=window.first)
+            reading = self._read(window, prefixes or [shared] * len(window.texts))
+            if self.context == "document" and prefix is None and not prefixes:
+                found, state = score_document(self.graph, reading.rows, state, budget=budget)
+            else:
+                found = score_rows(self.graph, reading.rows, state, budget=budget)
+            yield from self._scores(reading, found)
 
-    def _scores(self, texts: Sequence[str], rows: TokenRows, log_probs: Tensor) -> Iterator[Score]:
+    def _prefixes(self, texts: Sequence[str], *, first: int) -> list[Prefix]:
+        ids = self.tokenizer.encode_batch(texts, first=first, name="prefix")
+        return list(map(self._prefix, texts, ids))
+
+    def _prefix(self, text: str, ids: Ids) -> Prefix:
+        bos = np.array([self.graph.config.bos_token_id] if self.bos else [], np.int64)
+        if self.context == "document":  # the text begins as it would after any other
+            lead = np.concatenate((bos, ids)) if text else _NO_IDS
+            return Prefix(text, "", ids, lead=lead, first=bos)
+        text, space, ids = split_space(self.tokenizer, text, ids)
+        before = np.concatenate((bos, ids))
+        return Prefix(text, space, ids, lead=before[:-1], first=before[-1:])
+
+    def _state_after(self, ids: Ids, budget: int) -> tuple[Tensor, ...]:
+        rows = token_rows([ids], before=[_NO_IDS], eos=self.graph.config.eos_token_id)
+        return score_document(self.graph, rows, self.graph.initial_state(1), budget=budget)[1]
+
+    def _read(self, window: Window, prefixes: Sequence[Prefix]) -> Reading:
+        encoded = self._encode(window, prefixes)
+        ids = reading_order([tokens.ids for tokens in encoded], self.graph.config)
+        before = [prefix.tokens for prefix in prefixes]
+        rows = token_rows(ids, before=before, eos=self.graph.config.eos_token_id)
+        starts = rows.starts + [len(prefix.lead) for prefix in prefixes]
+        ends = np.maximum(starts, rows.starts + rows.lengths - (0 if self.eos else 1))
+        parts = list(map(slice, starts.tolist(), ends.tolist()))
+        words = self._words(window.texts, encoded, parts) if self.words else []
+        if self.graph.config.direction == "backward":
+            return Reading(window.texts, encoded, words, rows, list(map(self._turned, parts)))
+        rows = self._with_boundaries(rows, words, parts)
+        return Reading(window.texts, encoded, words, rows, parts)
+
+    def _turned(self, part: slice) -> Ids:
+        """The places of a text's tokens that were read from its end, where </s> stays the last.
+
+        No Z is needed for its words: the token that begins a word is the last of it to be read.
+        """
+        places = np.arange(part.start, part.stop)
+        ends = len(places) - self.eos
+        return np.concatenate((places[:ends][::-1], places[ends:]))
+
+    def _encode(self, window: Window, prefixes: Sequence[Prefix]) -> list[Encoded]:
+        if self.context == "sentence" and any(prefix.text or prefix.space for prefix in prefixes):
+            return encode_after(
+                self.tokenizer, prefixes, window.texts, joiner=self.joiner, number=window.first
+            )
+        if self.tokens or self.words:
+            return self.tokenizer.encode_spans(window.texts, first=window.first)
+        ids = self.tokenizer.encode_batch(window.texts, first=window.first)
+        return [Encoded(row, _NO_SPANS) for row in ids]
+
+    def _words(
+        self, texts: Sequence[str], encoded: Sequence[Encoded], parts: Sequence[slice]
+    ) -> list[WordTokens]:
+        return [
+            word_tokens(text, tokens.spans, eos=self.eos and part.stop > part.start)
+            for text, tokens, part in zip(texts, encoded, parts, strict=True)
+        ]
+
+    def _with_boundaries(
+        self, rows: TokenRows, words: Sequence[WordTokens], parts: Sequence[slice]
+    ) -> TokenRows:
+        """The rows, with the places where a token shows that the word before it is over."""
+        tokens = boundary_tokens(self.tokenizer, self.graph.config.bos_token_id) if words else None
+        if tokens is None:
+            return rows
+        at = np.zeros(len(rows.targets), np.bool_)
+        for part, found in zip(parts, words, strict=True):
+            at[part.stop - len(found.owners) + found.boundaries] = True
+        at &= self.tokenizer.begins_word[rows.targets]
+        return replace(rows, boundaries=Boundaries(at, tokens))
+
+    def _scores(self, reading: Reading, found: RowScores) -> Iterator[Score]:
         unk_id = self.graph.config.unk_token_id
-        oov = rows.targets == (-1 if unk_id is None else unk_id)
-        ends = rows.starts + rows.lengths - (0 if self.eos else 1)
-        for text, start, end in zip(texts, rows.starts.tolist(), ends.tolist(), strict=True):
-            part = slice(start, max(start, end))
-            yield self._score(text, rows.targets[part], log_probs[part], oov[part])
-
-    def _score(self, text: str, targets: Ids, log_probs: Tensor, oov: NDArray[np.bool_]) -> Score:
-        return Score(
-            text=text,
-            log_prob=float(log_probs.sum(dtype=np.float64)),
-            num_tokens=len(targets),
-            num_words=len(text.split()),
-            num_oov=int(np.count_nonzero(oov)),
-            oov_log_prob=float(log_probs[oov].sum(dtype=np.float64)),
-            tokens=self._token_scores(targets, log_probs, oov) if self.tokens else (),
-        )
+        oov = reading.rows.targets == (-1 if unk_id is None else unk_id)
+        for number, (text, part) in enumerate(zip(reading.texts, reading.parts, strict=True)):
+            log_probs, unknown = found.log_probs[part], oov[part]
+            log_prob = float(log_probs.sum(dtype=np.float64))
+            self.graph.check_finite(log_prob)
+            yield Score(
+                text=text,
+                log_prob=log_prob,
+                num_tokens=len(log_probs),
+                num_words=len(text.split()),
+                num_oov=int(np.count_nonzero(unknown)),
+                oov_log_prob=float(log_probs[unknown].sum(dtype=np.float64)),
+                tokens=self._token_scores(reading, number, log_probs, unknown),
+                words=word_scores(reading.words[number], log_probs, found.boundaries[part], unknown)
+                if self.words
+                else (),
+            )
 
     def _token_scores(
-        self, targets: Ids, log_probs: Tensor, oov: NDArray[np.bool_]
+        self, reading: Reading, number: int, log_probs: Tensor, oov: NDArray[np.bool_]
     ) -> tuple[TokenScore, ...]:
-        texts = map(self.tokenizer.token, targets.tolist())
-        return tuple(map(TokenScore, texts, log_probs.tolist(), oov.tolist()))
+        if not self.tokens:
+            return ()
+        ids, spans = reading.encoded[number]
+        end = len(reading.texts[number])
+        targets = reading.rows.targets[reading.parts[number]].tolist()
+        # A first token that was only read has no score; </s> is past the last of the text's own.
+        scored = [*spans.tolist(), *[[end, end]] * self.eos][len(ids) + self.eos - len(targets) :]
+        texts = map(self.tokenizer.token, targets)
+        columns = zip(targets, texts, log_probs.tolist(), oov.tolist(), scored, strict=True)
+        return tuple(
+            TokenScore(token, text, log_prob, is_oov, start, stop)
+            for token, text, log_prob, is_oov, (start, stop) in columns
+        )

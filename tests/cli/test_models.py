@@ -20,7 +20,13 @@ def test_info(run: Run, model_path: Path) -> None:
     for file in model_path.iterdir():
         assert file.name in result.out
     for variant in ("fp32", "int8"):
-        assert f"{config.graphs[variant].max_log_prob_difference:.2g} nats" in result.out
+        graph = config.graphs[variant]
+        assert f"{graph.max_log_prob_difference:.2g} nats" in result.out
+        assert f"{graph.max_batching_difference:.2g} nats" in result.out
+        assert f"{100 * graph.perplexity_change:+.2f} %".replace("-0.00", "+0.00") in result.out
+        assert graph.checked_with in result.out
+        assert graph.sha256 in result.out
+        assert (", ".join(graph.quantized) or "nothing") in result.out
     assert run("info", "-m", model_path).out == run("info").out == result.out
 
 

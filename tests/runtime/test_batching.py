@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -12,15 +13,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lmscore.bundle import Config
-from lmscore.errors import InputError
-from lmscore.runtime import batching
 from lmscore.runtime.batching import (
+    Boundaries,
     TokenRows,
     score_document,
     score_rows,
     token_budget,
     token_rows,
-    windows,
 )
 from lmscore.runtime.graph import Graph
 from lmscore.runtime.state import Tensor
@@ -44,6 +43,7 @@ class CountingGraph:
     """Exact arithmetic in the place of a network: the state is a hash of all tokens so far."""
 
     config = CONFIG
+    state_outputs = ("next_h",)
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, int]] = []
@@ -61,7 +61,7 @@ class CountingGraph:
         lengths: NDArray[np.int32],
         parents: NDArray[np.int64],
     ) -> list[Tensor]:
-        assert list(outputs) == ["target_log_probs", "next_h"]
+        assert list(outputs) in (FETCHED, [*FETCHED, "log_probs"])
         B, T = tokens.shape
         assert B >= 1
         assert targets.shape == (B, T, 1)
@@ -70,11 +70,13 @@ class CountingGraph:
         self.batches.append((B, T))
         h = state[0][:, parents]
         log_probs = np.full((B, T, 1), np.nan, np.float32)
+        full = np.full((B, T, CONFIG.vocab_size), np.nan, np.float32)
         for t in range(T):
             reads = t < lengths
             h = np.where(reads[:, None], next_hash(h, tokens[:, t, None]), h)
             log_probs[reads, t] = fake_log_prob(h[0], targets[:, t])[reads]
-        return [log_probs, h.astype(np.float32)]
+            full[reads, t] = fake_log_probs(h[0])[reads]
+        return [log_probs, h.astype(np.float32), full][: len(outputs)]
 
 
 def next_hash(h: Tensor, token: NDArray[np.int64]) -> Tensor:
@@ -83,6 +85,11 @@ def next_hash(h: Tensor, token: NDArray[np.int64]) -> Tensor:
 
 def fake_log_prob(h: Tensor, target: NDArray[np.int64]) -> Tensor:
     return (-(h * 3 + target) % 8191).astype(np.float32)
+
+
+def fake_log_probs(h: Tensor) -> Tensor:
+    """Of all tokens, [B, V], after the states h [B, 1]."""
+    return (-(h * np.arange(1, 51) % 13)).astype(np.float32)
 
 
 def one_by_one(rows: TokenRows, h: float, *, carry: bool) -> tuple[list[float], float]:
@@ -100,8 +107,12 @@ ids = st.lists(st.integers(0, 49), max_size=30).map(lambda row: np.array(row, np
 bos_choices = st.sampled_from([None, 1])
 
 
+FETCHED = ["target_log_probs", "next_h"]
+
+
 def rows_of(texts: list[NDArray[np.int64]], bos: int | None) -> TokenRows:
-    return token_rows(texts, bos=bos, eos=2)
+    before = np.array([] if bos is None else [bos], np.int64)
+    return token_rows(texts, before=[before] * len(texts), eos=2)
 
 
 @given(st.lists(ids, min_size=1, max_size=12), bos_choices, st.integers(1, 200))
@@ -109,9 +120,11 @@ def test_batched_is_one_by_one(
     texts: list[NDArray[np.int64]], bos: int | None, budget: int
 ) -> None:
     graph, rows = CountingGraph(), rows_of(texts, bos)
-    log_probs = score_rows(cast(Graph, graph), rows, budget=budget)
-    assert log_probs.dtype == np.float32
-    assert log_probs.tolist() == one_by_one(rows, 0, carry=False)[0]
+    before = (np.full((1, 1, 1), 5, np.float32),)
+    scores = score_rows(cast(Graph, graph), rows, before, budget=budget)
+    assert scores.log_probs.dtype == scores.boundaries.dtype == np.float32
+    assert scores.log_probs.tolist() == one_by_one(rows, 5, carry=False)[0]
+    assert not scores.boundaries.any()
     assert max((B * T for B, T in graph.batches), default=0) <= budget
 
 
@@ -121,24 +134,52 @@ def test_document_carries_the_state(
 ) -> None:
     graph, rows = CountingGraph(), rows_of(texts, bos)
     before = (np.full((1, 1, 1), 5, np.float32),)
-    log_probs, (after,) = score_document(cast(Graph, graph), rows, before, budget=budget)
+    scores, (after,) = score_document(cast(Graph, graph), rows, before, budget=budget)
     expected, h = one_by_one(rows, 5, carry=True)
-    assert log_probs.tolist() == expected
+    assert scores.log_probs.tolist() == expected
     assert after.tolist() == [[[h]]]
     assert before[0].tolist() == [[[5]]]
+
+
+@given(st.lists(ids, min_size=1, max_size=6), st.integers(1, 90), st.data())
+def test_boundaries_are_sums_over_the_full_distribution(
+    texts: list[NDArray[np.int64]], budget: int, data: st.DataObject
+) -> None:
+    rows = rows_of(texts, 1)
+    N = len(rows.inputs)
+    at = np.array(data.draw(st.lists(st.booleans(), min_size=N, max_size=N)))
+    tokens = np.array([2, 3, 5, 7, 40])
+    graph = cast(Graph, CountingGraph())
+    zero = graph.initial_state(1)
+    plain = score_rows(graph, rows, zero, budget=budget)
+    bounded = replace(rows, boundaries=Boundaries(at, tokens))
+    scores = score_rows(graph, bounded, zero, budget=budget)
+    assert scores.log_probs.tolist() == plain.log_probs.tolist()
+    expected = np.zeros(N)
+    for start, length in zip(rows.starts, rows.lengths, strict=True):
+        h = np.zeros((1, 1), np.float32)
+        for i in range(start, start + length):
+            h = next_hash(h, rows.inputs[None, i : i + 1])
+            if at[i]:
+                expected[i] = np.log(np.exp(fake_log_probs(h)[0, tokens], dtype=np.float64).sum())
+    assert scores.boundaries == pytest.approx(expected, abs=1e-5)
+    document, _ = score_document(graph, bounded.joined(), zero, budget=budget)
+    assert document.boundaries[: rows.lengths[0]] == pytest.approx(
+        expected[: rows.lengths[0]], abs=1e-5
+    )
 
 
 def test_long_rows_are_fed_in_chunks_and_finished_rows_are_dropped() -> None:
     graph = CountingGraph()
     rows = rows_of([np.zeros(length - 1, np.int64) for length in (3, 200, 10, 100)], bos=1)
-    score_rows(cast(Graph, graph), rows, budget=128)
+    score_rows(cast(Graph, graph), rows, graph.initial_state(1), budget=128)
     assert graph.batches == [(2, 64), (2, 64), (1, 72), (2, 10)]
 
 
 def test_even_lengths_fill_the_budget() -> None:
     graph = CountingGraph()
     rows = rows_of([np.zeros(9, np.int64)] * 25, bos=1)
-    score_rows(cast(Graph, graph), rows, budget=100)
+    score_rows(cast(Graph, graph), rows, graph.initial_state(1), budget=100)
     assert graph.batches == [(10, 10), (10, 10), (5, 10)]
 
 
@@ -160,6 +201,15 @@ def test_token_rows_by_hand(
     assert rows.joined().lengths.tolist() == [sum(lengths)]
 
 
+def test_what_is_read_before_a_text_may_differ() -> None:
+    before = [np.array(row, np.int64) for row in ([1, 8], [], [1])]
+    texts = [np.array(row, np.int64) for row in ([5], [6, 7], [])]
+    rows = token_rows(texts, before=before, eos=2)
+    assert rows.inputs.tolist() == [1, 8, 5, 6, 7, 1]
+    assert rows.targets.tolist() == [8, 5, 2, 7, 2, 2]
+    assert rows.lengths.tolist() == [3, 2, 1]
+
+
 def test_budget_shrinks_as_the_vocabulary_grows() -> None:
     def budget(vocab_size: int) -> int:
         return token_budget(
@@ -171,27 +221,3 @@ def test_budget_shrinks_as_the_vocabulary_grows() -> None:
     assert budget(100) < 8_000
     assert budget(200_000) * 200_000 * 4 < 64 << 20
     assert budget(1 << 30) == 1
-
-
-@given(st.lists(st.text(max_size=5)), st.integers(1, 4), st.integers(1, 12))
-def test_windows_keep_everything_in_order(texts: list[str], count: int, characters: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batching, "_WINDOW_TEXTS", count)
-        patch.setattr(batching, "_WINDOW_CHARACTERS", characters)
-        cut = list(windows(texts))
-    assert [text for window in cut for text in window] == texts
-    assert all(1 <= len(window) <= count for window in cut)
-    assert all(sum(map(len, window[:-1])) < characters for window in cut)
-
-
-def test_windows_read_no_further_than_they_must() -> None:
-    def endless() -> Iterator[str]:
-        while True:
-            yield "x" * 1000
-
-    assert sum(map(len, next(windows(endless())))) <= 1 << 19
-
-
-def test_windows_refuse_what_is_no_string() -> None:
-    with pytest.raises(InputError, match="text 2: expected a string, got bytes"):
-        list(windows(["a", b"b"]))  # type: ignore[list-item]

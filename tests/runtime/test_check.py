@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lmscore.bundle import Bundle
-from lmscore.runtime.check import Difference, Report, check
+from lmscore.runtime.check import Difference, Report, check, compare
 from lmscore.runtime.graph import Graph
 from lmscore.runtime.parity import Parity
 
@@ -127,9 +127,51 @@ def test_each_way_of_running_is_checked(
     assert re.match(message, failure), failure
 
 
+@pytest.mark.parametrize(
+    ("spoil", "name"), [(no_parents, "parents"), (no_state, "steps"), (single_steps, "steps")]
+)
+def test_a_graph_is_compared_with_itself(
+    bundle: Bundle,
+    parity: Parity,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[str, np.ndarray, dict[str, Any]], np.ndarray],
+    name: str,
+) -> None:
+    good = check(load(bundle, "int8"), parity)
+    assert good.parents.value < 1e-5
+    assert good.steps.value < 1e-5
+    monkeypatch.setattr(Broken, "spoil", staticmethod(spoil), raising=False)
+    broken = check(Broken.load(bundle, "int8", threads=1), parity)
+    assert getattr(broken, name).value > 1e-3
+
+
+def test_sequences_of_one_token_have_nothing_to_pick(bundle: Bundle, parity: Parity) -> None:
+    rows = np.flatnonzero(parity.lengths == 1)
+    short = dataclasses.replace(
+        parity,
+        inputs=parity.inputs[rows],
+        targets=parity.targets[rows],
+        lengths=parity.lengths[rows],
+        log_probs=parity.log_probs[rows],
+        target_log_probs=parity.target_log_probs[rows],
+        final_state=tuple(tensor[:, rows] for tensor in parity.final_state),
+    )
+    report = check(load(bundle), short)
+    assert report.failure("fp32") is None
+    assert report.parents == Difference(0.0, "parents")
+
+
+def test_variants_are_compared(bundle: Bundle, parity: Parity) -> None:
+    fp32, int8 = load(bundle), load(bundle, "int8")
+    assert compare(fp32, fp32, parity).value == 0
+    records = bundle.config.graphs
+    assert compare(int8, fp32, parity).value > 0
+    assert compare(int8, fp32, parity).value < records["int8"].max_log_prob_difference + 1e-4
+
+
 def report(**changes: Any) -> Report:
     none = Difference(0.0, "nowhere")
-    return dataclasses.replace(Report(none, none, none, none, 100.0, 0.0), **changes)
+    return dataclasses.replace(Report(none, none, none, none, none, none, 100.0, 0.0), **changes)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +181,8 @@ def report(**changes: Any) -> Report:
         ({"log_probs": Difference(0.01, "A")}, "log-probs differ by 0.01 at A, limit 0.001", None),
         ({"batching": Difference(0.01, "A")}, "log-probs in a batch differ by 0.01", None),
         ({"state": Difference(0.01, "A")}, "states differ by 0.01", None),
+        ({"steps": Difference(0.01, "A")}, "log-probs of steps differ by 0.01", None),
+        ({"parents": Difference(0.01, "A")}, "log-probs of picked rows differ by 0.01", None),
         ({"heads": Difference(0.01, "A")}, "outputs disagree by 0.01", "outputs disagree by 0.01"),
         ({"log_probs": Difference(np.inf, "A")}, "log-probs differ", "log-probs differ by inf"),
         ({"perplexity_change": 0.11}, "held-out perplexity is 11.0%", "held-out perplexity is 11"),

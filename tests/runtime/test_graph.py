@@ -141,9 +141,9 @@ def test_an_input_that_is_missing_is_named(model_path: Path, tmp_path: Path) -> 
 
 def test_a_file_that_onnx_runtime_cannot_load_is_named(bundle: Bundle, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
-    path.write_bytes(b"no graph")
+    path.write_bytes(b"\x08\x08")  # a version and nothing else
     record = dataclasses.replace(
-        bundle.config.graphs["fp32"], sha256=sha256_file(path), size_bytes=8
+        bundle.config.graphs["fp32"], sha256=sha256_file(path), size_bytes=2
     )
     config = dataclasses.replace(bundle.config, graphs={"fp32": record})
     with pytest.raises(ModelError, match=r"model.onnx: ONNX Runtime \S+ cannot load it: "):

@@ -64,11 +64,30 @@ def test_missing_variants(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(VariantError, match=r"no variant 'fp16' \(there: fp32, int8\)"):
         load(copy, variant="fp16")
     (copy / graph_file("fp32")).unlink()
+    asked = pretend_cuda(monkeypatch, works=True)
     with pytest.raises(VariantError, match=r"none of fp16, fp32 is exported \(there: int8\)"):
         load(copy, device="cuda")
+    assert asked == [("int8", "cuda")]
     (copy / graph_file("int8")).unlink()
     with pytest.raises(VariantError, match=r"no exported graph; make one: lmscore export .*model"):
         load(copy)
+
+
+def test_a_device_that_does_not_work_is_told_before_a_missing_variant(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "find_providers", lambda device, providers: [])
+    pretend_cuda(monkeypatch, works=False)
+    (copy / graph_file("fp32")).unlink()
+    for variant in (None, "fp16"):
+        with pytest.raises(DeviceError, match="no GPU"):
+            load(copy, device="cuda", variant=variant)
+
+
+def test_a_missing_variant_is_told_whatever_the_others_are(copy: Path) -> None:
+    (copy / graph_file("fp32")).write_bytes(b"damaged")
+    with pytest.raises(VariantError, match="no variant 'fp16'"):
+        load(copy, device="cpu", variant="fp16")
 
 
 def pretend_cuda(monkeypatch: pytest.MonkeyPatch, *, works: bool) -> list[tuple[str, str]]:
@@ -131,7 +150,7 @@ def test_a_wrong_device_is_told_before_a_missing_variant(copy: Path) -> None:
 
 def test_threads(model_path: Path) -> None:
     assert load(model_path, threads=1).score("the").num_tokens == 2
-    with pytest.raises(OptionError, match="threads must be 1 or more, not 0"):
+    with pytest.raises(OptionError, match=r"threads must be an integer in 1\.\.1024, not 0"):
         load(model_path, threads=0)
 
 

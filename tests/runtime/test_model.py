@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmscore.errors import InputError, ModelError, OptionError
-from lmscore.runtime import batching, scoring
+from lmscore.runtime import scoring, windows
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.score import Score
 from lmscore.runtime.state import State
@@ -107,7 +107,7 @@ def test_chunked_is_whole(
 def test_document_context_carries_the_state(
     lm: LanguageModel, bos: bool, eos: bool, window: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batching, "_WINDOW_TEXTS", window)
+    monkeypatch.setattr(windows, "_WINDOW_TEXTS", window)
     state = lm.initial_state()
     scores = lm.score_batch(TEXTS, context="document", bos=bos, eos=eos)
     for text, score in zip(TEXTS, scores, strict=True):
@@ -131,7 +131,7 @@ def test_the_model_says_which_context_is_meant(
 
 def test_streamed_is_listed(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = lm.score_batch(TEXTS)
-    monkeypatch.setattr(batching, "_WINDOW_TEXTS", 3)
+    monkeypatch.setattr(windows, "_WINDOW_TEXTS", 3)
     assert_same(lm.score_stream(iter(TEXTS)), listed, TOLERANCE)
 
 
@@ -215,14 +215,14 @@ def test_long_lines_are_not_truncated(lm: LanguageModel) -> None:
 
 
 def test_option_errors(lm: LanguageModel) -> None:
-    with pytest.raises(OptionError, match="window must be at least 1, not 0"):
+    with pytest.raises(OptionError, match="window must be an integer, 1 or more, not 0"):
         lm.score_stream([], window=0)
     with pytest.raises(OptionError, match="context must be one of sentence, document, not 'x'"):
         lm.score("the", context="x")  # type: ignore[arg-type]
 
 
 def test_input_errors_name_the_item(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "_WINDOW_TEXTS", 2)
+    monkeypatch.setattr(windows, "_WINDOW_TEXTS", 2)
     with pytest.raises(InputError, match="text 3: lone surrogate at character 5"):
         lm.score_batch(["the", "cat", "the \ud800"])
     with pytest.raises(InputError, match="text 4: expected a string, got NoneType"):

@@ -7,13 +7,20 @@ import os
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+import lmscore
+from lmscore.bundle import Bundle
+from lmscore.runtime.graph import Graph
 from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.ort import open_session
+from lmscore.runtime.tokenizer import TextTokenizer
 
 TEXTS = ["the cat sat", "thanks for all the fish"] * 8
+THREADS = 8
 
 
 def log_probs(lm: LanguageModel) -> list[float]:
@@ -56,6 +63,73 @@ def test_a_model_inherited_by_fork_works(model_path: Path) -> None:
         "assert scores(0) == expected\n"
     )
     subprocess.run([sys.executable, "-c", script, model_path], timeout=60, check=True)
+
+
+def work(lm: LanguageModel, number: int) -> tuple[list[float], list[bytes], list[str]]:
+    """What a thread does with a model, differently for each number."""
+    start = number % 5
+    scores = [score.log_prob for score in lm.score_batch(TEXTS[start:], context="document")]
+    steps = []
+    state = lm.initial_state(2)
+    for token in range(start, start + 10):
+        log_probs, state = lm.step([token, number], state, parents=[1, 0])
+        steps.append(log_probs.tobytes() + bytes(str(hash(state)), "ascii"))
+    samples = lm.sample("the", num_samples=2, max_tokens=8, seed=number)
+    return scores, steps, [sample.text for sample in samples]
+
+
+@pytest.mark.parametrize("keep_state_on_device", [False, True])
+@pytest.mark.parametrize("variant", ["fp32", "int8"])
+def test_threads_that_share_a_model_give_the_answers_of_one(
+    model_path: Path, variant: str, keep_state_on_device: bool
+) -> None:
+    bundle = Bundle.read(model_path)
+    path = bundle.graph_path(variant)
+    session = open_session(path, device="cpu", threads=2)
+    graph = Graph(session, bundle.config, variant, path, keep_state_on_device=keep_state_on_device)
+    lm = LanguageModel(bundle, graph, TextTokenizer.load(bundle), reload=lambda: lm)
+    numbers = list(range(THREADS)) * 4
+    expected = [work(lm, number) for number in numbers]
+    with ThreadPoolExecutor(THREADS) as pool:
+        assert list(pool.map(lambda number: work(lm, number), numbers)) == expected
+
+
+def test_threads_may_load_at_the_same_time(model_path: Path) -> None:
+    def load_and_score(_: int) -> float:
+        return lmscore.load(model_path).score("the cat sat").log_prob
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        assert len(set(pool.map(load_and_score, range(THREADS)))) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_model_on_a_gpu_refuses_to_be_forked(model_path: Path) -> None:
+    """It would hang or crash: CUDA does not survive a fork."""
+    script = (
+        "import sys, multiprocessing, lmscore\n"
+        "lm = lmscore.load(sys.argv[1])\n"
+        "lm._graph.device = 'cuda:0'\n"  # so it believes
+        "def work(_):\n"
+        "    try:\n"
+        "        lm.score('the cat')\n"
+        "    except lmscore.LmscoreError as error:\n"
+        "        return type(error).__name__, str(error)\n"
+        "lm.score('the cat')\n"
+        "with multiprocessing.get_context('fork').Pool(1) as pool:\n"
+        "    print(*pool.map_async(work, [0]).get(20)[0])\n"
+        "lm.score('the cat')\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, model_path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert run.stdout.startswith(
+        "DeviceError a model on cuda:0 does not survive a fork: start processes by the spawn method"
+    )
+    assert run.stderr == ""
 
 
 def test_scoring_imports_nothing_heavy(model_path: Path) -> None:

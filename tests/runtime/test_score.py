@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from lmscore.runtime.score import Score, Summary, TokenScore
+from lmscore.runtime.score import Score, Summary, TokenScore, WordScore
 
 
 def make_score(text: str, log_probs: list[float], oov: int | None = None) -> Score:
@@ -47,9 +47,16 @@ def test_perplexity_of_a_score() -> None:
 def test_score_is_a_frozen_value() -> None:
     score = make_score("a", [HALF])
     assert score == make_score("a", [HALF])
-    assert hash(TokenScore("a", HALF, False)) == hash(TokenScore("a", HALF, False))
+    token = TokenScore(3, "a", HALF, False, 0, 1)
+    assert hash(token) == hash(TokenScore(3, "a", HALF, False, 0, 1))
     with pytest.raises(AttributeError):
         score.log_prob = 0.0  # type: ignore[misc]
+
+
+def test_surprisal_is_in_bits() -> None:
+    assert TokenScore(3, "a", QUARTER, False, 0, 1).surprisal == pytest.approx(2)
+    assert WordScore("a", HALF, False, 0, 1, 1).surprisal == pytest.approx(1)
+    assert make_score("a b", [HALF, QUARTER]).surprisal == pytest.approx(3)
 
 
 def test_summary_by_hand() -> None:

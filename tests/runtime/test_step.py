@@ -72,5 +72,5 @@ def test_a_state_of_another_model_is_refused(lm: LanguageModel) -> None:
 def test_an_initial_state_has_rows(lm: LanguageModel) -> None:
     assert len(lm.initial_state()) == 1
     assert len(lm.initial_state(3)) == 3
-    with pytest.raises(OptionError, match="batch_size must be at least 1, not 0"):
+    with pytest.raises(OptionError, match="batch_size must be an integer, 1 or more, not 0"):
         lm.initial_state(0)

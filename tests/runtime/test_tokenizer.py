@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors, trainers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 from lmscore.bundle import TOKENIZER_FILE, Bundle, Config
 from lmscore.errors import InputError, ModelError, ModelNotFoundError
@@ -132,6 +140,57 @@ def test_batch_is_one_by_one_and_bytes_survive(texts: list[str]) -> None:
 
 BYTES_CONFIG = config_of(byte_tokenizer(), unk=None)
 BYTES = TextTokenizer(byte_tokenizer(), BYTES_CONFIG, source="here.json")
+
+
+def normalizing() -> Tokenizer:
+    tokenizer = byte_tokenizer()
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    return tokenizer
+
+
+NORMALIZING = TextTokenizer(normalizing(), BYTES_CONFIG, source="here.json")
+
+
+def spans_of(tokenizer: TextTokenizer, text: str) -> list[tuple[str, str]]:
+    """Each token with the piece of the text that it stands for."""
+    (encoded,) = tokenizer.encode_spans([text])
+    assert encoded.ids.tolist() == tokenizer.encode(text).tolist()
+    return [
+        (tokenizer.token(token), text[start:end])
+        for token, (start, end) in zip(encoded.ids.tolist(), encoded.spans.tolist(), strict=True)
+    ]
+
+
+def test_spans_of_words() -> None:
+    found = spans_of(wrap(word_tokenizer()), " the\tzebra\u3000cat ")
+    assert found == [("the", "the"), ("<unk>", "zebra"), ("cat", "cat")]
+    (empty,) = wrap(word_tokenizer()).encode_spans([""])
+    assert empty.spans.shape == (0, 2)
+
+
+def test_bytes_of_a_character_share_its_span() -> None:
+    found = spans_of(wrap(byte_tokenizer(), unk=None), "the 🐟")
+    assert found[0] == ("Ġthe", "the")
+    assert [piece for _, piece in found[1:]] == [" ", "🐟", "🐟", "🐟", "🐟"]
+
+
+def test_spans_are_of_the_text_as_given() -> None:
+    tokenizer = byte_tokenizer()
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    found = spans_of(wrap(tokenizer, unk=None), "e\u0301 THE ﬁsh")
+    assert ("Ġthe", " THE") in found
+    assert [piece for token, piece in found if "sh" in token] in (["sh"], ["ﬁsh"], [" ﬁsh"])
+
+
+@given(st.text())
+def test_spans_go_forward(text: str) -> None:
+    for tokenizer in (BYTES, NORMALIZING):
+        (encoded,) = tokenizer.encode_spans([text])
+        starts, ends = encoded.spans[:, 0], encoded.spans[:, 1]
+        assert encoded.spans.shape == (len(encoded.ids), 2)
+        assert ((starts >= 0) & (starts <= ends) & (ends <= len(text))).all()
+        assert (np.diff(starts) >= 0).all()
+        assert (np.diff(ends) >= 0).all()
 
 
 def test_nothing_is_truncated_padded_or_added() -> None:

@@ -1,0 +1,1 @@
+"""Texts from a model: sampling, beam search, the next word; each a file, over `steps`."""

@@ -1,0 +1,226 @@
+"""Beam search: the likeliest continuations of a prompt, as far as a beam of hypotheses finds them.
+
+Letters in shapes: B live hypotheses, V vocabulary, K best tokens after each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from lmscore.errors import OptionError
+from lmscore.runtime.decoding.constraint import Constraint, ConstraintState
+from lmscore.runtime.decoding.result import FinishReason, Sample
+from lmscore.runtime.decoding.sampling import check_count, check_stop
+from lmscore.runtime.decoding.steps import Position, Top, advance, advance_top, read_prompt, top_of
+from lmscore.runtime.decoding.text import Continuation, Prompt
+from lmscore.runtime.graph import Graph
+from lmscore.runtime.tokenizer import Ids, TextTokenizer
+
+_MAX_PENALTY = 10  # so that num_tokens ** length_penalty stays a float
+
+
+@dataclass(frozen=True)
+class BeamOptions:
+    """How to search; `LanguageModel.beam_search` says what each option means."""
+
+    beam_size: int
+    num_results: int
+    max_tokens: int
+    length_penalty: float
+    stop: Sequence[str]
+
+    def __post_init__(self) -> None:
+        """Check them.
+
+        Raises:
+            OptionError: one has an impossible value; says which.
+        """
+        for name in ("beam_size", "num_results", "max_tokens"):
+            check_count(name, getattr(self, name))
+        check_stop(self.stop)
+        if self.num_results > self.beam_size:
+            raise OptionError(
+                f"num_results must be at most beam_size ({self.beam_size}), not {self.num_results}"
+            )
+        penalty: object = self.length_penalty
+        if not isinstance(penalty, int | float) or not abs(penalty) <= _MAX_PENALTY:
+            raise OptionError(
+                f"length_penalty must be a number in -{_MAX_PENALTY}..{_MAX_PENALTY}, "
+                f"not {penalty!r}"
+            )
+
+    def rank(self, log_prob: float, num_tokens: int) -> float:
+        """What finished hypotheses are ordered by: the more, the better."""
+        return log_prob / math.pow(num_tokens, self.length_penalty)
+
+    def best_rank(self, log_prob: float, num_tokens: int) -> float:
+        """What a live hypothesis would attain if all that follows were certain.
+
+        The rank is monotone in the number of tokens, so one of the two ends is the best.
+        """
+        return max(self.rank(log_prob, num_tokens + 1), self.rank(log_prob, self.max_tokens))
+
+
+@dataclass(frozen=True, slots=True)
+class _Hypothesis:
+    """A continuation, as far as it goes."""
+
+    tokens: tuple[int, ...] = ()
+    log_probs: tuple[float, ...] = ()  # nats, of each
+    log_prob: float = 0.0  # their sum
+    constraint: ConstraintState | None = None  # which knows all tokens of a live hypothesis
+
+    def child(self, token: int, log_prob: float) -> _Hypothesis:
+        """It and one more token."""
+        return replace(
+            self,
+            tokens=(*self.tokens, token),
+            log_probs=(*self.log_probs, log_prob),
+            log_prob=self.log_prob + log_prob,
+        )
+
+    def going_on(self) -> _Hypothesis:
+        """The same, its constraint told of the last token, which does not end it."""
+        if self.constraint is None:
+            return self
+        return replace(self, constraint=self.constraint.advance(self.tokens[-1]))
+
+
+class _Finished(NamedTuple):
+    hypothesis: _Hypothesis
+    reason: FinishReason
+    rank: float  # results are ordered by it, best first
+
+
+class BeamSearch:
+    """One prompt, the hypotheses that may still go on, and those that are finished."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        tokenizer: TextTokenizer,
+        prompt: Prompt,
+        options: BeamOptions,
+        constraint: Constraint | None = None,
+    ) -> None:
+        self._graph, self._tokenizer = graph, tokenizer
+        self._prompt, self._options, self._constraint = prompt, options, constraint
+        self._live: list[_Hypothesis] = []
+        self._finished: list[_Finished] = []
+
+    def run(self) -> list[Sample]:
+        """Search to the end, or until nothing that lives could change the results.
+
+        Raises:
+            OptionError: the vocabulary cannot spell what the constraint wants.
+            ModelError: the model yields nan or inf.
+        """
+        start = None if self._constraint is None else self._constraint.start(self._prompt)
+        self._live = [_Hypothesis(constraint=start)]
+        top = self._best(read_prompt(self._graph, self._prompt.ids))
+        parents = self._keep(top)
+        while self._live and not self._is_decided():
+            top = self._read(top, parents)
+            parents = self._keep(top)
+        return [self._sample(finished) for finished in self._results()]
+
+    @property
+    def _width(self) -> int:
+        """How many hypotheses may live: the beam shrinks as they finish."""
+        return self._options.beam_size - len(self._finished)
+
+    @property
+    def _num_best(self) -> int:
+        """K: as many as may live, and one more, since <s> is never generated."""
+        return min(self._graph.config.vocab_size, self._width + 1)
+
+    def _read(self, top: Top, parents: Ids) -> Top:
+        """Let each live hypothesis read its last token."""
+        tokens = np.array([hypothesis.tokens[-1] for hypothesis in self._live])
+        if self._constraint is None:
+            return advance_top(self._graph, tokens, top.state, parents, k=self._num_best)
+        return self._best(advance(self._graph, tokens, top.state, parents))
+
+    def _best(self, position: Position) -> Top:
+        """The best tokens, of those that the constraint allows."""
+        if self._constraint is None:
+            return top_of(position, self._num_best)
+        states = [one.constraint for one in self._live if one.constraint is not None]
+        allowed = np.stack([state.allowed() for state in states])  # [B, V]
+        if not self._finished and not allowed.any():
+            raise self._constraint.dead_end(self._continuation(self._live[0]).text)
+        log_probs = np.where(allowed, position.log_probs, np.float32(-np.inf))
+        return top_of(Position(log_probs, position.state), self._num_best)
+
+    def _keep(self, top: Top) -> Ids:
+        """Keep the best hypotheses there are now; those that end leave the beam.
+
+        Returns:
+            parents int64 [B]: the row that each of those that live on came from.
+        """
+        live, parents = [], []
+        for row, column in self._order(top):
+            token, log_prob = top.tokens[row, column], top.log_probs[row, column]
+            child = self._live[row].child(int(token), float(log_prob))
+            reason = self._finish_reason(child)
+            if reason is None:
+                live.append(child.going_on())
+                parents.append(row)
+            else:
+                rank = self._options.rank(child.log_prob, len(child.tokens))
+                self._finished.append(_Finished(child, reason, rank))
+        self._live = live
+        return np.array(parents, np.int64)
+
+    def _order(self, top: Top) -> list[tuple[int, int]]:
+        """Row and column of the best candidates, best first; of equals, the first comes first."""
+        config = self._graph.config
+        log_probs = top.log_probs + np.array([[one.log_prob] for one in self._live])
+        if config.bos_token_id != config.eos_token_id:
+            log_probs[top.tokens == config.bos_token_id] = -np.inf
+        best = np.argsort(-log_probs, axis=None, kind="stable")[: self._width]
+        best = best[np.isfinite(log_probs.flat[best])]
+        rows, columns = np.unravel_index(best, log_probs.shape)
+        return list(zip(rows.tolist(), columns.tolist(), strict=True))
+
+    def _finish_reason(self, hypothesis: _Hypothesis) -> FinishReason | None:
+        if hypothesis.tokens[-1] == self._graph.config.eos_token_id:
+            return "eos"
+        if self._options.stop and self._continuation(hypothesis).stopped:
+            return "stop"
+        return "length" if len(hypothesis.tokens) == self._options.max_tokens else None
+
+    def _is_decided(self) -> bool:
+        """Whether no live hypothesis can still come before the worst of the results."""
+        results = self._results()
+        return len(results) == self._options.num_results and all(
+            self._options.best_rank(one.log_prob, len(one.tokens)) <= results[-1].rank
+            for one in self._live
+        )
+
+    def _results(self) -> list[_Finished]:
+        """The best that are finished, best first; among equals, the first to finish."""
+        ranked = sorted(self._finished, key=lambda one: one.rank, reverse=True)
+        return ranked[: self._options.num_results]
+
+    def _sample(self, finished: _Finished) -> Sample:
+        continuation = self._continuation(finished.hypothesis)
+        continuation.finish()
+        return continuation.sample(finished.reason)
+
+    def _continuation(self, hypothesis: _Hypothesis) -> Continuation:
+        """Its text, from the first token on."""
+        continuation = Continuation(
+            self._tokenizer,
+            self._prompt,
+            unk_id=self._graph.config.unk_token_id,
+            stop=self._options.stop,
+        )
+        for token, log_prob in zip(hypothesis.tokens, hypothesis.log_probs, strict=True):
+            continuation.add(token, log_prob)
+        return continuation

@@ -1,0 +1,200 @@
+"""The likeliest next words, spelt token by token: best-first search, many partial words at a time.
+
+Letters in shapes: B partial words read at a time, F partial words waiting, S rows of state that
+these come from, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.runtime.batching import token_budget
+from lmscore.runtime.decoding.steps import Position, advance, read_prompt
+from lmscore.runtime.graph import Graph, State
+from lmscore.runtime.tokenizer import Ids, TextTokenizer
+from lmscore.runtime.words import END, boundary_tokens
+
+_BATCH = 32  # partial words read at a time: a graph run costs about as much as for one
+_MIN_WORK = 4096  # partial words read at most,
+_WORK_PER_WORD = 16  # unless many words are wanted
+
+_log = logging.getLogger("lmscore")
+
+Floats = NDArray[np.float64]
+
+
+def find_next_words(
+    graph: Graph, tokenizer: TextTokenizer, text: str, k: int
+) -> list[tuple[str, float]]:
+    """The k likeliest words after a text, best first; `LanguageModel.next_words` says how."""
+    text = text.rstrip()
+    start = read_prompt(graph, tokenizer.encode(text))
+    first = np.exp(start.log_probs, dtype=np.float64)
+    search = _Search(graph, tokenizer, k)
+    if text and not search.all_are_words:
+        first = _where_a_word_begins(start, tokenizer.begins_word)
+    search.open([b""], first, start.state)
+    while len(search.waiting):
+        search.read_best()
+    search.warn_if_incomplete()
+    return search.best()
+
+
+def _where_a_word_begins(start: Position, begins_word: NDArray[np.bool_]) -> Floats:
+    """P(token | text, its last word is over), float64 [1, V]."""
+    log_probs = np.where(begins_word, start.log_probs.astype(np.float64), -np.inf)
+    weights = np.exp(log_probs - log_probs.max())
+    return np.asarray(weights / weights.sum())
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """Partial words that nobody has read: each a token after one of S that were, best first."""
+
+    probabilities: Floats  # [F], of all its tokens
+    parents: Ids  # [F], which of the S
+    tokens: Ids  # [F]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, index: slice | Ids | NDArray[np.bool_]) -> _Waiting:
+        return _Waiting(self.probabilities[index], self.parents[index], self.tokens[index])
+
+    def without(self, bound: float) -> _Waiting:
+        """Those that are likelier than `bound`."""
+        return self[self.probabilities > bound]
+
+    def merged(self, other: _Waiting) -> _Waiting:
+        """Both, best first."""
+        both = _Waiting(
+            np.concatenate([self.probabilities, other.probabilities]),
+            np.concatenate([self.parents, other.parents]),
+            np.concatenate([self.tokens, other.tokens]),
+        )
+        return both[np.argsort(-both.probabilities, kind="stable")]
+
+
+class _Search:
+    """The words found, and what may still become one.
+
+    Attributes:
+        all_are_words: whether every token is a word by itself, which is over once it is there.
+        waiting: what is still to be looked at.
+
+    What cannot be likelier than the k words that lead is dropped at once, so the search is over
+    when nothing waits any more.
+    """
+
+    def __init__(self, graph: Graph, tokenizer: TextTokenizer, k: int) -> None:
+        self._graph, self._tokenizer, self._k = graph, tokenizer, k
+        self.all_are_words = boundary_tokens(tokenizer, graph.config.bos_token_id) is None
+        self._batch = min(_BATCH, token_budget(graph.config))
+        self._work = self._work_left = max(_MIN_WORK, _WORK_PER_WORD * k)
+        self._best_never_read = 0.0  # the likeliest that there was no time for
+        self._words: defaultdict[str, float] = defaultdict(float)
+        self._end = 0.0
+        nothing = np.empty(0, np.int64)
+        self.waiting = _Waiting(np.empty(0), nothing, nothing)
+        self._spelt: list[bytes] = []  # [S]: partial words that were read,
+        self._state = graph.initial_state(0)  # and the state after each, S rows
+
+    def best(self) -> list[tuple[str, float]]:
+        """The k likeliest words so far, best first."""
+        found = [(END, self._end), *self._words.items()]
+        found.sort(key=lambda item: (-item[1], item[0]))
+        return [item for item in found[: self._k] if item[1] > 0]
+
+    def warn_if_incomplete(self) -> None:
+        """Say so if there was no time for a partial word that might have won."""
+        if self._best_never_read > self._bound():
+            _log.warning(
+                "next words: stopped after %d partial words; a likelier word may be missing",
+                self._work,
+            )
+
+    def read_best(self) -> None:
+        """Take the likeliest that wait: words that are over are found, the others are read."""
+        best, self.waiting = self.waiting[: self._batch], self.waiting[self._batch :]
+        self._work_left -= len(best)
+        pieces = self._tokenizer.pieces
+        spelt = [
+            self._spelt[parent] + pieces[token]
+            for parent, token in zip(best.parents.tolist(), best.tokens.tolist(), strict=True)
+        ]
+        words = [self._first_word(partial) for partial in spelt]
+        for (word, over), probability in zip(words, best.probabilities.tolist(), strict=True):
+            if over:
+                self._add(word, probability)
+        self.waiting = self.waiting.without(self._bound())
+        rows = np.flatnonzero([not over for _, over in words])
+        if len(rows):
+            self._read([spelt[row] for row in rows], best[rows])
+
+    def _read(self, spelt: list[bytes], best: _Waiting) -> None:
+        position = advance(self._graph, best.tokens, self._state, best.parents)
+        following = np.exp(position.log_probs, dtype=np.float64)  # [B, V], of the token alone
+        self.open(spelt, following * best.probabilities[:, None], position.state)
+
+    def open(self, spelt: list[bytes], following: Floats, state: State) -> None:
+        """Complete the words of B partial ones, and let wait what else may follow.
+
+        Args:
+            spelt: [B].
+            following: float64 [B, V], probabilities of the partial word and the token after it.
+            state: after the partial words, B rows.
+        """
+        config, begins_word = self._graph.config, self._tokenizer.begins_word
+        words = [self._first_word(partial)[0] for partial in spelt]
+        begun = np.array([bool(word) for word in words])
+        self._end += float(following[~begun, config.eos_token_id].sum())
+        for word, probability in zip(words, (following @ begins_word).tolist(), strict=True):
+            if word:
+                self._add(word, probability)
+        goes_on = ~(begun[:, None] & begins_word)
+        goes_on[:, [config.bos_token_id, config.eos_token_id]] = False
+        self._wait(spelt, np.where(goes_on, following, 0), state)
+
+    def _first_word(self, spelt: bytes) -> tuple[str, bool]:
+        """The first word so far, "" before it begins, and whether it is known to be over.
+
+        It is when white space comes after it in the same token, or when every token is a word.
+        Bytes that are no UTF-8, or not yet, stand as lone surrogates.
+        """
+        text = spelt.decode("utf-8", "surrogateescape").lstrip()
+        word = "".join(text.split(maxsplit=1)[:1])
+        return word, len(word) < len(text) or self.all_are_words
+
+    def _add(self, word: str, probability: float) -> None:
+        if probability > 0 and _is_utf8(word):
+            self._words[word] += probability
+
+    def _wait(self, spelt: list[bytes], following: Floats, state: State) -> None:
+        """Put tokens after B partial words into the queue, and forget what cannot win."""
+        bound = self._bound()
+        rows, tokens = np.nonzero(following > bound)
+        new = _Waiting(following[rows, tokens], rows + len(self._spelt), tokens)
+        waiting = self.waiting.without(bound).merged(new)
+        self.waiting, never = waiting[: self._work_left], waiting[self._work_left :]
+        if len(never):
+            self._best_never_read = max(self._best_never_read, float(never.probabilities[0]))
+        used, parents = np.unique(self.waiting.parents, return_inverse=True)
+        self.waiting = replace(self.waiting, parents=parents)
+        spelt = self._spelt + spelt
+        self._spelt = [spelt[row] for row in used.tolist()]
+        parts = zip(self._state, state, strict=True)
+        self._state = tuple(np.concatenate(part, axis=1)[:, used] for part in parts)
+
+    def _bound(self) -> float:
+        """What a word must beat: the probability of the k-th best."""
+        found = np.array([self._end, *self._words.values()])
+        return float(np.partition(found, -self._k)[-self._k]) if len(found) >= self._k else 0.0
+
+
+def _is_utf8(word: str) -> bool:
+    return word.encode("utf-8", "ignore").decode() == word

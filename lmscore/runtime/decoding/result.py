@@ -1,0 +1,20 @@
+"""What decoding gives: a continuation of a prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lmscore.runtime.score import TokenScore
+
+FinishReason = Literal["eos", "length", "stop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A continuation, and how it ended."""
+
+    text: str  # what follows the prompt
+    log_prob: float  # nats, of all its tokens as the model gives it: no temperature, no cuts
+    tokens: tuple[TokenScore, ...]  # with </s> where it ended so; offsets into `text`
+    finish_reason: FinishReason  # </s>, max_tokens, or a stop string

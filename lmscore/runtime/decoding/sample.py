@@ -1,0 +1,162 @@
+"""Sampling: continuations drawn token by token, all of a batch in one step.
+
+Letters in shapes: B samples that still go on, P prompts, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.runtime.batching import token_budget
+from lmscore.runtime.decoding.constraint import Constraint, ConstraintState
+from lmscore.runtime.decoding.result import FinishReason, Sample
+from lmscore.runtime.decoding.sampling import SamplingOptions, draw, random_stream
+from lmscore.runtime.decoding.steps import Position, advance, read_prompt
+from lmscore.runtime.decoding.text import Continuation, Prompt
+from lmscore.runtime.graph import Graph
+from lmscore.runtime.tokenizer import Ids, TextTokenizer
+
+_ARRAYS = 8  # of [B, V] that warping and drawing need, beside those of the graph
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A model and how to draw from it."""
+
+    graph: Graph
+    tokenizer: TextTokenizer
+    options: SamplingOptions
+    constraint: Constraint | None = None
+
+    def sample(self, prompts: Sequence[Prompt]) -> list[list[Sample]]:
+        """The samples of each prompt; none depends on what it is drawn with.
+
+        Raises:
+            OptionError: the vocabulary cannot spell what the constraint wants.
+            ModelError: the model yields nan or inf.
+        """
+        n = self.options.num_samples
+        rows = np.arange(len(prompts) * n)
+        size = max(1, token_budget(self.graph.config) // _ARRAYS)
+        samples: list[Sample] = []
+        for start in range(0, len(rows), size):
+            samples += self._batch(prompts, *np.divmod(rows[start : start + size], n))
+        return [samples[start : start + n] for start in range(0, len(rows), n)]
+
+    def stream(self, prompt: Prompt) -> Iterator[str]:
+        """The first sample's text, in pieces, each as soon as it is certain; raises as `sample`."""
+        drafts = [self._draft(prompt, 0)]
+        pieces = self._steps(drafts, read_prompt(self.graph, prompt.ids), np.zeros(1, np.int64))
+        return filter(None, pieces)
+
+    def _batch(self, prompts: Sequence[Prompt], owners: Ids, numbers: Ids) -> list[Sample]:
+        """Draw sample `numbers[b]` of prompt `owners[b]`, for all b at once."""
+        read, parents = np.unique(owners, return_inverse=True)
+        position = _joined([read_prompt(self.graph, prompts[p].ids) for p in read.tolist()])
+        drafts = [
+            self._draft(prompts[owner], number)
+            for owner, number in zip(owners.tolist(), numbers.tolist(), strict=True)
+        ]
+        for _ in self._steps(drafts, position, parents):
+            pass
+        return [draft.continuation.sample(draft.reason) for draft in drafts]
+
+    def _draft(self, prompt: Prompt, number: int) -> _Draft:
+        config = self.graph.config
+        seen = np.zeros(config.vocab_size, np.bool_)
+        seen[prompt.ids] = True
+        return _Draft(
+            Continuation(
+                self.tokenizer, prompt, unk_id=config.unk_token_id, stop=self.options.stop
+            ),
+            random_stream(self.options.seed, number, prompt.ids),
+            seen,
+            self.constraint.start(prompt) if self.constraint else None,
+        )
+
+    def _steps(self, drafts: list[_Draft], position: Position, parents: Ids) -> Iterator[str]:
+        """Let drafts grow until all are finished.
+
+        Args:
+            drafts: B of them.
+            position: where prompts end, P rows.
+            parents: int64 [B], the prompt of each draft.
+
+        Yields:
+            What became certain of their texts, draft after draft and token after token.
+        """
+        for left in range(self.options.max_tokens, 0, -1):
+            log_probs = position.log_probs[parents]
+            tokens = self._choose(log_probs, drafts)
+            for draft, token, row in zip(drafts, tokens.tolist(), log_probs, strict=True):
+                yield self._extend(draft, token, float(row[token]), is_last=left == 1)
+            going_on = np.flatnonzero([not draft.is_finished for draft in drafts])
+            if not len(going_on):
+                return
+            drafts = [drafts[row] for row in going_on]
+            position = advance(self.graph, tokens[going_on], position.state, parents[going_on])
+            parents = np.arange(len(drafts))
+
+    def _choose(self, log_probs: NDArray[np.float32], drafts: Sequence[_Draft]) -> Ids:
+        """The next token of each draft, int64 [B], from the model's log-probs [B, V]."""
+        possible = np.where(self._allowed(drafts), log_probs, np.float32(-np.inf))
+        warped = self.options.warp(possible, np.stack([draft.seen for draft in drafts]))
+        if self.options.is_greedy:
+            return np.asarray(np.argmax(warped, axis=1))
+        return draw(warped, [draft.random for draft in drafts])
+
+    def _allowed(self, drafts: Sequence[_Draft]) -> NDArray[np.bool_]:
+        """Which tokens may come next, bool [B or 1, V]: never <s>, which is not predicted."""
+        config = self.graph.config
+        allowed = np.ones((1, config.vocab_size), np.bool_)
+        if self.constraint is not None:
+            states = [draft.constraint for draft in drafts if draft.constraint is not None]
+            allowed = np.stack([state.allowed() for state in states])
+            for draft, row in zip(drafts, allowed, strict=True):
+                if not row.any():
+                    raise self.constraint.dead_end(draft.continuation.text)
+        if config.bos_token_id != config.eos_token_id:
+            allowed[:, config.bos_token_id] = False
+        return allowed
+
+    def _extend(self, draft: _Draft, token: int, log_prob: float, *, is_last: bool) -> str:
+        """Give a draft its next token; the text that is certain now."""
+        text = draft.continuation.add(token, log_prob)
+        draft.seen[token] = True
+        if token == self.graph.config.eos_token_id:
+            draft.reason = "eos"
+        elif draft.continuation.stopped:
+            draft.reason = "stop"
+        draft.is_finished = is_last or draft.reason != "length"
+        if draft.is_finished:
+            return text + draft.continuation.finish()
+        if draft.constraint is not None:
+            draft.constraint = draft.constraint.advance(token)
+        return text
+
+
+@dataclass(eq=False)
+class _Draft:
+    """A sample in the making."""
+
+    continuation: Continuation
+    random: np.random.Generator
+    seen: NDArray[np.bool_]  # [V], tokens of the prompt and of the continuation
+    constraint: ConstraintState | None
+    reason: FinishReason = "length"  # unless something else ends it
+    is_finished: bool = False
+
+
+def _joined(positions: Sequence[Position]) -> Position:
+    """Several positions of one row as one of P rows."""
+    if len(positions) == 1:
+        return positions[0]
+    states = zip(*(position.state for position in positions), strict=True)
+    return Position(
+        np.concatenate([position.log_probs for position in positions]),
+        tuple(np.concatenate(tensors, axis=1) for tensors in states),
+    )

@@ -1,0 +1,187 @@
+"""What a token is drawn from: a model's log-probs, warped and cut, and the draw itself.
+
+Log-probs are floats [B, V] (nats) and need not sum to one; what is cut is -inf. At least one token
+of every row stays. Equally likely tokens stay together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.errors import OptionError
+from lmscore.runtime.tokenizer import Ids
+
+LogProbs = NDArray[np.floating[Any]]
+
+_MAX_PENALTY = 1000  # so that what is penalised stays finite in float32
+_COLDEST = 1e-30  # below it only the likeliest are left; much below, it would be 0 in float32
+_TINY = np.finfo(np.float64).tiny
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How to draw; `LanguageModel.sample` says what each means.
+
+    Raises:
+        OptionError: a value is impossible; names the option.
+    """
+
+    num_samples: int = 1
+    max_tokens: int = 100
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float = 1.0
+    stop: Sequence[str] = ()
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        check_count("num_samples", self.num_samples)
+        check_count("max_tokens", self.max_tokens)
+        _check("temperature", self.temperature, Real, _not_negative, "0 (greedy) or more")
+        if self.top_k is not None:
+            check_count("top_k", self.top_k)
+        if self.top_p is not None:
+            _check("top_p", self.top_p, Real, lambda p: 0 < p <= 1, "in 0 < p <= 1")
+        if self.min_p is not None:
+            _check("min_p", self.min_p, Real, lambda p: 0 <= p <= 1, "in 0 <= p <= 1")
+        allowed = f"in 0 < x <= {_MAX_PENALTY}"
+        _check("repetition_penalty", self.repetition_penalty, Real, _may_penalize, allowed)
+        check_stop(self.stop)
+        if self.seed is not None:
+            _check("seed", self.seed, Integral, _not_negative, "an integer, 0 or more")
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the likeliest token is taken, and none drawn."""
+        return self.temperature == 0
+
+    def warp(self, log_probs: LogProbs, seen: NDArray[np.bool_]) -> LogProbs:
+        """The log-probs to draw from.
+
+        Args:
+            log_probs: of the model.
+            seen: bool [B, V], tokens of the prompt and of the continuation so far.
+        """
+        log_probs = penalize_repetition(log_probs, seen, self.repetition_penalty)
+        if self.is_greedy:
+            return log_probs
+        log_probs = apply_temperature(log_probs, self.temperature)
+        if self.top_k is not None:
+            log_probs = keep_top_k(log_probs, self.top_k)
+        if self.top_p is not None:
+            log_probs = keep_top_p(log_probs, self.top_p)
+        if self.min_p is not None:
+            log_probs = keep_min_p(log_probs, self.min_p)
+        return log_probs
+
+
+def check_count(name: str, value: object) -> None:
+    """Refuse what is no positive integer.
+
+    Raises:
+        OptionError: names the option.
+    """
+    _check(name, value, Integral, lambda n: n >= 1, "an integer, 1 or more")
+
+
+def check_stop(stop: object) -> None:
+    """Refuse what is no list of strings to stop at.
+
+    Raises:
+        OptionError: it is a single string, or one of them is empty or no string.
+    """
+    if isinstance(stop, str) or not isinstance(stop, Sequence):
+        raise OptionError(f"stop must be a list of strings, not {stop!r}")
+    for text in stop:
+        _check("stop", text, str, len, "strings of one character or more")
+
+
+def penalize_repetition(log_probs: LogProbs, seen: NDArray[np.bool_], penalty: float) -> LogProbs:
+    """Raise the probability of seen tokens to the power of `penalty` (after Keskar et al. 2019).
+
+    CTRL divides positive scores by the penalty; log-probs are negative, so they are multiplied.
+    """
+    if penalty == 1:
+        return log_probs
+    return np.where(seen, log_probs * penalty, log_probs)
+
+
+def apply_temperature(log_probs: LogProbs, temperature: float) -> LogProbs:
+    """Divide by the temperature; relative to the likeliest, which so stays finite."""
+    if temperature == 1:
+        return log_probs
+    relative = log_probs - log_probs.max(axis=1, keepdims=True)
+    with np.errstate(over="ignore"):  # to -inf, where it belongs
+        return np.asarray(relative / max(temperature, _COLDEST))
+
+
+def keep_top_k(log_probs: LogProbs, k: int) -> LogProbs:
+    """Keep the k likeliest."""
+    V = log_probs.shape[1]
+    if k >= V:
+        return log_probs
+    least = np.partition(log_probs, V - k, axis=1)[:, V - k, None]
+    return np.where(log_probs >= least, log_probs, -np.inf)
+
+
+def keep_top_p(log_probs: LogProbs, p: float) -> LogProbs:
+    """Keep the fewest likeliest whose probabilities sum to p (nucleus, Holtzman et al. 2020)."""
+    if p == 1:
+        return log_probs
+    likeliest_first = -np.sort(-log_probs, axis=1)
+    probabilities = np.exp(likeliest_first - likeliest_first[:, :1])
+    sums = np.cumsum(probabilities, axis=1, dtype=np.float64)
+    last = np.count_nonzero(sums < p * sums[:, -1:], axis=1)
+    least = np.take_along_axis(likeliest_first, last[:, None], axis=1)
+    return np.where(log_probs >= least, log_probs, -np.inf)
+
+
+def keep_min_p(log_probs: LogProbs, p: float) -> LogProbs:
+    """Keep what is at least p times as likely as the likeliest (Nguyen et al. 2024)."""
+    least = log_probs.max(axis=1, keepdims=True) + (math.log(p) if p else -math.inf)
+    return np.where(log_probs >= least, log_probs, -np.inf)
+
+
+def random_stream(seed: int | None, sample: int, prompt: Ids) -> np.random.Generator:
+    """The random numbers of sample number `sample` of a prompt, whatever it is drawn with.
+
+    The ids of the prompt are part of the seed: else many prompts would get like continuations.
+    """
+    return np.random.default_rng(None if seed is None else [seed, sample, *prompt.tolist()])
+
+
+def draw(log_probs: LogProbs, streams: Sequence[np.random.Generator]) -> Ids:
+    """Draw a token from each row, int64 [B], by the Gumbel-max trick.
+
+    The last bits of log-probs may depend on the batch, as in any matrix product. That moves every
+    boundary of a cumulative distribution, but hardly ever the largest sum. Each stream gives V
+    numbers, whatever was cut.
+    """
+    noise = np.empty(log_probs.shape)
+    for row, stream in zip(noise, streams, strict=True):
+        stream.standard_exponential(out=row)
+    gumbel = -np.log(np.maximum(noise, _TINY))
+    return np.asarray(np.argmax(log_probs + gumbel, axis=1))
+
+
+def _not_negative(value: float) -> bool:
+    return 0 <= value < math.inf
+
+
+def _may_penalize(value: float) -> bool:
+    return 0 < value <= _MAX_PENALTY
+
+
+def _check(name: str, value: Any, kind: type, fits: Callable[[Any], object], expected: str) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool) or not fits(value):
+        raise OptionError(f"{name} must be {expected}, not {value!r}")

@@ -1,0 +1,147 @@
+"""Tokens to the text they continue a prompt with: whole characters, up to a stop string.
+
+Pieces of tokens are bytes, and a token may hold a part of a character. Invalid UTF-8 becomes
+U+FFFD; a character that is unfinished at the end is left out.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lmscore.runtime.decoding.result import FinishReason, Sample
+from lmscore.runtime.score import TokenScore
+from lmscore.runtime.tokenizer import Ids, TextTokenizer
+
+_SPACE = b" "
+_LAST = 4  # tokens that surely hold a last character: it has at most that many bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """A text to continue, as the model reads it."""
+
+    text: str
+    ids: Ids  # int64 [n]
+    drops_space: bool  # whether a space at the start of the continuation is no part of its text
+
+    @classmethod
+    def read(cls, tokenizer: TextTokenizer, text: str, number: int = 1) -> Prompt:
+        """Tokenize a prompt; `number` names it in errors.
+
+        Raises:
+            InputError: not a string, or a string that has no ids.
+        """
+        ids = tokenizer.encode_batch([text], first=number)[0]
+        return cls(text, ids, _drops_space(tokenizer, text, ids))
+
+
+class Continuation:
+    """A growing list of tokens, and its text.
+
+    Attributes:
+        text: so far, as far as it is certain: whole characters that cannot be part of a stop
+            string.
+        stopped: whether a stop string has come; then nothing may be added.
+    """
+
+    def __init__(
+        self,
+        tokenizer: TextTokenizer,
+        prompt: Prompt,
+        *,
+        unk_id: int | None,
+        stop: Sequence[str] = (),
+    ) -> None:
+        """Start without a token; the text will end before the first of the stop strings."""
+        self.text = ""
+        self.stopped = False
+        self._tokenizer = tokenizer
+        self._drops_space = prompt.drops_space
+        self._unk_id = unk_id
+        self._stop = tuple(stop)
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
+        self._tokens: list[TokenScore] = []
+
+    def add(self, token: int, log_prob: float) -> str:
+        """Take one more token, with its log-probability (nats); </s> adds no text.
+
+        Returns:
+            What became certain of the text.
+        """
+        start = len(self.text) + len(self._held)
+        new = self._utf8.decode(self._piece(token))
+        unfinished, _ = self._utf8.getstate()
+        end = start + len(new) + bool(unfinished)
+        spelt = self._tokenizer.token(token)
+        self._tokens.append(TokenScore(token, spelt, log_prob, token == self._unk_id, start, end))
+        self._held += new
+        return self._release()
+
+    def finish(self) -> str:
+        """Nothing more will come: the text that might have become a stop string."""
+        held, self._held = self._held, ""
+        self.text += held
+        return held
+
+    def sample(self, reason: FinishReason) -> Sample:
+        """What it came to; call `finish` first. Tokens past a stop string are left out."""
+        size = len(self.text)
+        tokens = tuple(
+            replace(token, start=min(token.start, size), end=min(token.end, size))
+            for token in self._tokens
+            if token.start < size or not self.stopped
+        )
+        log_prob = float(np.sum([token.log_prob for token in tokens], dtype=np.float64))
+        return Sample(self.text, log_prob, tokens, reason)
+
+    def _piece(self, token: int) -> bytes:
+        piece = self._tokenizer.pieces[token]
+        if self._drops_space and piece:
+            self._drops_space = False
+            return piece.removeprefix(_SPACE)
+        return piece
+
+    def _release(self) -> str:
+        """Let go of what cannot be part of a stop string."""
+        cut = _first_stop(self._held, self._stop)
+        self.stopped = cut is not None
+        if cut is None:
+            cut = len(self._held) - _unfinished_stop(self._held, self._stop)
+        certain = self._held[:cut]
+        self._held = "" if self.stopped else self._held[cut:]
+        self.text += certain
+        return certain
+
+
+def _drops_space(tokenizer: TextTokenizer, prompt: str, ids: Ids) -> bool:
+    """Whether the first space is the tokenizer's own, or one that the prompt already ends in."""
+    if not len(ids):
+        return _puts_space_first(tokenizer)
+    end = b"".join(tokenizer.pieces[token] for token in ids[-_LAST:].tolist())
+    return prompt[-1].isspace() and not end.decode("utf-8", "ignore")[-1:].isspace()
+
+
+def _puts_space_first(tokenizer: TextTokenizer) -> bool:
+    """Whether the tokenizer itself puts a space in front of a text, or of each word."""
+    first = tokenizer.encode("a")[:1].tolist()
+    return any(tokenizer.pieces[token].startswith(_SPACE) for token in first)
+
+
+def _first_stop(text: str, stop: Sequence[str]) -> int | None:
+    """Where the stop string begins that is complete first; of several, the longest."""
+    found = [(start + len(s), start) for s in stop if (start := text.find(s)) >= 0]
+    return min(found)[1] if found else None
+
+
+def _unfinished_stop(text: str, stop: Sequence[str]) -> int:
+    """How many characters at the end of a text may be the beginning of a stop string."""
+    longest = max(map(len, stop), default=0)
+    for size in range(min(longest - 1, len(text)), 0, -1):
+        if any(s.startswith(text[-size:]) for s in stop):
+            return size
+    return 0

@@ -1,0 +1,211 @@
+"""The next words, held against all the token sequences there are."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from lmscore.errors import InputError, ModelError, OptionError
+from lmscore.runtime.decoding import next_words
+from lmscore.runtime.load import load
+from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.state import State
+from tests.models import WORDS, make_model
+
+TEXTS = st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join)
+SMALL = 3e-5  # token sequences less likely than this are not enumerated
+
+Tokens = tuple[int, ...]
+
+
+@pytest.fixture(scope="module", params=[0, 1, 2])
+def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    """Ten tokens of bytes: a lone space, a letter in two bytes, a token with a space inside."""
+    path = tmp_path_factory.mktemp("tiny") / "model"
+    vocabulary = ["<s>", "</s>", "Ġ", "a", "b", "Ġa", "ab", "Ã", "©", "bĠa"]
+    tokenizer = Tokenizer(
+        models.BPE({token: i for i, token in enumerate(vocabulary)}, [("Ġ", "a"), ("a", "b")])
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    made = make_model(path, tokenizer=tokenizer, hidden=8, seed=request.param, variants=("fp32",))
+    return load(made.path, variant="fp32")
+
+
+@pytest.fixture(scope="module")
+def char_lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    path = tmp_path_factory.mktemp("char") / "model"
+    return load(make_model(path, tokenizer="char", hidden=8, variants=("fp32",)).path)
+
+
+def after(lm: LanguageModel, text: str) -> tuple[NDArray[np.float64], State]:
+    """P(token | text), float64 [V], and the state."""
+    state = lm.initial_state()
+    for token in [lm.config.bos_token_id, *lm.tokenizer.encode(text).tolist()]:
+        log_probs, state = lm.step([token], state)
+    return np.exp(log_probs[0].astype(np.float64)), state
+
+
+def outcomes(lm: LanguageModel, text: str) -> Iterator[tuple[bytes, Tokens, float]]:
+    """Every next word, the tokens that spell it, and the probability of both.
+
+    A word is known as soon as white space or </s> comes after it; until then the tokens go on.
+    """
+    begins, pieces = lm.tokenizer.begins_word, lm.tokenizer.pieces
+    first, state = after(lm, text)
+    if text:
+        first = np.where(begins, first, 0) / first[begins].sum()
+    paths: list[tuple[Tokens, float]] = [((), 1.0)]
+    following = [first]
+    while paths:
+        longer, rows = [], []
+        for row, (tokens, _) in enumerate(paths):
+            for token in set(range(lm.vocab_size)) - {lm.config.bos_token_id}:
+                spelt = b"".join(pieces[t] for t in (*tokens, token))
+                words = spelt.split()
+                over = bool(words) and spelt.lstrip() != words[0]
+                probability = float(following[row][token])
+                if token == lm.config.eos_token_id:
+                    yield (words[0] if words else b"</s>"), tokens, probability
+                elif over:
+                    spelling = tokens if begins[token] else (*tokens, token)
+                    yield words[0], spelling, probability
+                elif probability > SMALL:
+                    longer.append(((*tokens, token), probability))
+                    rows.append(row)
+        paths = longer
+        if paths:
+            log_probs, state = lm.step([tokens[-1] for tokens, _ in paths], state, rows)
+            scale = np.array([[probability] for _, probability in paths])
+            following = list(np.exp(log_probs.astype(np.float64)) * scale)
+
+
+def is_utf8(word: bytes) -> bool:
+    return word.decode("utf-8", "ignore").encode() == word
+
+
+@settings(max_examples=12)
+@given(text=st.sampled_from(["", "a", "ab a", "b ab", "é", "a é b"]), k=st.integers(1, 30))
+def test_it_is_the_best_of_all_there_is(tiny: LanguageModel, text: str, k: int) -> None:
+    spellings: defaultdict[str, defaultdict[Tokens, float]]
+    spellings = defaultdict(lambda: defaultdict(float))
+    total = 0.0
+    for spelt, spelling, probability in outcomes(tiny, text):
+        total += probability
+        if is_utf8(spelt):
+            spellings[spelt.decode()][spelling] += probability
+    left = 1 - total  # what was not enumerated, and <s>
+
+    found = tiny.next_words(text, k)
+    probabilities = [probability for _, probability in found]
+    assert len(found) == k
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert sum(probabilities) <= 1 + 1e-6
+    least = probabilities[-1] * (1 + 1e-4)
+    for word, probability in found:
+        known = spellings[word].values()
+        assert probability <= sum(known) + left + 1e-6
+        if word != "</s>":  # whose white space the search need not have followed
+            assert probability >= sum(p for p in known if p > least) - 1e-6
+    for word in spellings.keys() - dict(found).keys():
+        assert max(spellings[word].values()) <= least
+
+
+@settings(max_examples=20)
+@given(text=TEXTS, k=st.integers(1, 70))
+@pytest.mark.parametrize("name", ["lm", "document_lm"])
+def test_of_a_word_model_it_is_the_best_tokens(
+    request: pytest.FixtureRequest, name: str, text: str, k: int
+) -> None:
+    lm: LanguageModel = request.getfixturevalue(name)
+    probabilities, _ = after(lm, text)
+    if lm.config.context == "sentence":
+        probabilities[lm.config.bos_token_id] = 0
+    best = np.argsort(-probabilities, kind="stable")[:k]
+    expected = [(lm.tokenizer.token(i), probabilities[i]) for i in best.tolist()]
+    found = lm.next_words(text, k)
+    assert [word for word, _ in found] == [word for word, p in expected if p]
+    assert [p for _, p in found] == pytest.approx([p for _, p in expected if p])
+    assert "<unk>" in dict(lm.next_words(text, lm.vocab_size))
+
+
+@pytest.mark.parametrize("text", ["", "the cat"])
+def test_it_is_the_score_of_the_word(lm: LanguageModel, bpe_lm: LanguageModel, text: str) -> None:
+    for word, probability in lm.next_words(text, 60):
+        assert probability == pytest.approx(score_of(lm, text, word), rel=1e-4)
+    for word, probability in bpe_lm.next_words(text, 20):  # of all spellings
+        assert probability >= score_of(bpe_lm, text, word) * (1 - 1e-4)
+
+
+def score_of(lm: LanguageModel, text: str, word: str) -> float:
+    """The probability of the word in a sentence that ends with it, or with `</s>`."""
+    if word == "</s>":
+        return math.exp(lm.score(text, words=True).words[-1].log_prob)
+    return math.exp(lm.score(f"{text} {word}".lstrip(), words=True).words[-2].log_prob)
+
+
+@pytest.mark.parametrize("name", ["lm", "bpe_lm", "char_lm"])
+def test_white_space_at_the_end_is_dropped(request: pytest.FixtureRequest, name: str) -> None:
+    lm: LanguageModel = request.getfixturevalue(name)
+    assert lm.next_words("a \t\n") == lm.next_words("a")
+    assert lm.next_words("  ") == lm.next_words()
+
+
+def test_words_are_whole(char_lm: LanguageModel) -> None:
+    for word, _ in char_lm.next_words("the ca", 20):
+        assert word
+        assert word.split() == [word]
+
+
+def test_the_limit_of_work(
+    char_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(next_words, "_MIN_WORK", 40)
+    monkeypatch.setattr(next_words, "_WORK_PER_WORD", 1)
+    with caplog.at_level(logging.WARNING, "lmscore"):
+        found = char_lm.next_words("the", 10)
+    assert caplog.messages == [
+        "next words: stopped after 40 partial words; a likelier word may be missing"
+    ]
+    assert len(found) == 10
+    assert sum(probability for _, probability in found) < 1
+
+
+def test_no_warning_where_the_search_ends(
+    lm: LanguageModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    lm.next_words("the", 1000)
+    assert not caplog.messages
+
+
+def test_errors(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OptionError, match="k must be an integer, 1 or more, not 0"):
+        lm.next_words("the", 0)
+    with pytest.raises(OptionError, match="k must be"):
+        lm.next_words("the", 2.5)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="text 1: expected a string, got NoneType"):
+        lm.next_words(None)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="lone surrogate"):
+        lm.next_words("a \ud800")
+
+
+def test_probabilities_that_are_not_finite(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = lm._graph.run
+    monkeypatch.setattr(
+        lm._graph, "run", lambda *a, **k: [x * np.float32(np.nan) for x in run(*a, **k)]
+    )
+    with pytest.raises(ModelError, match="not finite"):
+        lm.next_words("the")
+    with pytest.raises(ModelError, match="not finite"):
+        lm.beam_search("the")
