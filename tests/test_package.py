@@ -31,13 +31,21 @@ LIBRARIES = {
     "errors": set[str](),
     "files": set[str](),
     "bundle": set[str](),
-    "runtime": {"numpy", "onnxruntime", "tokenizers"},
+    "runtime": {"numpy", "onnxruntime", "tokenizers", "llguidance", "rapidfuzz", "sacrebleu"},
     "export": {"numpy", "onnx", "google", "safetensors"},
     "train": {"numpy", "torch", "safetensors", "tokenizers", "tensorboard"},
-    "cli": {"typer", "rich"},
+    "cli": {"typer", "rich", "matplotlib"},
 }
 # Loaded where they are needed, never by importing a module.
-LAZY = {"onnxruntime", "rich", "tensorboard"}
+LAZY = {
+    "onnxruntime",
+    "llguidance",
+    "rapidfuzz",
+    "sacrebleu",
+    "matplotlib",
+    "rich",
+    "tensorboard",
+}
 
 
 def part_of(module: Path) -> str:
@@ -94,6 +102,7 @@ def test_public_names() -> None:
     assert lmscore.__all__ == [
         "LanguageModel",
         "LmscoreError",
+        "Sample",
         "Score",
         "State",
         "__version__",

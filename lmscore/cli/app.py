@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -9,9 +10,14 @@ from typer.main import get_command
 
 import lmscore
 from lmscore.cli import streams
+from lmscore.cli.check import check
 from lmscore.cli.export import export
+from lmscore.cli.filter import filter_lines
 from lmscore.cli.info import info
+from lmscore.cli.next import next_words
+from lmscore.cli.pairs import pairs
 from lmscore.cli.ppl import ppl
+from lmscore.cli.sample import sample
 from lmscore.cli.score import score
 from lmscore.cli.train import train
 
@@ -43,7 +49,19 @@ def _options(
     context.obj.debug = debug
 
 
-for verb in (train, export, score, ppl, info):
-    app.command()(verb)
+VERBS: dict[str, Callable[..., None]] = {
+    "train": train,
+    "export": export,
+    "score": score,
+    "ppl": ppl,
+    "filter": filter_lines,
+    "pairs": pairs,
+    "next": next_words,
+    "sample": sample,
+    "check": check,
+    "info": info,
+}
+for name, verb in VERBS.items():
+    app.command(name)(verb)
 
 command = get_command(app)

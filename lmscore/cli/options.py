@@ -10,6 +10,9 @@ import typer
 from lmscore.bundle import Context
 
 InputFormat = Literal["text", "tsv", "jsonl"]
+ListFormat = Literal[  # those of `lmscore.runtime.rescoring.formats`, which takes time to import
+    "moses", "srilm", "kaldi", "espnet", "mlm-scoring", "hyporadise", "nemo", "jsonl", "tsv"
+]
 
 Files = Annotated[
     list[str] | None,
@@ -47,12 +50,114 @@ ContextMode = Annotated[
 ]
 Bos = Annotated[bool, typer.Option("--bos/--no-bos", help="Start every line from <s>.")]
 Eos = Annotated[bool, typer.Option("--eos/--no-eos", help="Score the end of every line, </s>.")]
+Compat = Annotated[
+    Literal["kenlm", "srilm"] | None,
+    typer.Option(
+        "--compat",
+        help="Print what KenLM's query or SRILM's ngram -ppl would: words counted, base 10.",
+        show_default=False,
+    ),
+]
 Reading = Annotated[
     InputFormat,
     typer.Option("--input-format", help="text; tsv: id<TAB>text; jsonl: one object per line."),
 ]
 Field = Annotated[str, typer.Option(metavar="NAME", help="The key of the text in JSON Lines.")]
+Prefix = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        help="What every text follows, read but not scored: the beginning of its sentence (a space "
+        "comes between), or in document context the sentence before.",
+    ),
+]
+PrefixField = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The key of each text's own prefix in JSON Lines."),
+]
+PrefixColumn = Annotated[
+    bool, typer.Option("--prefix-column", help="tsv input is id<TAB>prefix<TAB>text.")
+]
 Utf8Errors = Annotated[
     Literal["strict", "replace"],
     typer.Option("--errors", help="Invalid UTF-8: stop, or put U+FFFD in its place."),
+]
+Lists = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FILE",
+        help="N-best lists, all in one format; a directory stands for its files, @FILE for the "
+        "paths in it; gzip and xz are unpacked. Default: standard input (-).",
+        show_default=False,
+    ),
+]
+ReadingLists = Annotated[
+    ListFormat | None,
+    typer.Option(
+        "--input-format",
+        help="The format of the lists. Default: told from the content.",
+        show_default=False,
+    ),
+]
+References = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="What was really said, a line for each list: id and text; text alone for moses and "
+        "nemo. Default: the references in the lists.",
+    ),
+]
+BeamSize = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="nemo: how many rows a list has.")
+]
+Archives = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scores",
+        metavar="NAME=FILE",
+        help="kaldi: an archive of costs that goes with the lists; may be given again.",
+        show_default=False,
+    ),
+]
+Join = Annotated[
+    Literal["@@", "▁"] | None,
+    typer.Option(help="Join subwords for the model: the mark they bear.", show_default=False),
+]
+Lowercase = Annotated[bool, typer.Option("--lowercase", help="Lower-case the text for the model.")]
+Remove = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="WORD",
+        help="A word that the model does not get to see, such as <unk> or [noise]; @FILE for the "
+        "words in it; may be given again.",
+        show_default=False,
+    ),
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--lm",
+        metavar="[NAME=]PATH",
+        help="A model directory, or an n-gram model (ARPA or KenLM binary), in place of --model; "
+        "given again, each is a feature of its own name.",
+        show_default=False,
+    ),
+]
+Mix = Annotated[
+    Literal["linear"] | None,
+    typer.Option(
+        help="Make one feature of all --lm: their words' probabilities, interpolated.",
+        show_default=False,
+    ),
+]
+MixWeights = Annotated[
+    str | None,
+    typer.Option(metavar="W,W,...", help="What share each --lm has in it."),
+]
+MixText = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Text that no --lm has seen, to which the shares are fitted instead."),
+]
+Feature = Annotated[
+    str, typer.Option(metavar="NAME", help="What the new feature is called in the lists.")
 ]

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from lmscore.cli import options, streams
+from lmscore.cli.compat import start_report
 from lmscore.cli.records import read_records
 from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
 
@@ -16,6 +17,7 @@ def ppl(
     files: options.Files = None,
     *,
     output_format: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    compat: options.Compat = None,
     model: options.Model = None,
     variant: options.Variant = None,
     device: options.Device = "auto",
@@ -31,21 +33,27 @@ def ppl(
 
     Over all lines of all files. With it come the counts it is made of, the log-probability in
     nats, OOVs counted and left out, and bits per character and per byte, which may be compared
-    across vocabularies.
+    across vocabularies. With --compat, the figures that KenLM or SRILM would give instead.
     """
     import lmscore
+    from lmscore.runtime.compat import needs_words
     from lmscore.runtime.score import Summary
 
     paths = files or ["-"]
+    layouts = {"--format": output_format != "text"}
+    report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
     if interactive(paths):
         streams.note(PROMPT)
     records = read_records(paths, input_format=input_format, field=field, errors=errors)
     lm = lmscore.load(model, variant=variant, device=device, threads=threads)
-    scored = score_records(lm, records, bos=bos, eos=eos, context=context)
+    words = report is not None and needs_words(lm.config)
+    scored = score_records(lm, records, bos=bos, eos=eos, context=context, words=words)
     summary = Summary(eos=eos)
     for _, score in with_progress(scored, paths, data_on_stdout=False):
-        summary.add(score)
-    if output_format == "json":
+        (report or summary).add(score)
+    if report is not None:
+        streams.write(report.summary())
+    elif output_format == "json":
         how = {
             "model": str(lm.path),
             "variant": lm.variant,

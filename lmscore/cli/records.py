@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from lmscore.cli.options import InputFormat
 from lmscore.errors import InputError
-from lmscore.files import input_name, read_lines
+from lmscore.files import input_name, read_raw_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,9 @@ class Record:
 
     text: str
     id: str | None = None  # of a tsv line
+    prefix: str | None = None  # what comes before the text, where the input has a column of that
     fields: dict[str, Any] | None = None  # of a jsonl line, the text among them
+    raw: bytes = b""  # the line as it was read, with its end
 
 
 def read_records(
@@ -26,6 +28,8 @@ def read_records(
     *,
     input_format: InputFormat = "text",
     field: str = "text",
+    prefix_field: str | None = None,
+    prefix_column: bool = False,
     errors: str = "strict",
 ) -> Iterator[Record]:
     """The records of several files, one after another.
@@ -34,46 +38,102 @@ def read_records(
         paths: files, `-` for standard input.
         input_format: what a line is: a text, `id<TAB>text`, or a JSON object.
         field: the key of the text in such an object.
+        prefix_field: the key of the prefix in it, if there is one.
+        prefix_column: whether a tsv line is `id<TAB>prefix<TAB>text`.
         errors: "strict" or "replace", for invalid UTF-8.
 
     Raises:
         InputFileError: a file cannot be opened or read.
         InputError: a line is not what it should be, or there is none; names file, line and field.
     """
+    for line in located_lines(paths, errors=errors):
+        if input_format == "jsonl":
+            yield _parse_jsonl(line, field, prefix_field)
+        elif input_format == "tsv":
+            yield _parse_tsv(line, prefix_column=prefix_column)
+        else:
+            yield Record(line.text, raw=line.raw)
+
+
+class Line(NamedTuple):
+    """A line of a file."""
+
+    text: str  # without its end
+    raw: bytes  # with it
+    where: str  # file and number, for errors
+
+
+def located_lines(paths: Iterable[str], *, errors: str = "strict") -> Iterator[Line]:
+    """The lines of several files, one after another.
+
+    Raises:
+        InputFileError: a file cannot be opened or read.
+        InputError: a line is no UTF-8, or there is none; names file and line.
+    """
     names = []
     empty = True
     for path in paths:
         names.append(input_name(path))
-        for number, line in enumerate(read_lines(path, errors=errors), 1):
+        for number, (text, raw) in enumerate(read_raw_lines(path, errors=errors), 1):
             empty = False
-            where = f"{names[-1]}, line {number}"
-            if input_format == "jsonl":
-                yield _parse_jsonl(line, field, where)
-            elif input_format == "tsv":
-                yield _parse_tsv(line, where)
-            else:
-                yield Record(line)
+            yield Line(text, raw, f"{names[-1]}, line {number}")
     if empty:
         raise InputError(f"{', '.join(names)}: empty, there is no line to score")
 
 
-def _parse_tsv(line: str, where: str) -> Record:
-    key, tab, text = line.partition("\t")
-    if not tab:
-        raise InputError(f"{where}: no tab; expected id<TAB>text, or use --input-format text")
-    return Record(text, id=key)
+def _parse_tsv(line: Line, *, prefix_column: bool) -> Record:
+    expected = "id<TAB>prefix<TAB>text" if prefix_column else "id<TAB>text"
+    columns = line.text.split("\t", expected.count("<TAB>"))
+    if len(columns) == 1:
+        raise InputError(f"{line.where}: no tab; expected {expected}, or use --input-format text")
+    if not prefix_column:
+        return Record(columns[1], id=columns[0], raw=line.raw)
+    if len(columns) == 2:
+        raise InputError(
+            f"{line.where}: one tab; expected {expected}, or leave --prefix-column out"
+        )
+    return Record(columns[2], id=columns[0], prefix=columns[1], raw=line.raw)
 
 
-def _parse_jsonl(line: str, field: str, where: str) -> Record:
+def _parse_jsonl(line: Line, field: str, prefix_field: str | None) -> Record:
+    fields = json_object(line)
+    text = text_field(fields, field, line.where)
+    prefix = None
+    if prefix_field is not None:
+        prefix = text_field(fields, prefix_field, line.where, option="--prefix-field")
+    return Record(text, prefix=prefix, fields=fields, raw=line.raw)
+
+
+def json_object(line: Line) -> dict[str, Any]:
+    """The fields of one line of JSON Lines.
+
+    Raises:
+        InputError: it is no JSON object.
+    """
     try:
-        fields = json.loads(line, parse_constant=_reject)
+        fields = json.loads(line.text, parse_constant=_reject)
     except (ValueError, RecursionError) as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise InputError(f"{where}: not JSON: {reason}") from error
+        raise InputError(f"{line.where}: not JSON: {reason}") from error
     if not isinstance(fields, dict):
-        raise InputError(f"{where}: expected a JSON object, got {type(fields).__name__}")
+        raise InputError(f"{line.where}: expected a JSON object, got {type(fields).__name__}")
+    return fields
+
+
+def text_field(
+    fields: Mapping[str, Any], field: str, where: str, *, option: str = "--field"
+) -> str:
+    """The text in a field of a JSON object.
+
+    Args:
+        where: the line, for errors.
+        option: the one that names the field, likewise.
+
+    Raises:
+        InputError: there is no such field, or no text in it.
+    """
     if field not in fields:
-        raise InputError(f"{where}: no field {field!r}; name the one with the text: --field NAME")
+        raise InputError(f"{where}: no field {field!r}; name the one with the text: {option} NAME")
     text = fields[field]
     if not isinstance(text, str):
         raise InputError(f"{where}: field {field!r} is {type(text).__name__}, expected a string")
@@ -81,7 +141,17 @@ def _parse_jsonl(line: str, field: str, where: str) -> Record:
         text.encode()
     except UnicodeEncodeError as error:
         raise InputError(f"{where}: field {field!r} holds half a surrogate pair") from error
-    return Record(text, fields=fields)
+    return text
+
+
+def json_line(document: Mapping[str, Any]) -> str:
+    """A line of JSON Lines, in plain characters where UTF-8 can carry them."""
+    line = json.dumps(document, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which only an escape can stand for
+        line = json.dumps(document)
+    return line + "\n"
 
 
 def _reject(constant: str) -> NoReturn:

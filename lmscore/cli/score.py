@@ -1,29 +1,33 @@
-"""`lmscore score`: a log-probability for every line."""
+"""`lmscore score`: a log-probability for every line, token or word."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.records import Record, read_records
+from lmscore.cli.compat import print_report, start_report
+from lmscore.cli.layout import Layout, OutputFormat, Per
+from lmscore.cli.records import read_records
 from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
-from lmscore.errors import InputError
 
 if TYPE_CHECKING:
-    from lmscore.runtime.score import Score, Summary
-
-OutputFormat = Literal["tsv", "jsonl"]
+    from lmscore.runtime.score import Summary
 
 
 def score(
     files: options.Files = None,
     *,
     output_format: Annotated[OutputFormat, typer.Option("--format")] = "tsv",
+    per: Annotated[Per, typer.Option(help="What gets a row of its own.")] = "sentence",
+    surprisal: Annotated[
+        bool, typer.Option("--surprisal", help="Print bits, -log2 of the probability, not nats.")
+    ] = False,
+    header: Annotated[
+        bool, typer.Option("--header", help="Print a first line with the names of the columns.")
+    ] = False,
+    compat: options.Compat = None,
     model: options.Model = None,
     variant: options.Variant = None,
     device: options.Device = "auto",
@@ -31,6 +35,9 @@ def score(
     context: options.ContextMode = None,
     bos: options.Bos = True,
     eos: options.Eos = True,
+    prefix: options.Prefix = None,
+    prefix_field: options.PrefixField = None,
+    prefix_column: options.PrefixColumn = False,
     input_format: options.Reading = "text",
     field: options.Field = "text",
     errors: options.Utf8Errors = "strict",
@@ -39,20 +46,42 @@ def score(
     ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary at the end.")] = False,
 ) -> None:
-    """Print the log-probability (in nats) of every line of text.
+    r"""Print the log-probability (in nats) of every line of text.
 
-    Without a header: log_prob, num_tokens, num_oov, text, with tabs between them, an id first
-    where the input has one. The end of sentence </s> is scored and counted. With --format jsonl
-    an object per line; it keeps the fields of the JSON Lines it was read from.
+    Columns: log_prob, num_tokens, num_oov, text, with tabs between them, an id first where the
+    input has one. The end of sentence </s> is scored and counted. With --per token or --per word
+    there is a row for each of them, </s> included: id of the line (or its number), index in the
+    line, text, start and end in the line in characters, log_prob, is_oov; a tab, line break or
+    backslash in the text is written as \t, \n, \r or \\. With --format jsonl there is an object
+    per line, "tokens" or "words" in it; it keeps the fields of the JSON Lines it was read from.
+    With --compat there is a block per line, with --per word the words in it, and one at the end.
     """
+    own_prefixes = _has_own_prefixes(prefix, prefix_field, input_format, column=prefix_column)
+    if header and output_format != "tsv":
+        raise typer.BadParameter("--header is for --format tsv")
+    paths = files or ["-"]
+    layouts = {
+        "--format": output_format != "tsv",
+        "--per token": per == "token",
+        "--surprisal": surprisal,
+        "--header": header,
+    }
+    report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
     import lmscore
+    from lmscore.runtime.compat import needs_words
     from lmscore.runtime.score import Summary
 
-    paths = files or ["-"]
     typed = interactive(paths)
     if typed and not quiet:
         streams.note(PROMPT)
-    records = read_records(paths, input_format=input_format, field=field, errors=errors)
+    records = read_records(
+        paths,
+        input_format=input_format,
+        field=field,
+        prefix_field=prefix_field,
+        prefix_column=prefix_column,
+        errors=errors,
+    )
     lm = lmscore.load(model, variant=variant, device=device, threads=threads)
     scored = score_records(
         lm,
@@ -60,44 +89,38 @@ def score(
         bos=bos,
         eos=eos,
         context=context,
+        tokens=per == "token" or (report is not None and per == "word"),
+        words=per == "word" or (report is not None and needs_words(lm.config)),
+        prefix=prefix,
+        own_prefixes=own_prefixes,
         line_buffered=line_buffered or typed,
     )
-    as_line = LINES[output_format]
+    if report is not None:
+        print_report(report, with_progress(scored, paths, data_on_stdout=True), words=per == "word")
+        return
+    layout = Layout(output_format, per, surprisal=surprisal, ids=input_format == "tsv")
+    if header:
+        streams.write(layout.header)
     summary = Summary(eos=eos)
     for record, result in with_progress(scored, paths, data_on_stdout=True):
-        streams.write(as_line(record, result))
         summary.add(result)
+        streams.write(layout.lines(summary.sentences, record, result))
     streams.flush()
     if not quiet:
         streams.note(f"{describe(lm, context)}: {_counts(summary)}")
         streams.note(_figures(summary))
 
 
-def _tsv(record: Record, score: Score) -> str:
-    if "\n" in record.text:
-        raise InputError(f"a text holds a line break: {record.text!r}; use --format jsonl")
-    columns = [f"{score.log_prob:.4f}", str(score.num_tokens), str(score.num_oov), record.text]
-    if record.id is not None:
-        columns.insert(0, record.id)
-    return "\t".join(columns) + "\n"
-
-
-def _jsonl(record: Record, score: Score) -> str:
-    document: dict[str, Any] = {"text": record.text}
-    if record.id is not None:
-        document = {"id": record.id, **document}
-    if record.fields is not None:
-        document = dict(record.fields)
-    document["log_prob"] = score.log_prob
-    document["num_tokens"] = score.num_tokens
-    document["num_words"] = score.num_words
-    document["num_oov"] = score.num_oov
-    # JSON has no nan (there is no token) and no inf.
-    document["perplexity"] = score.perplexity if math.isfinite(score.perplexity) else None
-    return json.dumps(document, ensure_ascii=False) + "\n"
-
-
-LINES: dict[OutputFormat, Callable[[Record, Score], str]] = {"tsv": _tsv, "jsonl": _jsonl}
+def _has_own_prefixes(
+    prefix: str | None, field: str | None, input_format: options.InputFormat, *, column: bool
+) -> bool:
+    if [prefix is not None, field is not None, column].count(True) > 1:
+        raise typer.BadParameter("give one of --prefix, --prefix-field and --prefix-column")
+    if field is not None and input_format != "jsonl":
+        raise typer.BadParameter("--prefix-field needs --input-format jsonl")
+    if column and input_format != "tsv":
+        raise typer.BadParameter("--prefix-column needs --input-format tsv")
+    return field is not None or column
 
 
 def _counts(summary: Summary) -> str:

@@ -7,8 +7,9 @@ import stat
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import tee
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lmscore.bundle import Context
 from lmscore.cli import streams
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
     from lmscore.runtime.score import Score
 
+Result = TypeVar("Result")
+
 PROMPT = "type text, one sentence per line; Ctrl-D ends it"  # for whom it is `interactive`
 
 
@@ -30,6 +33,10 @@ def score_records(
     bos: bool,
     eos: bool,
     context: Context | None,
+    tokens: bool = False,
+    words: bool = False,
+    prefix: str | None = None,
+    own_prefixes: bool = False,
     line_buffered: bool = False,
 ) -> Iterator[tuple[Record, Score]]:
     """Each record with its score, in order, in constant memory.
@@ -38,24 +45,40 @@ def score_records(
     error in the input is raised after the records before it.
 
     Args:
+        lm: the model.
+        records: what to score.
+        bos: start each from <s>.
+        eos: score the end of each.
+        context: whether the state is carried from one to the next. Default: as the model says.
+        tokens: fill `Score.tokens`.
+        words: fill `Score.words`.
+        prefix: what each of them follows.
+        own_prefixes: whether each follows its own prefix instead.
         line_buffered: score every record before the next is read, for someone who waits for it.
     """
     waiting: deque[Record] = deque()
     failures: list[LmscoreError] = []
 
-    def texts() -> Iterator[str]:
+    def read() -> Iterator[Record]:
         try:
             for record in records:
                 waiting.append(record)
-                yield record.text
+                yield record
                 if not waiting:
                     streams.flush()
         except LmscoreError as error:
             failures.append(error)
 
-    window = 1 if line_buffered else None
+    first, second = tee(read()) if own_prefixes else (read(), ())
     for score in lm.score_stream(
-        texts(), bos=bos, eos=eos, context=context, tokens=False, window=window
+        (record.text for record in first),
+        bos=bos,
+        eos=eos,
+        context=context,
+        tokens=tokens,
+        words=words,
+        prefix=(record.prefix or "" for record in second) if own_prefixes else prefix,
+        window=1 if line_buffered else None,
     ):
         yield waiting.popleft(), score
     for failure in failures:
@@ -63,14 +86,14 @@ def score_records(
 
 
 def with_progress(
-    scored: Iterable[tuple[Record, Score]], paths: Sequence[str], *, data_on_stdout: bool
-) -> Iterator[tuple[Record, Score]]:
+    scored: Iterable[tuple[Record, Result]], paths: Sequence[str], *, data_on_stdout: bool
+) -> Iterator[tuple[Record, Result]]:
     """The same records, under a progress bar where it does not come between the data."""
     shown = not interactive(paths) and not (data_on_stdout and streams.is_terminal(sys.stdout))
     done = 0
-    with Progress("scoring", total=_total_bytes(paths), shown=shown) as progress:
-        for lines, (record, score) in enumerate(scored, 1):
-            yield record, score
+    with Progress("scoring", total=total_bytes(paths), shown=shown) as progress:
+        for lines, (record, result) in enumerate(scored, 1):
+            yield record, result
             done += len(record.text.encode()) + 1
             progress.update(done, f"{lines / progress.seconds:,.0f} lines/s")
 
@@ -82,10 +105,12 @@ def interactive(paths: Sequence[str]) -> bool:
 
 def describe(lm: LanguageModel, context: Context | None) -> str:
     """Which model a number comes from, in a few words."""
-    return f"{lm.path.resolve().name} ({lm.variant}, {context or lm.config.context} context)"
+    backward = ", backward" if lm.config.direction == "backward" else ""
+    how = f"{lm.variant}, {context or lm.config.context} context{backward}"
+    return f"{lm.path.resolve().name} ({how})"
 
 
-def _total_bytes(paths: Sequence[str]) -> int | None:
+def total_bytes(paths: Sequence[str]) -> int | None:
     """How much there is to read; None for pipes and compressed files, where nobody knows."""
     try:
         files = [os.fstat(0) if path == "-" else Path(path).stat() for path in paths]

@@ -16,9 +16,15 @@ class ClosedPipeError(Exception):
 
 
 def write(text: str) -> None:
-    """Write to standard output, in UTF-8 whatever the locale.
+    """Write to standard output, in UTF-8 whatever the locale; otherwise as `write_bytes`."""
+    # File names that are not UTF-8 come with lone surrogates; as JSON escapes they are exact.
+    write_bytes(text.encode(errors="backslashreplace"))
 
-    A call's text stays whole when Ctrl-C comes in between (as far as it fits Python's buffer).
+
+def write_bytes(data: bytes) -> None:
+    """Write to standard output.
+
+    A call's data stay whole when Ctrl-C comes in between (as far as they fit Python's buffer).
 
     Raises:
         ClosedPipeError: the reader has gone.
@@ -27,7 +33,7 @@ def write(text: str) -> None:
     if sys.stdout is None:  # closed by the parent: `>&-`
         raise OutputFileError("standard output: is closed")
     try:
-        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.write(data)
     except OSError as error:
         raise _translated(error) from error
 
@@ -50,7 +56,9 @@ def is_terminal(stream: TextIO | None) -> bool:
 def note(message: str) -> None:
     """Tell the user something, on standard error, if anybody listens."""
     with suppress(OSError, AttributeError):  # closed pipe; None where `2>&-`
-        sys.stderr.write(f"lmscore: {message}\n")
+        # Not every stderr has Python's own way with what it cannot encode.
+        writable = message.encode(errors="backslashreplace").decode()
+        sys.stderr.write(f"lmscore: {writable}\n")
         sys.stderr.flush()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import lmscore
 from lmscore.runtime.score import Summary
 from tests.cli.conftest import Run
+from tests.models import make_model
 
 LINES = ["thanks for all the fish", "", "the zebra sat"]
 TEXT = "".join(f"{line}\n" for line in LINES)
@@ -68,3 +70,61 @@ def test_an_error_gives_no_figure(run: Run) -> None:
     result = run("ppl", stdin=b"fine\n\xff\n")
     assert (result.status, result.out) == (1, "")
     assert "line 2" in result.err
+
+
+@pytest.mark.parametrize("eos", [True, False])
+def test_the_layout_of_kenlm(run: Run, model_path: Path, eos: bool) -> None:
+    summary = expected(model_path, eos=eos)
+    assert summary.oovs == 1
+    result = run("ppl", "--compat", "kenlm", "--eos" if eos else "--no-eos", stdin=TEXT)
+    assert (result.status, result.err) == (0, "")
+    names, values = zip(*result.rows, strict=True)
+    assert names == (
+        "Perplexity including OOVs:",
+        "Perplexity excluding OOVs:",
+        "OOVs:",
+        "Tokens:",
+    )
+    # Of a word model, in which words are tokens.
+    including, excluding = summary.perplexity, summary.perplexity_excluding_oovs
+    assert list(map(float, values)) == pytest.approx([including, excluding, 1, summary.tokens])
+
+
+def test_the_layout_of_srilm(run: Run, model_path: Path, tmp_path: Path) -> None:
+    scores = lmscore.load(model_path).score_batch([LINES[0], LINES[2]])  # the other one is blank
+    log_prob = sum(score.log_prob - score.oov_log_prob for score in scores)
+    path = tmp_path / "text"
+    path.write_text(TEXT)
+    result = run("ppl", "--compat", "srilm", path)
+    assert (result.status, result.err) == (0, "")
+    assert result.out == (
+        f"file {path}: 2 sentences, 8 words, 1 OOVs\n"
+        f"0 zeroprobs, logprob= {log_prob / math.log(10):.7g} "
+        f"ppl= {math.exp(-log_prob / 9):.7g} ppl1= {math.exp(-log_prob / 7):.7g}\n"
+    )
+    assert run("ppl", "--compat", "srilm", path, "-", stdin="a\n").out.startswith(
+        f"file {path} -: "
+    )
+
+
+def test_unknown_characters_are_unknown_words_to_other_tools(run: Run, tmp_path: Path) -> None:
+    path = make_model(tmp_path / "char", tokenizer="char", variants=("fp32",)).path
+    rows = run("ppl", "-m", path, "--compat", "kenlm", stdin="the äöü cat\nß\n").rows
+    assert rows[2:] == [["OOVs:", "2"], ["Tokens:", "6"]]
+    score = lmscore.load(path).score("ß", words=True)
+    srilm = run("ppl", "-m", path, "--compat", "srilm", stdin="ß\n").out
+    assert f"logprob= {score.words[-1].log_prob / math.log(10):.7g} " in srilm
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--format", "json"], "--compat kenlm has a layout of its own: leave --format out"),
+        (["--no-bos"], "counts every word, and --no-bos leaves the first without a score"),
+        (["--compat", "irstlm"], "'irstlm' is not one of 'kenlm', 'srilm'"),
+    ],
+)
+def test_what_does_not_go_with_another_layout(run: Run, options: list[str], message: str) -> None:
+    result = run("ppl", "--compat", "kenlm", *options, stdin=TEXT)
+    assert (result.status, result.out) == (2, "")
+    assert message in " ".join(result.err.split())

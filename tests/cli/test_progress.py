@@ -13,7 +13,7 @@ import pytest
 
 from lmscore.cli import progress
 from lmscore.cli.progress import Progress, duration
-from lmscore.cli.scoring import _total_bytes
+from lmscore.cli.scoring import total_bytes
 from tests.cli.conftest import Run
 
 
@@ -107,6 +107,6 @@ def test_how_much_there_is_to_read(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"12345")
     (tmp_path / "b").write_bytes(b"678")
     (tmp_path / "c.gz").touch()
-    assert _total_bytes([str(tmp_path / "a"), str(tmp_path / "b")]) == 8
+    assert total_bytes([str(tmp_path / "a"), str(tmp_path / "b")]) == 8
     for unknown in ("c.gz", "missing"):
-        assert _total_bytes([str(tmp_path / "a"), str(tmp_path / unknown)]) is None
+        assert total_bytes([str(tmp_path / "a"), str(tmp_path / unknown)]) is None

@@ -13,9 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lmscore
+from lmscore.cli.layout import Layout
 from lmscore.cli.records import Record
 from lmscore.cli.scoring import score_records
+from lmscore.runtime.score import Score, WordScore
 from tests.cli.conftest import Run
+from tests.models import make_model
 
 LINES = ["thanks for all the fish", "", "the zebra sat", "  the\tcat  "]
 
@@ -78,6 +81,175 @@ def test_jsonl_has_everything(run: Run, lm: lmscore.LanguageModel) -> None:
 def test_no_token_no_perplexity(run: Run) -> None:
     (record,) = run("score", "--no-eos", "--format", "jsonl", stdin="\n").objects
     assert (record["log_prob"], record["num_tokens"], record["perplexity"]) == (0, 0, None)
+
+
+def test_a_row_per_word(run: Run, lm: lmscore.LanguageModel) -> None:
+    result = run("score", "--per", "word", stdin="the  zebra\n\nsat\n")
+    scores = lm.score_batch(["the  zebra", "", "sat"], words=True)
+    words = [
+        (line, index, word)
+        for line, score in enumerate(scores, 1)
+        for index, word in enumerate(score.words, 1)
+    ]
+    for row, (line, index, word) in zip(result.rows, words, strict=True):
+        assert row[:5] == [str(line), str(index), word.text, str(word.start), str(word.end)]
+        assert row[5:] == [f"{word.log_prob:.4f}", str(int(word.is_oov))]
+    assert [row[2] for row in result.rows] == ["the", "zebra", "</s>", "</s>", "sat", "</s>"]
+    assert result.rows[1][3:5] + result.rows[1][6:] == ["5", "10", "1"]
+    assert "3 sentences, 3 words, 6 tokens with </s>, 1 OOVs" in result.err
+
+
+def test_a_row_per_token(run: Run, bpe_model_path: Path) -> None:
+    result = run("score", "-m", bpe_model_path, "--per", "token", stdin="a fish\n")
+    score = lmscore.load(bpe_model_path).score("a fish")
+    assert [row[:5] for row in result.rows] == [
+        ["1", str(index), token.text, str(token.start), str(token.end)]
+        for index, token in enumerate(score.tokens, 1)
+    ]
+    assert result.rows[-1][2:5] == ["</s>", "6", "6"]
+
+
+def test_rows_keep_ids_and_numbers_count_through_files(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("the cat\n")
+    options = ("score", "--per", "word", "--no-eos")
+    result = run(*options, tmp_path / "a", tmp_path / "a", stdin="")
+    assert [row[:3] for row in result.rows] == [
+        ["1", "1", "the"],
+        ["1", "2", "cat"],
+        ["2", "1", "the"],
+        ["2", "2", "cat"],
+    ]
+    result = run(*options, "--input-format", "tsv", stdin="utt 1\tthe\nb\tcat\n")
+    assert [row[:3] for row in result.rows] == [["utt 1", "1", "the"], ["b", "1", "cat"]]
+
+
+def test_cells_hold_no_tabs(run: Run, tmp_path: Path) -> None:
+    """A character model whose vocabulary has white space and the escape itself."""
+    path = make_model(tmp_path, tokenizer="char", variants=("fp32",)).path
+    result = run("score", "-m", path, "--per", "token", "--no-eos", stdin="a\\b\n")
+    assert [row[2] for row in result.rows] == ["a", r"\\", "b"]
+    layout = Layout("tsv", "word", surprisal=False, ids=False)
+    words = (WordScore("a\tb\nc\rd", -1.0, False, 0, 7, 1),)
+    score = Score("", -1.0, 1, 1, 0, 0.0, words=words)
+    assert layout.lines(1, Record(""), score) == "1\t1\ta\\tb\\nc\\rd\t0\t7\t-1.0000\t0\n"
+
+
+@pytest.mark.parametrize("per", ["token", "word"])
+def test_jsonl_holds_an_array(run: Run, lm: lmscore.LanguageModel, per: str) -> None:
+    result = run("score", "--per", per, "--format", "jsonl", stdin="the zebra\n\n")
+    score = lm.score("the zebra", words=True)
+    first, second = result.objects
+    assert (first["text"], first["log_prob"]) == ("the zebra", score.log_prob)
+    assert first[f"{per}s"] == [
+        {
+            "text": part.text,
+            "start": part.start,
+            "end": part.end,
+            "log_prob": part.log_prob,
+            "is_oov": part.is_oov,
+        }
+        for part in (score.tokens if per == "token" else score.words)
+    ]
+    assert len(second[f"{per}s"]) == 1
+    assert {"tokens", "words"} & first.keys() == {f"{per}s"}
+
+
+def test_surprisal_in_bits(run: Run, lm: lmscore.LanguageModel) -> None:
+    score = lm.score("the cat", words=True)
+    bits = -score.log_prob / math.log(2)
+    ((value, *_),) = run("score", "--surprisal", stdin="the cat\n").rows
+    assert value == f"{bits:.4f}"
+    rows = run("score", "--surprisal", "--per", "word", stdin="the cat\n").rows
+    assert [row[5] for row in rows] == [f"{word.surprisal:.4f}" for word in score.words]
+    options = ("score", "--surprisal", "--per", "word", "--format", "jsonl")
+    (record,) = run(*options, stdin="the cat\n").objects
+    assert record["surprisal"] == pytest.approx(bits)
+    assert "log_prob" not in record
+    assert sum(word["surprisal"] for word in record["words"]) == pytest.approx(bits)
+    assert run("score", "--surprisal", "--no-eos", stdin="\n").rows == [["0.0000", "0", "0", ""]]
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ((), "log_prob num_tokens num_oov text"),
+        (("--input-format", "tsv"), "id log_prob num_tokens num_oov text"),
+        (("--surprisal",), "surprisal num_tokens num_oov text"),
+        (("--per", "word"), "id index text start end log_prob is_oov"),
+        (("--per", "token", "--surprisal"), "id index text start end surprisal is_oov"),
+    ],
+)
+def test_header(run: Run, options: tuple[str, ...], names: str) -> None:
+    rows = run("score", "--header", *options, stdin="a\tb\n").rows
+    assert rows[0] == names.split()
+    assert len(rows) > 1
+
+
+def test_a_prefix_for_all(run: Run, lm: lmscore.LanguageModel) -> None:
+    stdin = "cat\n\n  the dog\n"
+    result = run("score", "--prefix", "the big", stdin=stdin)
+    for row, text in zip(result.rows, stdin.split("\n")[:-1], strict=True):
+        score = lm.score(text, prefix="the big")
+        assert (row[0], row[1], row[3]) == (f"{score.log_prob:.4f}", str(score.num_tokens), text)
+    options = ("score", "--prefix", "the big", "--context", "document")
+    expected = [lm.score(t, prefix="the big", context="document") for t in ("cat", "dog")]
+    rows = run(*options, stdin="cat\ndog\n").rows
+    assert [row[0] for row in rows] == [f"{score.log_prob:.4f}" for score in expected]
+
+
+def test_a_prefix_for_each(run: Run, lm: lmscore.LanguageModel) -> None:
+    expected = lm.score_batch(["cat", "dog a"], prefix=["the", ""])
+    stdin = "u1\tthe\tcat\nu2\t\tdog a\n"
+    options = ("score", "--input-format", "tsv", "--prefix-column")
+    rows = run(*options, stdin=stdin).rows
+    assert [row[0] for row in rows] == ["u1", "u2"]
+    assert [row[1] for row in rows] == [f"{score.log_prob:.4f}" for score in expected]
+    assert [row[4] for row in rows] == ["cat", "dog a"]
+    first, _ = run(*options, "--format", "jsonl", stdin=stdin).objects
+    assert {key: first[key] for key in ("id", "prefix", "text")} == {
+        "id": "u1",
+        "prefix": "the",
+        "text": "cat",
+    }
+    stdin = '{"before": "the", "text": "cat"}\n{"before": "", "text": "dog a"}\n'
+    fields = ("--input-format", "jsonl", "--prefix-field", "before", "--format", "jsonl")
+    for more in ((), ("--line-buffered",)):
+        objects = run("score", *fields, *more, stdin=stdin).objects
+        assert [o["log_prob"] for o in objects] == pytest.approx([s.log_prob for s in expected])
+        assert [o["before"] for o in objects] == ["the", ""]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--header", "--format", "jsonl"), "--header is for --format tsv"),
+        (("--prefix-column",), "--prefix-column needs --input-format tsv"),
+        (("--prefix-field", "x"), "--prefix-field needs --input-format jsonl"),
+        (
+            ("--prefix", "a", "--prefix-column", "--input-format", "tsv"),
+            "give one of --prefix, --prefix-field and --prefix-column",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together(run: Run, options: tuple[str, ...], message: str) -> None:
+    result = run("score", *options, stdin="the\n")
+    assert (result.status, result.out) == (2, "")
+    assert message in " ".join(result.err.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "stdin", "message"),
+    [
+        (("tsv", "--prefix-column"), "a\n", "line 1: no tab; expected id<TAB>prefix<TAB>text"),
+        (("tsv", "--prefix-column"), "a\tb\n", "line 1: one tab; expected id<TAB>prefix<TAB>text"),
+        (("jsonl", "--prefix-field", "p"), '{"text": "a"}\n', "no field 'p'; name the one with"),
+        (("jsonl", "--prefix-field", "p"), '{"text": "a", "p": 1}\n', "field 'p' is int"),
+    ],
+)
+def test_bad_prefixes(run: Run, options: tuple[str, ...], stdin: str, message: str) -> None:
+    result = run("score", "--input-format", *options, stdin=stdin)
+    assert (result.status, result.out) == (1, "")
+    assert message in result.err
 
 
 def test_tsv_input_keeps_its_ids(run: Run) -> None:

@@ -1,0 +1,48 @@
+"""`--compat`: reports in the layout of another tool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from lmscore.cli import streams
+from lmscore.cli.records import Record
+
+if TYPE_CHECKING:
+    from lmscore.runtime.compat import Report, Tool
+    from lmscore.runtime.score import Score
+
+
+def start_report(
+    tool: Tool | None, paths: Sequence[str], *, bos: bool, eos: bool, layouts: Mapping[str, bool]
+) -> Report | None:
+    """An empty report on some files; None where no tool is named.
+
+    Args:
+        layouts: the options that ask for another layout, and whether each was given.
+
+    Raises:
+        typer.BadParameter: the other options do not go with it.
+    """
+    if tool is None:
+        return None
+    for option, given in layouts.items():
+        if given:
+            raise typer.BadParameter(f"--compat {tool} has a layout of its own: leave {option} out")
+    if not bos:
+        raise typer.BadParameter(
+            f"--compat {tool} counts every word, and --no-bos leaves the first without a score"
+        )
+    from lmscore.runtime.compat import Report
+
+    return Report(tool, eos=eos, source=" ".join(paths))
+
+
+def print_report(report: Report, scored: Iterable[tuple[Record, Score]], *, words: bool) -> None:
+    """Print a block for every sentence, with its words if asked, and one at the end."""
+    for _, score in scored:
+        report.add(score)
+        streams.write(report.sentence(score, words=words))
+    streams.write(report.summary())

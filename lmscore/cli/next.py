@@ -1,0 +1,97 @@
+"""`lmscore next`: the likeliest next words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lmscore.cli import options, streams
+from lmscore.cli.records import Record, json_line, read_records
+from lmscore.cli.scoring import interactive, with_progress
+
+if TYPE_CHECKING:
+    from lmscore.runtime.model import LanguageModel
+
+Words = list[tuple[str, float]]
+
+_PROMPT = "type text, and see what may come next; Ctrl-D ends it"
+
+
+def next_words(
+    text: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TEXT",
+            help='What has been said; "" is the beginning of a sentence. '
+            "Default: every line of the input.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-i",
+            "--input",
+            metavar="FILE",
+            help="One text per line, where there is no TEXT; may be given again. "
+            "Default: standard input (-).",
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[
+        int, typer.Option("-k", "--top", metavar="N", min=1, help="How many words.")
+    ] = 10,
+    output_format: Annotated[Literal["tsv", "jsonl"], typer.Option("--format")] = "tsv",
+    model: options.Model = None,
+    variant: options.Variant = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    input_format: options.Reading = "text",
+    field: options.Field = "text",
+    errors: options.Utf8Errors = "strict",
+) -> None:
+    """Print the likeliest next words after a text, best first, with their probabilities.
+
+    Without a header: probability, word, with a tab between them; "</s>" is the end of the
+    sentence. For the lines of an input, the number of the line comes first, or its id where it
+    has one. With --format jsonl an object per text, with the list "words".
+    """
+    if text is not None and files is not None:
+        raise typer.BadParameter("give a TEXT or --input, not both")
+    import lmscore
+
+    paths = files or ["-"]
+    records: Iterable[Record]
+    if text is None:
+        if interactive(paths):
+            streams.note(_PROMPT)
+        records = read_records(paths, input_format=input_format, field=field, errors=errors)
+    else:
+        records = [Record(text)]
+    lm = lmscore.load(model, variant=variant, device=device, threads=threads)
+    found = with_progress(_find(lm, records, top), paths, data_on_stdout=True)
+    for number, (record, words) in enumerate(found, 1):
+        if output_format == "jsonl":
+            streams.write(_jsonl(record, words))
+        else:
+            key = "" if text is not None else f"{number if record.id is None else record.id}\t"
+            streams.write("".join(f"{key}{p:.4g}\t{word}\n" for word, p in words))
+        streams.flush()
+
+
+def _find(lm: LanguageModel, records: Iterable[Record], top: int) -> Iterator[tuple[Record, Words]]:
+    for record in records:
+        yield record, lm.next_words(record.text, k=top)
+
+
+def _jsonl(record: Record, words: Words) -> str:
+    document: dict[str, Any] = {"text": record.text}
+    if record.id is not None:
+        document = {"id": record.id, **document}
+    if record.fields is not None:
+        document = dict(record.fields)
+    document["words"] = [{"word": word, "probability": p} for word, p in words]
+    return json_line(document)

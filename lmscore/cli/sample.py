@@ -1,0 +1,236 @@
+"""`lmscore sample`: continuations of prompts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lmscore.cli import options, streams
+from lmscore.cli.records import Record, json_line, read_records
+from lmscore.cli.scoring import interactive, with_progress
+from lmscore.errors import LmscoreError
+from lmscore.files import read_lines
+
+if TYPE_CHECKING:
+    from lmscore.runtime.decoding.result import Sample
+    from lmscore.runtime.model import LanguageModel
+
+OutputFormat = Literal["text", "jsonl"]
+Decode = Callable[[list[str]], "list[list[Sample]]"]
+
+_WINDOW = 256  # prompts decoded at once: enough to fill batches, few enough to answer soon
+_PROMPT = "type prompts, one per line; Ctrl-D ends it"
+
+
+def sample(
+    prompt: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PROMPT",
+            help='The text to continue; "" is the beginning of a sentence. '
+            "Default: every line of the input.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-i",
+            "--input",
+            metavar="FILE",
+            help="One prompt per line, where there is no PROMPT; may be given again. "
+            "Default: standard input (-); where that is a terminal, the PROMPT is empty.",
+            show_default=False,
+        ),
+    ] = None,
+    num_samples: Annotated[
+        int, typer.Option("-n", "--num-samples", metavar="N", min=1, help="Texts per prompt.")
+    ] = 1,
+    max_tokens: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Cut what has not ended by then.")
+    ] = 100,
+    temperature: Annotated[
+        float, typer.Option(metavar="T", min=0, help="Below 1 likelier texts; 0: the likeliest.")
+    ] = 1.0,
+    top_k: Annotated[
+        int | None, typer.Option(metavar="K", min=1, help="Draw from the K likeliest tokens.")
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Draw from the likeliest tokens that make up P."),
+    ] = None,
+    min_p: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Draw from tokens P times as likely as the likeliest."),
+    ] = None,
+    repetition_penalty: Annotated[
+        float, typer.Option(metavar="X", help="Above 1: avoid tokens that have occurred.")
+    ] = 1.0,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="Draw the same texts every time, prompt by prompt."),
+    ] = None,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="End before this text; may be given again."),
+    ] = None,
+    allowed_words: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The only words that may come, white space between."),
+    ] = None,
+    pattern: Annotated[
+        str | None, typer.Option(metavar="REGEX", help="What continuations must match.")
+    ] = None,
+    beam_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Search for the N likeliest texts; print the best."),
+    ] = None,
+    length_penalty: Annotated[
+        float,
+        typer.Option(metavar="X", help="Of the search: 0 ranks by probability, 1 per token."),
+    ] = 1.0,
+    output_format: Annotated[OutputFormat, typer.Option("--format")] = "text",
+    model: options.Model = None,
+    variant: options.Variant = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    errors: options.Utf8Errors = "strict",
+) -> None:
+    r"""Continue prompts with texts that are drawn from the model, or the likeliest ones.
+
+    Prints every prompt with its continuation, one per line; a line break inside shows as \n.
+    With --format jsonl an object per continuation: prompt, sample (its number, from 0), text,
+    log_prob (in nats, the model's own), num_tokens (</s> included where it ended so), and
+    finish_reason: eos (</s>), length (--max-tokens) or stop.
+    """
+    if prompt is not None and files is not None:
+        raise typer.BadParameter("give a PROMPT or --input, not both")
+    drawing: dict[str, Any] = {
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+        "repetition_penalty": repetition_penalty,
+        "seed": seed,
+    }
+    _check_search(beam_size, length_penalty, drawing)
+    limits: dict[str, Any] = {
+        "max_tokens": max_tokens,
+        "stop": stop or (),
+        "allowed_words": None if allowed_words is None else _words(allowed_words, errors),
+        "pattern": pattern,
+    }
+    if prompt is None and files is None and streams.is_terminal(sys.stdin):
+        prompt = ""
+    import lmscore
+
+    lm = lmscore.load(model, variant=variant, device=device, threads=threads)
+    if beam_size is not None:
+        search = {"beam_size": beam_size, "length_penalty": length_penalty, **limits}
+        decode: Decode = partial(_search, lm, num_results=num_samples, **search)
+    elif prompt is not None and num_samples == 1 and output_format == "text":
+        _write_stream(prompt, lm.stream(prompt, **drawing, **limits))
+        return
+    else:
+        decode = partial(lm.sample_batch, num_samples=num_samples, **drawing, **limits)
+    for text, samples in _decoded(prompt, files or ["-"], errors, decode):
+        for number, found in enumerate(samples):
+            streams.write(LINES[output_format](text, number, found))
+        streams.flush()
+
+
+def _check_search(
+    beam_size: int | None, length_penalty: float, drawing: Mapping[str, object]
+) -> None:
+    """Refuse options that would change nothing."""
+    if beam_size is None and length_penalty != 1:
+        raise typer.BadParameter("--length-penalty goes with --beam-size only")
+    neutral = {"temperature": 1, "repetition_penalty": 1}
+    for name, value in drawing.items():
+        if beam_size is not None and value != neutral.get(name):
+            option = name.replace("_", "-")
+            raise typer.BadParameter(f"--{option} does not go with --beam-size: nothing is drawn")
+
+
+def _words(path: str, errors: str) -> set[str]:
+    return {word for line in read_lines(path, errors=errors) for word in line.split()}
+
+
+def _search(lm: LanguageModel, prompts: list[str], **search: Any) -> list[list[Sample]]:
+    return [lm.beam_search(prompt, **search) for prompt in prompts]
+
+
+def _decoded(
+    prompt: str | None, paths: list[str], errors: str, decode: Decode
+) -> Iterator[tuple[str, list[Sample]]]:
+    """The prompt, or those of an input, each with its continuations."""
+    if prompt is not None:
+        yield prompt, decode([prompt])[0]
+        return
+    typed = interactive(paths)
+    if typed:
+        streams.note(_PROMPT)
+    windows = _windows(read_records(paths, errors=errors), 1 if typed else _WINDOW)
+    pairs = (
+        pair
+        for window in windows
+        for pair in zip(window, decode([record.text for record in window]), strict=True)
+    )
+    for record, samples in with_progress(pairs, paths, data_on_stdout=True):
+        yield record.text, samples
+
+
+def _windows(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
+    """Records in lists; an error in the input is raised after the records before it."""
+    window: list[Record] = []
+    try:
+        for record in records:
+            window.append(record)
+            if len(window) == size:
+                yield window
+                window = []
+    except LmscoreError:
+        if window:
+            yield window
+        raise
+    if window:
+        yield window
+
+
+def _write_stream(prompt: str, pieces: Iterator[str]) -> None:
+    """Write a text while it comes."""
+    streams.write(_one_line(prompt))
+    streams.flush()
+    for piece in pieces:
+        streams.write(_one_line(piece))
+        streams.flush()
+    streams.write("\n")
+
+
+def _text(prompt: str, number: int, sample: Sample) -> str:  # noqa: ARG001  # as `_jsonl`
+    return _one_line(prompt + sample.text) + "\n"
+
+
+def _jsonl(prompt: str, number: int, sample: Sample) -> str:
+    return json_line(
+        {
+            "prompt": prompt,
+            "sample": number,
+            "text": sample.text,
+            "log_prob": sample.log_prob,
+            "num_tokens": len(sample.tokens),
+            "finish_reason": sample.finish_reason,
+        }
+    )
+
+
+LINES: dict[OutputFormat, Callable[[str, int, Sample], str]] = {"text": _text, "jsonl": _jsonl}
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r", "\\r").replace("\n", "\\n")
