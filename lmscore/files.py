@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, cast
 
 from lmscore.errors import (
     InputError,
@@ -43,10 +43,7 @@ def open_input(path: str | Path) -> Iterator[BinaryIO]:
     """
     name = input_name(path)
     try:
-        if name == STANDARD_INPUT:
-            yield _standard_input()
-            return
-        with open(path, "rb") as file:
+        with _standard_input() if name == STANDARD_INPUT else open(path, "rb") as file:
             magic = file.peek(len(_XZ_MAGIC))
             if magic.startswith(_GZIP_MAGIC):
                 with gzip.open(file) as unpacked:
@@ -73,10 +70,16 @@ def input_name(path: str | Path) -> str:
     return STANDARD_INPUT if str(path) == "-" else str(path)
 
 
-def _standard_input() -> BinaryIO:
+@contextmanager
+def _standard_input() -> Iterator[io.BufferedReader]:
+    """Standard input, which stays open."""
     if sys.stdin is None:  # closed by the parent: `<&-`
         raise InputFileError(f"{STANDARD_INPUT}: is closed")
-    return sys.stdin.buffer
+    stream = sys.stdin.buffer
+    if isinstance(stream, io.BufferedReader):
+        yield stream
+    else:  # whatever stands in for it, such as the BytesIO of a test
+        yield io.BufferedReader(cast(io.RawIOBase, stream))
 
 
 def read_lines(path: str | Path, *, errors: str = "strict") -> Iterator[str]:
@@ -116,6 +119,17 @@ def read_raw_lines(path: str | Path, *, errors: str = "strict") -> Iterator[tupl
                     f"{name}, line {number}: invalid UTF-8 at byte {error.start + 1}; "
                     "convert the file, or use --errors replace"
                 ) from error
+
+
+def expanded_paths(paths: Iterable[str | Path]) -> Iterator[str | Path]:
+    """The files that paths stand for: of a directory all in it, of `@FILE` those it names."""
+    for path in paths:
+        if str(path).startswith("@"):
+            yield from read_lines(str(path)[1:])
+        elif Path(path).is_dir():
+            yield from sorted(file for file in Path(path).iterdir() if file.name[0] != ".")
+        else:
+            yield path
 
 
 def read_files(paths: Iterable[str | Path], *, errors: str = "strict") -> Iterator[str]:
@@ -184,6 +198,11 @@ def atomic_write_bytes(path: str | Path, data: bytes) -> None:
     """`atomic_write` for content that is already there."""
     with atomic_write(path) as file:
         file.write(data)
+
+
+def names_directory(path: str | Path) -> bool:
+    """Whether a path is meant to be a directory: it is one, or has `/` at its end."""
+    return str(path).endswith(("/", os.sep)) or Path(path).is_dir()
 
 
 def make_directory(path: str | Path) -> None:

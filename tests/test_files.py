@@ -18,8 +18,11 @@ from lmscore.errors import InputError, InputFileError, OptionError, OutputFileEr
 from lmscore.files import (
     atomic_write,
     atomic_write_bytes,
+    expanded_paths,
     make_directory,
+    names_directory,
     open_input,
+    open_output,
     read_files,
     read_lines,
     read_raw_lines,
@@ -123,6 +126,17 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         list(read_lines(file))
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_compressed_standard_input(
+    monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(pack(b"one\ntwo"))))
+    assert list(read_lines("-")) == ["one", "two"]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(pack(b"one\ntwo")[:-6])))
+    with pytest.raises(InputFileError, match="standard input: damaged compressed file"):
+        list(read_lines("-"))
+
+
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"one\ntw\xff\n")))
     with pytest.raises(InputError, match="standard input, line 2"):
@@ -210,6 +224,50 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
         make_directory(file / "folder")
     make_directory(tmp_path / "a" / "b")
     make_directory(tmp_path / "a" / "b")
+
+
+@pytest.mark.parametrize(("suffix", "open_packed"), [(".gz", gzip.open), (".xz", lzma.open)])
+def test_output_is_compressed_by_its_name(
+    tmp_path: Path, suffix: str, open_packed: Callable[[Path], io.BufferedReader]
+) -> None:
+    path = tmp_path / f"text{suffix}"
+    with open_output(path) as file:
+        file.write(b"one\n")
+    with open_packed(path) as packed:
+        assert packed.read() == b"one\n"
+    before = path.read_bytes()
+    with pytest.raises(ZeroDivisionError), open_output(path):
+        raise ZeroDivisionError
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_devices_are_written_to_as_they_are() -> None:
+    with open_output("/dev/null") as file:
+        file.write(b"one\n")
+    assert not Path("/dev/null").is_file()
+    message = "/dev/full: cannot be written: No space left"
+    with pytest.raises(OutputFileError, match=message), open_output("/dev/full") as file:
+        file.write(b"one\n")
+    with pytest.raises(InputError), open_output("/dev/null"):
+        raise InputError("of the caller's")
+
+
+def test_paths_that_stand_for_files(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("b", "a", ".hidden"):
+        (folder / name).touch()
+    (tmp_path / "names").write_text(f"{folder / 'b'}\n{folder}\n")
+    assert list(expanded_paths(["-", folder])) == ["-", folder / "a", folder / "b"]
+    assert list(expanded_paths([f"@{tmp_path / 'names'}"])) == [str(folder / "b"), str(folder)]
+
+
+def test_names_of_directories(tmp_path: Path) -> None:
+    assert names_directory(tmp_path)
+    assert names_directory("not-there/")
+    assert not names_directory(tmp_path / "not-there")
 
 
 def test_sha256(tmp_path: Path) -> None:
