@@ -1,0 +1,118 @@
+"""HyPoradise: a list of `{"input": [text, ...], "output": reference, "am_score": [...]}`.
+
+Every array as long as `input` goes with the hypotheses; one of numbers is a feature.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from lmscore.errors import OptionError
+from lmscore.runtime.rescoring.formats.document import Document
+from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.json_lists import lists_of_nodes
+from lmscore.runtime.rescoring.formats.json_text import (
+    JsonText,
+    Node,
+    identifier,
+    is_number,
+    number,
+    optional_string,
+    string,
+    top_elements,
+)
+from lmscore.runtime.rescoring.nbest import Hypothesis, NBestList
+
+_TEXTS = "input"
+_SCORES = "am_score"
+
+
+def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:  # noqa: ARG001
+    source = JsonText(document.name, document.text())
+    lists = (
+        (item, _parse(item, f"[{i}]", str(document.first_index + i)))
+        for i, item in enumerate(top_elements(source, "[", 2))
+    )
+    return lists_of_nodes(document, source, lists)
+
+
+def _parse(item: Node, path: str, ordinal: str) -> NBestList:
+    texts = _texts(item, path)
+    features = _features(item, texts, path)
+    hypotheses = tuple(
+        Hypothesis(
+            string(node, f"{path}.{_TEXTS}[{i}]").strip(),
+            {name: values[i] for name, values in features.items()},
+            source=i,
+        )
+        for i, node in enumerate(texts.items or ())
+    )
+    key = item.get("id")
+    reference = optional_string(item.get("output"), f"{path}.output")
+    return NBestList(
+        ordinal if key is None else identifier(key, f"{path}.id"),
+        hypotheses,
+        reference and reference.strip(),
+    )
+
+
+def _texts(item: Node, path: str) -> Node:
+    texts = item.get(_TEXTS) if item.is_object() else None
+    if texts is None or not texts.is_array():
+        raise item.error(f"{path}.{_TEXTS}", "expected an array of hypotheses")
+    return texts
+
+
+def _features(item: Node, texts: Node, path: str) -> dict[str, list[float]]:
+    count = len(texts.items or ())
+    scores = item.get(_SCORES)
+    if scores is not None and len(scores.items or ()) != count:
+        raise scores.error(
+            f"{path}.{_SCORES}", f"{len(scores.items or ())} scores of {count} hypotheses"
+        )
+    return {
+        array.key: [number(node, f"{path}.{array.key}[{i}]") for i, node in enumerate(array.items)]
+        for array in _parallel(item, count)
+        if array.items and (array is scores or all(map(is_number, array.items)))
+    }
+
+
+def _parallel(item: Node, count: int) -> list[Node]:
+    """The arrays that have an element for each hypothesis."""
+    arrays = [member for member in item.items or () if member.is_array()]
+    return [array for array in arrays if len(array.items or ()) == count]
+
+
+def _render(nbest: NBestList) -> str:
+    item: Node = nbest.source.content
+    texts = _texts(item, "")
+    count = len(texts.items or ())
+    order = [hypothesis.source for hypothesis in nbest.hypotheses]
+    added = nbest.hypotheses[0].added if nbest.hypotheses else ()
+    if order == list(range(count)) and not added:
+        return item.raw
+    moved = {array.key for array in _parallel(item, count)}
+    pieces = [
+        member.prefix + (_reordered(member, order) if member.key in moved else member.raw)
+        for member in item.items or ()
+    ]
+    place = max(i for i, m in enumerate(item.items or (), 1) if m.key in (_TEXTS, _SCORES))
+    pieces[place:place] = [_new_member(item, texts, nbest, name) for name in added]
+    return item.replaced(pieces)
+
+
+def _reordered(array: Node, order: list[int]) -> str:
+    items = array.items or ()
+    return array.replaced([items[i].raw for i in order])
+
+
+def _new_member(item: Node, texts: Node, nbest: NBestList, name: str) -> str:
+    if item.get(name):
+        raise OptionError(f"the list has {name!r} for something else; choose another name")
+    colon = item.source.text[texts.key_end : texts.start]
+    values = [repr(hypothesis.features[name]) for hypothesis in nbest.hypotheses]
+    return json.dumps(name) + colon + texts.replaced(values)
+
+
+HYPORADISE = Format("hyporadise", _read, _render, is_whole=True, score=_SCORES)

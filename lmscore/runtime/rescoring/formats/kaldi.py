@@ -1,0 +1,125 @@
+"""Kaldi n-best text: `utt-1 w1 w2 ...`, scores in archives of their own: `utt-1 cost`.
+
+What Kaldi's scripts hand to a scorer of theirs is the same text, and what they want back is the
+archive that a list with one new feature is written as. Costs are -ln P.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from lmscore.errors import InputError, OptionError
+from lmscore.runtime.rescoring.formats.document import Document, Line, lists_of_rows, rendered_lines
+from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.numbers import parse_score
+from lmscore.runtime.rescoring.nbest import Hypothesis, NBestList
+
+_BLANKS = " \t"
+
+
+@dataclass(frozen=True, slots=True)
+class KaldiLine(Line):
+    """A line and its key."""
+
+    key: str
+
+
+def split_key(line: str) -> tuple[str, str]:
+    """The first field of a line and the rest, without the blanks around either."""
+    stripped = line.strip(_BLANKS)
+    end = next((i for i, character in enumerate(stripped) if character in _BLANKS), len(stripped))
+    return stripped[:end], stripped[end:].lstrip(_BLANKS)
+
+
+def utterance_of(key: str) -> str | None:
+    """The utterance of a key `utterance-N`; None where the key is none."""
+    utterance, _, number = key.rpartition("-")
+    return utterance if utterance and number.isascii() and number.isdigit() else None
+
+
+def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:
+    with ExitStack() as stack:
+        archives = {
+            name: _Archive(stack.enter_context(Document(path)))
+            for name, path in options.scores.items()
+        }
+        for nbest in lists_of_rows(document, _rows(document, archives)):
+            _check_keys(document, nbest)
+            yield nbest
+        for archive in archives.values():
+            archive.finish(document.name)
+
+
+def _rows(document: Document, archives: dict[str, _Archive]) -> Iterator[tuple[str, Hypothesis]]:
+    for line in document.lines():
+        where = document.where(line.number)
+        key, text = split_key(line.text)
+        utterance = utterance_of(key)
+        if utterance is None:
+            hint = "; lattices are for lmscore lattice" if key.isdecimal() else ""
+            raise InputError(
+                f"{where}: the key (field 1) is {key!r}, expected UTTERANCE-NUMBER{hint}"
+            )
+        features = {name: archive.score(key, where) for name, archive in archives.items()}
+        source = KaldiLine(line.text, line.end, line.number, key)
+        yield utterance, Hypothesis(text, features, source=source)
+
+
+def _check_keys(document: Document, nbest: NBestList) -> None:
+    seen = set()
+    for hypothesis in nbest.hypotheses:
+        key = hypothesis.source.key
+        if key in seen:
+            raise InputError(
+                f"{document.where(hypothesis.source.number)}: the key {key!r} was there before"
+            )
+        seen.add(key)
+
+
+class _Archive:
+    """Scores `key cost`, read along with the hypotheses they belong to."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._lines = document.lines()
+
+    def score(self, key: str, where: str) -> float:
+        """The next cost, which must be that of `key`, as a log-probability in nats."""
+        line = next(self._lines, None)
+        if line is None:
+            raise InputError(f"{self._document.name}: ends before the key {key!r} of {where}")
+        found, cost = split_key(line.text)
+        if found != key:
+            raise InputError(
+                f"{self._document.where(line.number)}: the key is {found!r}, but {where} has "
+                f"{key!r}; the scores must be in the order of the list"
+            )
+        place = self._document.where(line.number, "cost (field 2)")
+        return parse_score(cost, place, unit=-1.0)
+
+    def finish(self, list_name: str) -> None:
+        """Raise InputError where there is a score left."""
+        for line in self._lines:
+            where = self._document.where(line.number)
+            raise InputError(f"{where}: {list_name} ends before this score")
+
+
+def _render(nbest: NBestList) -> str:
+    """The lines, or, where there is a new feature, the lines of a score archive."""
+    if any(h.added for h in nbest.hypotheses):
+        return "".join(f"{h.source.key} {_cost(h)!r}\n" for h in nbest.hypotheses)
+    return rendered_lines(nbest, lambda hypothesis: hypothesis.source.text)
+
+
+def _cost(hypothesis: Hypothesis) -> float:
+    if len(hypothesis.added) != 1:
+        raise OptionError(
+            f"a Kaldi score archive holds one score, not {', '.join(hypothesis.added)}; "
+            "write one archive each"
+        )
+    return 0.0 - hypothesis.features[hypothesis.added[0]]  # rather than -x: there is no cost of -0
+
+
+KALDI = Format("kaldi", _read, _render, score=None)

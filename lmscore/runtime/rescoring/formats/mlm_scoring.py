@@ -1,0 +1,86 @@
+"""The JSON of mlm-scoring: `{"utt": {"hyp_1": {"score": -1.5, "text": "a"}, "ref": "a"}}`.
+
+The rank of a hypothesis is in its key, wherever in the object it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lmscore.runtime.rescoring.formats.document import Document
+from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.json_lists import (
+    is_unchanged,
+    lists_of_nodes,
+    rendered_object,
+)
+from lmscore.runtime.rescoring.formats.json_text import (
+    JsonText,
+    Node,
+    numbers,
+    optional_string,
+    string,
+    top_elements,
+)
+from lmscore.runtime.rescoring.nbest import Hypothesis, NBestList
+
+_KEY = re.compile(r"hyp_([0-9]+)")
+
+
+def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:  # noqa: ARG001
+    source = JsonText(document.name, document.text())
+    lists = ((utterance, _parse(utterance)) for utterance in top_elements(source, "{", 2))
+    return lists_of_nodes(document, source, lists)
+
+
+def _parse(utterance: Node) -> NBestList:
+    path = utterance.key
+    if not utterance.is_object():
+        raise utterance.error(path, "expected an object with hyp_1, hyp_2 and so on")
+    hypotheses = tuple(_parse_hypothesis(item, path) for item in _by_rank(utterance))
+    reference = optional_string(utterance.get("ref"), f"{path}.ref")
+    return NBestList(utterance.key, hypotheses, reference and reference.strip())
+
+
+def _by_rank(utterance: Node) -> list[Node]:
+    """The hypotheses, best first."""
+    ranks: dict[int, Node] = {}
+    for item in utterance.items or ():
+        match = _KEY.fullmatch(item.key)
+        if match:
+            if int(match[1]) in ranks:
+                raise item.error(f"{utterance.key}.{item.key}", "is there twice")
+            ranks[int(match[1])] = item
+    return [ranks[rank] for rank in sorted(ranks)]
+
+
+def _parse_hypothesis(node: Node, path: str) -> Hypothesis:
+    path = f"{path}.{node.key}"
+    text = node.get("text")
+    if not node.is_object() or text is None:
+        raise node.error(path, 'expected an object with a "text"')
+    return Hypothesis(string(text, f"{path}.text").strip(), numbers(node, path), source=node)
+
+
+def _render(nbest: NBestList) -> str:
+    """The utterance; in a new order, the hypotheses have changed places under their keys."""
+    utterance: Node = nbest.source.content
+    keys = _by_rank(utterance)
+    if is_unchanged(nbest, keys):
+        return utterance.raw
+    values = {
+        item.key: rendered_object(hypothesis)
+        for item, hypothesis in zip(keys, nbest.hypotheses, strict=False)
+    }
+    dropped = {item.key for item in keys} - values.keys()
+    return utterance.replaced(
+        [
+            item.prefix + values.get(item.key, item.raw)
+            for item in utterance.items or ()
+            if item.key not in dropped
+        ]
+    )
+
+
+MLM_SCORING = Format("mlm-scoring", _read, _render, is_whole=True)

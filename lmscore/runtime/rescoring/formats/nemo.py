@@ -1,0 +1,53 @@
+"""NeMo's beam search output: `text<TAB>score`, the same number of rows for every utterance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lmscore.errors import InputError, OptionError
+from lmscore.runtime.rescoring.formats.document import Document, lists_of_rows, rendered_lines
+from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.tsv import check_width, score_columns
+from lmscore.runtime.rescoring.nbest import Hypothesis, NBestList
+
+
+def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:
+    if options.beam_size is None:
+        raise OptionError(
+            f"{document.name}: this looks like a NeMo list, which does not say where an utterance "
+            "ends; give its beam size, or the format 'tsv' if the first column is an id"
+        )
+    if options.beam_size < 1:
+        raise OptionError(f"the beam size must be at least 1, not {options.beam_size}")
+    return lists_of_rows(document, _rows(document, options.beam_size))
+
+
+def _rows(document: Document, beam_size: int) -> Iterator[tuple[str, Hypothesis]]:
+    num_columns = num_rows = 0
+    for num_rows, line in enumerate(document.lines(), 1):
+        where = document.where(line.number)
+        columns = line.text.split("\t")
+        if len(columns) < 2:
+            raise InputError(f"{where}: no tab; expected text<TAB>score")
+        num_columns = num_columns or len(columns)
+        check_width(columns, num_columns, where)
+        features = score_columns(columns[1:], 2, where)
+        key = str(document.first_index + (num_rows - 1) // beam_size)
+        yield key, Hypothesis(columns[0], features, source=line)
+    if num_rows % beam_size:
+        raise InputError(
+            f"{document.where(num_rows)}: {num_rows} rows are not a multiple of the beam size "
+            f"{beam_size}; give the one it was written with"
+        )
+
+
+def _render(nbest: NBestList) -> str:
+    return rendered_lines(nbest, _rendered)
+
+
+def _rendered(hypothesis: Hypothesis) -> str:
+    new = [repr(hypothesis.features[name]) for name in hypothesis.added]
+    return "\t".join([hypothesis.source.text, *new])
+
+
+NEMO = Format("nemo", _read, _render, counts_lists=True)

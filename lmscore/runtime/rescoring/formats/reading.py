@@ -1,0 +1,109 @@
+"""N-best lists in: any number of files, one format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import Path
+
+from lmscore.errors import InputError, OptionError
+from lmscore.files import expanded_paths
+from lmscore.runtime.rescoring.formats.detect import detect
+from lmscore.runtime.rescoring.formats.document import Document
+from lmscore.runtime.rescoring.formats.espnet import ESPNET
+from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.hyporadise import HYPORADISE
+from lmscore.runtime.rescoring.formats.jsonl import JSONL
+from lmscore.runtime.rescoring.formats.kaldi import KALDI
+from lmscore.runtime.rescoring.formats.mlm_scoring import MLM_SCORING
+from lmscore.runtime.rescoring.formats.moses import MOSES
+from lmscore.runtime.rescoring.formats.nemo import NEMO
+from lmscore.runtime.rescoring.formats.srilm import SRILM
+from lmscore.runtime.rescoring.formats.tsv import TSV
+from lmscore.runtime.rescoring.nbest import NBestList
+from lmscore.runtime.rescoring.references import with_references
+
+FORMATS: Mapping[str, Format] = {
+    known.name: known
+    for known in (MOSES, SRILM, KALDI, ESPNET, MLM_SCORING, HYPORADISE, NEMO, JSONL, TSV)
+}
+
+
+def read(
+    paths: Iterable[str | Path],
+    input_format: str | None = None,
+    *,
+    references: str | Path | None = None,
+    beam_size: int | None = None,
+    scores: Mapping[str, str | Path] | None = None,
+) -> tuple[Format, Iterator[NBestList]]:
+    """The n-best lists of files of one format, in their order.
+
+    The format is known on return; the lists are read while they are asked for, the line formats in
+    memory for one list (and all ids: no list may come twice), the JSON ones a file at a time.
+
+    Args:
+        paths: files, `-` for standard input; of a directory all its files; `@FILE` stands for the
+            paths that are the lines of FILE. gzip and xz are recognised by content.
+        input_format: one of `FORMATS`; None to tell from the content of the first file.
+        references: a file with a reference for each list, instead of those in the lists.
+        beam_size: of `nemo`: how many rows an utterance has.
+        scores: of `kaldi`: score archives, in the list's order, that become features by name.
+
+    Raises:
+        OptionError: an unknown format, or an option that the format has no use for.
+        InputFileError: a file cannot be opened or read.
+        InputError: the format cannot be told, or a list is not what it should be; names file,
+            line and field.
+    """
+    files = list(expanded_paths(paths))
+    with ExitStack() as stack:
+        opened: list[Document] = []
+        while len(opened) < len(files) and not (opened and opened[-1].head):  # SRILM's may be empty
+            opened.append(stack.enter_context(Document(files[len(opened)])))
+        if not opened:
+            raise OptionError("no file with n-best lists")
+        list_format = _format_of(opened[-1], input_format)
+        if scores and (list_format is not KALDI or len(files) > 1):
+            raise OptionError("score archives go with one file in the format 'kaldi'")
+        if beam_size is not None and list_format is not NEMO:
+            raise OptionError(f"a beam size goes with the format 'nemo', not {list_format.name!r}")
+        stack.pop_all()
+    documents = chain(opened, map(Document, files[len(opened) :]))
+    lists = _read(list_format, documents, ReadOptions(beam_size, scores or {}))
+    if references is not None:
+        lists = with_references(lists, references, by_line=list_format.counts_lists)
+    return list_format, lists
+
+
+def _format_of(document: Document, name: str | None) -> Format:
+    known = ", ".join(FORMATS)
+    if name is not None and name not in FORMATS:
+        raise OptionError(f"no n-best format {name!r}; there are {known}")
+    name = name or detect(document.head)
+    if name is None:
+        raise InputError(
+            f"{document.name}: cannot tell the n-best format from the first lines; "
+            f"name one of {known} (lattices are for lmscore lattice)"
+        )
+    return FORMATS[name]
+
+
+def _read(
+    list_format: Format, documents: Iterable[Document], options: ReadOptions
+) -> Iterator[NBestList]:
+    seen: set[str] = set()
+    for document in documents:
+        document.first_index = len(seen)
+        with document:
+            for nbest in list_format.read(document, options):
+                if nbest.id in seen:
+                    raise InputError(
+                        f"{document.where(nbest.source.line)}: a second list {nbest.id!r}; "
+                        "bring its lines together, and give every list an id of its own"
+                    )
+                seen.add(nbest.id)
+                yield nbest
+        if len(seen) == document.first_index:
+            raise InputError(f"{document.name}: there is no {list_format.name} list in it")

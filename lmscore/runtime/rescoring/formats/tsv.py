@@ -1,0 +1,60 @@
+"""Our tab-separated lists: `id<TAB>text`, with any number of scores between the two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lmscore.errors import InputError
+from lmscore.runtime.rescoring.formats.document import Document, lists_of_rows, rendered_lines
+from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.numbers import parse_score
+from lmscore.runtime.rescoring.nbest import Hypothesis, NBestList
+
+
+def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:  # noqa: ARG001
+    return lists_of_rows(document, _rows(document))
+
+
+def _rows(document: Document) -> Iterator[tuple[str, Hypothesis]]:
+    num_columns = 0
+    for line in document.lines():
+        where = document.where(line.number)
+        columns = line.text.split("\t")
+        if len(columns) < 2:
+            raise InputError(f"{where}: no tab; expected id<TAB>text or id<TAB>score<TAB>text")
+        num_columns = num_columns or len(columns)
+        check_width(columns, num_columns, where)
+        if not columns[0]:
+            raise InputError(f"{where}: the id (column 1) is empty")
+        features = score_columns(columns[1:-1], 2, where)
+        yield columns[0], Hypothesis(columns[-1], features, source=line)
+
+
+def check_width(columns: list[str], num_columns: int, where: str) -> None:
+    """Raise InputError for a row with more or fewer columns than the first."""
+    if len(columns) != num_columns:
+        raise InputError(
+            f"{where}: {len(columns)} columns, but the first line has {num_columns}; "
+            "every line needs the same columns"
+        )
+
+
+def score_columns(columns: list[str], first: int, where: str) -> dict[str, float]:
+    """The features `score`, `score2`, ... from columns counted from `first` (from 1)."""
+    return {
+        f"score{i + 1 if i else ''}": parse_score(column, f"{where}, score (column {first + i})")
+        for i, column in enumerate(columns)
+    }
+
+
+def _render(nbest: NBestList) -> str:
+    return rendered_lines(nbest, _rendered)
+
+
+def _rendered(hypothesis: Hypothesis) -> str:
+    *columns, text = hypothesis.source.text.split("\t")
+    new = [repr(hypothesis.features[name]) for name in hypothesis.added]
+    return "\t".join([*columns, *new, text])
+
+
+TSV = Format("tsv", _read, _render)

@@ -1,0 +1,75 @@
+"""N-best lists: what a decoder found for an utterance, and what has been added since."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lmscore.errors import OptionError
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One thing that may have been said, and what speaks for it.
+
+    Features that are log-probabilities are in nats, higher is better, whatever unit and sign the
+    file uses; counts are counts.
+    """
+
+    text: str  # as the list has it, without the white space around it
+    features: Mapping[str, float] = field(default_factory=dict)  # by name, in the file's order
+    added: tuple[str, ...] = ()  # the features that did not come from the file, but go into it
+    source: Any = field(default=None, repr=False, compare=False)  # what the format needs to write
+
+    def with_feature(self, name: str, value: float) -> Hypothesis:
+        """The hypothesis with one more feature, in nats where it is a log-probability.
+
+        Raises:
+            OptionError: there is a feature of that name already, or the value is not finite.
+        """
+        if name in self.features:
+            raise OptionError(f"the list has a feature {name!r} already; choose another name")
+        if not math.isfinite(value):
+            raise OptionError(f"feature {name!r} is {value}, expected a finite number")
+        features = {**self.features, name: float(value)}
+        return replace(self, features=features, added=(*self.added, name))
+
+
+@dataclass(frozen=True, slots=True)
+class NBestList:
+    """The hypotheses for one utterance or sentence, in the order of the file. There may be none."""
+
+    id: str
+    hypotheses: tuple[Hypothesis, ...]
+    reference: str | None = None
+    source: Any = field(default=None, repr=False, compare=False)  # what the format needs to write
+
+    def with_feature(self, name: str, values: Sequence[float]) -> NBestList:
+        """The list with one more feature, a value for each hypothesis.
+
+        Raises:
+            OptionError: there is a feature of that name already, a value is not finite, or there
+                are not as many values as hypotheses.
+        """
+        if len(values) != len(self.hypotheses):
+            raise OptionError(
+                f"list {self.id!r}: {len(values)} values of feature {name!r} "
+                f"for {len(self.hypotheses)} hypotheses"
+            )
+        pairs = zip(self.hypotheses, values, strict=True)
+        return replace(self, hypotheses=tuple(h.with_feature(name, value) for h, value in pairs))
+
+    def reordered(self, order: Sequence[int]) -> NBestList:
+        """The hypotheses at these positions: another order, or only some of them.
+
+        Raises:
+            OptionError: a position is not there, or is named twice.
+        """
+        if len(set(order)) != len(order) or not set(order) <= set(range(len(self.hypotheses))):
+            raise OptionError(
+                f"list {self.id!r}: {list(order)} is no selection of {len(self.hypotheses)} "
+                "hypotheses"
+            )
+        return replace(self, hypotheses=tuple(self.hypotheses[i] for i in order))

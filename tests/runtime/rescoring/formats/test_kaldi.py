@@ -1,0 +1,106 @@
+"""Kaldi n-best text, and score archives beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lmscore.errors import InputError, OptionError
+from lmscore.runtime.rescoring.formats import read
+from tests.runtime.rescoring.formats.conftest import Read, Rewrite, add, contents, order
+
+SAMPLE = "spk-a-1 good day\nspk-a-2\nspk-a-3  good\tday \nspk-b-1 x\n"
+
+
+def test_what_is_read(read_text: Read) -> None:
+    a, b = read_text(SAMPLE)
+    assert (a.id, b.id) == ("spk-a", "spk-b")
+    assert contents(a) == [("good day", {}), ("", {}), ("good\tday", {})]
+    assert contents(b) == [("x", {})]
+
+
+def test_costs_become_log_probabilities(read_text: Read, tmp_path: Path) -> None:
+    keys = [line.split()[0] for line in SAMPLE.splitlines()]
+    archives = {"lmwt": tmp_path / "lmwt", "acwt": tmp_path / "acwt"}
+    for name, path in archives.items():
+        sign = "-" if name == "acwt" else ""
+        path.write_text("".join(f"{key} {sign}{i}.5\n" for i, key in enumerate(keys)))
+    a, b = read_text(SAMPLE, scores=archives)
+    assert [dict(h.features) for h in a.hypotheses] == [
+        {"lmwt": -0.5, "acwt": 0.5},
+        {"lmwt": -1.5, "acwt": 1.5},
+        {"lmwt": -2.5, "acwt": 2.5},
+    ]
+    assert [dict(h.features) for h in b.hypotheses] == [{"lmwt": -3.5, "acwt": 3.5}]
+
+
+@pytest.mark.parametrize(
+    ("archive", "message"),
+    [
+        ("u-1 1\n", "scores: ends before the key 'u-2' of {list}, line 2"),
+        (
+            "u-2 1\nu-1 1\n",
+            (
+                "scores, line 1: the key is 'u-2', but {list}, line 1 has 'u-1'; "
+                "the scores must be in the order of the list"
+            ),
+        ),
+        ("u-1 1\nu-2 x\n", "scores, line 2, cost (field 2): 'x' is no number"),
+        (
+            "u-1 1\nu-2 nan\n",
+            (
+                "scores, line 2, cost (field 2): the score nan cannot be used; "
+                "mend it or drop the feature"
+            ),
+        ),
+        ("u-1 1\nu-2 1\nu-3 1\n", "scores, line 3: {list} ends before this score"),
+    ],
+)
+def test_bad_archives(read_text: Read, tmp_path: Path, archive: str, message: str) -> None:
+    path = tmp_path / "scores"
+    path.write_text(archive)
+    with pytest.raises(InputError) as caught:
+        read_text("u-1 a\nu-2 b\n", scores={"lmwt": path})
+    assert str(caught.value).endswith(message.format(list=tmp_path / "list"))
+
+
+def test_archives_go_with_one_kaldi_list(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_text("u-1 a\n")
+    (tmp_path / "tsv").write_text("u\ta\n")
+    for paths in (["one", "two"], ["tsv"]):
+        with pytest.raises(OptionError, match="go with one file in the format 'kaldi'"):
+            read([tmp_path / path for path in paths], scores={"lmwt": tmp_path / "scores"})
+
+
+def test_a_new_score_is_an_archive_of_costs(rewrite: Rewrite) -> None:
+    assert rewrite(SAMPLE, add("rnn", -1.5, 0, -3)) == (
+        "spk-a-1 1.5\nspk-a-2 0.0\nspk-a-3 3.0\nspk-b-1 1.5\n"
+    )
+    assert rewrite(SAMPLE.rstrip(), add("rnn", -1.5, 0, -3)).endswith("spk-b-1 1.5\n")
+
+
+def test_an_archive_holds_one_score(rewrite: Rewrite) -> None:
+    with pytest.raises(OptionError, match="holds one score, not a, b; write one archive each"):
+        rewrite("u-1 x\n", lambda nbest: add("b", -1)(add("a", -1)(nbest)))
+
+
+def test_another_order_keeps_the_keys(rewrite: Rewrite) -> None:
+    assert rewrite("u-1 a\nu-2 b", order(1, 0)) == "u-2 b\nu-1 a\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("u-1 a\n\n", "line 2: the key (field 1) is '', expected UTTERANCE-NUMBER"),
+        ("a b\n", "line 1: the key (field 1) is 'a', expected UTTERANCE-NUMBER"),
+        ("u-x b\n", "line 1: the key (field 1) is 'u-x', expected UTTERANCE-NUMBER"),
+        ("-1 b\n", "line 1: the key (field 1) is '-1', expected UTTERANCE-NUMBER"),
+        ("u-1 a\nu-2 b\nu-1 a\n", "line 3: the key 'u-1' was there before"),
+    ],
+)
+def test_bad_lines(read_text: Read, text: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_text(text, "kaldi")
+    assert str(caught.value).endswith(f"list, {message}")
