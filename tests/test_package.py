@@ -31,13 +31,22 @@ LIBRARIES = {
     "errors": set[str](),
     "files": set[str](),
     "bundle": set[str](),
-    "runtime": {"numpy", "onnxruntime", "tokenizers", "llguidance", "rapidfuzz", "sacrebleu"},
+    "runtime": {
+        "numpy",
+        "onnxruntime",
+        "tokenizers",
+        "kenlm",
+        "llguidance",
+        "rapidfuzz",
+        "sacrebleu",
+    },
     "export": {"numpy", "onnx", "google", "safetensors"},
     "train": {"numpy", "torch", "safetensors", "tokenizers", "tensorboard"},
     "cli": {"typer", "rich", "matplotlib"},
 }
 # Loaded where they are needed, never by importing a module.
 LAZY = {
+    "kenlm",
     "onnxruntime",
     "llguidance",
     "rapidfuzz",

@@ -14,12 +14,15 @@ from lmscore.cli.check import check
 from lmscore.cli.export import export
 from lmscore.cli.filter import filter_lines
 from lmscore.cli.info import info
+from lmscore.cli.lattice import lattice
 from lmscore.cli.next import next_words
 from lmscore.cli.pairs import pairs
 from lmscore.cli.ppl import ppl
+from lmscore.cli.rescore import rescore
 from lmscore.cli.sample import sample
 from lmscore.cli.score import score
 from lmscore.cli.train import train
+from lmscore.cli.tune import tune
 
 app = typer.Typer(
     name="lmscore",
@@ -58,6 +61,9 @@ VERBS: dict[str, Callable[..., None]] = {
     "pairs": pairs,
     "next": next_words,
     "sample": sample,
+    "rescore": rescore,
+    "lattice": lattice,
+    "tune": tune,
     "check": check,
     "info": info,
 }

@@ -13,6 +13,8 @@ InputFormat = Literal["text", "tsv", "jsonl"]
 ListFormat = Literal[  # those of `lmscore.runtime.rescoring.formats`, which takes time to import
     "moses", "srilm", "kaldi", "espnet", "mlm-scoring", "hyporadise", "nemo", "jsonl", "tsv"
 ]
+LatticeFormat = Literal["kaldi-lattice", "htk-slf"]
+MetricName = Literal["wer", "cer", "bleu", "chrf"]
 
 Files = Annotated[
     list[str] | None,
@@ -156,7 +158,9 @@ MixWeights = Annotated[
 ]
 MixText = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Text that no --lm has seen, to which the shares are fitted instead."),
+    typer.Option(
+        metavar="FILE", help="Text that no --lm has seen, to which the shares are fitted instead."
+    ),
 ]
 Feature = Annotated[
     str, typer.Option(metavar="NAME", help="What the new feature is called in the lists.")

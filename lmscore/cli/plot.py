@@ -1,0 +1,70 @@
+"""A picture of a metric against a weight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lmscore.errors import OptionError, needs_extra
+from lmscore.files import atomic_write
+
+if TYPE_CHECKING:
+    from lmscore.cli.tuning import Report
+
+_SIZE = (7.0, 4.5)  # inches
+_MARGIN = 0.05  # of the picture's width, on either side
+
+
+def plot_metric(path: Path, report: Report, term: int) -> None:
+    """Write a picture of the metric against one weight, from 0 to three times as far as it is.
+
+    Args:
+        path: the file; its suffix says which kind: .png, .svg, .pdf.
+        report: what tuning found.
+        term: the number of the weight.
+
+    Raises:
+        OutputFileError: the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    steps, weight = report.along(term), float(report.values[term])
+    name, metric = report.candidates.names[term], report.candidates.metric.title
+    first, found = report.comparison.first.metric.value, float(steps(weight))
+    edges, values = steps.within(*_range(weight))
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes = figure.add_subplot(
+        title=f"{metric} and the weight of {name}", xlabel=f"weight of {name}", ylabel=metric
+    )
+    axes.stairs(values, edges, baseline=None, label="all lists, the other weights as they are")
+    axes.axhline(first, color="grey", linestyle=":", label=f"1-best, {first:.2f}")
+    axes.plot([weight], [found], "o", color="black", label=f"weight {weight:.4g}: {found:.2f}")
+    axes.set_xlim(edges[0], edges[-1])
+    axes.legend()
+    with atomic_write(path) as file:
+        figure.savefig(file, format=_kind(path))
+
+
+def _range(weight: float) -> tuple[float, float]:
+    left, right = sorted((0.0, 3 * weight)) if weight else (-1.0, 1.0)
+    margin = _MARGIN * (right - left)
+    return left - margin, right + margin
+
+
+def check_picture(path: Path) -> None:
+    """Say in time that a picture cannot be made.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        OptionError: there is no such kind of picture.
+    """
+    with needs_extra("plot"):
+        from matplotlib.figure import Figure
+
+    kinds = Figure().canvas.get_supported_filetypes()
+    if _kind(path) not in kinds:
+        raise OptionError(f"--plot {path}: no such kind of picture; there are {', '.join(kinds)}")
+
+
+def _kind(path: Path) -> str:
+    return path.suffix.removeprefix(".").lower()

@@ -1,0 +1,167 @@
+"""The lattice as a value: nodes, arcs with words and scores, and what the scores count."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from lmscore.errors import InputError
+
+END = "</s>"
+"""The word of an arc that is the end of the sentence."""
+
+MARKS = frozenset({"", END})
+"""What an arc may carry that is no word of the text; an arc with the first is an epsilon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What speaks for an arc, or for ending at a node: log-probabilities in nats, unscaled."""
+
+    acoustic: float = 0.0
+    lm: float = 0.0  # of the language model behind the file; Kaldi's graph score
+    other: float = 0.0  # what else the file counts, pronunciations; scaled already
+    new_lm: float = 0.0  # of the model that rescored it
+
+    def __add__(self, more: Scores) -> Scores:
+        return Scores(
+            self.acoustic + more.acoustic,
+            self.lm + more.lm,
+            self.other + more.other,
+            self.new_lm + more.new_lm,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """How much each score counts."""
+
+    acoustic: float = 1.0
+    lm: float = 1.0
+    word_penalty: float = 0.0  # nats, added for every word: a negative one favours few words
+    old_weight: float = 1.0  # of `Scores.lm` within the language model score
+    new_weight: float = 0.0  # of `Scores.new_lm`
+
+    def lm_score(self, scores: Scores) -> float:
+        """The language models together, in nats, unscaled."""
+        old = self.old_weight * scores.lm if self.old_weight else 0.0  # not 0 * -inf
+        return old + self.new_weight * scores.new_lm
+
+    def total(self, scores: Scores, num_words: int = 0) -> float:
+        """The score that paths are compared by."""
+        return (
+            self.acoustic * scores.acoustic
+            + self.lm * self.lm_score(scores)
+            + scores.other
+            + self.word_penalty * num_words
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Arc:
+    """A way from a node to another."""
+
+    start: int
+    end: int
+    word: str  # as the file spells it; one of `MARKS` where it is none
+    scores: Scores
+    source: Any = field(default=None, repr=False, compare=False)  # what the format needs to write
+
+    @property
+    def num_words(self) -> int:
+        """1, or 0 where it only carries a mark."""
+        return int(self.word not in MARKS)
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """An acyclic graph of words. Without nodes it is empty: the recogniser found nothing.
+
+    Attributes:
+        id: of the utterance.
+        nodes: what the format needs to write each; they are numbered from 0.
+        start: where paths begin.
+        arcs: in the file's order.
+        finals: the nodes where paths may end, and what ending there scores.
+        scales: what the file says of its scores.
+        text: what the file has, which is written again; None for a lattice made or changed.
+        source: what else the format needs to write it.
+    """
+
+    id: str
+    nodes: tuple[Any, ...] = field(repr=False, compare=False)
+    start: int
+    arcs: tuple[Arc, ...]
+    finals: Mapping[int, Scores]
+    scales: Scales = Scales()
+    text: str | None = field(default=None, repr=False, compare=False)
+    source: Any = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def leaving(self) -> Sequence[Sequence[Arc]]:
+        """The arcs that leave each node."""
+        leaving: list[list[Arc]] = [[] for _ in self.nodes]
+        for arc in self.arcs:
+            leaving[arc.start].append(arc)
+        return leaving
+
+    @cached_property
+    def order(self) -> Sequence[int]:
+        """All nodes, each before those that arcs lead to from it.
+
+        Raises:
+            InputError: there is a cycle.
+        """
+        order = _order(self)
+        if len(order) < len(self.nodes):
+            raise InputError(f"lattice {self.id!r} has a cycle")
+        return order
+
+    def levels(self) -> list[list[int]]:
+        """The nodes by the number of arcs on the longest way to each: all arcs lead upwards."""
+        depths = [0] * len(self.nodes)
+        for node in self.order:
+            for arc in self.leaving[node]:
+                depths[arc.end] = max(depths[arc.end], depths[node] + 1)
+        levels: list[list[int]] = [[] for _ in range(max(depths, default=-1) + 1)]
+        for node in self.order:
+            levels[depths[node]].append(node)
+        return levels
+
+    def completions(self, scales: Scales) -> list[float]:
+        """The best total score from each node to an end of the lattice; -inf where no way leads."""
+        best = [-math.inf] * len(self.nodes)
+        for node in reversed(self.order):
+            if node in self.finals:
+                best[node] = scales.total(self.finals[node])
+            for arc in self.leaving[node]:
+                score = scales.total(arc.scores, arc.num_words) + best[arc.end]
+                best[node] = max(best[node], score)
+        return best
+
+    def cyclic_arc(self) -> int | None:
+        """The number of an arc that is part of a cycle, if there is one."""
+        cyclic = set(range(len(self.nodes))).difference(_order(self))
+        entering = {arc.end: i for i, arc in enumerate(self.arcs) if {arc.start, arc.end} <= cyclic}
+        node, seen = next(iter(cyclic), None), set[int]()
+        while node is not None and node not in seen:  # backwards, where there is no beginning
+            seen.add(node)
+            node = self.arcs[entering[node]].start
+        return None if node is None else entering[node]
+
+
+def _order(lattice: Lattice) -> list[int]:
+    """As `Lattice.order`, without what a cycle leads to."""
+    missing = [0] * len(lattice.nodes)
+    for arc in lattice.arcs:
+        missing[arc.end] += 1
+    order = [node for node, count in enumerate(missing) if not count]
+    for node in order:  # which grows
+        for arc in lattice.leaving[node]:
+            missing[arc.end] -= 1
+            if not missing[arc.end]:
+                order.append(arc.end)
+    return order

@@ -1,0 +1,101 @@
+"""The lines of an SLF file: `name=value` fields, quoted or not, and how they are replaced."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lmscore.errors import InputError
+
+_FIELD = re.compile(r'([^\s=]+)=("(?:[^"\\]|\\.)*"|\S*)')
+_ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
+_LONG_NAMES = {
+    "VERSION": "V",
+    "UTTERANCE": "U",
+    "SUBLAT": "S",
+    "NODES": "N",
+    "LINKS": "L",
+    "time": "t",
+    "WORD": "W",
+    "var": "v",
+    "START": "S",
+    "END": "E",
+    "acoustic": "a",
+    "language": "l",
+    "ngram": "n",
+    "div": "d",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """A line, as it stands and as its fields by their short names."""
+
+    text: str
+    values: Mapping[str, str]
+
+    def replaced(self, values: Mapping[str, str]) -> str:
+        """The line with other values of some fields; those it does not have are added."""
+        added = (f"{name}={value}" for name, value in values.items() if name not in self.values)
+        return " ".join([replace_fields(self.text, values).rstrip(), *added])
+
+
+def replace_fields(text: str, values: Mapping[str, str | None]) -> str:
+    """A line with other values of the fields it has, and without those whose value is None."""
+
+    def replaced(match: re.Match[str]) -> str:
+        name = short_name(match[1])
+        if name not in values:
+            return match[0]
+        return "" if values[name] is None else f"{match[1]}={values[name]}"
+
+    return _FIELD.sub(replaced, text)
+
+
+def parse_fields(text: str, where: str) -> Fields:
+    """The fields of a line that is not empty.
+
+    Raises:
+        InputError: something on it is no field, or a field comes twice.
+    """
+    rest = _FIELD.sub("", text).split()
+    if rest:
+        raise InputError(f"{where}: expected fields name=value, got {rest[0]!r}")
+    values: dict[str, str] = {}
+    for match in _FIELD.finditer(text):
+        name = short_name(match[1])
+        if name in values:
+            raise InputError(f"{where}, field {match[1]!r}: stands here twice")
+        values[name] = _unquoted(match[2], f"{where}, field {match[1]!r}")
+    return Fields(text, values)
+
+
+def short_name(name: str) -> str:
+    """The short name of a field, where it has one."""
+    return _LONG_NAMES.get(name, name)
+
+
+def quoted(text: str) -> str:
+    """A value as it can stand in a file."""
+    if re.search(r'[\s"\\=]', text) or not text:
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return text
+
+
+def _unquoted(value: str, where: str) -> str:
+    if value.startswith('"'):
+        if len(value) < 2 or not value.endswith('"'):
+            raise InputError(f"{where}: {value!r} has no closing quotation mark")
+        value = value[1:-1]
+    if "\\" not in value:
+        return value
+    try:
+        return _ESCAPE.sub(_unescaped, value.encode()).decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: the escapes in {value!r} are no UTF-8") from error
+
+
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    code = match[1]
+    return bytes([int(code, 8) & 0xFF]) if len(code) == 3 else code

@@ -1,0 +1,238 @@
+"""`lmscore lattice`: lattices, texts and lists out."""
+
+from __future__ import annotations
+
+import gzip
+from inspect import signature
+from pathlib import Path
+
+import pytest
+
+from lmscore.cli.lattice import lattice
+from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.rescoring.lattice import LatticeOptions, all_paths, read_lattices
+from tests.cli.conftest import Run
+
+# Acoustic and language model costs; the words say which of the two texts a path has.
+KALDI = """\
+utt-0001\x20
+0\t1\tthe\t2,10,1_1
+1\t2\tcat\t3,20,2
+1\t2\tdog\t4,18,
+2\t0.5,1,
+
+empty-1\x20
+
+"""
+HTK = """\
+VERSION=1.0
+lmscale=2
+N=3 L=3
+I=0
+I=1
+I=2
+J=0 S=0 E=1 W=the a=-10 l=-2
+J=1 S=1 E=2 W=cat a=-20 l=-3
+J=2 S=1 E=2 W=DOG a=-18 l=-4
+"""
+FP32 = ("--variant", "fp32")
+EXACT = ("--order", 0, "--beam", 0, "--max-tokens", 0)
+
+
+@pytest.fixture
+def kaldi(tmp_path: Path) -> Path:
+    path = tmp_path / "lat.txt"
+    path.write_text(KALDI)
+    return path
+
+
+@pytest.fixture
+def htk(tmp_path: Path) -> Path:
+    folder = tmp_path / "htk"
+    folder.mkdir()
+    (folder / "a.lat").write_text(HTK)
+    with gzip.open(folder / "b.lat.gz", "wt") as file:
+        file.write(HTK)
+    return folder
+
+
+def test_lattices_come_back_rescored(
+    run: Run, lm: LanguageModel, kaldi: Path, tmp_path: Path
+) -> None:
+    result = run("lattice", *FP32, *EXACT, "--lm-weight", 1, kaldi)
+    assert result.status == 0
+    out = tmp_path / "out"
+    out.write_text(result.out)
+    first, empty = read_lattices(out)
+    assert (first.id, empty.id, empty.nodes) == ("utt-0001", "empty-1", ())
+    found = {path.text: path.scores for path in all_paths(first)}
+    for text, acoustic in {"the cat": -31, "the dog": -29}.items():
+        assert found[text].acoustic == pytest.approx(acoustic)
+        assert found[text].lm == pytest.approx(lm.score(text).log_prob, abs=1e-4)
+    assert result.err.startswith("lmscore: model (fp32, sentence context): 2 lattices, ")
+    assert result.err.count("\n") == 1
+
+
+def test_without_the_new_model_nothing_is_new(run: Run, kaldi: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.write_text(run("lattice", *EXACT, "--lm-weight", 0, kaldi).out)
+    (old, _), (new, _) = read_lattices(kaldi), read_lattices(out)
+    assert {p.text: p.total for p in all_paths(new)} == {
+        path.text: pytest.approx(path.total) for path in all_paths(old)
+    }
+
+
+@pytest.mark.parametrize("lm_weight", [0, 0.5, 3])
+def test_the_best_text(run: Run, lm: LanguageModel, kaldi: Path, lm_weight: float) -> None:
+    costs = {"the cat": (31, 5.5), "the dog": (29, 6.5)}
+    totals = {
+        text: -acoustic + lm_weight * lm.score(text).log_prob - (1 - lm_weight) * graph
+        for text, (acoustic, graph) in costs.items()
+    }
+    best = max(totals, key=lambda text: totals[text])
+    options = ("lattice", *FP32, *EXACT, "--lm-weight", lm_weight, "--best")
+    assert run(*options, kaldi).out == f"{best}\n\n"
+    assert run(*options, "--with-ids", kaldi).rows == [["utt-0001", best], ["empty-1", ""]]
+
+
+def test_n_best(run: Run, lm: LanguageModel, kaldi: Path) -> None:
+    result = run("lattice", *FP32, *EXACT, "--n-best", 5, "--feature", "rnn", kaldi)
+    lists, empty = result.objects
+    assert lists["id"] == "utt-0001"
+    assert empty["id"] == "empty-1"
+    scores = {hypothesis.pop("text"): hypothesis for hypothesis in lists["hypotheses"]}
+    assert sorted(scores) == ["the cat", "the dog"]
+    rnn = lm.score("the cat").log_prob
+    assert scores["the cat"] == pytest.approx(
+        {
+            "score": -31 - 0.5 * 5.5 + 0.5 * rnn,
+            "acoustic": -31,
+            "lm": -5.5,
+            "other": 0,
+            "rnn": rnn,
+        },
+        abs=1e-4,
+    )
+    assert [h["score"] for h in lists["hypotheses"]] == sorted(
+        (h["score"] for h in lists["hypotheses"]), reverse=True
+    )
+
+
+def test_n_best_lists_can_be_rescored(run: Run, kaldi: Path) -> None:
+    lists = run("lattice", "--n-best", 2, kaldi).out
+    result = run("rescore", "--feature", "second", "--weight", "lmscore=-1", stdin=lists)
+    assert result.status == 0
+    assert "score = 1 * score + 0.5 * second - 1 * lmscore: " in result.err
+
+
+def test_htk_in_a_directory(run: Run, lm: LanguageModel, htk: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ("--lm-weight", 1, "--lowercase", "--acoustic-scale", 0.5, "--word-penalty", -1)
+    result = run("lattice", *FP32, *EXACT, *options, htk, "-o", f"{out}/")
+    assert (result.status, result.out) == (0, "")
+    assert sorted(file.name for file in out.iterdir()) == ["a.lat", "b.lat.gz"]
+    for rescored in read_lattices(out):
+        found = {path.text: path for path in all_paths(rescored)}
+        path = found["the DOG"]  # spelt as it was, and scored in lower case
+        log_prob = lm.score("the dog").log_prob
+        assert path.scores.lm == pytest.approx(log_prob, abs=1e-4)
+        assert path.total == pytest.approx(0.5 * -28 + 2 * log_prob - 2, abs=1e-4)
+
+
+def test_the_other_format(run: Run, htk: Path, tmp_path: Path) -> None:
+    """The scale of HTK's file is worked into Kaldi's costs."""
+    out = tmp_path / "out"
+    options = ("--lm-weight", 0, "--format", "kaldi-lattice")
+    assert run("lattice", *EXACT, *options, htk / "a.lat", "-o", out).status == 0
+    (found,) = read_lattices(out)
+    assert {path.text: path.scores.lm for path in all_paths(found)} == {
+        "the cat": -5,
+        "the DOG": -6,
+    }
+
+
+def test_the_defaults_are_those_of_the_library() -> None:
+    parameters = signature(lattice).parameters
+    found = {
+        name: parameters[name].default for name in ("lm_weight", "order", "beam", "max_tokens")
+    }
+    assert LatticeOptions(**found) == LatticeOptions()
+
+
+def test_a_narrow_search(run: Run, kaldi: Path) -> None:
+    wide, narrow = (
+        run("lattice", *options, kaldi).err
+        for options in ((), ("--max-tokens", 1, "--beam", 0.001))
+    )
+    assert wide != narrow
+
+
+def test_words_that_are_numbers(run: Run, tmp_path: Path) -> None:
+    table, path = tmp_path / "words.txt", tmp_path / "lat"
+    table.write_text("<eps> 0\nthe 1\ncat 2\ndog 3\n")
+    numbers = {"the": "1", "cat": "2", "dog": "3"}
+    text = KALDI
+    for word, number in numbers.items():
+        text = text.replace(f"\t{word}\t", f"\t{number}\t")
+    path.write_text(text)
+    options = ("lattice", "--words", table, "--lm-weight", 0)
+    assert run(*options, "--best", path).out in ("the cat\n\n", "the dog\n\n")
+    assert "0\t1\t1\t2,10,1_1\n" in run(*options, path).out
+    result = run("lattice", path)
+    assert result.status == 1
+    assert "the words are numbers" in result.err
+
+
+def test_removed_words_have_no_score(run: Run, lm: LanguageModel, kaldi: Path) -> None:
+    result = run("lattice", *FP32, *EXACT, "--remove", "dog", "--n-best", 2, kaldi)
+    hypotheses = {h["text"]: h for h in result.objects[0]["hypotheses"]}
+    assert hypotheses["the dog"]["lmscore"] == pytest.approx(lm.score("the").log_prob, abs=1e-4)
+
+
+def test_standard_input_and_several_files(run: Run, kaldi: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text(KALDI.replace("utt", "more").replace("empty", "void"))
+    alone = [run("lattice", stdin=path.read_bytes()).out for path in (kaldi, other)]
+    assert run("lattice", kaldi, other).out == "".join(alone)
+
+
+def test_an_error_leaves_the_old_file(run: Run, kaldi: Path) -> None:
+    kaldi.write_text(f"{KALDI}third \n0 1 the x,y,\n")
+    out = kaldi.with_name("out")
+    out.write_text("old")
+    result = run("lattice", kaldi, "-o", out)
+    assert result.status == 1
+    assert "lat.txt, line 10" in result.err
+    assert out.read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--best", "--n-best", "2"], "give one"),
+        (["--best", "--format", "htk-slf"], "--format is for lattices"),
+        (["--with-ids"], "--with-ids goes with --best"),
+        (["--best", "-o", "out/"], "write one file"),
+        (["--input-format", "jsonl"], "'jsonl'"),
+    ],
+)
+def test_usage(run: Run, options: list[str], message: str) -> None:
+    result = run("lattice", *options, stdin=KALDI)
+    assert (result.status, result.out) == (2, "")
+    assert message in " ".join(result.err.split())
+
+
+def test_a_feature_that_is_there(run: Run, kaldi: Path) -> None:
+    result = run("lattice", "--n-best", 2, "--feature", "lm", kaldi)
+    assert result.status == 1
+    assert "lattices have a score 'lm' already; choose another --feature" in result.err
+
+
+def test_lists_and_lattices_are_told_apart(run: Run, kaldi: Path) -> None:
+    """In a list of Kaldi's, utt-0001 would be the first hypothesis of utt."""
+    result = run("rescore", kaldi)
+    assert result.status == 1
+    assert "expected UTTERANCE-NUMBER; lattices are for lmscore lattice" in result.err
+    result = run("lattice", stdin="a\t-1\tthe cat\n")
+    assert result.status == 1
+    assert "cannot tell the lattice format" in result.err
