@@ -1,0 +1,1 @@
+"""Language models for other people's decoders, none of which is imported here."""

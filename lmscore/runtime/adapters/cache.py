@@ -1,0 +1,62 @@
+"""A bounded cache: what was used longest ago makes room."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from threading import Lock
+from typing import Generic, TypeVar
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Value = TypeVar("_Value")
+
+
+class Cache(Generic[_Key, _Value]):
+    """At most `size` values, by key; threads may share it.
+
+    Attributes:
+        hits: how often a value was there,
+        misses: and how often it was not.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.hits = self.misses = 0
+        self._values: OrderedDict[_Key, _Value] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __reduce__(self) -> tuple[type[Cache[_Key, _Value]], tuple[int]]:
+        return Cache, (self.size,)  # empty: another process fills its own
+
+    def get(self, key: _Key) -> _Value | None:
+        """The value, if it is there still."""
+        with self._lock:
+            if key not in self._values:
+                self.misses += 1
+                return None
+            self.hits += 1
+            self._values.move_to_end(key)
+            return self._values[key]
+
+    def peek(self, key: _Key) -> _Value | None:
+        """Like `get`, but it counts and keeps nothing."""
+        return self._values.get(key)
+
+    def put(self, key: _Key, value: _Value) -> None:
+        """Keep a value."""
+        with self._lock:
+            self._values[key] = value
+            self._values.move_to_end(key)
+            if len(self._values) > self.size:
+                self._values.popitem(last=False)
+
+    def get_or_make(self, key: _Key, make: Callable[[], _Value]) -> _Value:
+        """The value; made, and kept, where it is not there."""
+        found = self.get(key)
+        if found is None:
+            found = make()
+            self.put(key, found)
+        return found

@@ -1,0 +1,258 @@
+"""Language models for flashlight-text's decoders, and for torchaudio's, which are made of them.
+
+The decoders accept instances of their own class alone, so mix the two:
+
+    class RecurrentLM(TokenLM, LM): ...      # LM and LMState from flashlight.lib.text.decoder, or
+    lm = RecurrentLM(model, tokens, LMState)  # CTCDecoderLM and CTCDecoderLMState of torchaudio
+
+Scores are natural logarithms; a weight that was tuned for KenLM's, which are to base 10, is to be
+divided by ln 10 = 2.3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
+from operator import itemgetter
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.errors import InputError, OptionError
+from lmscore.runtime.adapters.cache import Cache
+from lmscore.runtime.adapters.histories import History, WordScorer, WordStep
+from lmscore.runtime.adapters.rows import Row, read_beginning, read_rows
+from lmscore.runtime.adapters.vocabulary import Vocabulary
+from lmscore.runtime.decoding.sampling import check_count
+from lmscore.runtime.model import LanguageModel
+
+_CACHE_BYTES = 128 << 20  # of log-probabilities
+_END = -1  # an index that no token has
+
+
+class LMState(Protocol):
+    """The decoder's own state: a node of a tree, in which the same word leads to the same node."""
+
+    def child(self, usr_index: int) -> LMState:
+        """The node that the word leads to."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Node:
+    """A hypothesis, as the tokens that lead to it."""
+
+    parent: _Node | None  # None: it begins
+    token: int  # the model's id
+    log_prob: float  # nats, of all its tokens
+
+    def text(self) -> list[int]:
+        tokens, node = [], self
+        while node.parent is not None:
+            tokens.append(node.token)
+            node = node.parent
+        return tokens[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    log_probs: NDArray[np.float32]  # [V], nats, of the next token
+    row: Row
+
+
+class TokenLM:
+    """A model whose tokens are the decoder's: for lexicon-free decoding.
+
+    Attributes:
+        num_runs: how often the graph was run.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        tokens: Sequence[str],
+        new_state: Callable[[], LMState],
+        *,
+        skip: Collection[str] = (),
+        skip_log_prob: float = -math.inf,
+        look_ahead: int = 8,
+    ) -> None:
+        """Score these tokens; `Vocabulary.match` says what is required, and what it raises.
+
+        Args:
+            lm: a model of the same tokens.
+            tokens: N, in the order of the decoder's token indices.
+            new_state: the decoder's class of states.
+            skip: tokens that are no text, such as the blank; must be among the others.
+            skip_log_prob: their score.
+            look_ahead: hypotheses read in one run. The decoder asks for one at a time; others that
+                it may ask for next are read along with it.
+
+        Raises:
+            OptionError: look_ahead is below 1, too.
+        """
+        super().__init__()
+        check_count("look_ahead", look_ahead)
+        self.num_runs = 0
+        self._lm, self._new_state, self._look_ahead = lm, new_state, look_ahead
+        self._vocabulary = Vocabulary.match(
+            lm, tokens, end=None, skip=skip, skip_log_prob=skip_log_prob
+        )
+        self._readings: Cache[_Node, _Reading] = Cache(max(64, _CACHE_BYTES // (4 * lm.vocab_size)))
+        self._nodes: dict[LMState, _Node] = {}
+        self._asked: dict[_Node, dict[_Node, None]] = {}  # since the last run, by parent, in order
+
+    def start(self, start_with_nothing: bool = False) -> LMState:
+        """A new text begins; states of the one before are forgotten.
+
+        Raises:
+            OptionError: it is to start with nothing.
+        """
+        _check_start(start_with_nothing)
+        state = self._new_state()
+        self._nodes, self._asked = {state: _Node(None, self._vocabulary.begin, 0.0)}, {}
+        return state
+
+    def score(self, state: LMState, usr_token_idx: int) -> tuple[LMState, float]:
+        """The log-probability (nats) of a token after a state, and the state after both.
+
+        Raises:
+            InputError: the token is out of range.
+            ModelError: the model yields nan or inf.
+        """
+        node = self._nodes[state]
+        log_prob = self._vocabulary.score(self._read(node).log_probs, usr_token_idx)
+        after = state.child(usr_token_idx)
+        child = self._nodes.get(after)
+        if child is None:
+            child = node
+            if self._vocabulary.is_text(usr_token_idx):
+                token = int(self._vocabulary.ids[usr_token_idx])
+                child = _Node(node, token, node.log_prob + log_prob)
+            self._nodes[after] = child
+        self._asked.setdefault(node, {})[child] = None
+        return after, log_prob
+
+    def finish(self, state: LMState) -> tuple[LMState, float]:
+        """The log-probability (nats) of </s> after a state, and the state after that."""
+        node = self._nodes[state]
+        after = state.child(_END)
+        self._nodes[after] = node
+        return after, float(self._read(node).log_probs[self._vocabulary.end])
+
+    def _read(self, node: _Node) -> _Reading:
+        found = self._readings.get(node)
+        if found is None:
+            parent = None if node.parent is None else self._readings.peek(node.parent)
+            found = self._begin(node) if parent is None else self._run(node, parent)
+        return found
+
+    def _begin(self, node: _Node) -> _Reading:
+        """Read all of it, from <s> on."""
+        reading = _Reading(*read_beginning(self._lm, node.text()))
+        self.num_runs += 1
+        self._readings.put(node, reading)
+        return reading
+
+    def _run(self, node: _Node, parent: _Reading) -> _Reading:
+        """Read its last token, and with it others that may be asked for next."""
+        others = list(self._likely_next(node))
+        nodes, parents = [node], [parent.row]
+        for other, row in others:
+            nodes.append(other)
+            parents.append(row)
+        log_probs, rows = read_rows(self._lm, [one.token for one in nodes], parents)
+        self.num_runs += 1
+        readings = [_Reading(found.copy(), row) for found, row in zip(log_probs, rows, strict=True)]
+        for one, reading in zip(nodes, readings, strict=True):
+            self._readings.put(one, reading)
+        self._asked.clear()
+        return readings[0]
+
+    def _likely_next(self, node: _Node) -> Iterator[tuple[_Node, Row]]:
+        """Hypotheses that may survive, and the rows they go on from.
+
+        Those that the model finds likely, and for whose last token the decoder asked early: of the
+        tokens after one state it asks for the acoustically likely ones first.
+        """
+        waiting = []
+        for parent, children in self._asked.items():
+            reading = self._readings.peek(parent)
+            if reading is None:
+                continue
+            for rank, child in enumerate(children):
+                if child.parent is parent and child is not node and not self._readings.peek(child):
+                    waiting.append((rank - child.log_prob, child, reading.row))
+        for _, child, row in nsmallest(self._look_ahead - 1, waiting, key=itemgetter(0)):
+            yield child, row
+
+
+class WordLM:
+    """A model of words, for decoding with a lexicon; any model of text is one.
+
+    Attributes:
+        scorer: the model, and its caches.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        words: Sequence[str],
+        new_state: Callable[[], LMState],
+        *,
+        cache_size: int | None = None,
+    ) -> None:
+        """Score these words.
+
+        Args:
+            lm: the model.
+            words: in the order of the decoder's word indices.
+            new_state: the decoder's class of states.
+            cache_size: of `WordScorer`.
+
+        Raises:
+            OptionError: as `WordScorer`.
+        """
+        super().__init__()
+        self.scorer = WordScorer(lm, cache_size=cache_size)
+        self._words, self._new_state = words, new_state
+        self._histories: dict[LMState, History] = {}
+
+    def start(self, start_with_nothing: bool = False) -> LMState:
+        """A new text begins; states of the one before are forgotten.
+
+        Raises:
+            OptionError: it is to start with nothing.
+        """
+        _check_start(start_with_nothing)
+        state = self._new_state()
+        self._histories = {state: self.scorer.begin()}
+        return state
+
+    def score(self, state: LMState, usr_token_idx: int) -> tuple[LMState, float]:
+        """The log-probability (nats) of a word after a state, and the state after both.
+
+        Raises:
+            InputError: the word is out of range, or has white space in it.
+            ModelError: the model yields nan or inf.
+        """
+        if not 0 <= usr_token_idx < len(self._words):
+            raise InputError(f"word {usr_token_idx} is not one of the {len(self._words)} words")
+        step = self.scorer.score(self._histories[state], self._words[usr_token_idx])
+        return self._after(state, usr_token_idx, step)
+
+    def finish(self, state: LMState) -> tuple[LMState, float]:
+        """The log-probability (nats) of </s> after a state, and the state after that."""
+        return self._after(state, _END, self.scorer.end(self._histories[state]))
+
+    def _after(self, state: LMState, index: int, step: WordStep) -> tuple[LMState, float]:
+        after = state.child(index)
+        self._histories[after] = step.history
+        return after, step.log_prob
+
+
+def _check_start(start_with_nothing: bool) -> None:
+    if start_with_nothing:
+        raise OptionError("a recurrent model starts with <s>, not with nothing")

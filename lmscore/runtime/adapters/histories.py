@@ -1,0 +1,210 @@
+"""Words after words, and what the model says of each: what decoders of words call.
+
+The score of a word is that of `lmscore.runtime.words`: the probability that it is over belongs to
+it. So a word costs one run of the graph, which reads it, and the words of a sentence sum to its
+score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+
+from lmscore.errors import InputError
+from lmscore.runtime.adapters.cache import Cache
+from lmscore.runtime.batching import token_budget
+from lmscore.runtime.decoding.sampling import check_count
+from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.prefix import Prefix, encode_after
+from lmscore.runtime.state import State, Tensor
+from lmscore.runtime.words import boundary_tokens
+
+_CACHE_BYTES = 64 << 20  # of the readings, unless their number is given
+_STEPS_PER_READING = 8
+_NO_IDS = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class History:
+    """What was said so far; nothing changes it. Equal ones have the same tokens, read alike.
+
+    Attributes:
+        state: one row, the model before it reads the last word.
+        tokens: ids of the last word, or of what begins a sentence; empty where nothing was said.
+        num_words: words so far, <s> included.
+        is_beginning: whether a sentence begins here.
+        key: a digest of all tokens.
+    """
+
+    state: State
+    tokens: tuple[int, ...]
+    num_words: int
+    is_beginning: bool
+    key: bytes
+
+    def then(self, state: State, tokens: tuple[int, ...], *, is_beginning: bool) -> History:
+        """It and one more word; `state` is one row that has read all of this one."""
+        key = blake2b(self.key + np.array(tokens, np.int64).tobytes(), digest_size=16).digest()
+        return History(state, tokens, self.num_words + 1, is_beginning, key)
+
+    def __eq__(self, other: object) -> bool:
+        return self.key == other.key if isinstance(other, History) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class WordStep:
+    """A word after a history."""
+
+    log_prob: float  # nats
+    is_oov: bool  # whether one of its tokens is <unk>
+    history: History  # the word included
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the model says after a history."""
+
+    log_probs: Tensor  # float32 [V], nats, of the next token
+    state: State  # one row
+    last_log_prob: float  # of the last word's tokens, the first of them left out
+    log_z: float  # that the last word is over; 0 at the beginning of a sentence
+
+
+class WordScorer:
+    """A model that is asked for one word after another.
+
+    Attributes:
+        steps: what is known of words after histories; bounded, and so are
+        readings: what is known of histories. What was forgotten is computed again.
+    """
+
+    def __init__(self, lm: LanguageModel, *, cache_size: int | None = None) -> None:
+        """Ask this model.
+
+        Args:
+            lm: a model that reads forward.
+            cache_size: readings to keep, of 4 bytes for each token of the vocabulary and each unit
+                of the state. Default: 64 MiB of them.
+
+        Raises:
+            OptionError: the model reads backward, or cache_size is below 1.
+        """
+        lm._check_continues()
+        if cache_size is None:
+            cache_size = max(1, _CACHE_BYTES // _reading_bytes(lm))
+        check_count("cache_size", cache_size)
+        self.lm = lm
+        self.steps: Cache[Hashable, WordStep] = Cache(_STEPS_PER_READING * cache_size)
+        self.readings: Cache[History, _Reading] = Cache(cache_size)
+        self._boundaries = boundary_tokens(lm.tokenizer, lm.config.bos_token_id)
+        self._anchor = _anchor(lm)
+        self._nothing = History(lm.initial_state(), (), 0, True, b"")
+
+    def begin(self) -> History:
+        """A sentence begins."""
+        nothing = self._nothing
+        return nothing.then(nothing.state, (self.lm.config.bos_token_id,), is_beginning=True)
+
+    def nothing(self) -> History:
+        """Nothing was said, not even that a sentence begins; the next token is read, not scored."""
+        return self._nothing
+
+    def score(self, history: History, word: str) -> WordStep:
+        """The log-probability of a word after a history, and that it is over.
+
+        An empty word, or one that the tokenizer drops, is none: it scores 0 and changes nothing.
+
+        Raises:
+            InputError: white space in the word, or no string that the model can read.
+            ModelError: the model yields nan or inf.
+        """
+        return self.steps.get_or_make(
+            (history, word), lambda: self._step(history, self._ids(history, word))
+        )
+
+    def end(self, history: History) -> WordStep:
+        """The log-probability that the sentence ends, given that its last word is over."""
+        return self.steps.get_or_make((history, None), lambda: self._end(history))
+
+    def is_oov(self, word: str) -> bool:
+        """Whether the model reads a word, or a part of it, as <unk>."""
+        return self._has_unk(tuple(self.lm.tokenizer.encode(word).tolist()))
+
+    def _has_unk(self, tokens: tuple[int, ...]) -> bool:
+        return self.lm.config.unk_token_id in tokens
+
+    def _ids(self, history: History, word: str) -> tuple[int, ...]:
+        if len(word.split()) > 1 or word != word.strip():
+            raise InputError(f"{word!r} is not one word: score the words one after another")
+        if history.is_beginning or not word:
+            return tuple(self.lm.tokenizer.encode(word).tolist())
+        (encoded,) = encode_after(self.lm.tokenizer, [self._anchor], [word], joiner=" ", number=1)
+        return tuple(encoded.ids.tolist())
+
+    def _step(self, history: History, tokens: tuple[int, ...]) -> WordStep:
+        if not tokens:
+            return WordStep(0.0, False, history)
+        log_prob, state = self._first(history, tokens[0])
+        after = history.then(state, tokens, is_beginning=False)
+        if len(tokens) > 1 or self._boundaries is not None:  # else what follows it can wait
+            reading = self._read(after)
+            log_prob += reading.last_log_prob + reading.log_z
+        return WordStep(log_prob, self._has_unk(tokens), after)
+
+    def _end(self, history: History) -> WordStep:
+        eos = self.lm.config.eos_token_id
+        log_prob, state = self._first(history, eos)
+        return WordStep(log_prob, False, history.then(state, (eos,), is_beginning=True))
+
+    def _first(self, history: History, token: int) -> tuple[float, State]:
+        """Of a token after a history: log-probability that it follows, and the state before it."""
+        if not history.tokens:
+            return 0.0, history.state
+        reading = self._read(history)
+        return float(reading.log_probs[token]) - reading.log_z, reading.state
+
+    def _read(self, history: History) -> _Reading:
+        return self.readings.get_or_make(history, lambda: self._make_reading(history))
+
+    def _make_reading(self, history: History) -> _Reading:
+        graph, tokens = self.lm._graph_here(), np.array(history.tokens)
+        state, last_log_prob = history.state.tensors, 0.0
+        budget = token_budget(graph.config)
+        for start in range(0, len(tokens), budget):
+            targets = tokens[start + 1 : start + 1 + budget]
+            log_probs, *following = graph.run(
+                ["log_probs", *graph.state_outputs],
+                tokens[None, start : start + budget],
+                state=state,
+            )
+            state = tuple(following)
+            rows = log_probs[0]
+            graph.check_finite(rows[-1])
+            last_log_prob += float(rows[np.arange(len(targets)), targets].sum(dtype=np.float64))
+        graph.check_finite(last_log_prob)
+        last = rows[-1].copy()
+        return _Reading(last, State.owning(state), last_log_prob, self._log_z(history, last))
+
+    def _log_z(self, history: History, log_probs: Tensor) -> float:
+        if self._boundaries is None or history.is_beginning:
+            return 0.0
+        chosen = log_probs[self._boundaries]
+        highest = float(chosen.max())
+        return highest + float(np.log(np.exp(chosen - highest).sum(dtype=np.float64)))
+
+
+def _reading_bytes(lm: LanguageModel) -> int:
+    units = sum(tensor.layers * tensor.size for tensor in lm.config.state)
+    return 4 * (lm.vocab_size + units)
+
+
+def _anchor(lm: LanguageModel) -> Prefix:
+    """A word for others to come after: their tokens may differ from those at a beginning."""
+    ids = lm.tokenizer.encode("a")
+    return Prefix("a", "", ids, lead=_NO_IDS, first=_NO_IDS)

@@ -1,0 +1,205 @@
+"""A drop-in for the package `kenlm`: `from lmscore.runtime.adapters import kenlm`.
+
+Logarithms are to base 10, as there. What a recurrent model does otherwise:
+
+* A score depends on the whole history, so `State` stands for all of it, and `order` is no more than
+  a number that is larger than any text.
+* `NullContextWrite` and bos=False: without <s> the model has no distribution for a first token. It
+  is read and not scored, as in `LanguageModel.score`.
+* A word is over when it is scored, also the last one with eos=False: the score is that of whole
+  words, of which `LanguageModel.score` leaves the last one open.
+* In a sentence, <s> and </s> are text like any other; the word "</s>" of `BaseScore` is the end.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from lmscore.errors import InputError
+from lmscore.runtime.adapters.histories import History, WordScorer, WordStep
+from lmscore.runtime.load import load
+from lmscore.runtime.model import LanguageModel as _LanguageModel
+from lmscore.runtime.score import WordScore, perplexity_of
+from lmscore.runtime.words import END
+
+_LN10 = math.log(10)
+_ORDER = 2**31 - 1  # the largest that KenLM's type can hold
+
+
+class FullScoreReturn(NamedTuple):
+    """What `Model.BaseFullScore` returns."""
+
+    log_prob: float  # base 10
+    ngram_length: int  # words that it depends on, itself included: all of them
+    oov: bool
+
+
+class State:
+    """A place for a history; `Model` writes to it. Compared, ordered and hashed by that."""
+
+    __slots__ = ("history",)
+
+    def __init__(self, history: History | None = None) -> None:
+        """A null context, unless a history is given."""
+        self.history = history
+
+    @property
+    def _key(self) -> bytes:
+        return b"" if self.history is None else self.history.key
+
+    def __eq__(self, other: object) -> bool:
+        return self._key == other._key if isinstance(other, State) else NotImplemented
+
+    def __lt__(self, other: State) -> bool:
+        return self._key < other._key
+
+    def __le__(self, other: State) -> bool:
+        return self._key <= other._key
+
+    def __gt__(self, other: State) -> bool:
+        return self._key > other._key
+
+    def __ge__(self, other: State) -> bool:
+        return self._key >= other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __copy__(self) -> State:
+        return State(self.history)
+
+    def __deepcopy__(self, memo: object) -> State:
+        return State(self.history)  # which nothing changes
+
+
+class Model:
+    """A language model with the methods of `kenlm.Model`.
+
+    Attributes:
+        scorer: the model, and its caches.
+    """
+
+    order = _ORDER
+
+    def __init__(
+        self,
+        path: str | bytes | Path | None = None,
+        *,
+        device: str = "auto",
+        variant: str | None = None,
+        threads: int | None = None,
+        cache_size: int | None = None,
+    ) -> None:
+        """Load a model directory; `lmscore.load` says what the options mean, and what it raises.
+
+        Args:
+            path: default: $LMSCORE_MODEL, else the bundled English model.
+            cache_size: of `WordScorer`.
+        """
+        lm = load(
+            os.fsdecode(path) if isinstance(path, bytes) else path,
+            device=device,
+            variant=variant,
+            threads=threads,
+        )
+        self.scorer = WordScorer(lm, cache_size=cache_size)
+
+    @classmethod
+    def of(cls, lm: _LanguageModel, *, cache_size: int | None = None) -> Model:
+        """Use a model that is loaded already."""
+        model = cls.__new__(cls)
+        model.scorer = WordScorer(lm, cache_size=cache_size)
+        return model
+
+    @property
+    def path(self) -> bytes:
+        """The model directory."""
+        return os.fsencode(self.scorer.lm.path.absolute())
+
+    def score(self, sentence: str | bytes, bos: bool = True, eos: bool = True) -> float:
+        """Log10 of the probability of a sentence: the sum of `full_scores`, in one run."""
+        if not eos:
+            return math.fsum(log_prob for log_prob, _, _ in self.full_scores(sentence, bos, eos))
+        text = " ".join(_text(sentence).split())
+        return (
+            self.scorer.lm.score(text, bos=bos, context="sentence", tokens=False).log_prob / _LN10
+        )
+
+    def full_scores(
+        self, sentence: str | bytes, bos: bool = True, eos: bool = True
+    ) -> Iterator[tuple[float, int, bool]]:
+        """For each word, and </s>: log10 probability, words so far (and <s>), whether it is OOV."""
+        words = _text(sentence).split()
+        text = " ".join(words)
+        found = self.scorer.lm.score(text, bos=bos, context="sentence", tokens=False, words=True)
+        scores = found.words or (WordScore(END, 0.0, False, 0, 0, 0),)  # nothing before </s>
+        for number, word in enumerate(scores if eos else scores[:-1]):
+            read_only = number == 0 and not bos and len(words) > 0
+            is_oov = word.is_oov or (read_only and words[0] not in self)
+            yield word.log_prob / _LN10, number + 1 + bos, is_oov
+
+    def perplexity(self, sentence: str | bytes) -> float:
+        """Per word, </s> counted as one; inf where it is past a float."""
+        words = len(_text(sentence).split()) + 1
+        return perplexity_of(self.score(sentence) * _LN10, words)
+
+    def BeginSentenceWrite(self, state: State) -> None:  # noqa: N802
+        """Write to a state that a sentence begins."""
+        state.history = self.scorer.begin()
+
+    def NullContextWrite(self, state: State) -> None:  # noqa: N802
+        """Write to a state that nothing was said; the next token is read, not scored."""
+        state.history = self.scorer.nothing()
+
+    def BaseScore(self, in_state: State, word: str, out_state: State) -> float:  # noqa: N802
+        """Log10 of the probability of a word, or "</s>", after a state; writes the state after it.
+
+        The states may be one object.
+
+        Raises:
+            InputError: white space in the word, or no string that the model can read.
+        """
+        return self._step(in_state, word, out_state).log_prob / _LN10
+
+    def BaseFullScore(  # noqa: N802
+        self, in_state: State, word: str, out_state: State
+    ) -> FullScoreReturn:
+        """Like `BaseScore`, with the number of words it depends on, and whether it is an OOV."""
+        step = self._step(in_state, word, out_state)
+        return FullScoreReturn(step.log_prob / _LN10, step.history.num_words, step.is_oov)
+
+    def _step(self, in_state: State, word: str, out_state: State) -> WordStep:
+        history = in_state.history or self.scorer.nothing()
+        text = _text(word)
+        step = self.scorer.end(history) if text == END else self.scorer.score(history, text)
+        out_state.history = step.history
+        return step
+
+    def __contains__(self, word: str | bytes) -> bool:
+        text = _text(word)
+        return text in ("<s>", END) or not self.scorer.is_oov(text)
+
+    def __repr__(self) -> str:
+        return f"<Model from {self.scorer.lm.path.name}>"
+
+    def __reduce__(self) -> tuple[Callable[[_LanguageModel], Model], tuple[_LanguageModel]]:
+        return type(self).of, (self.scorer.lm,)
+
+
+LanguageModel = Model  # the name that old code knows it by
+
+
+def _text(given: str | bytes) -> str:
+    """Raises InputError (a ValueError) where KenLM raises TypeError."""
+    if isinstance(given, bytes):
+        try:
+            return given.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"not UTF-8: byte {error.start + 1} of {given!r}") from error
+    if not isinstance(given, str):
+        raise InputError(f"expected a string, got {type(given).__name__}")
+    return given

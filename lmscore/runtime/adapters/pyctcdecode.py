@@ -1,0 +1,130 @@
+"""The language model of a pyctcdecode decoder: `BeamSearchDecoderCTC(alphabet, LanguageModel(lm))`.
+
+What pyctcdecode scores an n-gram model with, it scores this one with: the same weights mean the
+same, for scores are to base 10 and weighted as its own class does it.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Collection, Mapping
+
+from lmscore.errors import OptionError
+from lmscore.runtime.adapters.histories import History, WordScorer
+from lmscore.runtime.model import LanguageModel as _LanguageModel
+
+_LN10 = math.log(10)
+_ORDER = 2**31 - 1  # the decoder merges beams whose last order - 1 words are the same
+_USUAL_LENGTH = 6  # characters of a partial word, past which it is penalised further
+_WEIGHTS = ("alpha", "beta", "unk_score_offset", "score_boundary")
+
+
+class LanguageModel:
+    """What a decoder calls; a duck that is no `AbstractLanguageModel` but has its methods.
+
+    Attributes:
+        scorer: the model, and its caches.
+    """
+
+    order = _ORDER
+
+    def __init__(
+        self,
+        lm: _LanguageModel,
+        unigrams: Collection[str] | None = None,
+        *,
+        alpha: float = 0.5,
+        beta: float = 1.5,
+        unk_score_offset: float = -10.0,
+        score_boundary: bool = True,
+        cache_size: int | None = None,
+    ) -> None:
+        """Use a loaded model.
+
+        Args:
+            lm: the model.
+            unigrams: the words that there are; others get `unk_score_offset`, and so does a partial
+                word that none of them begins with. Default: whatever the model does not read as
+                <unk> is a word, and a partial word may become one.
+            alpha: weight of the language model.
+            beta: is added for each word.
+            unk_score_offset: base 10; is added for each unknown word.
+            score_boundary: whether a text begins with <s> and ends with </s>.
+            cache_size: of `WordScorer`.
+
+        Raises:
+            OptionError: the model reads backward, or a weight is no number.
+        """
+        self.scorer = WordScorer(lm, cache_size=cache_size)
+        self._unigrams = None if unigrams is None else sorted(set(unigrams))
+        self._weights: dict[str, float] = {}
+        self.reset_params(
+            alpha=alpha, beta=beta, unk_score_offset=unk_score_offset, score_boundary=score_boundary
+        )
+
+    def reset_params(self, **params: float | None) -> None:
+        """Set weights by name; None leaves one as it is.
+
+        Raises:
+            OptionError: no such weight, or no number.
+        """
+        for name, value in params.items():
+            if name not in _WEIGHTS:
+                raise OptionError(f"no weight {name!r}; there are {', '.join(_WEIGHTS)}")
+            if value is not None:
+                self._weights[name] = _finite(name, value)
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """The weights as they are."""
+        return dict(self._weights)
+
+    def get_start_state(self) -> History:
+        """Before the first word."""
+        return self.scorer.begin() if self._weights["score_boundary"] else self.scorer.nothing()
+
+    def score_partial_token(self, partial_token: str) -> float:
+        """A penalty for a beginning of a word that no word begins with."""
+        if self._unigrams is None or _begins(self._unigrams, partial_token):
+            return 0.0
+        return self._weights["unk_score_offset"] * max(1.0, len(partial_token) / _USUAL_LENGTH)
+
+    def score(
+        self, prev_state: History, word: str, is_last_word: bool = False
+    ) -> tuple[float, History]:
+        """The weighted score of a word, and what comes after it; `prev_state` stays as it is.
+
+        At the end the word may be empty: then there is only the end to score.
+
+        Raises:
+            InputError: white space in the word, or no string that the model can read.
+            ModelError: the model yields nan or inf.
+        """
+        step = self.scorer.score(prev_state, word)
+        log_prob = step.log_prob
+        if is_last_word and self._weights["score_boundary"]:
+            log_prob += self.scorer.end(step.history).log_prob
+        if word and (step.is_oov or not self._is_known(word)):
+            log_prob += self._weights["unk_score_offset"] * _LN10
+        bonus = self._weights["beta"] if word else 0.0
+        return self._weights["alpha"] * log_prob + bonus, step.history
+
+    def _is_known(self, word: str) -> bool:
+        if self._unigrams is None:
+            return True
+        place = bisect_left(self._unigrams, word)
+        return self._unigrams[place : place + 1] == [word]
+
+
+def _begins(words: list[str], start: str) -> bool:
+    """Whether a word begins like that; the words are sorted."""
+    place = bisect_left(words, start)
+    return place < len(words) and words[place].startswith(start)
+
+
+def _finite(name: str, value: float) -> float:
+    given: object = value
+    if not isinstance(given, int | float) or not math.isfinite(given):
+        raise OptionError(f"{name} must be a number, not {value!r}")
+    return value

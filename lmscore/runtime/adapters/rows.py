@@ -1,0 +1,81 @@
+"""Hypotheses that share batches: each is a row of a state, and says which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.runtime.decoding.steps import advance, read_prompt
+from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.state import State
+
+
+class Row(NamedTuple):
+    """What the model remembers of one hypothesis; keeps the whole batch that it was in."""
+
+    state: State
+    number: int
+
+
+def read_rows(
+    lm: LanguageModel, tokens: Sequence[int], rows: Sequence[Row]
+) -> tuple[NDArray[np.float32], list[Row]]:
+    """Let each hypothesis read one token, all in one run.
+
+    Args:
+        lm: the model.
+        tokens: B ids.
+        rows: B, of any states; not changed.
+
+    Returns:
+        log_probs float32 [B, V] (nats) of the next token, and B rows of one new state.
+
+    Raises:
+        ModelError: the model yields nan or inf.
+    """
+    states = list({id(row.state): row.state for row in rows}.values())
+    offsets = dict(zip(map(id, states), np.cumsum([0, *map(len, states)]).tolist(), strict=False))
+    parents = np.array([offsets[id(row.state)] + row.number for row in rows])
+    state = states[0] if len(states) == 1 else State.concat(states)
+    position = advance(lm._graph_here(), np.array(tokens), state.tensors, parents)
+    after = State.owning(position.state)
+    return position.log_probs, [Row(after, number) for number in range(len(rows))]
+
+
+def read_next(
+    lm: LanguageModel, texts: Sequence[Sequence[int]], parents: Sequence[Row | None]
+) -> tuple[NDArray[np.float32], list[Row]]:
+    """Let each hypothesis read its last token, or all of them where nothing is known of it.
+
+    Args:
+        lm: the model.
+        texts: B, the ids of each hypothesis, without <s>.
+        parents: B, the row that has read all but the last; None: it begins.
+
+    Returns:
+        log_probs float32 [B, V] (nats) of the next token, and the row of each.
+    """
+    known = [i for i, parent in enumerate(parents) if parent is not None]
+    going_on = [parent for parent in parents if parent is not None]
+    found: dict[int, Row] = {}
+    log_probs = np.empty((len(texts), lm.vocab_size), np.float32)
+    if known:
+        log_probs[known], rows = read_rows(lm, [texts[i][-1] for i in known], going_on)
+        found = dict(zip(known, rows, strict=True))
+    read: dict[tuple[int, ...], int] = {}  # often all begin alike
+    for i in sorted(set(range(len(texts))) - set(known)):
+        first = read.setdefault(tuple(texts[i]), i)
+        if first == i:
+            log_probs[i], found[i] = read_beginning(lm, texts[i])
+        else:
+            log_probs[i], found[i] = log_probs[first], found[first]
+    return log_probs, [found[i] for i in range(len(texts))]
+
+
+def read_beginning(lm: LanguageModel, text: Sequence[int]) -> tuple[NDArray[np.float32], Row]:
+    """Read <s> and the ids of a text; gives log_probs float32 [V] (nats) of the next token."""
+    position = read_prompt(lm._graph_here(), np.array(text, np.int64))
+    return position.log_probs[0], Row(State.owning(position.state), 0)

@@ -1,0 +1,81 @@
+"""Shallow fusion with a model of Hugging Face's transformers, while it generates.
+
+`generate(..., logits_processor=[ShallowFusion(lm, tokens)])` takes any callable of this shape.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from lmscore.errors import InputError, OptionError
+from lmscore.runtime.adapters.cache import Cache
+from lmscore.runtime.adapters.rows import Row, read_next
+from lmscore.runtime.adapters.tensors import Tensor
+from lmscore.runtime.adapters.vocabulary import Vocabulary
+from lmscore.runtime.model import LanguageModel
+
+_CACHED = 4096  # hypotheses; what is needed are those of the step before
+
+
+class ShallowFusion:
+    """Adds the weighted log-probabilities of a language model to the scores of a decoder.
+
+    `generate` does not say which hypothesis goes on from which, so they are found by what they say.
+
+    Attributes:
+        rows: what was read; bounded. What was forgotten is read again.
+    """
+
+    def __init__(
+        self,
+        lm: LanguageModel,
+        tokens: Sequence[str],
+        *,
+        weight: float = 0.3,
+        end: str = "</s>",
+        skip: Collection[str] = (),
+        skip_log_prob: float = -math.inf,
+    ) -> None:
+        """Fuse; `Vocabulary.match` says what is required, and what it raises.
+
+        Args:
+            lm: a model of the same tokens.
+            tokens: the decoder's N tokens, in the order of their ids:
+                `tokenizer.convert_ids_to_tokens(range(N))`.
+            weight: of the language model.
+            end: the decoder's end of sequence.
+            skip: tokens that are no text; must be among the others.
+            skip_log_prob: their score, before it is weighted.
+
+        Raises:
+            OptionError: the weight is not a positive number, too.
+        """
+        if not 0 < weight < math.inf:
+            raise OptionError(f"weight must be a positive number, not {weight!r}")
+        self.rows: Cache[tuple[int, ...], Row] = Cache(_CACHED)
+        self._lm, self._weight = lm, weight
+        self._vocabulary = Vocabulary.match(
+            lm, tokens, end=end, skip=skip, skip_log_prob=skip_log_prob
+        )
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Any:
+        """Tokens int64 [B, n], scores [B, N] -> scores [B, N], as a new tensor.
+
+        Raises:
+            InputError: N is not the number of tokens given, or a token is out of range.
+            ModelError: the model yields nan or inf.
+        """
+        N = len(self._vocabulary.ids)
+        if scores.shape[-1] != N:
+            raise InputError(
+                f"{scores.shape[-1]} scores for {N} tokens: give all of the decoder's tokens, and "
+                "skip those that pad its vocabulary"
+            )
+        texts = [tuple(self._vocabulary.read(ids)) for ids in input_ids.tolist()]
+        parents = [self.rows.get(text[:-1]) if text else None for text in texts]
+        log_probs, rows = read_next(self._lm, texts, parents)
+        for text, row in zip(texts, rows, strict=True):
+            self.rows.put(text, row)
+        return scores + scores.new_tensor(self._weight * self._vocabulary.scores(log_probs))
