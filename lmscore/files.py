@@ -44,7 +44,8 @@ def open_input(path: str | Path) -> Iterator[BinaryIO]:
     name = input_name(path)
     try:
         with _standard_input() if name == STANDARD_INPUT else open(path, "rb") as file:
-            magic = file.peek(len(_XZ_MAGIC))
+            # Somebody at a terminal would have to end an empty text twice, once for the peek.
+            magic = b"" if file.isatty() else file.peek(len(_XZ_MAGIC))
             if magic.startswith(_GZIP_MAGIC):
                 with gzip.open(file) as unpacked:
                     yield io.BufferedReader(unpacked, 1 << 20)

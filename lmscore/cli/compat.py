@@ -40,9 +40,12 @@ def start_report(
     return Report(tool, eos=eos, source=" ".join(paths))
 
 
-def print_report(report: Report, scored: Iterable[tuple[Record, Score]], *, words: bool) -> None:
-    """Print a block for every sentence, with its words if asked, and one at the end."""
+def print_report(
+    report: Report, scored: Iterable[tuple[Record, Score]], *, words: bool, summary: bool
+) -> None:
+    """Print a block for every sentence, with its words if asked, and one at the end, likewise."""
     for _, score in scored:
         report.add(score)
         streams.write(report.sentence(score, words=words))
-    streams.write(report.summary())
+    if summary:
+        streams.write(report.summary())

@@ -118,7 +118,7 @@ def sample(
         "repetition_penalty": repetition_penalty,
         "seed": seed,
     }
-    _check_search(beam_size, length_penalty, drawing)
+    _check_search(beam_size, num_samples, length_penalty, drawing)
     limits: dict[str, Any] = {
         "max_tokens": max_tokens,
         "stop": stop or (),
@@ -145,9 +145,11 @@ def sample(
 
 
 def _check_search(
-    beam_size: int | None, length_penalty: float, drawing: Mapping[str, object]
+    beam_size: int | None, num_samples: int, length_penalty: float, drawing: Mapping[str, object]
 ) -> None:
-    """Refuse options that would change nothing."""
+    """Refuse options that would change nothing, and more texts than a search finds."""
+    if beam_size is not None and num_samples > beam_size:
+        raise typer.BadParameter(f"--num-samples {num_samples} needs a --beam-size as large")
     if beam_size is None and length_penalty != 1:
         raise typer.BadParameter("--length-penalty goes with --beam-size only")
     neutral = {"temperature": 1, "repetition_penalty": 1}

@@ -96,7 +96,8 @@ def score(
         line_buffered=line_buffered or typed,
     )
     if report is not None:
-        print_report(report, with_progress(scored, paths, data_on_stdout=True), words=per == "word")
+        shown = with_progress(scored, paths, data_on_stdout=True)
+        print_report(report, shown, words=per == "word", summary=not quiet)
         return
     layout = Layout(output_format, per, surprisal=surprisal, ids=input_format == "tsv")
     if header:

@@ -1,4 +1,4 @@
-"""What `score` and `ppl` share: records through a language model, one by one as they come."""
+"""What verbs that read text share: records through a language model, one by one as they come."""
 
 from __future__ import annotations
 

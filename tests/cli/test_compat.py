@@ -37,6 +37,8 @@ def test_blocks_and_a_summary(
         assert result.out == expected(path, tool, eos=eos, words=words)
         summary = run("ppl", "-m", path, *options[:3], stdin=TEXT).out
         assert result.out.endswith(summary)
+        blocks = run("score", "-q", "-m", path, *options, stdin=TEXT).out
+        assert blocks + summary == result.out
 
 
 @pytest.mark.parametrize("tool", ["kenlm", "srilm"])

@@ -137,6 +137,7 @@ def test_a_search(run: Run, lm: LanguageModel) -> None:
     [
         (["x", "-i", "f"], "give a PROMPT or --input, not both"),
         (["x", "--length-penalty", "2"], "--length-penalty goes with --beam-size only"),
+        (["x", "--beam-size", "2", "-n", "3"], "--num-samples 3 needs a --beam-size as large"),
         (["x", "--beam-size", "2", "--seed", "0"], "--seed does not go with --beam-size"),
         (["x", "--beam-size", "2", "--top-k", "5"], "--top-k does not go with --beam-size"),
         (["x", "--beam-size", "2", "--temperature", "0"], "--temperature does not go with"),

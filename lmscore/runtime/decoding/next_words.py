@@ -20,6 +20,7 @@ from lmscore.runtime.tokenizer import Ids, TextTokenizer
 from lmscore.runtime.words import END, boundary_tokens
 
 _BATCH = 32  # partial words read at a time: a graph run costs about as much as for one
+_WORDS_PER_ROW = 8  # unless many words are wanted: after each run, all that wait are sorted
 _MIN_WORK = 4096  # partial words read at most,
 _WORK_PER_WORD = 16  # unless many words are wanted
 
@@ -94,7 +95,8 @@ class _Search:
     def __init__(self, graph: Graph, tokenizer: TextTokenizer, k: int) -> None:
         self._graph, self._tokenizer, self._k = graph, tokenizer, k
         self.all_are_words = boundary_tokens(tokenizer, graph.config.bos_token_id) is None
-        self._batch = min(_BATCH, token_budget(graph.config))
+        batch = max(_BATCH, k // _WORDS_PER_ROW)
+        self._batch = min(batch, token_budget(graph.config))
         self._work = self._work_left = max(_MIN_WORK, _WORK_PER_WORD * k)
         self._best_never_read = 0.0  # the likeliest that there was no time for
         self._words: defaultdict[str, float] = defaultdict(float)

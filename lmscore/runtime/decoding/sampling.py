@@ -21,7 +21,9 @@ from lmscore.runtime.tokenizer import Ids
 LogProbs = NDArray[np.floating[Any]]
 
 _MAX_PENALTY = 1000  # so that what is penalised stays finite in float32
-_COLDEST = 1e-30  # below it only the likeliest are left; much below, it would be 0 in float32
+# Below the one only the likeliest are left, above the other all are equally likely; float32 would
+# make 0 and infinity of temperatures much further out.
+_COLDEST, _HOTTEST = 1e-30, 1e30
 _TINY = np.finfo(np.float64).tiny
 
 
@@ -122,7 +124,7 @@ def apply_temperature(log_probs: LogProbs, temperature: float) -> LogProbs:
         return log_probs
     relative = log_probs - log_probs.max(axis=1, keepdims=True)
     with np.errstate(over="ignore"):  # to -inf, where it belongs
-        return np.asarray(relative / max(temperature, _COLDEST))
+        return np.asarray(relative / min(max(temperature, _COLDEST), _HOTTEST))
 
 
 def keep_top_k(log_probs: LogProbs, k: int) -> LogProbs:

@@ -82,6 +82,17 @@ def test_a_tiny_temperature_is_greedy(temperature: float, dtype: type[np.floatin
     assert draw(cold, [random_stream(0, 0, NOTHING)]) == [1]
 
 
+@pytest.mark.parametrize("temperature", [1e30, 1e300, 10**400])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_huge_temperature_makes_all_that_is_allowed_alike(
+    temperature: float, dtype: type[np.floating[Any]]
+) -> None:
+    SamplingOptions(temperature=temperature)
+    hot = apply_temperature(np.array([[-np.inf, -9, -1, -5]], dtype), temperature)
+    assert hot[0, 0] == -np.inf
+    assert np.allclose(hot[0, 1:], 0)
+
+
 @given(matrices)
 def test_extremes_leave_something_to_draw(log_probs: NDArray[np.float64]) -> None:
     seen = np.ones(log_probs.shape, np.bool_)
