@@ -122,9 +122,9 @@ def read_raw_lines(path: str | Path, *, errors: str = "strict") -> Iterator[tupl
                 ) from error
 
 
-def expanded_paths(paths: Iterable[str | Path]) -> Iterator[str | Path]:
+def expanded_paths(paths: str | Path | Iterable[str | Path]) -> Iterator[str | Path]:
     """The files that paths stand for: of a directory all in it, of `@FILE` those it names."""
-    for path in paths:
+    for path in [paths] if isinstance(paths, str | Path) else paths:
         if str(path).startswith("@"):
             yield from read_lines(str(path)[1:])
         elif Path(path).is_dir():

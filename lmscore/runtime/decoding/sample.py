@@ -92,8 +92,9 @@ class Sampler:
         for left in range(self.options.max_tokens, 0, -1):
             log_probs = position.log_probs[parents]
             tokens = self._choose(log_probs, drafts)
-            for draft, token, row in zip(drafts, tokens.tolist(), log_probs, strict=True):
-                yield self._extend(draft, token, float(row[token]), is_last=left == 1)
+            drawn = log_probs[np.arange(len(drafts)), tokens].tolist()
+            for draft, token, log_prob in zip(drafts, tokens.tolist(), drawn, strict=True):
+                yield self._extend(draft, token, log_prob, is_last=left == 1)
             going_on = np.flatnonzero([not draft.is_finished for draft in drafts])
             if not len(going_on):
                 return
@@ -102,26 +103,24 @@ class Sampler:
             parents = np.arange(len(drafts))
 
     def _choose(self, log_probs: NDArray[np.float32], drafts: Sequence[_Draft]) -> Ids:
-        """The next token of each draft, int64 [B], from the model's log-probs [B, V]."""
-        possible = np.where(self._allowed(drafts), log_probs, np.float32(-np.inf))
-        warped = self.options.warp(possible, np.stack([draft.seen for draft in drafts]))
+        """The next token of each draft, int64 [B], from log-probs [B, V], which it may change."""
+        self._forbid(log_probs, drafts)
+        warped = self.options.warp(log_probs, [draft.seen for draft in drafts])
         if self.options.is_greedy:
             return np.asarray(np.argmax(warped, axis=1))
         return draw(warped, [draft.random for draft in drafts])
 
-    def _allowed(self, drafts: Sequence[_Draft]) -> NDArray[np.bool_]:
-        """Which tokens may come next, bool [B or 1, V]: never <s>, which is not predicted."""
+    def _forbid(self, log_probs: NDArray[np.float32], drafts: Sequence[_Draft]) -> None:
+        """Take away what may not come next: <s>, which is not predicted, and by the constraint."""
         config = self.graph.config
-        allowed = np.ones((1, config.vocab_size), np.bool_)
-        if self.constraint is not None:
-            states = [draft.constraint for draft in drafts if draft.constraint is not None]
-            allowed = np.stack([state.allowed() for state in states])
-            for draft, row in zip(drafts, allowed, strict=True):
-                if not row.any():
-                    raise self.constraint.dead_end(draft.continuation.text)
         if config.bos_token_id != config.eos_token_id:
-            allowed[:, config.bos_token_id] = False
-        return allowed
+            log_probs[:, config.bos_token_id] = -np.inf
+        if self.constraint is not None:
+            for draft, row in zip(drafts, log_probs, strict=True):
+                if draft.constraint is not None:
+                    row[~draft.constraint.allowed()] = -np.inf
+                if not np.isfinite(row).any():
+                    raise self.constraint.dead_end(draft.continuation.text)
 
     def _extend(self, draft: _Draft, token: int, log_prob: float, *, is_last: bool) -> str:
         """Give a draft its next token; the text that is certain now."""

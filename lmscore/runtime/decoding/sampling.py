@@ -67,14 +67,15 @@ class SamplingOptions:
         """Whether the likeliest token is taken, and none drawn."""
         return self.temperature == 0
 
-    def warp(self, log_probs: LogProbs, seen: NDArray[np.bool_]) -> LogProbs:
+    def warp(self, log_probs: LogProbs, seen: Sequence[NDArray[np.bool_]]) -> LogProbs:
         """The log-probs to draw from.
 
         Args:
             log_probs: of the model.
-            seen: bool [B, V], tokens of the prompt and of the continuation so far.
+            seen: B of bool [V], tokens of the prompt and of the continuation so far.
         """
-        log_probs = penalize_repetition(log_probs, seen, self.repetition_penalty)
+        if self.repetition_penalty != 1:
+            log_probs = penalize_repetition(log_probs, np.stack(seen), self.repetition_penalty)
         if self.is_greedy:
             return log_probs
         log_probs = apply_temperature(log_probs, self.temperature)
@@ -113,8 +114,6 @@ def penalize_repetition(log_probs: LogProbs, seen: NDArray[np.bool_], penalty: f
 
     CTRL divides positive scores by the penalty; log-probs are negative, so they are multiplied.
     """
-    if penalty == 1:
-        return log_probs
     return np.where(seen, log_probs * penalty, log_probs)
 
 
@@ -169,11 +168,13 @@ def draw(log_probs: LogProbs, streams: Sequence[np.random.Generator]) -> Ids:
     boundary of a cumulative distribution, but hardly ever the largest sum. Each stream gives V
     numbers, whatever was cut.
     """
-    noise = np.empty(log_probs.shape)
-    for row, stream in zip(noise, streams, strict=True):
-        stream.standard_exponential(out=row)
-    gumbel = -np.log(np.maximum(noise, _TINY))
-    return np.asarray(np.argmax(log_probs + gumbel, axis=1))
+    B, V = log_probs.shape
+    tokens, noise = np.empty(B, np.int64), np.empty(V)
+    for b, stream in enumerate(streams):  # row by row: the noise stays in the cache
+        stream.standard_exponential(out=noise)
+        np.log(np.maximum(noise, _TINY, out=noise), out=noise)
+        tokens[b] = np.subtract(log_probs[b], noise, out=noise).argmax()
+    return tokens
 
 
 def _not_negative(value: float) -> bool:
