@@ -262,6 +262,8 @@ def test_paths_that_stand_for_files(tmp_path: Path) -> None:
     (tmp_path / "names").write_text(f"{folder / 'b'}\n{folder}\n")
     assert list(expanded_paths(["-", folder])) == ["-", folder / "a", folder / "b"]
     assert list(expanded_paths([f"@{tmp_path / 'names'}"])) == [str(folder / "b"), str(folder)]
+    assert list(expanded_paths(folder)) == [folder / "a", folder / "b"]
+    assert list(expanded_paths("lists.txt")) == ["lists.txt"]
 
 
 def test_names_of_directories(tmp_path: Path) -> None:

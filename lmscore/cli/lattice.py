@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,8 +20,6 @@ from lmscore.files import names_directory
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
     from lmscore.runtime.rescoring.lattice import Lattice, LatticeOptions, RescoredLattice
-
-LatticeFormat = Literal["kaldi-lattice", "htk-slf"]
 
 _DECIMALS = 6  # of the scores in n-best lists
 
@@ -101,14 +99,14 @@ def lattice(
     device: options.Device = "auto",
     threads: options.Threads = None,
     input_format: Annotated[
-        LatticeFormat | None,
+        options.LatticeFormat | None,
         typer.Option(
             help="The format of the lattices. Default: told from the content.",
             show_default=False,
         ),
     ] = None,
     output_format: Annotated[
-        LatticeFormat | None,
+        options.LatticeFormat | None,
         typer.Option(
             "--format",
             help="The format to write lattices in. Default: the one they were read in.",
@@ -242,7 +240,7 @@ def _n_best(found: RescoredLattice, n: int, feature: str) -> str:
 def _write(
     lattices: Iterable[Lattice],
     output: str | None,
-    lattice_format: LatticeFormat,
+    lattice_format: options.LatticeFormat,
     symbols: Path | None,
 ) -> None:
     from lmscore.runtime.rescoring.lattice import render_lattices, write_lattices

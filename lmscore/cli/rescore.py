@@ -126,14 +126,16 @@ def rescore(
     document, in the order of the input.
     """
     _check_layout(output, rerank=rerank, best=best, with_ids=with_ids)
+    if quiet and metric is not None:
+        raise typer.BadParameter("--metric is said in the summary: leave out --quiet")
     own_weights = _own_weights(weight or [])
     if weights is not None:
         _refuse(lm_weight, word_penalty, length_normalization, own_weights)
     from lmscore.runtime.rescoring.formats import read
+    from lmscore.runtime.rescoring.list_scoring import Counts
     from lmscore.runtime.rescoring.metrics import METRICS
     from lmscore.runtime.rescoring.rescore import LM_WEIGHT, Gain, Totals, default_weights, peek
     from lmscore.runtime.rescoring.scorers import open_scorers
-    from lmscore.runtime.rescoring.tree import Counts
     from lmscore.runtime.rescoring.weights import read_weights
 
     tuned = None if weights is None else read_weights(weights)

@@ -16,10 +16,10 @@ from lmscore.errors import OptionError
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
     from lmscore.runtime.rescoring.formats import Format
+    from lmscore.runtime.rescoring.list_scoring import Counts
     from lmscore.runtime.rescoring.nbest import NBestList
     from lmscore.runtime.rescoring.rescore import Gain, Totals
     from lmscore.runtime.rescoring.scorer import ListScorer
-    from lmscore.runtime.rescoring.tree import Counts
     from lmscore.runtime.rescoring.weights import Weights
 
 Ranked = tuple["NBestList", list[int]]  # a list, and the places of its hypotheses, best first

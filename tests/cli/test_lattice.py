@@ -236,3 +236,4 @@ def test_lists_and_lattices_are_told_apart(run: Run, kaldi: Path) -> None:
     result = run("lattice", stdin="a\t-1\tthe cat\n")
     assert result.status == 1
     assert "cannot tell the lattice format" in result.err
+    assert "n-best lists are for lmscore rescore" in result.err

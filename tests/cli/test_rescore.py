@@ -594,6 +594,7 @@ def test_progress_counts_the_bytes_of_the_input(tmp_path: Path, name: str) -> No
         (["--weight", "am=x"], "--weight am 'x': expected a number"),
         (["--weight", "am=1", "--weight", "am=2"], "--weight 'am' is given twice"),
         (["--scores", "am"], "--scores 'am': expected NAME=VALUE"),
+        (["--metric", "wer", "--quiet"], "--metric is said in the summary: leave out --quiet"),
         (["--mix-weights", "1,x"], "--mix-weights 'x': expected a number"),
         (["--input-format", "sausage"], "'sausage'"),
     ],
@@ -607,7 +608,8 @@ def test_usage(run: Run, options: list[str], message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "cannot tell the n-best format"),
+        ("", "standard input: empty, there is no n-best list in it"),
+        ("\n", "cannot tell the n-best format"),
         ("a\t1\tthe cat\na\tnan\tthe dog\n", "line 2, score (column 2): the score nan"),
         ("a\t1\tx\nb\t1\tx\na\t1\tx\n", "line 3: a second list 'a'"),
         ("the cat\t-1\nthe dog\t-2\n", "give its beam size"),

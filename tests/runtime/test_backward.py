@@ -14,7 +14,7 @@ from lmscore.bundle import Bundle
 from lmscore.errors import OptionError
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.rescoring.tree import score_lists
+from lmscore.runtime.rescoring.list_scoring import score_lists
 from tests.models import WORDS, make_model
 
 TEXTS = st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)

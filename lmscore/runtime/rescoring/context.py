@@ -9,9 +9,9 @@ import numpy as np
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.batching import score_document, token_budget, token_rows
 from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.rescoring.list_scoring import Counts, score_lists
 from lmscore.runtime.rescoring.nbest import NBestList
 from lmscore.runtime.rescoring.rescore import Prepare, Totals, with_scores
-from lmscore.runtime.rescoring.tree import Counts, score_lists
 from lmscore.runtime.rescoring.weights import Weights
 from lmscore.runtime.score import Score
 from lmscore.runtime.state import State

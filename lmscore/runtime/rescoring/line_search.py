@@ -27,6 +27,7 @@ class Steps:
 
     edges: Floats  # [M], ascending
     values: Floats  # [M + 1], before, between and behind them
+    ties: Floats  # ascending: where the best hypothesis of a list has an equal; at every edge, too
 
     def __call__(self, places: Floats | float) -> Floats:
         """Its values at some places."""
@@ -43,13 +44,20 @@ class Steps:
 
         Of all places that are: the middle of the widest interval, which is least likely to be
         chance. The outer intervals, which have no end, are taken to reach as far beyond their edge
-        as 0 is from it, or 1 if that is more.
+        as 0 is from it, or 1 if that is more. Never at a tie, where the order of the list decides,
+        and that may be worse than both sides: then in the middle of the widest part without one.
         """
         order = self.values if higher_is_better else -self.values
         good = order == order.max()
         runs = np.flatnonzero(np.diff(good, prepend=False, append=False)).reshape(-1, 2)
         ends = _with_ends(self.edges)[runs]
-        return float(ends[np.diff(ends).argmax()].mean())
+        left, right = ends[np.diff(ends).argmax()]
+        middle = (left + right) / 2
+        if (np.abs(self.ties - middle) < _NARROW).any():
+            cuts = np.array([left, *self.ties[(self.ties > left) & (self.ties < right)], right])
+            widest = np.diff(cuts).argmax()
+            middle = cuts[widest : widest + 2].mean()
+        return float(middle)
 
 
 def _with_ends(edges: Floats) -> Floats:
@@ -80,7 +88,8 @@ def search_line(candidates: Candidates, origin: Floats, direction: Floats) -> St
     totals = np.concatenate([start[None], start + np.cumsum(changes[order], axis=0)])
     edges = places[order]
     wide = np.diff(edges, append=np.inf) > _NARROW
-    return Steps(edges[wide], candidates.metric.value(totals[np.append(True, wide)]))
+    values = candidates.metric.value(totals[np.append(True, wide)])
+    return Steps(edges[wide], values, np.sort(places))
 
 
 def _firsts(candidates: Candidates, base: Floats, slope: Floats) -> Rows:

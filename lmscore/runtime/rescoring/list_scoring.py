@@ -11,8 +11,8 @@ from lmscore.errors import InputError, OptionError
 from lmscore.runtime.batching import TokenRows, reading_order, token_rows
 from lmscore.runtime.graph import Graph
 from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.rescoring.list_windows import Window, windows
 from lmscore.runtime.rescoring.walk import METHODS, Method, score_shared
-from lmscore.runtime.rescoring.windows import Window, windows
 from lmscore.runtime.score import Score
 from lmscore.runtime.state import State, Tensor
 from lmscore.runtime.tokenizer import Ids, TextTokenizer

@@ -9,7 +9,7 @@ from itertools import chain, tee
 
 import numpy as np
 
-from lmscore.errors import InputError
+from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.metrics import Metric, Statistics
 from lmscore.runtime.rescoring.nbest import NBestList
 from lmscore.runtime.rescoring.scorer import ListScorer
@@ -63,8 +63,10 @@ def add_scores(
 
     Raises:
         InputError: a scorer cannot read a text; says which.
-        OptionError: a list has a feature of a scorer's name.
+        OptionError: there is no scorer, or a list has a feature of a scorer's name.
     """
+    if not scorers:
+        raise OptionError("no scorer: give at least one")
     waiting: deque[NBestList] = deque()
 
     def texts() -> Iterator[list[str]]:

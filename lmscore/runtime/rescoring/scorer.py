@@ -10,9 +10,9 @@ from typing import Protocol
 from lmscore.bundle import Direction
 from lmscore.errors import InputError
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.rescoring.tree import Counts, score_lists
+from lmscore.runtime.rescoring.list_scoring import Counts, score_lists
+from lmscore.runtime.rescoring.list_windows import Window, windows
 from lmscore.runtime.rescoring.walk import Method
-from lmscore.runtime.rescoring.windows import Window, windows
 from lmscore.runtime.score import Score, WordScore
 
 

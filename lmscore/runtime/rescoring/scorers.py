@@ -11,10 +11,10 @@ from typing import Literal
 from lmscore.errors import ModelError, ModelNotFoundError, OptionError
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.rescoring.list_scoring import Counts
 from lmscore.runtime.rescoring.mixture import Mixture, fit_mixture
 from lmscore.runtime.rescoring.ngram import NgramScorer, is_ngram_file
 from lmscore.runtime.rescoring.scorer import ListScorer, ModelScorer, WordScorer
-from lmscore.runtime.rescoring.tree import Counts
 from lmscore.runtime.rescoring.walk import Method
 
 Mix = Literal["linear"]
@@ -48,7 +48,7 @@ def open_scorers(
         weights: of the mixture, in the order of the `lms`.
         texts: the sentences that the weights are fitted to instead.
         eos: whether </s> is scored.
-        method: how lists go through a recurrent model, see `tree.score_lists`.
+        method: how lists go through a recurrent model, see `list_scoring.score_lists`.
         counts: is added to as recurrent models score lists; a mixture does not count.
         device: of recurrent models, as are variant and threads; see `lmscore.load`.
         variant: the same for all of them.

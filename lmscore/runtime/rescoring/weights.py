@@ -18,6 +18,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +58,14 @@ class Weights:
         """
         if not self.features and not self.word_penalty:
             raise OptionError("no weights: name at least one feature")
-        numbers = {
+        numbers: dict[str, object] = {
             **{f"the weight of {name!r}": weight for name, weight in self.features.items()},
             "the word penalty": self.word_penalty,
             "the length normalization": self.length_normalization,
         }
         for what, value in numbers.items():
-            if not math.isfinite(value):
-                raise OptionError(f"{what} is {value}, expected a finite number")
+            if not (isinstance(value, Real) and math.isfinite(value)):
+                raise OptionError(f"{what} is {value!r}, expected a finite number")
 
     def terms(self) -> dict[str, float]:
         """The weights that are not 0 by name, the word penalty as that of `words`."""

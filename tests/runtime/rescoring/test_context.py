@@ -13,9 +13,9 @@ from lmscore.errors import InputError, OptionError
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.context import add_scores_in_context, state_after
+from lmscore.runtime.rescoring.list_scoring import Counts
 from lmscore.runtime.rescoring.nbest import Hypothesis, NBestList
 from lmscore.runtime.rescoring.rescore import Totals
-from lmscore.runtime.rescoring.tree import Counts
 from lmscore.runtime.rescoring.weights import Weights
 from tests.models import make_model
 

@@ -14,6 +14,7 @@ from tests.runtime.rescoring.tuning import drawn_candidates, make_candidates, ra
 
 AXIS = np.array([0.0, 1.0])
 FIRST = np.array([1.0, 0.0])
+GOLDEN = 0.6180339887
 
 
 def tried(candidates: Candidates, origin: Floats, direction: Floats, places: Floats) -> Floats:
@@ -23,11 +24,16 @@ def tried(candidates: Candidates, origin: Floats, direction: Floats, places: Flo
 
 
 def between(edges: Floats) -> Floats:
-    """A place in every interval that is not too narrow for this to be exact."""
+    """A place in every interval that is not too narrow for this to be exact, and at no tie."""
     if not len(edges):
-        return np.array([-7.0, 0.0, 7.0])
-    middles = (edges[1:] + edges[:-1])[np.diff(edges) > 1e-6] / 2
-    return np.array([edges[0] - 1, *middles, edges[-1] + 1])
+        return exact(np.array([-7.0, 0.0, 7.0]) + GOLDEN)
+    middles = (edges[:-1] + GOLDEN * np.diff(edges))[np.diff(edges) > 1e-4]
+    return exact(np.array([edges[0] - GOLDEN, *middles, edges[-1] + GOLDEN]))
+
+
+def exact(places: Floats) -> Floats:
+    """Near these places: where scores are computed without rounding errors."""
+    return np.round(places * 2**20) / 2**20
 
 
 @given(drawn_candidates())
@@ -78,6 +84,23 @@ def test_by_hand() -> None:
     assert steps.best(higher_is_better=True) == 4.5
 
 
+def test_two_lists_that_change_at_one_place() -> None:
+    """At 0 both would take their first hypothesis: 9 errors, not 5 as on either side."""
+    candidates = make_candidates([[(0, 0), (0, -1)], [(0, 0), (0, 1)]], [[4, 0], [5, 1]])
+    steps = search_line(candidates, FIRST, AXIS)
+    place = steps.best(higher_is_better=False)
+    assert (steps.edges.tolist(), steps.values.tolist(), place) == ([0], [25, 25], -0.5)
+    assert tried(candidates, FIRST, AXIS, np.array([0.0, place])).tolist() == [45, 25]
+
+
+def test_a_tie_that_changes_nothing_on_either_side() -> None:
+    """At 0 the list would take its first hypothesis, which is nowhere else the best."""
+    candidates = make_candidates([[(0, 1), (0, 0), (0, 2)]], [[1, 0, 0]])
+    steps = search_line(candidates, FIRST, AXIS)
+    assert (steps.edges.tolist(), steps.values.tolist(), steps.ties.tolist()) == ([], [0], [0])
+    assert steps.best(higher_is_better=False) == -0.5
+
+
 def test_a_line_on_which_nothing_happens() -> None:
     candidates = make_candidates([[(0, 1), (-1, 1)]], [[1, 9]])
     steps = search_line(candidates, FIRST, AXIS)
@@ -89,19 +112,21 @@ def test_a_line_on_which_nothing_happens() -> None:
     ("edges", "values", "best"),
     [
         ([1, 2, 4, 5], [9, 1, 2, 1, 9], 1.5),  # equally wide: the first
-        ([1, 2, 4, 5, 6], [9, 1, 2, 1, 1, 9], 5),  # two that are neighbours are one
+        ([1, 2, 4, 5, 6.5], [9, 1, 2, 1, 1, 9], 5.25),  # two that are neighbours are one
+        ([1, 2, 4, 5, 6], [9, 1, 2, 1, 1, 9], 4.5),  # but at 5 there are ties
         ([1, 3], [9, 2, 1], 4.5),  # open to the right
         ([-3, 3], [1, 2, 9], -4.5),  # and to the left
         ([0.1, 0.2], [9, 2, 1], 0.7),
     ],
 )
 def test_the_middle_of_the_widest(edges: list[float], values: list[float], best: float) -> None:
-    steps = Steps(np.array(edges, np.float64), np.array(values, np.float64))
+    steps = Steps(*(np.array(some, np.float64) for some in (edges, values, edges)))
     assert steps.best(higher_is_better=False) == pytest.approx(best)
 
 
 def test_a_part() -> None:
-    steps = Steps(np.array([1.0, 2.0, 4.0]), np.array([9.0, 3.0, 2.0, 5.0]))
+    changes = np.array([1.0, 2.0, 4.0])
+    steps = Steps(changes, np.array([9.0, 3.0, 2.0, 5.0]), changes)
     for ends, edges, values in [
         ((0.0, 3.0), [0, 1, 2, 3], [9, 3, 2]),
         ((1.0, 4.0), [1, 2, 4], [3, 2]),

@@ -14,8 +14,8 @@ from lmscore.errors import InputError, ModelError, OptionError
 from lmscore.runtime.graph import Graph
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.rescoring import walk, windows
-from lmscore.runtime.rescoring.tree import Counts, score_lists
+from lmscore.runtime.rescoring import list_windows, walk
+from lmscore.runtime.rescoring.list_scoring import Counts, score_lists
 from lmscore.runtime.rescoring.walk import METHODS, Method
 from lmscore.runtime.score import Score
 from lmscore.runtime.state import State
@@ -97,7 +97,7 @@ def test_scores_do_not_depend_on_how_the_work_is_cut(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(walk, "token_budget", lambda config: budget)
         patch.setattr(walk, "_MAX_STATE_FLOATS", max_rows * 2 * lm.config.hidden_size)
-        patch.setattr(windows, "_HYPOTHESES", hypotheses)
+        patch.setattr(list_windows, "_HYPOTHESES", hypotheses)
         found = list(score_lists(lm, lists, method="tree"))
     assert_same(lm, found, flat_scores(lm, lists))
 
@@ -183,7 +183,7 @@ def test_auto_takes_what_costs_less(
 
 
 def test_lists_are_scored_as_they_come(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "_HYPOTHESES", 2)
+    monkeypatch.setattr(list_windows, "_HYPOTHESES", 2)
     counts, taken = Counts(), []
 
     def lists() -> Iterator[list[str]]:

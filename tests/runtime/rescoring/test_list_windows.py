@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lmscore.errors import InputError
-from lmscore.runtime.rescoring import windows as module
-from lmscore.runtime.rescoring.windows import windows
+from lmscore.runtime.rescoring import list_windows as module
+from lmscore.runtime.rescoring.list_windows import windows
 from lmscore.runtime.state import State
 
 

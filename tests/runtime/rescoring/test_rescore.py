@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.rescoring import windows
+from lmscore.runtime.rescoring import list_windows
 from lmscore.runtime.rescoring.metrics import METRICS
 from lmscore.runtime.rescoring.nbest import Hypothesis, NBestList
 from lmscore.runtime.rescoring.rescore import (
@@ -81,7 +81,7 @@ def test_lists_stay_in_order_whatever_is_read_ahead(
 
 def test_memory_is_bounded(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more lists are read than the scorer looks ahead."""
-    monkeypatch.setattr(windows, "_HYPOTHESES", 10)
+    monkeypatch.setattr(list_windows, "_HYPOTHESES", 10)
     read = 0
 
     def lists() -> Iterator[NBestList]:
@@ -114,6 +114,11 @@ def test_scores_are_log_probabilities(lm: LanguageModel) -> None:
 def test_a_feature_of_that_name() -> None:
     with pytest.raises(OptionError, match="feature 'a' already"):
         list(add_scores([make_list("x", a=[1.0])], [Lengths("a")]))
+
+
+def test_no_scorer() -> None:
+    with pytest.raises(OptionError, match="no scorer: give at least one"):
+        list(add_scores([make_list("a")], []))
 
 
 def test_peek() -> None:

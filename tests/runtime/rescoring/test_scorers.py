@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from lmscore.errors import InputError, LmscoreError, ModelError, ModelNotFoundError, OptionError
 from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.rescoring.list_scoring import Counts, score_lists
 from lmscore.runtime.rescoring.mixture import Mixture
 from lmscore.runtime.rescoring.scorer import ModelScorer
 from lmscore.runtime.rescoring.scorers import open_scorers
-from lmscore.runtime.rescoring.tree import Counts, score_lists
 from tests.models import WORDS, make_model
 
 ARPA = "\\data\\\nngram 1=3\nngram 2=1\n\n\\1-grams:\n-1\t</s>\n-99\t<s>\t0\n-1\tcat\t0\n\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,9 +106,11 @@ def test_a_feature_that_some_lack() -> None:
         ({}, 0.0, "no weights: name at least one feature"),
         ({"lm": math.nan}, 0.0, "the weight of 'lm' is nan, expected a finite number"),
         ({"lm": 1.0}, math.inf, "the word penalty is inf, expected a finite number"),
+        ({"lm": "1"}, 0.0, "the weight of 'lm' is '1', expected a finite number"),
+        ({"lm": 1.0}, None, "the word penalty is None, expected a finite number"),
     ],
 )
-def test_bad_weights(features: dict[str, float], penalty: float, message: str) -> None:
+def test_bad_weights(features: dict[str, Any], penalty: Any, message: str) -> None:
     with pytest.raises(OptionError) as caught:
         Weights(features, penalty)
     assert str(caught.value) == message

@@ -31,7 +31,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 def read(
-    paths: Iterable[str | Path],
+    paths: str | Path | Iterable[str | Path],
     input_format: str | None = None,
     *,
     references: str | Path | None = None,
@@ -44,8 +44,8 @@ def read(
     memory for one list (and all ids: no list may come twice), the JSON ones a file at a time.
 
     Args:
-        paths: files, `-` for standard input; of a directory all its files; `@FILE` stands for the
-            paths that are the lines of FILE. gzip and xz are recognised by content.
+        paths: a file or several, `-` for standard input; of a directory all its files; `@FILE`
+            stands for the paths that are the lines of FILE. gzip and xz are recognised by content.
         input_format: one of `FORMATS`; None to tell from the content of the first file.
         references: a file with a reference for each list, instead of those in the lists.
         beam_size: of `nemo`: how many rows an utterance has.
@@ -82,10 +82,12 @@ def _format_of(document: Document, name: str | None) -> Format:
     if name is not None and name not in FORMATS:
         raise OptionError(f"no n-best format {name!r}; there are {known}")
     name = name or detect(document.head)
+    if name is None and not document.head:
+        raise InputError(f"{document.name}: empty, there is no n-best list in it")
     if name is None:
         raise InputError(
             f"{document.name}: cannot tell the n-best format from the first lines; "
-            f"name one of {known} (lattices are for lmscore lattice)"
+            f"name it (--input-format): {known}; lattices are for lmscore lattice"
         )
     return FORMATS[name]
 

@@ -27,7 +27,7 @@ _KALDI = re.compile(
 
 
 def open_lattices(
-    paths: Iterable[str | Path],
+    paths: str | Path | Iterable[str | Path],
     lattice_format: str | None = None,
     *,
     symbols: str | Path | None = None,
@@ -37,8 +37,8 @@ def open_lattices(
     The format is known on return; each lattice is read when it is asked for.
 
     Args:
-        paths: files, `-` for standard input; of a directory all its files; `@FILE` stands for the
-            paths that are the lines of FILE. gzip and xz are recognised by content.
+        paths: a file or several, `-` for standard input; of a directory all its files; `@FILE`
+            stands for the paths that are the lines of FILE. gzip and xz are recognised by content.
         lattice_format: "kaldi-lattice" or "htk-slf"; None to tell from the content of the first.
         symbols: Kaldi's symbol table (`words.txt`), where words are numbers.
 
@@ -65,7 +65,7 @@ def read_lattices(
     path: str | Path, lattice_format: str | None = None, *, symbols: str | Path | None = None
 ) -> Iterator[Lattice]:
     """The lattices that one path stands for; as `open_lattices`."""
-    return open_lattices([path], lattice_format, symbols=symbols)[1]
+    return open_lattices(path, lattice_format, symbols=symbols)[1]
 
 
 def check_format(name: str) -> LatticeFormat:
@@ -99,10 +99,12 @@ def _format_of(document: Document, name: str | None) -> LatticeFormat:
         return check_format(name)
     _check_text(document)
     found = detect(document.head)
+    if found is None and not document.head:
+        raise InputError(f"{document.name}: empty, there is no lattice in it")
     if found is None:
         raise InputError(
             f"{document.name}: cannot tell the lattice format from the first lines; "
-            f"name one of {', '.join(FORMATS)}"
+            f"name it (--input-format): {', '.join(FORMATS)}; n-best lists are for lmscore rescore"
         )
     return found
 

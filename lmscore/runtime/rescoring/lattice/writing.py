@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lmscore.errors import OptionError
-from lmscore.files import make_directory, open_output
+from lmscore.files import make_directory, names_directory, open_output
 from lmscore.runtime.rescoring.lattice import kaldi, kaldi_writing, slf, slf_writing
 from lmscore.runtime.rescoring.lattice.lattice import Lattice
 from lmscore.runtime.rescoring.lattice.reading import check_format
@@ -35,7 +34,7 @@ def write_lattices(
         OutputFileError: a file cannot be written.
         OptionError: no such format, or it cannot be written like this.
     """
-    if str(path).endswith(("/", os.sep)) or Path(path).is_dir():
+    if names_directory(path):
         _write_directory(lattices, Path(path), lattice_format)
         return
     with open_output(path) as file:

@@ -51,7 +51,6 @@ def test_formats(head: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        "",
         "\n",
         "a sentence\nanother\n",
         "0 ||| a ||| -1\n",
@@ -70,10 +69,17 @@ def test_something_else(tmp_path: Path, head: str) -> None:
     with pytest.raises(InputError) as caught:
         read([path])
     assert str(caught.value) == (
-        f"{path}: cannot tell the n-best format from the first lines; name one of moses, srilm, "
-        "kaldi, espnet, mlm-scoring, hyporadise, nemo, jsonl, tsv "
-        "(lattices are for lmscore lattice)"
+        f"{path}: cannot tell the n-best format from the first lines; name it (--input-format): "
+        "moses, srilm, kaldi, espnet, mlm-scoring, hyporadise, nemo, jsonl, tsv; "
+        "lattices are for lmscore lattice"
     )
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.touch()
+    with pytest.raises(InputError, match=r"list: empty, there is no n-best list in it$"):
+        read(path)
 
 
 def test_an_unknown_name(tmp_path: Path) -> None:

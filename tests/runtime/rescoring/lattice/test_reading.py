@@ -84,6 +84,7 @@ def test_one_file_of_htk_holds_one_lattice(read_text: ReadText) -> None:
 @pytest.mark.parametrize(
     ("text", "options", "error", "message"),
     [
+        ("", {}, InputError, "empty, there is no lattice in it"),
         ("a text\nof lines\n", {}, InputError, "cannot tell the lattice format from the first lin"),
         ("utt \0B\n", {}, InputError, "not a text; write archives of Kaldi's as ark,t with latti"),
         (ON_LINKS, {"symbols": "a 1\n"}, OptionError, "a lattice of HTK's has no use for a symbol"),
