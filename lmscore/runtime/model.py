@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from lmscore.bundle import CONTEXTS, Bundle, Config, Context
 from lmscore.errors import DeviceError, InputError, OptionError
+from lmscore.runtime.arguments import check_count
 from lmscore.runtime.decoding.beam import BeamOptions, BeamSearch
 from lmscore.runtime.decoding.constraint import make_constraint
 from lmscore.runtime.decoding.next_words import find_next_words
 from lmscore.runtime.decoding.result import Sample
 from lmscore.runtime.decoding.sample import Sampler
-from lmscore.runtime.decoding.sampling import SamplingOptions, check_count
+from lmscore.runtime.decoding.sampling import SamplingOptions
 from lmscore.runtime.decoding.text import Prompt
 from lmscore.runtime.graph import Graph
 from lmscore.runtime.ort import CPU_DEVICE

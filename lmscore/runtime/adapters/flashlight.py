@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.adapters.cache import Cache
-from lmscore.runtime.adapters.histories import History, WordScorer, WordStep
+from lmscore.runtime.adapters.histories import History, WordHistories, WordStep
 from lmscore.runtime.adapters.rows import Row, read_beginning, read_rows
 from lmscore.runtime.adapters.vocabulary import Vocabulary
-from lmscore.runtime.decoding.sampling import check_count
+from lmscore.runtime.arguments import check_count
 from lmscore.runtime.model import LanguageModel
 
 _CACHE_BYTES = 128 << 20  # of log-probabilities
@@ -210,13 +210,13 @@ class WordLM:
             lm: the model.
             words: in the order of the decoder's word indices.
             new_state: the decoder's class of states.
-            cache_size: of `WordScorer`.
+            cache_size: of `WordHistories`.
 
         Raises:
-            OptionError: as `WordScorer`.
+            OptionError: as `WordHistories`.
         """
         super().__init__()
-        self.scorer = WordScorer(lm, cache_size=cache_size)
+        self.scorer = WordHistories(lm, cache_size=cache_size)
         self._words, self._new_state = words, new_state
         self._histories: dict[LMState, History] = {}
 

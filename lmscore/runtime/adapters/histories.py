@@ -15,8 +15,8 @@ import numpy as np
 
 from lmscore.errors import InputError
 from lmscore.runtime.adapters.cache import Cache
+from lmscore.runtime.arguments import check_count
 from lmscore.runtime.batching import token_budget
-from lmscore.runtime.decoding.sampling import check_count
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.prefix import Prefix, encode_after
 from lmscore.runtime.state import State, Tensor
@@ -76,7 +76,7 @@ class _Reading:
     log_z: float  # that the last word is over; 0 at the beginning of a sentence
 
 
-class WordScorer:
+class WordHistories:
     """A model that is asked for one word after another.
 
     Attributes:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lmscore.errors import InputError
-from lmscore.runtime.adapters.histories import History, WordScorer, WordStep
+from lmscore.runtime.adapters.histories import History, WordHistories, WordStep
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel as _LanguageModel
 from lmscore.runtime.score import WordScore, perplexity_of
@@ -98,7 +98,7 @@ class Model:
 
         Args:
             path: default: $LMSCORE_MODEL, else the bundled English model.
-            cache_size: of `WordScorer`.
+            cache_size: of `WordHistories`.
         """
         lm = load(
             os.fsdecode(path) if isinstance(path, bytes) else path,
@@ -106,13 +106,13 @@ class Model:
             variant=variant,
             threads=threads,
         )
-        self.scorer = WordScorer(lm, cache_size=cache_size)
+        self.scorer = WordHistories(lm, cache_size=cache_size)
 
     @classmethod
     def of(cls, lm: _LanguageModel, *, cache_size: int | None = None) -> Model:
         """Use a model that is loaded already."""
         model = cls.__new__(cls)
-        model.scorer = WordScorer(lm, cache_size=cache_size)
+        model.scorer = WordHistories(lm, cache_size=cache_size)
         return model
 
     @property

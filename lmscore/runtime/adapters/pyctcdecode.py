@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Mapping
 
 from lmscore.errors import OptionError
-from lmscore.runtime.adapters.histories import History, WordScorer
+from lmscore.runtime.adapters.histories import History, WordHistories
 from lmscore.runtime.model import LanguageModel as _LanguageModel
 
 _LN10 = math.log(10)
@@ -51,12 +51,12 @@ class LanguageModel:
             beta: is added for each word.
             unk_score_offset: base 10; is added for each unknown word.
             score_boundary: whether a text begins with <s> and ends with </s>.
-            cache_size: of `WordScorer`.
+            cache_size: of `WordHistories`.
 
         Raises:
             OptionError: the model reads backward, or a weight is no number.
         """
-        self.scorer = WordScorer(lm, cache_size=cache_size)
+        self.scorer = WordHistories(lm, cache_size=cache_size)
         self._unigrams = None if unigrams is None else sorted(set(unigrams))
         self._weights: dict[str, float] = {}
         self.reset_params(

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lmscore.errors import OptionError
+from lmscore.runtime.arguments import check_count, check_stop
 from lmscore.runtime.decoding.constraint import Constraint, ConstraintState
 from lmscore.runtime.decoding.result import FinishReason, Sample
-from lmscore.runtime.decoding.sampling import check_count, check_stop
 from lmscore.runtime.decoding.steps import Position, Top, advance, advance_top, read_prompt, top_of
 from lmscore.runtime.decoding.text import Continuation, Prompt
 from lmscore.runtime.graph import Graph

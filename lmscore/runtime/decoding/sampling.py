@@ -7,7 +7,7 @@ of every row stays. Equally likely tokens stay together.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.errors import OptionError
+from lmscore.runtime.arguments import check_argument, check_count, check_stop
 from lmscore.runtime.tokenizer import Ids
 
 LogProbs = NDArray[np.floating[Any]]
@@ -49,18 +49,18 @@ class SamplingOptions:
         """Refuse impossible values."""
         check_count("num_samples", self.num_samples)
         check_count("max_tokens", self.max_tokens)
-        _check("temperature", self.temperature, Real, _not_negative, "0 (greedy) or more")
+        check_argument("temperature", self.temperature, Real, _not_negative, "0 (greedy) or more")
         if self.top_k is not None:
             check_count("top_k", self.top_k)
         if self.top_p is not None:
-            _check("top_p", self.top_p, Real, lambda p: 0 < p <= 1, "in 0 < p <= 1")
+            check_argument("top_p", self.top_p, Real, lambda p: 0 < p <= 1, "in 0 < p <= 1")
         if self.min_p is not None:
-            _check("min_p", self.min_p, Real, lambda p: 0 <= p <= 1, "in 0 <= p <= 1")
+            check_argument("min_p", self.min_p, Real, lambda p: 0 <= p <= 1, "in 0 <= p <= 1")
         allowed = f"in 0 < x <= {_MAX_PENALTY}"
-        _check("repetition_penalty", self.repetition_penalty, Real, _may_penalize, allowed)
+        check_argument("repetition_penalty", self.repetition_penalty, Real, _may_penalize, allowed)
         check_stop(self.stop)
         if self.seed is not None:
-            _check("seed", self.seed, Integral, _not_negative, "an integer, 0 or more")
+            check_argument("seed", self.seed, Integral, _not_negative, "an integer, 0 or more")
 
     @property
     def is_greedy(self) -> bool:
@@ -86,27 +86,6 @@ class SamplingOptions:
         if self.min_p is not None:
             log_probs = keep_min_p(log_probs, self.min_p)
         return log_probs
-
-
-def check_count(name: str, value: object) -> None:
-    """Refuse what is no positive integer.
-
-    Raises:
-        OptionError: names the option.
-    """
-    _check(name, value, Integral, lambda n: n >= 1, "an integer, 1 or more")
-
-
-def check_stop(stop: object) -> None:
-    """Refuse what is no list of strings to stop at.
-
-    Raises:
-        OptionError: it is a single string, or one of them is empty or no string.
-    """
-    if isinstance(stop, str) or not isinstance(stop, Sequence):
-        raise OptionError(f"stop must be a list of strings, not {stop!r}")
-    for text in stop:
-        _check("stop", text, str, len, "strings of one character or more")
 
 
 def penalize_repetition(log_probs: LogProbs, seen: NDArray[np.bool_], penalty: float) -> LogProbs:
@@ -183,8 +162,3 @@ def _not_negative(value: float) -> bool:
 
 def _may_penalize(value: float) -> bool:
     return 0 < value <= _MAX_PENALTY
-
-
-def _check(name: str, value: Any, kind: type, fits: Callable[[Any], object], expected: str) -> None:
-    if not isinstance(value, kind) or isinstance(value, bool) or not fits(value):
-        raise OptionError(f"{name} must be {expected}, not {value!r}")

@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lmscore.errors import InputError, OptionError
-from lmscore.runtime.adapters.histories import History, WordScorer, WordStep
+from lmscore.runtime.adapters.histories import History, WordHistories, WordStep
 from lmscore.runtime.model import LanguageModel
 from tests.models import WORDS
 
 TEXTS = st.lists(st.sampled_from([*WORDS[:9], "zebra", "it's", "né", "<unk>", "</s>"]), max_size=7)
 
 
-def chain(scorer: WordScorer, words: list[str], history: History) -> list[WordStep]:
+def chain(scorer: WordHistories, words: list[str], history: History) -> list[WordStep]:
     """The steps of a text, and of its end."""
     steps = []
     for word in words:
@@ -31,7 +31,7 @@ def chain(scorer: WordScorer, words: list[str], history: History) -> list[WordSt
 def test_words_score_what_they_do_in_their_sentence(
     any_lm: LanguageModel, words: list[str], bos: bool
 ) -> None:
-    scorer = WordScorer(any_lm)
+    scorer = WordHistories(any_lm)
     steps = chain(scorer, words, scorer.begin() if bos else scorer.nothing())
     expected = any_lm.score(" ".join(words), bos=bos, context="sentence", words=True)
     assert math.fsum(step.log_prob for step in steps) == pytest.approx(expected.log_prob, abs=1e-4)
@@ -44,7 +44,7 @@ def test_words_score_what_they_do_in_their_sentence(
 
 
 def test_a_sentence_after_another(document_lm: LanguageModel) -> None:
-    scorer = WordScorer(document_lm)
+    scorer = WordHistories(document_lm)
     first = chain(scorer, ["the", "cat"], scorer.begin())
     second = chain(scorer, ["a", "dog"], first[-1].history)
     expected = document_lm.score_batch(["the cat", "a dog"], context="document")
@@ -52,7 +52,7 @@ def test_a_sentence_after_another(document_lm: LanguageModel) -> None:
 
 
 def test_probabilities_of_words_sum_to_one(lm: LanguageModel) -> None:
-    scorer = WordScorer(lm)
+    scorer = WordHistories(lm)
     history = scorer.score(scorer.begin(), "the").history
     words = [lm.tokenizer.token(i) for i in range(lm.vocab_size) if i not in (1, 2)]
     steps = [*(scorer.score(history, word) for word in words), scorer.end(history)]
@@ -63,7 +63,7 @@ def test_probabilities_of_words_sum_to_one(lm: LanguageModel) -> None:
 
 
 def test_words_of_a_word_model_cost_a_run_for_each_history(lm: LanguageModel) -> None:
-    scorer = WordScorer(lm)
+    scorer = WordHistories(lm)
     history = scorer.begin()
     for word in WORDS:
         scorer.score(history, word)
@@ -75,7 +75,7 @@ def test_words_of_a_word_model_cost_a_run_for_each_history(lm: LanguageModel) ->
 
 
 def test_what_is_asked_again_is_known(bpe_lm: LanguageModel) -> None:
-    scorer = WordScorer(bpe_lm)
+    scorer = WordHistories(bpe_lm)
     first = chain(scorer, ["the", "fish"], scorer.begin())
     misses = scorer.readings.misses
     assert misses == 3
@@ -85,7 +85,7 @@ def test_what_is_asked_again_is_known(bpe_lm: LanguageModel) -> None:
 
 
 def test_what_was_forgotten_is_read_again(bpe_lm: LanguageModel) -> None:
-    scorer = WordScorer(bpe_lm, cache_size=1)
+    scorer = WordHistories(bpe_lm, cache_size=1)
     words = ["so", "long", "and", "thanks"]
     for start in range(len(words)):
         steps = chain(scorer, words[start:], scorer.begin())
@@ -102,14 +102,14 @@ def test_a_word_longer_than_a_run_of_the_graph(
     char_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lmscore.runtime.adapters.histories.token_budget", lambda config: 3)
-    scorer = WordScorer(char_lm)
+    scorer = WordHistories(char_lm)
     steps = chain(scorer, ["incomprehensible", "fish"], scorer.begin())
     expected = char_lm.score("incomprehensible fish").log_prob
     assert math.fsum(step.log_prob for step in steps) == pytest.approx(expected, abs=1e-4)
 
 
 def test_an_empty_word_is_none(any_lm: LanguageModel) -> None:
-    scorer = WordScorer(any_lm)
+    scorer = WordHistories(any_lm)
     begin = scorer.begin()
     assert scorer.score(begin, "") == WordStep(0.0, False, begin)
     after = scorer.score(begin, "the").history
@@ -117,9 +117,9 @@ def test_an_empty_word_is_none(any_lm: LanguageModel) -> None:
 
 
 def test_histories_are_values(bpe_lm: LanguageModel) -> None:
-    scorer = WordScorer(bpe_lm)
+    scorer = WordHistories(bpe_lm)
     a, b = (scorer.score(scorer.begin(), word).history for word in ("the", "fish"))
-    again = WordScorer(bpe_lm).score(scorer.begin(), "the").history
+    again = WordHistories(bpe_lm).score(scorer.begin(), "the").history
     assert a == again
     assert hash(a) == hash(again)
     assert a != b
@@ -129,13 +129,13 @@ def test_histories_are_values(bpe_lm: LanguageModel) -> None:
 
 @pytest.mark.parametrize("word", ["two words", " the", "the\n"])
 def test_no_word(lm: LanguageModel, word: str) -> None:
-    scorer = WordScorer(lm)
+    scorer = WordHistories(lm)
     with pytest.raises(InputError, match="is not one word: score the words one after another"):
         scorer.score(scorer.begin(), word)
 
 
 def test_models_and_sizes_that_do_not_do(lm: LanguageModel, backward_lm: LanguageModel) -> None:
     with pytest.raises(OptionError, match="cache_size must be"):
-        WordScorer(lm, cache_size=0)
+        WordHistories(lm, cache_size=0)
     with pytest.raises(OptionError, match="a backward model"):
-        WordScorer(backward_lm)
+        WordHistories(backward_lm)

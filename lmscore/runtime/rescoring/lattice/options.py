@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numbers import Real
 
 from lmscore.errors import OptionError
-from lmscore.runtime.decoding.sampling import check_count
+from lmscore.runtime.arguments import check_count
 from lmscore.runtime.rescoring.lattice.lattice import Scales
 
 

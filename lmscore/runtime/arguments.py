@@ -1,0 +1,42 @@
+"""Arguments that cannot be, refused with the option's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from numbers import Integral
+from typing import Any
+
+from lmscore.errors import OptionError
+
+
+def check_argument(
+    name: str, value: Any, kind: type, fits: Callable[[Any], object], expected: str
+) -> None:
+    """Refuse what is not of a kind (True and False are no numbers), or does not fit.
+
+    Raises:
+        OptionError: names the option, and what was expected.
+    """
+    if not isinstance(value, kind) or isinstance(value, bool) or not fits(value):
+        raise OptionError(f"{name} must be {expected}, not {value!r}")
+
+
+def check_count(name: str, value: object) -> None:
+    """Refuse what is no positive integer.
+
+    Raises:
+        OptionError: names the option.
+    """
+    check_argument(name, value, Integral, lambda n: n >= 1, "an integer, 1 or more")
+
+
+def check_stop(stop: object) -> None:
+    """Refuse what is no list of strings to stop at.
+
+    Raises:
+        OptionError: it is a single string, or one of them is empty or no string.
+    """
+    if isinstance(stop, str) or not isinstance(stop, Sequence):
+        raise OptionError(f"stop must be a list of strings, not {stop!r}")
+    for text in stop:
+        check_argument("stop", text, str, len, "strings of one character or more")
