@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,10 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None, settings: Settings) -> int:
-    from lmscore.cli.app import command
+    from lmscore.cli.app import make_command
 
+    argv = sys.argv[1:] if argv is None else list(argv)
     try:
-        command(argv, prog_name="lmscore", obj=settings)
+        make_command(argv)(argv, prog_name="lmscore", obj=settings)
     except SystemExit as end:  # how typer ends, well or with a usage error
         return int(end.code or 0)
     return 0

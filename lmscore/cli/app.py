@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -10,28 +11,43 @@ from typer.main import get_command
 
 import lmscore
 from lmscore.cli import streams
-from lmscore.cli.check import check
-from lmscore.cli.export import export
-from lmscore.cli.filter import filter_lines
-from lmscore.cli.info import info
-from lmscore.cli.lattice import lattice
-from lmscore.cli.next import next_words
-from lmscore.cli.pairs import pairs
-from lmscore.cli.ppl import ppl
-from lmscore.cli.rescore import rescore
-from lmscore.cli.sample import sample
-from lmscore.cli.score import score
-from lmscore.cli.train import train
-from lmscore.cli.tune import tune
 
-app = typer.Typer(
-    name="lmscore",
-    help="Train a compact recurrent language model, export it to ONNX, and score text with it.",
-    no_args_is_help=True,
-    rich_markup_mode=None,  # Rich would cost start-up time
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+VERBS = {  # a file each, and in it this function
+    "train": "train",
+    "export": "export",
+    "score": "score",
+    "ppl": "ppl",
+    "filter": "filter_lines",
+    "pairs": "pairs",
+    "next": "next_words",
+    "sample": "sample",
+    "rescore": "rescore",
+    "lattice": "lattice",
+    "tune": "tune",
+    "check": "check",
+    "info": "info",
+}
+
+
+def make_command(argv: Sequence[str]) -> Callable[..., object]:
+    """The command for a command line: with the verb that it names, or with all of them.
+
+    Each verb that is there costs start-up time, 4 ms or so.
+    """
+    app = typer.Typer(
+        name="lmscore",
+        help="Train a compact recurrent language model, export it to ONNX, and score text with it.",
+        no_args_is_help=True,
+        rich_markup_mode=None,  # Rich would cost start-up time
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    named = next((word for word in argv if not word.startswith("-")), None)
+    for verb in [named] if named in VERBS else VERBS:
+        module = import_module(f"lmscore.cli.{verb}")
+        app.command(verb)(getattr(module, VERBS[verb]))
+    return get_command(app)
 
 
 def _version(asked: bool) -> None:
@@ -40,7 +56,6 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     context: typer.Context,
     *,
@@ -50,24 +65,3 @@ def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     context.obj.debug = debug
-
-
-VERBS: dict[str, Callable[..., None]] = {
-    "train": train,
-    "export": export,
-    "score": score,
-    "ppl": ppl,
-    "filter": filter_lines,
-    "pairs": pairs,
-    "next": next_words,
-    "sample": sample,
-    "rescore": rescore,
-    "lattice": lattice,
-    "tune": tune,
-    "check": check,
-    "info": info,
-}
-for name, verb in VERBS.items():
-    app.command(name)(verb)
-
-command = get_command(app)
