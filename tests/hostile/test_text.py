@@ -205,6 +205,8 @@ def line_count(data: bytes) -> int:
     return data.count(b"\n") + (not data.endswith(b"\n") if data else 0)
 
 
+PACKED = (b"\x1f\x8b", b"\xfd7zXZ\x00")  # how gzip and xz begin: to be unpacked, and no text
+
 BYTES = st.lists(
     st.one_of(
         st.binary(max_size=12),
@@ -215,7 +217,7 @@ BYTES = st.lists(
 ).map(b"".join)
 
 
-@given(BYTES)
+@given(BYTES.filter(lambda data: not data.startswith(PACKED)))
 @example(b"\xef\xbb\xbf")
 @example(b"\xef\xbb\xbf\n")
 @example(b"\n\n\r\n \n")
@@ -226,6 +228,15 @@ def test_one_record_out_per_line_in(run: Run, data: bytes) -> None:
     assert len(result.rows) == line_count(data)
     assert all(math.isfinite(float(row[0])) for row in result.rows)
     assert result.status == (0 if line_count(data) else 1)
+
+
+@given(st.sampled_from(PACKED), st.binary(max_size=40))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_damaged_compressed_text(run: Run, magic: bytes, data: bytes) -> None:
+    result = run("score", "--threads", "1", stdin=magic + data)
+    assert result.status == 1
+    assert result.err.startswith("lmscore: error: standard input: damaged compressed file: ")
+    assert result.out == ""
 
 
 @given(st.lists(st.sampled_from([*ODD.values(), "\n", "\r\n", "the cat"]), min_size=1, max_size=6))
