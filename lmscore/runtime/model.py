@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,13 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from lmscore.bundle import CONTEXTS, Bundle, Config, Context
 from lmscore.errors import DeviceError, InputError, OptionError
 from lmscore.runtime.arguments import check_count
-from lmscore.runtime.decoding.beam import BeamOptions, BeamSearch
-from lmscore.runtime.decoding.constraint import make_constraint
-from lmscore.runtime.decoding.next_words import find_next_words
-from lmscore.runtime.decoding.result import Sample
-from lmscore.runtime.decoding.sample import Sampler
-from lmscore.runtime.decoding.sampling import SamplingOptions
-from lmscore.runtime.decoding.text import Prompt
 from lmscore.runtime.graph import Graph
 from lmscore.runtime.ort import CPU_DEVICE
 from lmscore.runtime.score import Score
@@ -26,6 +20,11 @@ from lmscore.runtime.scoring import Scorer
 from lmscore.runtime.state import State
 from lmscore.runtime.tokenizer import Ids, TextTokenizer, check_text
 from lmscore.runtime.windows import windows
+
+if TYPE_CHECKING:  # decoding is imported where it is asked for: who scores need not wait for it
+    from lmscore.runtime.decoding.result import Sample
+    from lmscore.runtime.decoding.sample import Sampler
+    from lmscore.runtime.decoding.sampling import SamplingOptions
 
 
 class LanguageModel:
@@ -322,6 +321,9 @@ class LanguageModel:
 
         With a seed, each prompt's are those that `sample` gives: equal prompts, equal samples.
         """
+        from lmscore.runtime.decoding.sampling import SamplingOptions
+        from lmscore.runtime.decoding.text import Prompt
+
         options = SamplingOptions(
             num_samples=num_samples,
             max_tokens=max_tokens,
@@ -360,6 +362,9 @@ class LanguageModel:
         A piece is never empty and never holds a part of a character. What may turn out to be the
         beginning of a stop string is held back until it is certain.
         """
+        from lmscore.runtime.decoding.sampling import SamplingOptions
+        from lmscore.runtime.decoding.text import Prompt
+
         options = SamplingOptions(
             max_tokens=max_tokens,
             temperature=temperature,
@@ -412,6 +417,10 @@ class LanguageModel:
             MissingExtraError: allowed_words or pattern without llguidance.
             ModelError: the model yields nan or inf.
         """
+        from lmscore.runtime.decoding.beam import BeamOptions, BeamSearch
+        from lmscore.runtime.decoding.constraint import make_constraint
+        from lmscore.runtime.decoding.text import Prompt
+
         options = BeamOptions(
             beam_size=beam_size,
             num_results=beam_size if num_results is None else num_results,
@@ -452,6 +461,8 @@ class LanguageModel:
             OptionError: k is below 1.
             ModelError: the model yields nan or inf.
         """
+        from lmscore.runtime.decoding.next_words import find_next_words
+
         self._check_continues()
         check_count("k", k)
         check_text(text, 1)
@@ -463,6 +474,9 @@ class LanguageModel:
         allowed_words: Collection[str] | None,
         pattern: str | None,
     ) -> Sampler:
+        from lmscore.runtime.decoding.constraint import make_constraint
+        from lmscore.runtime.decoding.sample import Sampler
+
         self._check_continues()
         constraint = make_constraint(
             self.tokenizer, self.config, allowed_words=allowed_words, pattern=pattern
