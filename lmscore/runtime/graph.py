@@ -6,6 +6,8 @@ L layers, H hidden, V vocabulary.
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -14,16 +16,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmscore.bundle import EXPORT_AGAIN, Bundle, Config
-from lmscore.errors import DeviceError, InputError, LmscoreError, ModelError
+from lmscore.errors import DeviceError, InputError, LmscoreError, ModelError, VariantError
 from lmscore.runtime.binding import run_bound
 from lmscore.runtime.operators import check_operators
-from lmscore.runtime.ort import CPU_DEVICE, is_cuda, open_session, session_device
+from lmscore.runtime.ort import CPU_DEVICE, is_cuda, open_session, session_device, thread_count
+from lmscore.runtime.workers import Workers
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 State = tuple[NDArray[np.float32], ...]
 """The tensors of a state; on a GPU each is a `DeviceTensor`, which stands for an array."""
+
+_log = logging.getLogger("lmscore")
 
 _FLOAT, _INT32, _INT64 = "tensor(float)", "tensor(int32)", "tensor(int64)"
 
@@ -60,6 +65,7 @@ class Graph:
         self._session = session
         self.config = config
         self.variant = variant
+        self.workers: Workers[Graph] | None = None  # that do batches side by side
         self.device = session_device(session)
         self._source = source
         self._keep_state_on_device = (
@@ -87,7 +93,21 @@ class Graph:
         path = bundle.graph_path(variant)
         check_operators(path)
         session = open_session(path, device=device, providers=providers, threads=threads)
-        return cls(session, bundle.config, variant, path)
+        graph = cls(session, bundle.config, variant, path)
+        count = thread_count(threads)
+        if graph.device == CPU_DEVICE and count > 1:
+            graph.workers = Workers(functools.partial(graph._on_one_core, bundle), count)
+        return graph
+
+    def _on_one_core(self, bundle: Bundle) -> Graph:
+        """The same graph in a session whose runs take one core; this one if its file has gone."""
+        try:
+            path = bundle.graph_path(self.variant)
+            session = open_session(path, device=CPU_DEVICE, threads=1)
+        except (ModelError, VariantError) as error:  # replaced or removed since it was loaded
+            _log.info("scoring one batch at a time: %s", error)
+            return self
+        return Graph(session, self.config, self.variant, path)
 
     @property
     def state_outputs(self) -> list[str]:
@@ -127,6 +147,7 @@ class Graph:
         if tokens.ndim != 2 or tokens.size == 0:
             raise InputError(f"tokens must be [B, T] and not empty, not {list(tokens.shape)}")
         B, T = tokens.shape
+        self._check(tokens, state, k, targets=targets, lengths=lengths, parents=parents)
         feeds: dict[str, NDArray[Any]] = {
             "tokens": tokens,
             "targets": np.empty((B, T, 0), np.int64) if targets is None else targets,
@@ -134,7 +155,6 @@ class Graph:
             "lengths": np.full(B, T, np.int32) if lengths is None else lengths,
             "parents": np.arange(B, dtype=np.int64) if parents is None else parents,
         }
-        self._check(feeds, state, rows_are_given=parents is not None)
         names = (tensor.name for tensor in self.config.state)
         return self._fetch(list(outputs), {**feeds, **dict(zip(names, state, strict=True))})
 
@@ -174,18 +194,25 @@ class Graph:
             "is its memory full? take a smaller batch, or device cpu"
         )
 
-    def _check(self, feeds: dict[str, NDArray[Any]], state: State, rows_are_given: bool) -> None:
+    def _check(
+        self, tokens: NDArray[Any], state: State, k: int, **given: NDArray[Any] | None
+    ) -> None:
         """Refuse what ONNX Runtime would wrap around, read out of bounds, or abort on."""
-        B, T = feeds["tokens"].shape
-        S = _state_rows(self.config, state)
-        if S != B and not rows_are_given:
+        B, T = tokens.shape
+        S, V = _state_rows(self.config, state), self.config.vocab_size
+        if S != B and given["parents"] is None:
             raise InputError(f"state has {S} rows for {B} rows of tokens; give parents")
-        V = self.config.vocab_size
-        _check_array("tokens", feeds["tokens"], np.int64, (B, T), 0, V - 1)
-        _check_array("targets", feeds["targets"], np.int64, (B, T, None), 0, V - 1)
-        _check_array("k", feeds["k"], np.int64, (1,), 0, V)
-        _check_array("lengths", feeds["lengths"], np.int32, (B,), 1, T)
-        _check_array("parents", feeds["parents"], np.int64, (B,), 0, S - 1)
+        if not 0 <= k <= V:
+            raise InputError(f"k must lie in 0..{V}, not {k}")
+        fits: dict[str, tuple[type[np.generic], tuple[int | None, ...], int, int]] = {
+            "tokens": (np.int64, (B, T), 0, V - 1),
+            "targets": (np.int64, (B, T, None), 0, V - 1),
+            "lengths": (np.int32, (B,), 1, T),
+            "parents": (np.int64, (B,), 0, S - 1),
+        }
+        for name, array in {"tokens": tokens, **given}.items():
+            if array is not None:
+                _check_array(name, array, *fits[name])
 
 
 def graph_inputs(config: Config) -> dict[str, tuple[str, tuple[int | None, ...]]]:

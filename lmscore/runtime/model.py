@@ -153,7 +153,7 @@ class LanguageModel:
             joiner: stands between the prefix and the rest of the sentence, scored with the rest,
                 unless one of them is empty or there is white space already.
             window: texts read before the first of them is scored; 1 answers each at once, more
-                are quicker. Default: about a thousand.
+                are quicker. Default: about two thousand, and as many again while those are scored.
 
         Raises:
             InputError: an item is not a string that the model can read, or texts and prefixes
@@ -182,6 +182,7 @@ class LanguageModel:
             tokens=tokens,
             words=words,
             joiner=joiner,
+            ahead=1 if window is None else 0,
         )
         if prefix is not None and not isinstance(prefix, Iterable):
             raise InputError(f"prefix must be one string, or one per text, not {prefix!r}")

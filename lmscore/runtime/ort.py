@@ -6,7 +6,6 @@ import ctypes
 import importlib
 import importlib.util
 import logging
-import os
 import re
 import sys
 import threading
@@ -17,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from lmscore.errors import DeviceError, MissingExtraError, ModelError, OptionError
+from lmscore.runtime.cores import usable_cores
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, SessionOptions
@@ -196,22 +196,24 @@ def session_options(threads: int | None) -> SessionOptions:
     """
     options: SessionOptions = import_onnxruntime().SessionOptions()
     options.log_severity_level = _FATAL_ONLY
-    options.intra_op_num_threads = _thread_count(threads)
+    options.intra_op_num_threads = thread_count(threads)
     return options
 
 
-def _thread_count(threads: int | None) -> int:
-    """The number to give ONNX Runtime, 0 for its own default: one thread per physical core."""
-    if threads is not None:
-        given: object = threads
-        if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= _MOST_THREADS:
-            raise OptionError(f"threads must be an integer in 1..{_MOST_THREADS}, not {given!r}")
-        return threads
-    if not hasattr(os, "sched_getaffinity"):
-        return 0
-    allowed = len(os.sched_getaffinity(0))
-    # The default pins threads to cores that a container or a job scheduler may have withheld.
-    return allowed if allowed < (os.cpu_count() or allowed) else 0
+def thread_count(threads: int | None) -> int:
+    """The number of CPU threads: as given, else one for each core that the process may use.
+
+    Raises:
+        OptionError: `threads` is not an integer in 1..1024.
+    """
+    if threads is None:
+        # Given to ONNX Runtime explicitly: its own default pins threads to cores that a container
+        # or a job scheduler may have withheld.
+        return usable_cores()
+    given: object = threads
+    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= _MOST_THREADS:
+        raise OptionError(f"threads must be an integer in 1..{_MOST_THREADS}, not {given!r}")
+    return threads
 
 
 def _create(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,10 +13,11 @@ from lmscore.bundle import Context
 from lmscore.runtime.batching import (
     Boundaries,
     RowScores,
+    ScoredRows,
     TokenRows,
     reading_order,
     score_document,
-    score_rows,
+    start_rows,
     token_budget,
     token_rows,
 )
@@ -57,6 +59,7 @@ class Scorer:
     tokens: bool  # whether to fill Score.tokens
     words: bool  # whether to fill Score.words
     joiner: str  # between a prefix and its text, in sentence context
+    ahead: int  # windows that are read while one is being scored
 
     def stream(self, windows: Iterable[Window], prefix: str | None) -> Iterator[Score]:
         """Score windows of texts, in their order.
@@ -74,14 +77,28 @@ class Scorer:
         (shared,) = self._prefixes([prefix or ""], first=1)
         state = self._state_after(shared.lead, budget)
         shared = replace(shared, lead=_NO_IDS)
-        for window in windows:
-            prefixes = self._prefixes(window.prefixes, first=window.first)
-            reading = self._read(window, prefixes or [shared] * len(window.texts))
-            if self.context == "document" and prefix is None and not prefixes:
-                found, state = score_document(self.graph, reading.rows, state, budget=budget)
-            else:
-                found = score_rows(self.graph, reading.rows, state, budget=budget)
-            yield from self._scores(reading, found)
+        started: deque[tuple[Reading, ScoredRows]] = deque()
+        try:
+            for window in windows:
+                prefixes = self._prefixes(window.prefixes, first=window.first)
+                reading = self._read(window, prefixes or [shared] * len(window.texts))
+                if self.context == "document" and prefix is None and not prefixes:
+                    found, state = score_document(self.graph, reading.rows, state, budget=budget)
+                    yield from self._scores(reading, found)
+                else:
+                    rows = start_rows(self.graph, reading.rows, state, budget=budget)
+                    started.append((reading, rows))
+                if len(started) > self.ahead:
+                    yield from self._finished(started)
+            while started:
+                yield from self._finished(started)
+        finally:
+            for _, rows in started:
+                rows.cancel()
+
+    def _finished(self, started: deque[tuple[Reading, ScoredRows]]) -> Iterator[Score]:
+        reading, rows = started.popleft()
+        return self._scores(reading, rows.result())
 
     def _prefixes(self, texts: Sequence[str], *, first: int) -> list[Prefix]:
         ids = self.tokenizer.encode_batch(texts, first=first, name="prefix")

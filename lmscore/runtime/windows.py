@@ -9,7 +9,7 @@ from itertools import zip_longest
 from lmscore.errors import InputError
 from lmscore.runtime.tokenizer import check_text
 
-_WINDOW_TEXTS = 1024  # enough to sort into batches of even length, few enough to answer soon
+_WINDOW_TEXTS = 2048  # enough to sort into batches of even length, few enough to answer soon
 _WINDOW_CHARACTERS = 1 << 18
 
 
