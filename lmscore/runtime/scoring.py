@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.bundle import Context
+from lmscore.errors import InputError
 from lmscore.runtime.batching import (
     Boundaries,
     RowScores,
@@ -90,11 +91,17 @@ class Scorer:
                     started.append((reading, rows))
                 if len(started) > self.ahead:
                     yield from self._finished(started)
-            while started:
-                yield from self._finished(started)
+            yield from self._all_finished(started)
+        except InputError:  # of a window that was read ahead: those before it come first
+            yield from self._all_finished(started)
+            raise
         finally:
             for _, rows in started:
                 rows.cancel()
+
+    def _all_finished(self, started: deque[tuple[Reading, ScoredRows]]) -> Iterator[Score]:
+        while started:
+            yield from self._finished(started)
 
     def _finished(self, started: deque[tuple[Reading, ScoredRows]]) -> Iterator[Score]:
         reading, rows = started.popleft()
