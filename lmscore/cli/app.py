@@ -26,6 +26,7 @@ VERBS = {  # a file each, and in it this function
     "tune": "tune",
     "check": "check",
     "info": "info",
+    "bench": "bench",
 }
 
 

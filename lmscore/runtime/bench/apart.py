@@ -1,0 +1,106 @@
+"""Functions called in processes of their own.
+
+ONNX Runtime's threads keep a processor busy for a while after each run, and slow down whatever is
+measured in the same process. What a process took at most can also be told only of a new one.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lmscore.errors import DeviceError
+
+Result = TypeVar("Result")
+
+
+def apart(function: Callable[..., Result], *arguments: object, count: int = 1) -> list[Result]:
+    """Call a function in each of `count` new processes, all at once, and wait for the results.
+
+    What the function raises is raised here. Function, arguments and result are pickled.
+
+    Raises:
+        DeviceError: a process was ended from outside.
+    """
+    context = get_context("spawn")  # a fork would bring threads and memory along
+    started: list[tuple[BaseProcess, Connection]] = []
+    try:
+        for _ in range(count):
+            receiver, sender = context.Pipe(duplex=False)
+            process: BaseProcess = context.Process(
+                target=_call, args=(sender, function, arguments), daemon=True
+            )
+            with _interrupts_held():
+                process.start()
+            sender.close()  # so that the end of the process is the end of the pipe
+            started.append((process, receiver))
+        return [_outcome(process, receiver) for process, receiver in started]
+    finally:
+        for process, receiver in started:
+            process.terminate()
+            process.join()
+            receiver.close()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back, and for ever in what is started meanwhile: its parent will end it."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _call(
+    sender: Connection, function: Callable[..., object], arguments: tuple[object, ...]
+) -> None:
+    if sys.platform == "win32":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        sender.send((function(*arguments), None))
+    except Exception as error:
+        sender.send((None, error))
+
+
+def _outcome(process: BaseProcess, receiver: Connection) -> Any:
+    try:
+        result, error = receiver.recv()
+    except EOFError:
+        process.join()
+        raise DeviceError(
+            f"a measuring process ended too early (exit code {process.exitcode}); "
+            "is there enough memory?"
+        ) from None
+    if error is not None:
+        raise error
+    return result
+
+
+def peak_memory() -> int | None:
+    """The most memory that this process has had at a time, in bytes; None where nobody tells."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return _peak_memory_by_resource()
+    # getrusage would count what the parent had before this program was loaded.
+    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(kilobytes) * 1024
+
+
+def _peak_memory_by_resource() -> int | None:
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS

@@ -1,0 +1,208 @@
+"""A model measured on this machine, by number of threads: its speeds, and what they could be.
+
+Everything is measured in processes of their own, which take turns; figures are medians.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+
+from lmscore.bundle import Bundle
+from lmscore.errors import OptionError
+from lmscore.runtime.bench.apart import apart
+from lmscore.runtime.bench.measure import (
+    Ceilings,
+    Scoring,
+    Setup,
+    Steps,
+    measure_ceilings,
+    measure_model,
+    measure_scoring,
+    prepare,
+)
+from lmscore.runtime.bench.products import weight_bytes
+from lmscore.runtime.cores import usable_cores
+from lmscore.runtime.ort import CPU_DEVICE
+
+TURNS = 3
+
+_MOST_PROCESSES = 16  # at once: each needs memory of its own
+_LEAST_SECONDS, _MOST_SECONDS = 1, 3600
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast some threads of one process are, and could be; medians."""
+
+    threads: int | None  # None: as many as ONNX Runtime likes, beside a GPU
+    tokens_per_second: float
+    spread: float  # of the turns, relative: (highest - lowest) / median
+    tokens_per_second_ceiling: float
+    step_seconds: float
+    step_seconds_ceiling: float
+    beam_step_seconds: float
+    beam_step_seconds_ceiling: float
+
+    @property
+    def scoring_share(self) -> float:
+        """Scoring, as a share of its ceiling."""
+        return self.tokens_per_second / self.tokens_per_second_ceiling
+
+    @property
+    def step_share(self) -> float:
+        """The rate of single steps, as a share of its ceiling."""
+        return self.step_seconds_ceiling / self.step_seconds
+
+    @property
+    def beam_step_share(self) -> float:
+        """The rate of beam steps, as a share of its ceiling."""
+        return self.beam_step_seconds_ceiling / self.beam_step_seconds
+
+
+@dataclass(frozen=True)
+class Together:
+    """How fast several processes of one thread each are at the same time."""
+
+    processes: int
+    tokens_per_second: float  # of all of them
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What was measured of a model."""
+
+    variant: str
+    device: str
+    machine: str
+    cores: int
+    onnxruntime: str  # its version
+    lines: int  # of the text
+    padding: float  # tokens that the graph reads for nothing, relative to those scored
+    load_seconds: float
+    peak_bytes: int | None
+    weight_bytes: int  # read at each step
+    speeds: tuple[Speed, ...]  # by number of threads
+    together: Together | None  # None on a GPU, or with one core
+
+
+@dataclass
+class _Turns:
+    """What was measured with some number of threads, turn by turn."""
+
+    scoring: list[Scoring] = field(default_factory=list)
+    steps: list[Steps] = field(default_factory=list)
+    ceilings: list[Ceilings] = field(default_factory=list)
+
+
+def run_benchmark(
+    model: Path,
+    *,
+    lines: Sequence[str] | None = None,
+    variant: str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    seconds: float = 30.0,
+    on_progress: Callable[[float], None] = lambda _: None,
+) -> Benchmark:
+    """Measure a model.
+
+    Args:
+        model: its directory.
+        lines: the text that is scored, over and over. Default: some that the model makes up.
+        variant: as in `lmscore.load`, and so is device.
+        device: where it runs.
+        threads: of the CPU, this number only. Default: 1, 2, 4, ... up to one per core.
+        seconds: how long it is measured; starting processes comes on top of it.
+        on_progress: is told the share that is done.
+
+    Raises:
+        OptionError: seconds are not within 1..3600, or the model cannot make up text.
+        InputError: there are no lines.
+        LmscoreError: as `lmscore.load` and `LanguageModel.score_stream`.
+    """
+    check_seconds(seconds)
+    (prepared,) = apart(prepare, model, variant, device, lines)
+    setup = Setup(model, prepared.variant, prepared.device, None)
+    counts = thread_counts(usable_cores(), on_cpu=setup.device == CPU_DEVICE, only=threads)
+    together = min(usable_cores(), _MOST_PROCESSES) if len(counts) > 1 else 0
+    # In a turn, each count takes 1.5 such units for the model, and as many for what bounds it.
+    unit = seconds / TURNS / (3 * len(counts) + bool(together))
+    turns: dict[int | None, _Turns] = {count: _Turns() for count in counts}
+    rates: list[float] = []
+    for turn in range(TURNS):
+        for number, (count, measured) in enumerate(turns.items()):
+            on_progress((turn + number / len(turns)) / TURNS)
+            _measure(replace(setup, threads=count), prepared.lines, unit, measured)
+        if together:
+            alone = replace(setup, threads=1)
+            found = apart(measure_scoring, alone, prepared.lines, unit, count=together)
+            rates.append(sum(scoring.tokens_per_second for scoring in found))
+    scorings = [scoring for measured in turns.values() for scoring in measured.scoring]
+    peaks = [scoring.peak_bytes for scoring in scorings if scoring.peak_bytes is not None]
+    return Benchmark(
+        setup.variant,
+        setup.device,
+        machine(),
+        usable_cores(),
+        prepared.onnxruntime,
+        len(prepared.lines),
+        median(scoring.shapes.padding for scoring in scorings),
+        median(scoring.load_seconds for scoring in scorings),
+        max(peaks, default=None),
+        weight_bytes(Bundle.read(model).config, setup.variant),
+        tuple(_speed(count, measured) for count, measured in turns.items()),
+        Together(together, median(rates)) if together else None,
+    )
+
+
+def thread_counts(available: int, *, on_cpu: bool, only: int | None) -> Sequence[int | None]:
+    """The numbers of threads to measure: powers of two and one per core; on a GPU none matters."""
+    if only is not None or not on_cpu:
+        return [only]
+    return sorted({available, *(1 << n for n in range(available.bit_length()))})
+
+
+def check_seconds(seconds: float) -> None:
+    """Refuse too short a measurement, or one without end.
+
+    Raises:
+        OptionError: seconds are not within 1..3600.
+    """
+    if not _LEAST_SECONDS <= seconds <= _MOST_SECONDS:
+        raise OptionError(f"seconds must be in {_LEAST_SECONDS}..{_MOST_SECONDS}, not {seconds}")
+
+
+def machine() -> str:
+    """What the processor is called."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(": ")[2] for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _measure(setup: Setup, lines: Sequence[str], unit: float, turns: _Turns) -> None:
+    ((scoring, steps),) = apart(measure_model, setup, lines, unit)
+    (ceilings,) = apart(measure_ceilings, setup, scoring.shapes, unit)
+    turns.scoring.append(scoring)
+    turns.steps.append(steps)
+    turns.ceilings.append(ceilings)
+
+
+def _speed(threads: int | None, turns: _Turns) -> Speed:
+    rates = [scoring.tokens_per_second for scoring in turns.scoring]
+    return Speed(
+        threads,
+        median(rates),
+        (max(rates) - min(rates)) / median(rates),
+        median(ceilings.tokens_per_second for ceilings in turns.ceilings),
+        median(steps.single_seconds for steps in turns.steps),
+        median(ceilings.single_seconds for ceilings in turns.ceilings),
+        median(steps.beam_seconds for steps in turns.steps),
+        median(ceilings.beam_seconds for ceilings in turns.ceilings),
+    )
