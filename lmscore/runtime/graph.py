@@ -147,6 +147,7 @@ class Graph:
         if tokens.ndim != 2 or tokens.size == 0:
             raise InputError(f"tokens must be [B, T] and not empty, not {list(tokens.shape)}")
         B, T = tokens.shape
+        self._check(tokens, state, k, targets=targets, lengths=lengths, parents=parents)
         feeds: dict[str, NDArray[Any]] = {
             "tokens": tokens,
             "targets": np.empty((B, T, 0), np.int64) if targets is None else targets,
@@ -154,7 +155,6 @@ class Graph:
             "lengths": np.full(B, T, np.int32) if lengths is None else lengths,
             "parents": np.arange(B, dtype=np.int64) if parents is None else parents,
         }
-        self._check(feeds, state, rows_are_given=parents is not None)
         names = (tensor.name for tensor in self.config.state)
         return self._fetch(list(outputs), {**feeds, **dict(zip(names, state, strict=True))})
 
@@ -194,18 +194,25 @@ class Graph:
             "is its memory full? take a smaller batch, or device cpu"
         )
 
-    def _check(self, feeds: dict[str, NDArray[Any]], state: State, rows_are_given: bool) -> None:
+    def _check(
+        self, tokens: NDArray[Any], state: State, k: int, **given: NDArray[Any] | None
+    ) -> None:
         """Refuse what ONNX Runtime would wrap around, read out of bounds, or abort on."""
-        B, T = feeds["tokens"].shape
-        S = _state_rows(self.config, state)
-        if S != B and not rows_are_given:
+        B, T = tokens.shape
+        S, V = _state_rows(self.config, state), self.config.vocab_size
+        if S != B and given["parents"] is None:
             raise InputError(f"state has {S} rows for {B} rows of tokens; give parents")
-        V = self.config.vocab_size
-        _check_array("tokens", feeds["tokens"], np.int64, (B, T), 0, V - 1)
-        _check_array("targets", feeds["targets"], np.int64, (B, T, None), 0, V - 1)
-        _check_array("k", feeds["k"], np.int64, (1,), 0, V)
-        _check_array("lengths", feeds["lengths"], np.int32, (B,), 1, T)
-        _check_array("parents", feeds["parents"], np.int64, (B,), 0, S - 1)
+        if not 0 <= k <= V:
+            raise InputError(f"k must lie in 0..{V}, not {k}")
+        fits: dict[str, tuple[type[np.generic], tuple[int | None, ...], int, int]] = {
+            "tokens": (np.int64, (B, T), 0, V - 1),
+            "targets": (np.int64, (B, T, None), 0, V - 1),
+            "lengths": (np.int32, (B,), 1, T),
+            "parents": (np.int64, (B,), 0, S - 1),
+        }
+        for name, array in {"tokens": tokens, **given}.items():
+            if array is not None:
+                _check_array(name, array, *fits[name])
 
 
 def graph_inputs(config: Config) -> dict[str, tuple[str, tuple[int | None, ...]]]:

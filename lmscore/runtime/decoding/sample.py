@@ -89,8 +89,8 @@ class Sampler:
         Yields:
             What became certain of their texts, draft after draft and token after token.
         """
+        log_probs = position.log_probs[parents]
         for left in range(self.options.max_tokens, 0, -1):
-            log_probs = position.log_probs[parents]
             tokens = self._choose(log_probs, drafts)
             drawn = log_probs[np.arange(len(drafts)), tokens].tolist()
             for draft, token, log_prob in zip(drafts, tokens.tolist(), drawn, strict=True):
@@ -100,7 +100,7 @@ class Sampler:
                 return
             drafts = [drafts[row] for row in going_on]
             position = advance(self.graph, tokens[going_on], position.state, parents[going_on])
-            parents = np.arange(len(drafts))
+            log_probs, parents = position.log_probs, np.arange(len(drafts))
 
     def _choose(self, log_probs: NDArray[np.float32], drafts: Sequence[_Draft]) -> Ids:
         """The next token of each draft, int64 [B], from log-probs [B, V], which it may change."""

@@ -141,19 +141,31 @@ def random_stream(seed: int | None, sample: int, prompt: Ids) -> np.random.Gener
 
 
 def draw(log_probs: LogProbs, streams: Sequence[np.random.Generator]) -> Ids:
-    """Draw a token from each row, int64 [B], by the Gumbel-max trick.
+    """Draw a token from each row, int64 [B]: a block of about sqrt(V) tokens, then one of them.
 
-    The last bits of log-probs may depend on the batch, as in any matrix product. That moves every
-    boundary of a cumulative distribution, but hardly ever the largest sum. Each stream gives V
-    numbers, whatever was cut.
+    Both by a race: of exponential times, each divided by its weight, the shortest wins, in
+    proportion to the weights (the Gumbel-max trick, without its logarithms). The last bits of
+    log-probs may depend on the batch, as in any matrix product. That moves every boundary of a
+    cumulative distribution, but hardly ever changes a winner. With blocks a draw takes about
+    2 sqrt(V) random numbers in place of V; each stream gives as many whatever was cut.
     """
-    B, V = log_probs.shape
-    tokens, noise = np.empty(B, np.int64), np.empty(V)
-    for b, stream in enumerate(streams):  # row by row: the noise stays in the cache
-        stream.standard_exponential(out=noise)
-        np.log(np.maximum(noise, _TINY, out=noise), out=noise)
-        tokens[b] = np.subtract(log_probs[b], noise, out=noise).argmax()
-    return tokens
+    V = log_probs.shape[1]
+    size = math.isqrt(V - 1) + 1
+    starts = np.arange(0, V, size)
+    weights = np.exp(log_probs - log_probs.max(axis=1, keepdims=True))
+    times = np.stack([random.standard_exponential(len(starts) + size) for random in streams])
+    times = np.maximum(times, _TINY)
+    block = _first(times[:, : len(starts)], np.add.reduceat(weights, starts, axis=1))
+    tokens = starts[block, None] + np.arange(size)
+    inside = np.take_along_axis(weights, np.minimum(tokens, V - 1), axis=1)
+    inside[tokens >= V] = 0
+    return np.asarray(starts[block] + _first(times[:, len(starts) :], inside))
+
+
+def _first(times: NDArray[np.float64], weights: LogProbs) -> Ids:
+    """Who comes first in each row, int64 [B]; where the weight is 0, nobody comes at all."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.argmin(times / weights, axis=1))
 
 
 def _not_negative(value: float) -> bool:

@@ -134,12 +134,25 @@ def test_the_likeliest_always_stays(
     assert all(1 <= len(row) <= top_k for row in kept(warped))
 
 
-def test_draws_are_distributed_as_they_should_be() -> None:
+@pytest.mark.parametrize(("V", "threshold"), [(4, 16.27), (11, 29.59), (16, 37.70), (17, 39.25)])
+def test_draws_are_distributed_as_they_should_be(V: int, threshold: float) -> None:
+    weights = np.arange(1.0, V + 1)
+    log_probs = np.log(weights / weights.sum())[None]
     stream = random_stream(1, 0, NOTHING)
-    drawn = Counter(int(draw(TENTHS[:1], [stream])[0]) for _ in range(4000))
-    expected = 4000 * np.exp(TENTHS[0])
-    chi_square = sum((drawn[i] - expected[i]) ** 2 / expected[i] for i in range(4))
-    assert chi_square < 16.27  # 3 degrees of freedom, p = 0.001
+    drawn = Counter(int(draw(log_probs, [stream])[0]) for _ in range(4000))
+    expected = 4000 * weights / weights.sum()
+    chi_square = sum((drawn[i] - expected[i]) ** 2 / expected[i] for i in range(V))
+    assert chi_square < threshold  # V - 1 degrees of freedom, p = 0.001
+    assert drawn.keys() <= set(range(V))
+
+
+def test_the_only_token_is_drawn() -> None:
+    assert draw(np.zeros((2, 1)), [random_stream(n, 0, NOTHING) for n in range(2)]).tolist() == [
+        0,
+        0,
+    ]
+    certain = np.where(np.arange(50) == 49, 0.0, -np.inf)[None]
+    assert draw(certain, [random_stream(1, 0, NOTHING)]) == [49]
 
 
 def test_what_is_cut_is_never_drawn() -> None:
