@@ -45,7 +45,9 @@ class Reading:
     encoded: list[Encoded]  # R
     words: list[WordTokens]  # R, or none
     rows: TokenRows
-    parts: Sequence[Part]  # R, the scored tokens of each text among the N, in its own order
+    starts: Ids  # [R], where the scored tokens of each text begin among the N
+    ends: Ids  # [R]
+    parts: Sequence[Part]  # R, the same tokens in the text's own order
 
 
 @dataclass(frozen=True)
@@ -134,9 +136,10 @@ class Scorer:
         parts = list(map(slice, starts.tolist(), ends.tolist()))
         words = self._words(window.texts, encoded, parts) if self.words else []
         if self.graph.config.direction == "backward":
-            return Reading(window.texts, encoded, words, rows, list(map(self._turned, parts)))
+            turned = list(map(self._turned, parts))
+            return Reading(window.texts, encoded, words, rows, starts, ends, turned)
         rows = self._with_boundaries(rows, words, parts)
-        return Reading(window.texts, encoded, words, rows, parts)
+        return Reading(window.texts, encoded, words, rows, starts, ends, parts)
 
     def _turned(self, part: slice) -> Ids:
         """The places of a text's tokens that were read from its end, where </s> stays the last.
@@ -181,19 +184,23 @@ class Scorer:
     def _scores(self, reading: Reading, found: RowScores) -> Iterator[Score]:
         unk_id = self.graph.config.unk_token_id
         oov = reading.rows.targets == (-1 if unk_id is None else unk_id)
-        for number, (text, part) in enumerate(zip(reading.texts, reading.parts, strict=True)):
-            log_probs, unknown = found.log_probs[part], oov[part]
-            log_prob = float(log_probs.sum(dtype=np.float64))
-            self.graph.check_finite(log_prob)
+        sums = _sums(reading, found.log_probs, oov)
+        self.graph.check_finite(sums[0])
+        columns = zip(reading.texts, reading.parts, *(each.tolist() for each in sums), strict=True)
+        for number, (text, part, log_prob, num_tokens, num_oov, oov_log_prob) in enumerate(columns):
             yield Score(
                 text=text,
                 log_prob=log_prob,
-                num_tokens=len(log_probs),
+                num_tokens=num_tokens,
                 num_words=len(text.split()),
-                num_oov=int(np.count_nonzero(unknown)),
-                oov_log_prob=float(log_probs[unknown].sum(dtype=np.float64)),
-                tokens=self._token_scores(reading, number, log_probs, unknown),
-                words=word_scores(reading.words[number], log_probs, found.boundaries[part], unknown)
+                num_oov=num_oov,
+                oov_log_prob=oov_log_prob,
+                tokens=self._token_scores(reading, number, found.log_probs[part], oov[part])
+                if self.tokens
+                else (),
+                words=word_scores(
+                    reading.words[number], found.log_probs[part], found.boundaries[part], oov[part]
+                )
                 if self.words
                 else (),
             )
@@ -201,8 +208,6 @@ class Scorer:
     def _token_scores(
         self, reading: Reading, number: int, log_probs: Tensor, oov: NDArray[np.bool_]
     ) -> tuple[TokenScore, ...]:
-        if not self.tokens:
-            return ()
         ids, spans = reading.encoded[number]
         end = len(reading.texts[number])
         targets = reading.rows.targets[reading.parts[number]].tolist()
@@ -214,3 +219,20 @@ class Scorer:
             TokenScore(token, text, log_prob, is_oov, start, stop)
             for token, text, log_prob, is_oov, (start, stop) in columns
         )
+
+
+def _sums(
+    reading: Reading, log_probs: Tensor, oov: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], Ids, Ids, NDArray[np.float64]]:
+    """Log-probability, tokens, OOVs, and the OOVs' log-probability: [R] each, all texts at once."""
+    R = len(reading.texts)
+    owners = np.repeat(np.arange(R), reading.rows.lengths)
+    places = np.arange(len(owners))
+    scored = (places >= reading.starts[owners]) & (places < reading.ends[owners])
+    unknown = scored & oov
+    return (
+        np.bincount(owners[scored], log_probs[scored], R),
+        reading.ends - reading.starts,
+        np.bincount(owners[unknown], minlength=R),
+        np.bincount(owners[unknown], log_probs[unknown], R),
+    )

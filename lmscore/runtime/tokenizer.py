@@ -116,18 +116,26 @@ class TextTokenizer:
 
     def _encoded(
         self, encode: _Encode, texts: Sequence[str], first: int, name: str
-    ) -> Iterator[tuple[Ids, Encoding]]:
+    ) -> list[tuple[Ids, Encoding]]:
         given: object = texts
         if isinstance(given, str) or not isinstance(given, Sequence):
             raise InputError(f"expected a list of texts, got {type(given).__name__}")
         for number, text in enumerate(texts, first):
             check_text(text, number, name)
-        for number, encoding in enumerate(_encodings(encode, texts, first, name), first):
-            ids = np.array(encoding.ids, dtype=np.int64)
-            yield self._without_control_ids(ids, f"{name} {number}"), encoding
+        encodings = _encodings(encode, texts, first, name)
+        rows = [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
+        if rows and self._is_control(np.concatenate(rows)).any():
+            rows = [
+                self._without_control_ids(row, f"{name} {number}")
+                for number, row in enumerate(rows, first)
+            ]
+        return list(zip(rows, encodings, strict=True))
+
+    def _is_control(self, ids: Ids) -> NDArray[np.bool_]:
+        return np.asarray((ids == self._bos_id) | (ids == self._eos_id))
 
     def _without_control_ids(self, ids: Ids, where: str) -> Ids:
-        control = (ids == self._bos_id) | (ids == self._eos_id)
+        control = self._is_control(ids)
         if control.any():
             if self._unk_id is None:
                 typed = self.token(int(ids[control][0]))
