@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +132,7 @@ class Scorer:
         ids = reading_order([tokens.ids for tokens in encoded], self.graph.config)
         before = [prefix.tokens for prefix in prefixes]
         rows = token_rows(ids, before=before, eos=self.graph.config.eos_token_id)
-        starts = rows.starts + [len(prefix.lead) for prefix in prefixes]
+        starts = rows.starts + np.array([len(prefix.lead) for prefix in prefixes], np.int64)
         ends = np.maximum(starts, rows.starts + rows.lengths - (0 if self.eos else 1))
         parts = list(map(slice, starts.tolist(), ends.tolist()))
         words = self._words(window.texts, encoded, parts) if self.words else []
@@ -221,9 +222,7 @@ class Scorer:
         )
 
 
-def _sums(
-    reading: Reading, log_probs: Tensor, oov: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], Ids, Ids, NDArray[np.float64]]:
+def _sums(reading: Reading, log_probs: Tensor, oov: NDArray[np.bool_]) -> tuple[NDArray[Any], ...]:
     """Log-probability, tokens, OOVs, and the OOVs' log-probability: [R] each, all texts at once."""
     R = len(reading.texts)
     owners = np.repeat(np.arange(R), reading.rows.lengths)
