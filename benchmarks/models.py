@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 
@@ -43,3 +44,18 @@ def make_model(
     export_model(made, variants=variants)
     (made / "done").touch()
     return made
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say which model is measured."""
+    parser.add_argument("--model", help="default: one with random weights, made from TEXT")
+    parser.add_argument("--vocab", type=int, default=10_000)
+    parser.add_argument("--hidden", type=int, default=650)
+    parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--work", type=Path, default=Path("runs/benchmarks"))
+
+
+def chosen_model(options: argparse.Namespace) -> str:
+    """The directory of the model that the options ask for."""
+    sizes = {"vocab": options.vocab, "hidden": options.hidden, "layers": options.layers}
+    return options.model or str(make_model(options.work, options.text, **sizes))

@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from models import make_model
+from models import add_model_options, chosen_model
 from turns import save, take_turns
 
 BATCH = 32  # sentences of PyTorch's batches
@@ -274,11 +274,7 @@ def print_table(speeds: dict[str, float], title: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("text")
-    parser.add_argument("--model", help="default: one with random weights")
-    parser.add_argument("--vocab", type=int, default=10_000)
-    parser.add_argument("--hidden", type=int, default=650)
-    parser.add_argument("--layers", type=int, default=2)
-    parser.add_argument("--work", type=Path, default=Path("runs/benchmarks"))
+    add_model_options(parser)
     parser.add_argument("--lines", type=int, default=3000)
     parser.add_argument("--arpa", help="an n-gram model, for KenLM")
     parser.add_argument("--device", default="cpu")
@@ -291,8 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(COMPETITORS[options.worker](options))
         return
 
-    sizes = {"vocab": options.vocab, "hidden": options.hidden, "layers": options.layers}
-    options.model = options.model or str(make_model(options.work, options.text, **sizes))
+    options.model = chosen_model(options)
     passed = ("model", "lines", "arpa", "device", "threads")
     given = [f"--{n}={getattr(options, n)}" for n in passed if getattr(options, n) is not None]
     names = chosen(options)
