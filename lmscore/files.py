@@ -80,7 +80,11 @@ def _standard_input() -> Iterator[io.BufferedReader]:
     if isinstance(stream, io.BufferedReader):
         yield stream
     else:  # whatever stands in for it, such as the BytesIO of a test
-        yield io.BufferedReader(cast(io.RawIOBase, stream))
+        reader: io.BufferedReader = io.BufferedReader(cast(io.RawIOBase, stream))
+        try:
+            yield reader
+        finally:
+            reader.detach()
 
 
 def read_lines(path: str | Path, *, errors: str = "strict") -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lmscore.cli import streams
+from lmscore.cli.outfile import Output
 from lmscore.cli.records import Record
 
 if TYPE_CHECKING:
@@ -41,11 +41,16 @@ def start_report(
 
 
 def print_report(
-    report: Report, scored: Iterable[tuple[Record, Score]], *, words: bool, summary: bool
+    report: Report,
+    scored: Iterable[tuple[Record, Score]],
+    output: Output,
+    *,
+    words: bool,
+    summary: bool,
 ) -> None:
     """Print a block for every sentence, with its words if asked, and one at the end, likewise."""
     for _, score in scored:
         report.add(score)
-        streams.write(report.sentence(score, words=words))
+        output.write(report.sentence(score, words=words))
     if summary:
-        streams.write(report.summary())
+        output.write(report.summary())

@@ -1,7 +1,11 @@
-"""What `lmscore score` prints of a scored record: a line, or a row for each token or word."""
+"""What `lmscore score` prints of a scored record, and how that is known again.
+
+A record is a line, or a row for each token or word.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,13 +34,16 @@ class Layout:
     ids: bool  # whether the input has some
 
     @property
-    def header(self) -> str:
+    def columns(self) -> list[str]:
         """The names of the columns of tsv."""
         if self.per == "sentence":
-            names = [*["id"] * self.ids, self._measure, "num_tokens", "num_oov", "text"]
-        else:
-            names = ["id", "index", "text", "start", "end", self._measure, "is_oov"]
-        return _row(names)
+            return [*["id"] * self.ids, self.measure, "num_tokens", "num_oov", "text"]
+        return ["id", "index", "text", "start", "end", self.measure, "is_oov"]
+
+    @property
+    def header(self) -> str:
+        """A line of those."""
+        return _row(self.columns)
 
     def lines(self, number: int, record: Record, score: Score) -> str:
         """All that is printed of one record, which is the `number`th.
@@ -48,11 +55,59 @@ class Layout:
             return json_line(self._document(record, score))
         if self.per == "sentence":
             return self._sentence(record, score)
-        key = str(number) if record.id is None else record.id
-        return "".join(self._rows(key, self._units(score)))
+        return "".join(self._rows(self.key(number, record), self._units(score)))
+
+    def begins_record(self, line: str) -> bool:
+        """Whether a line, printed before, is the first of its record."""
+        if self.output_format == "jsonl" or self.per == "sentence":
+            return True
+        return line.split("\t")[1:2] == ["1"]
+
+    def holds(self, lines: Sequence[str], number: int, record: Record) -> bool:
+        """Whether lines, printed before, can be those of a record, whatever it scored.
+
+        Args:
+            lines: of one record, without their ends; of its rows the last may be missing.
+            number: of the record, from 1.
+            record: what was scored.
+        """
+        if self.output_format == "jsonl":
+            return self._holds_document(lines[0], record)
+        if self.per == "sentence":
+            cells = self.cells(lines[0])
+            ids = [] if record.id is None else [record.id]
+            found = [*cells[: len(ids)], cells[-1]]
+            return len(cells) == len(self.columns) and found == [*ids, record.text]
+        rows = enumerate(map(self.cells, lines), 1)
+        return all(self._holds_row(cells, number, index, record) for index, cells in rows)
+
+    def agree(self, before: str, now: str, *, tolerance: float) -> bool:
+        """Whether two lines tell the same of one text, the measure within a tolerance."""
+        (old, *others), (new, *expected) = map(self._figures, (before, now))
+        try:
+            return others == expected and abs(float(old) - float(new)) <= tolerance
+        except (TypeError, ValueError):
+            return False
+
+    def _figures(self, line: str) -> list[Any]:
+        """The measure of a line, and what else there is to compare."""
+        if self.output_format == "jsonl":
+            document = json.loads(line)
+            return [document[name] for name in (self.measure, "num_tokens", "num_oov")]
+        cells = self.cells(line)
+        return [cells.pop(self.columns.index(self.measure)), *cells]
+
+    def key(self, number: int, record: Record) -> str:
+        """What stands in the first cell of a row."""
+        return str(number) if record.id is None else record.id
+
+    def cells(self, line: str) -> list[str]:
+        """A line of tsv, taken apart; a text at its end may hold tabs."""
+        return line.split("\t", len(self.columns) - 1)
 
     @property
-    def _measure(self) -> str:
+    def measure(self) -> str:
+        """What the log-probability is called."""
         return "surprisal" if self.surprisal else "log_prob"
 
     def _value(self, score: Score | TokenScore | WordScore) -> float:
@@ -76,9 +131,36 @@ class Layout:
             text = unit.text.translate(_ESCAPES)
             yield _row([key, str(index), text, *span, self._cell(unit), str(int(unit.is_oov))])
 
+    def _holds_row(self, cells: Sequence[str], number: int, index: int, record: Record) -> bool:
+        if len(cells) != len(self.columns) or cells[:2] != [self.key(number, record), str(index)]:
+            return False
+        start, end = (int(cell) if cell.isdecimal() else -1 for cell in cells[3:5])
+        if not 0 <= start <= end <= len(record.text):
+            return False
+        word = record.text[start:end].translate(_ESCAPES)
+        return self.per == "token" or cells[2] == (word if start < end else cells[2])
+
+    def _holds_document(self, line: str, record: Record) -> bool:
+        try:
+            document = json.loads(line)
+        except (ValueError, RecursionError):
+            return False
+        given = record.fields or _fields(record)
+        return (
+            isinstance(document, dict)
+            and document.keys() == given.keys() | self._keys
+            and all(document[name] == given[name] for name in given.keys() - self._keys)
+        )
+
+    @property
+    def _keys(self) -> set[str]:
+        """What is added to the fields of an object."""
+        units = set() if self.per == "sentence" else {f"{self.per}s"}
+        return {self.measure, "num_tokens", "num_words", "num_oov", "perplexity"} | units
+
     def _document(self, record: Record, score: Score) -> dict[str, Any]:
         document: dict[str, Any] = dict(record.fields or _fields(record))
-        document[self._measure] = self._value(score)
+        document[self.measure] = self._value(score)
         document["num_tokens"] = score.num_tokens
         document["num_words"] = score.num_words
         document["num_oov"] = score.num_oov
@@ -93,7 +175,7 @@ class Layout:
             "text": unit.text,
             "start": unit.start,
             "end": unit.end,
-            self._measure: self._value(unit),
+            self.measure: self._value(unit),
             "is_oov": unit.is_oov,
         }
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
+from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.compat import print_report, start_report
+from lmscore.cli.earlier import Earlier
 from lmscore.cli.layout import Layout, OutputFormat, Per
-from lmscore.cli.records import read_records
+from lmscore.cli.outfile import Output, open_records
+from lmscore.cli.records import Record, read_records
 from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
 
 if TYPE_CHECKING:
-    from lmscore.runtime.score import Summary
+    from lmscore.runtime.score import Score, Summary
 
 
 def score(
@@ -41,6 +47,21 @@ def score(
     input_format: options.Reading = "text",
     field: options.Field = "text",
     errors: options.Utf8Errors = "strict",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Write to this file, as the scores come. Default: standard output.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with an --output that was interrupted, if it is there."
+        ),
+    ] = False,
     line_buffered: Annotated[
         bool, typer.Option("--line-buffered", help="Answer every line before reading the next.")
     ] = False,
@@ -60,13 +81,17 @@ def score(
     if header and output_format != "tsv":
         raise typer.BadParameter("--header is for --format tsv")
     paths = files or ["-"]
+    layout = Layout(output_format, per, surprisal=surprisal, ids=input_format == "tsv")
     layouts = {
         "--format": output_format != "tsv",
         "--per token": per == "token",
         "--surprisal": surprisal,
         "--header": header,
+        "--resume": resume,
     }
     report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
+    if resume:
+        _check_resumes(output, layout, ends=bos and eos)
     import lmscore
     from lmscore.runtime.compat import needs_words
     from lmscore.runtime.score import Summary
@@ -82,34 +107,64 @@ def score(
         prefix_column=prefix_column,
         errors=errors,
     )
-    lm = lmscore.load(model, variant=variant, device=device, threads=threads)
-    scored = score_records(
-        lm,
-        records,
-        bos=bos,
-        eos=eos,
-        context=context,
-        tokens=per == "token" or (report is not None and per == "word"),
-        words=per == "word" or (report is not None and needs_words(lm.config)),
-        prefix=prefix,
-        own_prefixes=own_prefixes,
-        line_buffered=line_buffered or typed,
-    )
-    if report is not None:
-        shown = with_progress(scored, paths, data_on_stdout=True)
-        print_report(report, shown, words=per == "word", summary=not quiet)
-        return
-    layout = Layout(output_format, per, surprisal=surprisal, ids=input_format == "tsv")
-    if header:
-        streams.write(layout.header)
-    summary = Summary(eos=eos)
-    for record, result in with_progress(scored, paths, data_on_stdout=True):
-        summary.add(result)
-        streams.write(layout.lines(summary.sentences, record, result))
-    streams.flush()
+    with open_records(output, resume=resume) as out:
+        lm = lmscore.load(model, variant=variant, device=device, threads=threads)
+        scored = partial(
+            score_records,
+            lm,
+            bos=bos,
+            eos=eos,
+            context=context,
+            tokens=per == "token" or (report is not None and per == "word"),
+            words=per == "word" or (report is not None and needs_words(lm.config)),
+            prefix=prefix,
+            own_prefixes=own_prefixes,
+            line_buffered=line_buffered or typed,
+            flush=out.flush,
+        )
+        shown = partial(with_progress, paths=paths, data_on_stdout=output is None)
+        if report is not None:
+            print_report(
+                report, shown(scored(records)), out, words=per == "word", summary=not quiet
+            )
+            return
+        earlier = Earlier(out, layout, header=header)
+        if (context or lm.config.context) == "sentence" or prefix is not None or own_prefixes:
+            rest = earlier.skip(records, lambda record: record, bar=not typed)
+            pairs = shown(scored(rest), skipped=earlier.bytes)
+        else:  # to have the state, what is there must be read again, too
+            pairs = earlier.skip(shown(scored(records)), itemgetter(0), bar=False)
+        summary = _write(out, layout, pairs, earlier, Summary(eos=eos))
     if not quiet:
-        streams.note(f"{describe(lm, context)}: {_counts(summary)}")
+        before = f"resumed after {earlier.count} lines: " if earlier.count else ""
+        streams.note(f"{describe(lm, context)}: {before}{_counts(summary)}")
         streams.note(_figures(summary))
+
+
+def _write(
+    out: Output,
+    layout: Layout,
+    scored: Iterable[tuple[Record, Score]],
+    earlier: Earlier,
+    summary: Summary,
+) -> Summary:
+    for number, (record, result) in enumerate(scored, earlier.count + 1):
+        lines = layout.lines(number, record, result)
+        earlier.settle(lines, result.num_tokens)
+        out.write(lines)
+        summary.add(result)
+    return summary
+
+
+def _check_resumes(output: Path | None, layout: Layout, *, ends: bool) -> None:
+    if output is None:
+        raise typer.BadParameter("--resume goes on with a file: name it with --output")
+    rows = layout.output_format == "tsv" and layout.per != "sentence"
+    if rows and layout.ids and not ends:
+        raise typer.BadParameter(
+            f"--resume cannot tell which lines had no {layout.per} to score, since their ids may "
+            "repeat: use --format jsonl"
+        )
 
 
 def _has_own_prefixes(

@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -38,11 +38,12 @@ def score_records(
     prefix: str | None = None,
     own_prefixes: bool = False,
     line_buffered: bool = False,
+    flush: Callable[[], None] = streams.flush,
 ) -> Iterator[tuple[Record, Score]]:
     """Each record with its score, in order, in constant memory.
 
-    Whenever everything read so far is scored, standard output is flushed before more is read. An
-    error in the input is raised after the records before it.
+    Whenever everything read so far is scored, the output is flushed before more is read. An error
+    in the input is raised after the records before it.
 
     Args:
         lm: the model.
@@ -55,6 +56,7 @@ def score_records(
         prefix: what each of them follows.
         own_prefixes: whether each follows its own prefix instead.
         line_buffered: score every record before the next is read, for someone who waits for it.
+        flush: hands what was written to whoever reads it.
     """
     waiting: deque[Record] = deque()
     failures: list[LmscoreError] = []
@@ -65,7 +67,7 @@ def score_records(
                 waiting.append(record)
                 yield record
                 if not waiting:
-                    streams.flush()
+                    flush()
         except LmscoreError as error:
             failures.append(error)
 
@@ -86,12 +88,24 @@ def score_records(
 
 
 def with_progress(
-    scored: Iterable[tuple[Record, Result]], paths: Sequence[str], *, data_on_stdout: bool
+    scored: Iterable[tuple[Record, Result]],
+    paths: Sequence[str],
+    *,
+    data_on_stdout: bool,
+    skipped: int = 0,
 ) -> Iterator[tuple[Record, Result]]:
-    """The same records, under a progress bar where it does not come between the data."""
+    """The same records, under a progress bar where it does not come between the data.
+
+    Args:
+        scored: what to pass on.
+        paths: what the records are read from.
+        data_on_stdout: whether they are printed there.
+        skipped: the bytes at the beginning of it that are not scored.
+    """
     shown = not interactive(paths) and not (data_on_stdout and streams.is_terminal(sys.stdout))
-    done = 0
-    with Progress("scoring", total=total_bytes(paths), shown=shown) as progress:
+    done, size = 0, total_bytes(paths)
+    total = None if size is None else max(0, size - skipped)
+    with Progress("scoring", total=total, shown=shown) as progress:
         for lines, (record, result) in enumerate(scored, 1):
             yield record, result
             done += len(record.text.encode()) + 1

@@ -96,6 +96,20 @@ def test_scoring_shows_its_rate(run: Run, terminal: Callable[[], Terminal]) -> N
     assert "lines/s" in shown(screen)
 
 
+def test_what_is_done_already_is_not_left(
+    run: Run, terminal: Callable[[], Terminal], tmp_path: Path
+) -> None:
+    text, output = tmp_path / "text", tmp_path / "scores"
+    text.write_text("the cat\n" * 10)
+    run("score", text, "--output", output)
+    output.write_bytes(b"".join(output.read_bytes().splitlines(keepends=True)[:6]))
+    screen = terminal()
+    assert run("score", "--quiet", text, "--output", output, "--resume").status == 0
+    first, second = shown(screen).split("scoring", 1)
+    assert f"reading {output}"[:20] in first
+    assert "100%" in second
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (125, "2:05"), (3723, "1:02:03")]
 )

@@ -1,0 +1,183 @@
+"""`--resume`: what an earlier run has written, held against the input that is read again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TypeVar
+
+from lmscore.cli.layout import Layout
+from lmscore.cli.outfile import Output
+from lmscore.cli.progress import Progress
+from lmscore.cli.records import Record
+from lmscore.errors import InputError
+from lmscore.files import open_input_raw
+
+Item = TypeVar("Item")
+
+_TOLERANCE = 0.1  # nats or bits a token: more than devices differ by, less than models do
+_ROUNDING = 0.001
+_SHOWN = 60  # characters
+
+
+@dataclass(frozen=True)
+class Block:
+    """The lines of one record, as they were found."""
+
+    lines: list[str]  # without their ends
+    number: int  # of the first of them in the file, from 1
+    start: int  # of the first of them, in bytes
+
+
+class Earlier:
+    """The records of an interrupted output, in the order of the input.
+
+    The last one, whose rows may not be complete, is scored again; so it shows whether the model and
+    the options are the same. A torn line after it does not count.
+
+    Attributes:
+        count: the records of the input that need not be scored again, so far.
+        bytes: their text, with line ends.
+    """
+
+    def __init__(self, file: Output, layout: Layout, *, header: bool) -> None:
+        """Begin to read a file that is open for more.
+
+        Args:
+            file: what is to be gone on with.
+            layout: of its records.
+            header: whether its first line names the columns.
+
+        Raises:
+            InputFileError: it cannot be read.
+            InputError: it has another header, or none.
+        """
+        self.count = 0
+        self.bytes = 0
+        self._file = file
+        self._layout = layout
+        self._header = layout.header if header else ""
+        self._last: Block | None = None
+        lines = iter(()) if file.path is None else _whole_lines(file.path)
+        self._end = self._header_size(next(lines, None)) if header else 0
+        self._blocks = _blocks(lines, layout)
+        self._next = next(self._blocks, None)
+        if self._next is None:
+            self._begin()
+
+    def skip(
+        self, items: Iterable[Item], record: Callable[[Item], Record], *, bar: bool
+    ) -> Iterator[Item]:
+        """The items whose records are not in the output yet, or in doubt; at least one.
+
+        What is in the output is read before this returns.
+
+        Args:
+            items: one for every line of the input.
+            record: gives that of an item.
+            bar: whether a progress bar is shown meanwhile.
+
+        Raises:
+            InputError: the output has other records, or more than there are.
+        """
+        rest = iter(items)
+        with Progress(f"reading {self._file.path}", total=self._file.size, shown=bar) as progress:
+            for item in rest:
+                if not self._has(record(item)):
+                    return chain([item], rest)
+                self.count += 1
+                self.bytes += len(record(item).text.encode()) + 1
+                progress.update(self._end)
+        raise self._error(self._next, f"the input has {self.count} lines, and this is of another")
+
+    def settle(self, lines: str, num_tokens: int) -> None:
+        """Cut the output where it goes on, now that the first record in doubt is scored again.
+
+        Args:
+            lines: what is to be written of that record.
+            num_tokens: how many were scored in it.
+
+        Raises:
+            InputError: the output has it otherwise, by more than devices differ; nothing is cut.
+            OutputFileError: the file cannot be written.
+        """
+        if self._last is not None:
+            self._check(self._last, lines.split("\n")[:-1], _ROUNDING + _TOLERANCE * num_tokens)
+            self._last = None
+            self._begin()
+
+    def _begin(self) -> None:
+        self._file.cut(self._end)
+        if not self._end:
+            self._file.write(self._header)
+
+    def _check(self, block: Block, lines: list[str], tolerance: float) -> None:
+        pairs = list(zip(block.lines, lines, strict=False))
+        agree = [self._layout.agree(*pair, tolerance=tolerance) for pair in pairs]
+        if len(pairs) < len(block.lines) or not all(agree):
+            raise self._error(block, "another model or other options gave this score")
+
+    def _has(self, record: Record) -> bool:
+        """Whether the next record of the input is in the output for certain."""
+        if self._next is None:
+            return False
+        number, block = self.count + 1, self._next
+        if not self._layout.holds(block.lines, number, record):
+            if self._has_no_rows(block, number, record):
+                return True
+            raise self._error(block, f"this is not about {_shown(record.text)}, line {number}")
+        self._next = next(self._blocks, None)
+        if self._next is None:
+            self._last, self._end = block, block.start
+            return False
+        self._end = self._next.start
+        return True
+
+    def _has_no_rows(self, block: Block, number: int, record: Record) -> bool:
+        """Whether nothing of the `number`th record was scored, so that the block is of another."""
+        key = self._layout.cells(block.lines[0])[0]
+        rows = self._layout.output_format == "tsv" and self._layout.per != "sentence"
+        return rows and record.id is None and key.isdecimal() and int(key) > number
+
+    def _header_size(self, found: Block | None) -> int:
+        if found is None:
+            return 0
+        if found.lines[0] + "\n" != self._header:
+            raise self._error(found, f"expected the header {self._header.strip()!r}")
+        return len(self._header.encode())
+
+    def _error(self, block: Block | None, reason: str) -> InputError:
+        number = block.number if block else 1
+        where = f"{self._file.path}, line {number}"
+        return InputError(
+            f"{where}: {reason}; --resume goes on with the same input, model and options"
+        )
+
+
+def _whole_lines(path: Path) -> Iterator[Block]:
+    """The lines of an output, but for a last one that is cut."""
+    start = 0
+    with open_input_raw(path) as file:
+        for number, line in enumerate(file, 1):
+            if line.endswith(b"\n"):
+                yield Block([line[:-1].decode(errors="replace")], number, start)
+            start += len(line)
+
+
+def _blocks(lines: Iterable[Block], layout: Layout) -> Iterator[Block]:
+    block: Block | None = None
+    for line in lines:
+        if block is not None and not layout.begins_record(line.lines[0]):
+            block.lines.extend(line.lines)
+            continue
+        if block is not None:
+            yield block
+        block = line
+    if block is not None:
+        yield block
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")

@@ -1,0 +1,151 @@
+"""`--output`: where a verb's records go, a file or standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Protocol
+
+from lmscore.cli import streams
+from lmscore.errors import LmscoreError, OptionError, OutputFileError
+
+
+class Output(Protocol):
+    """What records are written to."""
+
+    @property
+    def path(self) -> Path | None:
+        """Of a file."""
+
+    @property
+    def size(self) -> int:
+        """The bytes in it."""
+
+    def cut(self, end: int) -> None:
+        """Keep the first `end` bytes of a file."""
+
+    def write(self, text: str) -> None:
+        """Write a record, whole lines."""
+
+    def flush(self) -> None:
+        """Hand what was written to whoever reads it."""
+
+
+class StandardOutput:
+    """Standard output, as an `Output`."""
+
+    path = None
+    size = 0
+
+    def cut(self, end: int) -> None:
+        """There is nothing to cut."""
+
+    def write(self, text: str) -> None:
+        """As `streams.write`."""
+        streams.write(text)
+
+    def flush(self) -> None:
+        """As `streams.flush`."""
+        streams.flush()
+
+
+class RecordFile:
+    """A regular file that grows by whole records, whatever comes in between.
+
+    Attributes:
+        path: its name.
+        size: the bytes of its whole records.
+    """
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        """Append to an open file of this name."""
+        self.path = path
+        self.size = file.tell()
+        self._file = file
+
+    def write(self, text: str) -> None:
+        """Append a record.
+
+        Raises:
+            OutputFileError: it cannot be written.
+        """
+        data = text.encode(errors="backslashreplace")
+        with _named(self.path):
+            self._file.write(data)
+        self.size += len(data)
+
+    def flush(self) -> None:
+        """Hand what was written to whoever reads the file; raises as `write` does."""
+        with _named(self.path):
+            self._file.flush()
+
+    def take_back(self) -> None:
+        """Drop what was written of a record that did not come to its end; raises as `write`."""
+        self.cut(self.size)
+
+    def cut(self, end: int) -> None:
+        """Keep the first `end` bytes; raises as `write` does."""
+        self.size = end
+        with _named(self.path):
+            self._file.flush()
+            self._file.truncate(end)
+
+
+@contextmanager
+def open_records(path: Path | None, *, resume: bool) -> Iterator[Output]:
+    """A file to append records to, as `record_file` opens it; without a path standard output."""
+    if path is None:
+        yield StandardOutput()
+        streams.flush()
+    else:
+        with record_file(path, resume=resume) as file:
+            yield file
+
+
+@contextmanager
+def record_file(path: Path, *, resume: bool) -> Iterator[RecordFile]:
+    """Open a file to append records to, a new one unless an earlier one is resumed.
+
+    A record that Ctrl-C or an error cuts short is taken back: what is left ends with a whole line.
+    Only where the process dies, or the disk is full, the last line may be torn.
+
+    Raises:
+        OptionError: it exists and is not to be resumed, or the name promises a compressed file.
+        OutputFileError: it cannot be written.
+    """
+    if path.suffix in (".gz", ".xz"):
+        raise OptionError(
+            f"{path}: records are written as they come, not compressed; leave out "
+            f"{path.suffix}, or pipe them through a packer"
+        )
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OptionError(f"{path}: no regular file; let the shell direct the output there")
+    if not resume and path.is_file() and path.stat().st_size:
+        raise OptionError(
+            f"{path}: there is something in it already; go on with it by --resume, remove it, "
+            "or name another file"
+        )
+    with _named(path):
+        file = open(path, "ab")  # noqa: SIM115  # closed below, in two ways
+    records = RecordFile(path, file)
+    try:
+        yield records
+    except BaseException:
+        with suppress(OutputFileError):
+            records.take_back()
+        with suppress(OSError):  # what could not be flushed cannot be closed either
+            file.close()
+        raise
+    with _named(path):
+        file.close()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except LmscoreError:  # of somebody else's, and perhaps an OSError too
+        raise
+    except OSError as error:
+        raise OutputFileError(f"{path}: cannot be written: {error.strerror or error}") from error
