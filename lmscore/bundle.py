@@ -39,6 +39,7 @@ GATES: Mapping[Cell, int] = {"lstm": 4, "gru": 3, "rnn-tanh": 1, "rnn-relu": 1}
 
 FP32 = "fp32"
 INT8 = "int8"
+FP16 = "fp16"  # for GPUs
 
 _LARGEST = {"vocab_size": 1 << 31, "hidden_size": 1 << 20, "num_hidden_layers": 1 << 10}
 """More than any model has; what is made for each of 10**9 declared layers would fill the memory."""
@@ -339,7 +340,7 @@ class Bundle:
             there = ", ".join(self.variants()) or "none"
             raise VariantError(
                 f"{self.path}: no variant {variant!r} (there: {there}); "
-                "lmscore export makes fp32 and int8"
+                "lmscore export makes fp32, int8 and fp16"
             )
         path = self.path / graph_file(variant)
         record = self.config.graphs[variant]

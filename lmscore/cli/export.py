@@ -19,7 +19,10 @@ def export(
     ],
     variant: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="fp32 or int8; may be repeated. Default: both."),
+        typer.Option(
+            metavar="NAME",
+            help="fp32, int8 or, for GPUs, fp16; may be repeated. Default: fp32 and int8.",
+        ),
     ] = None,
 ) -> None:
     """Write the ONNX graphs of a trained model, and check them.

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from lmscore.bundle import FP32, INT8, PARITY_FILE, Bundle, Config, GraphRecord, graph_file
+from lmscore.bundle import FP16, FP32, INT8, PARITY_FILE, Bundle, Config, GraphRecord, graph_file
 from lmscore.errors import ExportError, OptionError
 from lmscore.export.graph import OPERATORS, build_model
 from lmscore.export.weights import Weights, load_weights
@@ -21,6 +21,7 @@ from lmscore.runtime.ort import import_onnxruntime, open_session
 from lmscore.runtime.parity import Parity
 
 _LARGEST_FILE = 2**31 - 2**20  # protobuf's 2 GiB, and room for what is not weights
+_WEIGHT_BYTES = {FP32: 4, FP16: 2, INT8: 1}
 
 _log = logging.getLogger("lmscore")
 
@@ -39,9 +40,7 @@ def export_model(path: str | Path, *, variants: Sequence[str] = (FP32, INT8)) ->
     """
     for variant in variants:
         if variant not in OPERATORS:
-            raise OptionError(
-                f"no variant {variant!r}; lmscore export makes {' and '.join(OPERATORS)}"
-            )
+            raise OptionError(f"no variant {variant!r}; there are {', '.join(OPERATORS)}")
     bundle = Bundle.read(path)
     weights = load_weights(bundle)
     parity = Parity.load(bundle.file(PARITY_FILE), bundle.config)
@@ -88,7 +87,7 @@ def check_size(config: Config, variant: str) -> None:
     Raises:
         ExportError: it does not.
     """
-    if config.num_parameters * (4 if variant == FP32 else 1) > _LARGEST_FILE:
+    if config.num_parameters * _WEIGHT_BYTES[variant] > _LARGEST_FILE:
         raise ExportError(
             f"the {variant} graph of {config.num_parameters} parameters does not fit into one "
             "ONNX file, which holds 2 GB at most; train a smaller model, or export int8 only"

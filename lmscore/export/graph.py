@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from lmscore.bundle import FORMAT_VERSION, FP32, INT8, Config
+from lmscore.bundle import FORMAT_VERSION, FP16, FP32, INT8, Config
 from lmscore.errors import needs_extra
 from lmscore.export.builder import CONTRIB, GraphBuilder
 from lmscore.export.cells import Float32Operators
+from lmscore.export.half import Float16Operators
 from lmscore.export.int8 import Int8Operators
 from lmscore.export.weights import Weights
 
@@ -44,6 +45,7 @@ class Operators(Protocol):
 OPERATORS: Mapping[str, type[Float32Operators | Int8Operators]] = {
     FP32: Float32Operators,
     INT8: Int8Operators,
+    FP16: Float16Operators,
 }
 """The variants that can be exported."""
 

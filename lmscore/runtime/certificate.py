@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lmscore.bundle import (
     EXPORT_AGAIN,
+    FP16,
     FP32,
     INT8,
     PARITY_FILE,
@@ -20,6 +21,8 @@ from lmscore.bundle import (
 from lmscore.errors import InputFileError, ModelError, ModelNotFoundError, VariantError
 from lmscore.runtime.check import (
     MAX_DIFFERENCE,
+    MAX_DIFFERENCES,
+    MAX_HALF_PERPLEXITY_CHANGE,
     MAX_HEAD_DIFFERENCE,
     Difference,
     Report,
@@ -35,7 +38,7 @@ from lmscore.runtime.tokenizer import TextTokenizer
 QUANTIZED_SLACK = 0.05
 """Another machine may move an 8-bit graph's log-probs by this many nats: a rounding tips over."""
 
-_PERPLEXITY_SLACK = {FP32: MAX_DIFFERENCE}
+_PERPLEXITY_SLACK = {FP32: MAX_DIFFERENCE, FP16: MAX_HALF_PERPLEXITY_CHANGE}
 _QUANTIZED_PERPLEXITY_SLACK = 0.01
 
 _SPOILT = (ModelError, ModelNotFoundError, InputFileError)
@@ -217,8 +220,8 @@ class _Limits:
 
     @classmethod
     def of(cls, record: GraphRecord, variant: str) -> _Limits:
-        if variant == FP32:
-            return cls(*[MAX_DIFFERENCE] * 4)
+        if variant in MAX_DIFFERENCES:
+            return cls(*[MAX_DIFFERENCES[variant]] * 4)
         # 8-bit scales that follow the batch (rnn-relu) follow the length of a chunk as well.
         moves = record.max_batching_difference > MAX_DIFFERENCE
         return cls(

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from lmscore.bundle import FP32, INT8, Bundle
+from lmscore.bundle import FP16, FP32, INT8, Bundle
 from lmscore.errors import DeviceError, ModelNotFoundError, OptionError, VariantError
 from lmscore.runtime.graph import Graph
 from lmscore.runtime.model import LanguageModel
@@ -19,7 +19,7 @@ MODEL_VARIABLE = "LMSCORE_MODEL"
 BUNDLED_MODEL = Path(__file__).parents[1] / "models" / "english"
 
 _ON_CPU = (INT8, FP32)  # best first
-_ON_ACCELERATORS = ("fp16", FP32)  # ONNX Runtime's int8 kernels are for the CPU
+_ON_ACCELERATORS = (FP16, FP32)  # ONNX Runtime's int8 kernels are for the CPU
 
 _log = logging.getLogger("lmscore")
 

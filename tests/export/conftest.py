@@ -60,17 +60,19 @@ def open_graph(model: TorchModel, variant: str) -> Graph:
         pytest.param((cell, size, variant), id=f"{cell} {variant}, {size}")
         for cell in CELLS
         for size in SIZES
-        for variant in ("fp32", "int8")
+        for variant in ("fp32", "int8", "fp16")
+        if variant != "fp16" or size == "untied" or cell == "lstm"
     ],
 )
 def pair(request: pytest.FixtureRequest) -> Pair:
     cell, size, variant = request.param
     layers, hidden, tied = SIZES[size]
     model = TorchModel(tiny_config(cell, hidden=hidden, layers=layers, tied=tied), seed=1)
-    tolerance = 2e-5 if variant == "fp32" else 0.1
-    # Only rnn-relu has 8-bit activations whose steps depend on what else is in the run.
-    own_tolerance = tolerance if cell == "rnn-relu" else 2e-5
-    return Pair(open_graph(model, variant), model, tolerance, own_tolerance)
+    tolerance = {"fp32": 2e-5, "int8": 0.1, "fp16": 0.004}[variant]
+    # Only rnn-relu has 8-bit activations whose steps depend on what else is in the run. In fp16
+    # a state is rounded where a run ends.
+    exact = variant == "fp32" or (variant == "int8" and cell != "rnn-relu")
+    return Pair(open_graph(model, variant), model, tolerance, 2e-5 if exact else tolerance)
 
 
 def random_state(config: Config, rows: int, random: np.random.Generator) -> tuple[np.ndarray, ...]:

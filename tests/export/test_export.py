@@ -63,6 +63,17 @@ def test_an_int8_file_is_a_quarter_of_the_fp32_file(tmp_path: Path) -> None:
     assert int8.size_bytes < 0.32 * fp32.size_bytes
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_fp16_is_half_as_large_and_close(tmp_path: Path, cell: Cell) -> None:
+    bundle = make_model(tmp_path / "model", cell=cell, vocab=1500, hidden=48, layers=2)
+    config = export_model(bundle.path, variants=("fp32", "fp16"))
+    fp32, fp16 = config.graphs.values()
+    assert fp16.size_bytes < 0.55 * fp32.size_bytes
+    assert fp16.quantized == ()
+    assert 1e-5 < fp16.max_log_prob_difference < 0.005
+    assert abs(fp16.perplexity_change) < 1e-4
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_weights_stored_in_16_bits_are_computed_with_in_32(
     tmp_path: Path, dtype: torch.dtype
@@ -86,7 +97,7 @@ def test_earlier_variants_are_kept(tmp_path: Path) -> None:
 
 def test_an_unknown_variant_is_refused_before_anything_is_done(tmp_path: Path) -> None:
     bundle = make_model(tmp_path / "model")
-    with pytest.raises(OptionError, match=r"no variant 'int4'; lmscore export makes fp32 and int8"):
+    with pytest.raises(OptionError, match="no variant 'int4'; there are fp32, int8, fp16"):
         export_model(bundle.path, variants=["fp32", "int4"])
     assert not (bundle.path / graph_file("fp32")).exists()
 
@@ -96,7 +107,7 @@ def spoil(bundle: Bundle, **changes: Any) -> None:
     dataclasses.replace(Parity.load(path, bundle.config), **changes).save(path)
 
 
-@pytest.mark.parametrize("variant", ["fp32", "int8"])
+@pytest.mark.parametrize("variant", ["fp32", "int8", "fp16"])
 def test_a_graph_that_differs_from_torch_is_not_put_in_place(tmp_path: Path, variant: str) -> None:
     bundle = make_model(tmp_path / "model", variants=("fp32", "int8"))
     before = {path.name: sha256_file(path) for path in bundle.path.iterdir()}
@@ -145,6 +156,7 @@ def test_progress_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
 def test_a_graph_too_large_for_one_file_is_refused_in_advance() -> None:
     config = tiny_config("lstm", vocab=250_000, hidden=3000)
     check_size(config, "int8")
+    check_size(config, "fp16")
     with pytest.raises(ExportError, match=r"the fp32 graph of \d+ parameters does not fit"):
         check_size(config, "fp32")
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lmscore.bundle import CELLS, Cell
+from lmscore.errors import ExportError
 from lmscore.export.graph import IR_VERSION, OPSET, build_model
 from tests.export.conftest import Pair, open_graph, random_state, tiny_config
 from tests.models import TorchModel
@@ -22,7 +23,7 @@ Floats = NDArray[np.float32]
 
 randoms = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 few = st.integers(1, 5)
-quickly = settings(max_examples=15, deadline=None)  # of each of 24 graphs
+quickly = settings(max_examples=15, deadline=None)  # of each of 30 graphs
 
 
 def draw_tokens(pair: Pair, rows: int, time: int, random: np.random.Generator) -> NDArray[np.int64]:
@@ -160,7 +161,7 @@ def build(cell: Cell, variant: str, *, tied: bool = True, layers: int = 1) -> on
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("variant", ["fp32", "int8"])
+@pytest.mark.parametrize("variant", ["fp32", "int8", "fp16"])
 def test_the_file_is_valid_and_the_same_every_time(cell: Cell, variant: str) -> None:
     model = build(cell, variant, layers=2)
     onnx.checker.check_model(model, full_check=True)
@@ -173,7 +174,7 @@ def test_the_file_is_valid_and_the_same_every_time(cell: Cell, variant: str) -> 
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize(("variant", "size"), [("fp32", 4), ("int8", 1)])
+@pytest.mark.parametrize(("variant", "size"), [("fp32", 4), ("int8", 1), ("fp16", 2)])
 def test_a_tied_matrix_is_stored_once(cell: Cell, variant: str, size: int) -> None:
     tied, untied = (build(cell, variant, tied=tied) for tied in (True, False))
     matrix = 200 * 8
@@ -200,7 +201,36 @@ def test_every_large_weight_of_an_int8_file_is_in_8_bits(cell: Cell) -> None:
                 assert stored.data_type == onnx.TensorProto.INT8, stored.name
 
 
-@pytest.mark.parametrize("variant", ["fp32", "int8"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_an_fp16_file_is_in_16_bits_but_for_state_and_softmax(cell: Cell) -> None:
+    model = build(cell, "fp16", layers=2)
+    for stored in model.graph.initializer:
+        assert stored.data_type in (onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64), stored.name
+    wide, half = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
+    casts = [(n.output[0], n.attribute[0].i) for n in model.graph.node if n.op_type == "Cast"]
+    states = ["h", "c"] if cell == "lstm" else ["h"]
+    expected = [("logits_wide", wide)]
+    for layer in range(2):
+        expected += [(f"{name}_{layer}_half", half) for name in states]
+        expected += [(f"next_{name}_{layer}", wide) for name in states]
+    assert sorted(casts) == sorted(expected)
+    for value in (*model.graph.input, *model.graph.output):
+        assert value.type.tensor_type.elem_type != half, value.name
+
+
+def test_a_weight_that_no_float16_holds_is_refused() -> None:
+    model = TorchModel(tiny_config("lstm"))
+    weights = {name: tensor.numpy().copy() for name, tensor in model.weights().items()}
+    weights["rnn.weight_hh_l0"][3, 2] = 65504
+    build_model(model.config, weights, "fp16")
+    weights["rnn.weight_hh_l0"][3, 2] = -70000
+    with pytest.raises(
+        ExportError, match=r"'rnn.weight_hh_l0' has the weight 7e\+04, and fp16 ends"
+    ):
+        build_model(model.config, weights, "fp16")
+
+
+@pytest.mark.parametrize("variant", ["fp32", "int8", "fp16"])
 def test_metadata_declares_the_state(variant: str) -> None:
     metadata = {entry.key: entry.value for entry in build("lstm", variant).metadata_props}
     assert metadata == {

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from lmscore.bundle import Bundle
 from lmscore.errors import DeviceError, ModelError
-from lmscore.runtime.binding import DeviceTensor
+from lmscore.runtime.binding import DeviceTensor, run_bound
 from lmscore.runtime.graph import Graph
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.ort import open_session
@@ -181,6 +182,33 @@ def test_a_state_is_copied_to_the_host(
         for tensor in again.tensors:
             assert isinstance(tensor, np.ndarray)
             assert not tensor.flags.writeable
+
+
+@pytest.mark.parametrize("context", ["sentence", "document"])
+def test_ids_go_in_and_chosen_log_probs_come_out(
+    bound: LanguageModel, context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing else, but for the one row of state that scoring begins with."""
+    sent: list[NDArray[Any]] = []
+    fetched: list[tuple[str, NDArray[Any]]] = []
+
+    def watched(*given: Any, stay: list[str], **rest: Any) -> Any:
+        outputs, feeds = given[2:4]
+        sent.extend(a for a in feeds.values() if not isinstance(a, DeviceTensor))
+        found = run_bound(*given, stay=stay, **rest)
+        pairs = zip(outputs, found, strict=True)
+        fetched.extend((name, np.asarray(array)) for name, array in pairs if name not in stay)
+        return found
+
+    monkeypatch.setattr("lmscore.runtime.graph.run_bound", watched)
+    monkeypatch.setattr("lmscore.runtime.scoring.token_budget", lambda _: 64)  # several runs
+    bound.score_batch([" ".join(WORDS * 10), *WORDS], context=context)
+    assert len(fetched) > 3
+    assert {(name, array.shape[2]) for name, array in fetched} == {("target_log_probs", 1)}
+    state = [array for array in sent if array.dtype == np.float32]
+    assert {array.shape[1] for array in state} == {1}
+    batches = 1 if context == "document" else 2  # 32 rows, and one
+    assert len(state) == batches * len(bound.config.state)
 
 
 def test_nothing_changes_a_state_on_a_device(bound: LanguageModel) -> None:

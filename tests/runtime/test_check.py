@@ -195,3 +195,21 @@ def test_limits(changes: dict[str, Any], fp32: str | None, int8: str | None) -> 
         failure = report(**changes).failure(variant)
         assert (failure is None) == (expected is None)
         assert failure is None or failure.startswith(expected or "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, None),
+        ({"log_probs": Difference(0.04, "A"), "steps": Difference(0.04, "A")}, None),
+        ({"log_probs": Difference(0.06, "A")}, "log-probs differ by 0.06 at A, limit 0.05"),
+        ({"state": Difference(np.inf, "A")}, "states differ by inf at A, limit 0.05"),
+        ({"heads": Difference(2e-5, "A")}, "outputs disagree by 2e-05 at A, limit 1e-05"),
+        (
+            {"perplexity_change": 0.002},
+            "held-out perplexity is 0.2% worse than PyTorch's, limit 0.1%",
+        ),
+    ],
+)
+def test_limits_of_fp16(changes: dict[str, Any], expected: str | None) -> None:
+    assert report(**changes).failure("fp16") == expected

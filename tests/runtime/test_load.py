@@ -19,6 +19,7 @@ from lmscore.errors import (
 from lmscore.runtime import load as loading
 from lmscore.runtime.graph import Graph
 from lmscore.runtime.load import find_model, load
+from tests.models import make_model
 
 
 @pytest.fixture
@@ -119,6 +120,26 @@ def test_auto_takes_cuda_where_it_works(copy: Path, monkeypatch: pytest.MonkeyPa
     assert (lm.variant, lm.device) == ("fp32", "cuda:0")
     assert load(copy, variant="int8").device == "cpu"
     assert asked == [("fp32", "cuda"), ("int8", "cpu")]
+
+
+def test_fp16_comes_first_on_cuda_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_model(tmp_path, variants=("fp32", "int8", "fp16"))
+    assert load(tmp_path, device="cpu").variant == "int8"
+    asked = pretend_cuda(monkeypatch, works=True)
+    monkeypatch.setattr(loading, "find_providers", lambda device, providers: [])
+    for device in ("auto", "cuda"):
+        lm = load(tmp_path, device=device)
+        assert (lm.variant, lm.device) == ("fp16", "cuda:0")
+    assert asked == [("fp16", "cuda")] * 2
+
+
+def test_fp16_scores_on_the_cpu_too(tmp_path: Path) -> None:
+    make_model(tmp_path, variants=("fp32", "fp16"))
+    half, single = (load(tmp_path, variant=variant) for variant in ("fp16", "fp32"))
+    texts = ["the cat sat on the mat", "", "so long"]
+    for ours, theirs in zip(half.score_batch(texts), single.score_batch(texts), strict=True):
+        assert ours.log_prob == pytest.approx(theirs.log_prob, abs=0.002 * theirs.num_tokens)
+        assert ours.log_prob != theirs.log_prob
 
 
 def test_auto_falls_back_to_the_cpu(
