@@ -6,6 +6,7 @@ Letters in shapes: B batch, T time (tokens), V vocabulary, H hidden (= embedding
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -27,11 +28,13 @@ CARD_FILE = "README.md"
 Cell = Literal["lstm", "gru", "rnn-tanh", "rnn-relu"]
 Context = Literal["sentence", "document"]
 Direction = Literal["forward", "backward"]
+OutputLayer = Literal["softmax", "classes"]
 TokenizerKind = Literal["bpe", "unigram", "word", "char", "custom"]
 
 CELLS: tuple[Cell, ...] = get_args(Cell)
 CONTEXTS: tuple[Context, ...] = get_args(Context)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+OUTPUT_LAYERS: tuple[OutputLayer, ...] = get_args(OutputLayer)
 TOKENIZER_KINDS: tuple[TokenizerKind, ...] = get_args(TokenizerKind)
 
 GATES: Mapping[Cell, int] = {"lstm": 4, "gru": 3, "rnn-tanh": 1, "rnn-relu": 1}
@@ -67,6 +70,18 @@ class StateTensor:
 
 
 @dataclass(frozen=True)
+class LogZRecord:
+    """How far a self-normalised graph's scores are from log-probabilities, on the held-out sample.
+
+    Z is the sum of exp(score) over the vocabulary, so a score is a log-probability plus log Z.
+    """
+
+    mean: float  # of log Z over tokens, nats
+    std: float  # its standard deviation, nats
+    rank_agreement: float  # Kendall's tau of sentences by score and by log-prob, per token
+
+
+@dataclass(frozen=True)
 class GraphRecord:
     """What export measured on one variant's graph, and the hash that ties the file to it."""
 
@@ -77,6 +92,7 @@ class GraphRecord:
     max_batching_difference: float  # nats, a token scored alone against in a batch
     perplexity_change: float  # relative, on the held-out sample: 0.01 is one per cent worse
     checked_with: str  # "onnxruntime 1.31.1"
+    log_z: LogZRecord | None = None  # of self-normalised models
 
 
 @dataclass(frozen=True)
@@ -95,6 +111,9 @@ class Config:
     tokenizer: TokenizerKind
     tokenizer_sha256: str
     direction: Direction = "forward"  # backward: every sentence is read from its end
+    output_layer: OutputLayer = "softmax"
+    cutoffs: tuple[int, ...] = ()  # of classes: the ids at which the second, third, ... begin
+    self_normalized: bool = False  # a target's score alone is nearly its log-probability
     training: Mapping[str, Any] = field(default_factory=dict)  # free-form record of how it was made
     graphs: Mapping[str, GraphRecord] = field(default_factory=dict)  # by variant
 
@@ -106,6 +125,24 @@ class Config:
             StateTensor(name, f"next_{name}", self.num_hidden_layers, self.hidden_size)
             for name in names
         )
+
+    @property
+    def classes(self) -> tuple[slice, ...]:
+        """The ids of each class after the first, whose words are scored with the classes."""
+        ends = (*self.cutoffs, self.vocab_size)
+        return tuple(map(slice, self.cutoffs, ends[1:]))
+
+    @property
+    def output_summary(self) -> str:
+        """The output layer in a few words, for people."""
+        if self.output_layer == "classes":
+            return f"classes, from the ids {', '.join(map(str, self.cutoffs))} on"
+        return "softmax, self-normalised" if self.self_normalized else "softmax"
+
+    @property
+    def has_partial_output(self) -> bool:
+        """Whether a graph can score targets without distributions over the whole vocabulary."""
+        return self.output_layer == "classes" or self.self_normalized
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every tensor in model.safetensors."""
@@ -120,6 +157,9 @@ class Config:
         if not self.tie_word_embeddings:
             shapes["output.weight"] = (V, H)
         shapes["output.bias"] = (V,)
+        if self.output_layer == "classes":
+            shapes["output.classes.weight"] = (len(self.cutoffs), H)
+            shapes["output.classes.bias"] = (len(self.cutoffs),)
         return shapes
 
     @property
@@ -158,11 +198,11 @@ class Config:
             raise ModelError(f"{source}: key 'state' is missing")
         state = document.pop("state")
         graphs = document.pop("graphs", {})
-        _check_keys(document, cls, source, optional=("direction", "training", "graphs"))
+        _check_keys(document, cls, source, optional=_OPTIONAL_KEYS)
         if not isinstance(graphs, dict):
             raise ModelError(f"{source}: graphs must be an object")
         config = cls(
-            **document,
+            **{**document, "cutoffs": _cutoffs(document, source)},
             graphs={name: _graph_record(record, name, source) for name, record in graphs.items()},
         )
         config._validate(source)
@@ -180,6 +220,7 @@ class Config:
             ("context", CONTEXTS),
             ("tokenizer", TOKENIZER_KINDS),
             ("direction", DIRECTIONS),
+            ("output_layer", OUTPUT_LAYERS),
         ):
             if getattr(self, key) not in choices:
                 raise ModelError(
@@ -200,12 +241,35 @@ class Config:
                 raise ModelError(
                     f"{source}: {key} is {value!r}, expected an id below {self.vocab_size}"
                 )
-        if not isinstance(self.tie_word_embeddings, bool):
-            raise ModelError(f"{source}: tie_word_embeddings must be true or false")
+        for key in ("tie_word_embeddings", "self_normalized"):
+            if not isinstance(getattr(self, key), bool):
+                raise ModelError(f"{source}: {key} must be true or false")
+        self._validate_classes(source)
         if not isinstance(self.tokenizer_sha256, str):
             raise ModelError(f"{source}: tokenizer_sha256 must be a string")
         if not isinstance(self.training, dict):
             raise ModelError(f"{source}: training must be an object")
+
+    def _validate_classes(self, source: str) -> None:
+        bounds = (0, *self.cutoffs, self.vocab_size)
+        if any(begin >= end for begin, end in itertools.pairwise(bounds)):
+            raise ModelError(
+                f"{source}: cutoffs are {list(self.cutoffs)}, expected rising ids between 0 and "
+                f"{self.vocab_size}"
+            )
+        if (self.output_layer == "classes") != bool(self.cutoffs):
+            raise ModelError(
+                f"{source}: output_layer is {self.output_layer!r} with {len(self.cutoffs)} cutoffs"
+            )
+        if self.output_layer == "classes" and self.self_normalized:
+            raise ModelError(f"{source}: classes are normalised, so self_normalized must be false")
+
+
+_OPTIONAL_KEYS = tuple(
+    f.name
+    for f in dataclasses.fields(Config)
+    if f.default is not dataclasses.MISSING or f.default_factory is not dataclasses.MISSING
+)
 
 
 def _parse_object(text: str, source: str) -> dict[str, Any]:
@@ -233,6 +297,13 @@ def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _cutoffs(document: Mapping[str, Any], source: str) -> tuple[int, ...]:
+    cutoffs = document.get("cutoffs", [])
+    if not isinstance(cutoffs, list) or not all(map(_is_int, cutoffs)):
+        raise ModelError(f"{source}: cutoffs are {cutoffs!r}, expected a list of ids")
+    return tuple(cutoffs)
+
+
 def _check_keys(
     document: Mapping[str, Any], record: type[Any], where: str, optional: tuple[str, ...] = ()
 ) -> None:
@@ -248,10 +319,23 @@ def _graph_record(document: object, variant: str, source: str) -> GraphRecord:
     where = f"{source}: graphs.{variant}"
     if not _VARIANT_NAME.fullmatch(variant):
         raise ModelError(f"{source}: graphs has {variant!r}, which is no name of a variant")
+    fields = _fields(document, GraphRecord, where, optional=("log_z",))
+    log_z = fields.pop("log_z", None)
+    if log_z is not None:
+        log_z = LogZRecord(**_fields(log_z, LogZRecord, f"{where}.log_z"))
+    return GraphRecord(**{**fields, "quantized": tuple(fields["quantized"])}, log_z=log_z)
+
+
+def _fields(
+    document: object, record: type[Any], where: str, optional: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The keys and values of a JSON object that holds a record; `optional` ones are not checked."""
     if not isinstance(document, dict):
         raise ModelError(f"{where} must be an object")
-    _check_keys(document, GraphRecord, where)
-    for f in dataclasses.fields(GraphRecord):
+    _check_keys(document, record, where, optional)
+    for f in dataclasses.fields(record):
+        if f.name in optional:
+            continue
         value = document[f.name]
         fits = {
             "str": isinstance(value, str),
@@ -262,7 +346,7 @@ def _graph_record(document: object, variant: str, source: str) -> GraphRecord:
         }[cast(str, f.type)]
         if not fits:
             raise ModelError(f"{where}.{f.name} is {value!r}, expected {f.type}")
-    return GraphRecord(**{**document, "quantized": tuple(document["quantized"])})
+    return document
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from lmscore.bundle import (
     Cell,
     Config,
     GraphRecord,
+    LogZRecord,
     graph_file,
 )
 from lmscore.errors import InputFileError, ModelError, ModelNotFoundError, VariantError
@@ -101,6 +102,14 @@ def _with(**changes: object) -> Callable[[Document], object]:
     return lambda document: document.update(changes)
 
 
+def _classes(*cutoffs: int, **changes: object) -> Callable[[Document], object]:
+    return _with(output_layer="classes", cutoffs=list(cutoffs), **changes)
+
+
+def _log_z(**changes: object) -> Callable[[Document], object]:
+    return _graph_with(log_z={"mean": 0.0, "std": 0.2, "rank_agreement": 1, **changes})
+
+
 def _graph_with(**changes: object) -> Callable[[Document], object]:
     return lambda document: document["graphs"]["int8"].update(changes)
 
@@ -128,6 +137,16 @@ def _graph_with(**changes: object) -> Callable[[Document], object]:
         (_with(eos_token_id=None), "eos_token_id is None"),
         (_with(unk_token_id="0"), "unk_token_id is '0'"),
         (_with(tie_word_embeddings=1), "tie_word_embeddings must be true or false"),
+        (_with(output_layer="tree"), "output_layer is 'tree', expected one of softmax, classes"),
+        (_with(self_normalized=1), "self_normalized must be true or false"),
+        (_with(cutoffs=3), "cutoffs are 3, expected a list of ids"),
+        (_with(cutoffs=[True]), r"cutoffs are \[True\], expected a list of ids"),
+        (_with(cutoffs=[3]), "output_layer is 'softmax' with 1 cutoffs"),
+        (_with(output_layer="classes"), "output_layer is 'classes' with 0 cutoffs"),
+        (_classes(0, 3), r"cutoffs are \[0, 3\], expected rising ids between 0 and 10"),
+        (_classes(3, 3), r"cutoffs are \[3, 3\], expected rising ids"),
+        (_classes(3, 10), r"cutoffs are \[3, 10\], expected rising ids"),
+        (_classes(3, self_normalized=True), "classes are normalised, so self_normalized must be"),
         (_with(tokenizer_sha256=None), "tokenizer_sha256 must be a string"),
         (_with(training=[]), "training must be an object"),
         (_with(cell="gru"), "state does not fit the cell 'gru'"),
@@ -141,6 +160,9 @@ def _graph_with(**changes: object) -> Callable[[Document], object]:
         (_graph_with(perplexity_change="none"), "graphs.int8.perplexity_change is 'none'"),
         (_graph_with(quantized="all"), "graphs.int8.quantized is 'all'"),
         (_graph_with(quantized=[1]), r"graphs.int8.quantized is \[1\]"),
+        (_graph_with(log_z=0.1), "graphs.int8.log_z must be an object"),
+        (_graph_with(log_z={"mean": 0}), "graphs.int8.log_z: key '\\w+' is missing"),
+        (_log_z(std="wide"), "graphs.int8.log_z.std is 'wide', expected float"),
     ],
 )
 def test_a_wrong_key_is_named(
@@ -175,8 +197,35 @@ def test_a_damaged_config(bundle: Bundle, data: bytes, message: str) -> None:
 def test_keys_that_may_be_left_out(bundle: Bundle) -> None:
     document = json.loads(bundle.config.to_json())
     del document["training"], document["graphs"]
+    for key in ("direction", "output_layer", "cutoffs", "self_normalized"):
+        del document[key]
     config = Config.from_json(json.dumps(document))
-    assert (config.training, config.graphs) == ({}, {})
+    assert config == dataclasses.replace(bundle.config, training={}, graphs={})
+
+
+def test_records_of_before_log_z(bundle: Bundle) -> None:
+    document = json.loads(bundle.config.to_json())
+    for record in document["graphs"].values():
+        assert record.pop("log_z") is None
+    assert Config.from_json(json.dumps(document)) == bundle.config
+
+
+def test_classes_are_ranges_of_ids(bundle: Bundle) -> None:
+    assert bundle.config.classes == ()
+    config = dataclasses.replace(bundle.config, output_layer="classes", cutoffs=(4, 5))
+    assert Config.from_json(config.to_json()) == config
+    assert config.classes == (slice(4, 5), slice(5, 10))
+    assert config.weight_shapes()["output.classes.weight"] == (2, 4)
+    assert config.num_parameters == bundle.config.num_parameters + 2 * 4 + 2
+
+
+def test_what_is_measured_of_log_z_is_kept(bundle: Bundle) -> None:
+    record = dataclasses.replace(bundle.config.graphs["int8"], log_z=LogZRecord(0.01, 0.3, 0.98))
+    graphs = {**bundle.config.graphs, "int8": record}
+    config = dataclasses.replace(bundle.config, self_normalized=True, graphs=graphs)
+    assert Config.from_json(config.to_json()) == config
+    assert config.has_partial_output
+    assert not bundle.config.has_partial_output
 
 
 def test_no_model_directory(tmp_path: Path) -> None:

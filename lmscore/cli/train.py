@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lmscore.bundle import FP32, INT8, Bundle, Cell, Context, Direction
+from lmscore.bundle import FP32, INT8, Bundle, Cell, Context, Direction, OutputLayer
 from lmscore.cli import streams
 from lmscore.cli.export import certificate
 from lmscore.cli.progress import Progress
@@ -94,6 +94,25 @@ def train(
         bool | None,
         typer.Option("--tied/--untied", help="One matrix for embedding and output. [tied]"),
     ] = None,
+    output_layer: Annotated[
+        OutputLayer | None,
+        typer.Option(
+            help="classes: frequent words, and classes of the others, which are computed where "
+            "they are needed; for big vocabularies. [softmax]",
+            show_default=False,
+        ),
+    ] = None,
+    cutoffs: Annotated[
+        str | None,
+        typer.Option(metavar="ID,ID,...", help="Where classes begin. Default: by their cost."),
+    ] = None,
+    self_normalize: Annotated[
+        float | None,
+        typer.Option(
+            metavar="A",
+            help="Learn scores that need no softmax: A * (log Z)^2 joins the loss (0.1). [0]",
+        ),
+    ] = None,
     dropout: Annotated[
         float | None, typer.Option(metavar="P", help="Locked dropout on all layers. [0.2]")
     ] = None,
@@ -144,6 +163,7 @@ def train(
     fields = [field.name for field in dataclasses.fields(lmscore.train.TrainOptions)]
     given = {name: chosen[name] for name in fields if name in chosen}
     given["train"], given["valid"] = tuple(files or ()), tuple(valid or ())
+    given["cutoffs"] = _ids(cutoffs)
     given["output"] = None if output is None else str(output)
     given = {name: value for name, value in given.items() if value not in (None, ())}
     options = _options(given, config, resume=resume)
@@ -155,6 +175,15 @@ def train(
         from lmscore.export import export_model
 
         streams.write(certificate(export_model(bundle.path), (FP32, INT8)))
+
+
+def _ids(text: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(map(int, text.split(","))) if text is not None else ()
+    except ValueError as error:
+        raise OptionError(
+            f"--cutoffs is {text!r}, expected ids with commas between them"
+        ) from error
 
 
 def _options(given: dict[str, Any], config: Path | None, *, resume: bool) -> TrainOptions:

@@ -46,6 +46,7 @@ class Parity:
     heldout_targets: NDArray[np.int64]  # [M, T2]
     heldout_lengths: NDArray[np.int32]  # [M], 1..T2
     heldout_target_log_probs: NDArray[np.float32]  # [M, T2]
+    heldout_target_scores: NDArray[np.float32] | None = None  # [M, T2]; of self-normalised models
 
     def save(self, path: str | Path) -> None:
         """Write the file, atomically.
@@ -54,6 +55,8 @@ class Parity:
             OutputFileError: it cannot be written.
         """
         arrays = {name: getattr(self, name) for name in _ARRAYS}
+        if self.heldout_target_scores is not None:
+            arrays[_SCORES] = self.heldout_target_scores
         for index, tensor in enumerate(self.final_state):
             arrays[f"{_STATE_PREFIX}{index}"] = tensor
         with atomic_write(path) as file:
@@ -68,17 +71,18 @@ class Parity:
             ModelError: it is damaged, or does not fit the configuration.
         """
         arrays = _read_arrays(path)
-        expected = set(_ARRAYS) | {_state_key(index) for index in range(len(config.state))}
+        names = (*_ARRAYS, _SCORES) if config.self_normalized else _ARRAYS
+        expected = set(names) | {_state_key(index) for index in range(len(config.state))}
         if missing := sorted(expected - arrays.keys()):
             raise ModelError(f"{path}: {missing[0]} is missing; train the model again")
         state = tuple(arrays[_state_key(index)] for index in range(len(config.state)))
-        parity = cls(**{name: arrays[name] for name in _ARRAYS}, final_state=state)
+        parity = cls(**{name: arrays[name] for name in names}, final_state=state)
         parity._validate(path, config)
         return parity
 
     def _validate(self, path: str | Path, config: Config) -> None:
         for name, dtype, shape in self._layout(config):
-            array = getattr(self, name) if name in _ARRAYS else self._state(name)
+            array = self._state(name) if name.startswith(_STATE_PREFIX) else getattr(self, name)
             if array.dtype != dtype or array.shape != shape:
                 raise ModelError(
                     f"{path}: {name} is {array.dtype} {list(array.shape)}, expected "
@@ -107,12 +111,15 @@ class Parity:
             ("heldout_lengths", np.int32, heldout[:1]),
             ("heldout_target_log_probs", np.float32, heldout),
         ]
+        if self.heldout_target_scores is not None:
+            layout.append((_SCORES, np.float32, heldout))
         for index, tensor in enumerate(config.state):
             layout.append((_state_key(index), np.float32, tensor.shape(rows[0])))
         return layout
 
 
-_ARRAYS = tuple(field.name for field in fields(Parity) if field.name != "final_state")
+_SCORES = "heldout_target_scores"
+_ARRAYS = tuple(f.name for f in fields(Parity) if f.name not in ("final_state", _SCORES))
 
 
 def _state_key(index: int) -> str:

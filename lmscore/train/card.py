@@ -17,6 +17,7 @@ A recurrent language model for lmscore, trained on {date}.
 | architecture | {layers} x {cell}, hidden size {hidden}, {tied} embeddings |
 | parameters | {parameters:,} |
 | vocabulary | {vocab:,} ({tokenizer}) |
+| output layer | {output} |
 | context | {context} |
 | trained on | {files}: {lines:,} lines, {words:,} words, {tokens:,} tokens |
 | training | {updates:,} updates, {epochs:g} epochs, {minutes:g} minutes, {precision} on {device} |
@@ -45,6 +46,7 @@ def model_card(config: Config) -> str:
         parameters=config.num_parameters,
         vocab=config.vocab_size,
         tokenizer=config.tokenizer,
+        output=config.output_summary,
         context=config.context,
         files=", ".join(training["train_files"]),
         lines=train["lines"],

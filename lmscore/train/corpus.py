@@ -57,6 +57,13 @@ class Corpus:
         """Of the token ids, in hexadecimal; reads all of them, once."""
         return hashlib.sha256(self.tokens.data).hexdigest()
 
+    def token_counts(self, vocab_size: int) -> NDArray[np.int64]:
+        """How often each id occurs, [V]."""
+        counts = np.zeros(vocab_size, np.int64)
+        for start in range(0, len(self.tokens), 1 << 22):  # in pieces: it may outgrow memory
+            counts += np.bincount(self.tokens[start : start + (1 << 22)], minlength=vocab_size)
+        return counts
+
 
 def build_corpus(
     lines: Iterable[str],

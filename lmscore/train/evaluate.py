@@ -9,7 +9,7 @@ from lmscore.bundle import Config
 from lmscore.runtime.score import Summary, perplexity_of
 from lmscore.train.batches import PADDING, Batch, Batches, DocumentBatches, SentenceBatches
 from lmscore.train.corpus import Corpus, CorpusCounts
-from lmscore.train.loss import linear_cross_entropy
+from lmscore.train.loss import linear_log_z
 from lmscore.train.network import RecurrentLM, State
 
 # Document context: this many places of the text are read at once, each first one without context.
@@ -48,12 +48,42 @@ def mean_loss(
 
 
 def batch_loss(
-    network: RecurrentLM, batch: Batch, state: State | None, *, dtype: torch.dtype
+    network: RecurrentLM,
+    batch: Batch,
+    state: State | None,
+    *,
+    dtype: torch.dtype,
+    self_normalize: float = 0.0,
 ) -> tuple[torch.Tensor, State]:
     """Summed negative log-likelihood (nats) of a batch, and the state after it.
 
     `state` is that after the batch before; it is used where the batch continues it.
+    `self_normalize` is the weight of what `linear_cross_entropy` adds.
     """
+    flat, targets, state = _run(network, batch, state, dtype)
+    return network.loss(flat, targets, dtype, self_normalize=self_normalize), state
+
+
+@torch.no_grad()
+def mean_log_z(
+    network: RecurrentLM, batches: Batches, *, dtype: torch.dtype = torch.float32
+) -> float:
+    """Mean over tokens of log Z, the logarithm of what the softmax divides by (nats)."""
+    was_training = network.training
+    network.eval()
+    total = 0.0
+    state: State | None = None
+    for batch in batches.epoch(0):
+        flat, _, state = _run(network, batch, state, dtype)
+        total += float(linear_log_z(flat, network.output_matrix, network.output_bias, dtype).sum())
+    network.train(was_training)
+    return total / batches.tokens
+
+
+def _run(
+    network: RecurrentLM, batch: Batch, state: State | None, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor, State]:
+    """Hidden [N, H] and targets [N] of the places that count, and the state after the batch."""
     device = network.output_bias.device
     targets = batch.targets.to(device).flatten()
     if state is None or not batch.continues:
@@ -64,8 +94,7 @@ def batch_loss(
     if batch.num_tokens < len(targets):
         counted = (targets != PADDING).nonzero().squeeze(1)
         flat, targets = flat[counted], targets[counted]
-    loss = linear_cross_entropy(flat, network.output_matrix, network.output_bias, targets, dtype)
-    return loss, state
+    return flat, targets, state
 
 
 def held_out(network: RecurrentLM, corpus: Corpus) -> dict[str, float | None]:

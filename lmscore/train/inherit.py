@@ -25,6 +25,8 @@ _FIXED = {
     "tied": "tie_word_embeddings",
     "context": "context",
     "direction": "direction",
+    "output_layer": "output_layer",
+    "cutoffs": "cutoffs",
 }
 
 
@@ -65,7 +67,8 @@ def inherit_files(folder: Path, options: TrainOptions, *, resume: bool) -> Confi
     if not there:
         with open_input_raw(bundle.tokenizer_file()) as file:
             atomic_write_bytes(folder / bundle.tokenizer_file().name, file.read())
-    return replace(bundle.config, training={}, graphs={})
+    self_normalized = options.self_normalize > 0
+    return replace(bundle.config, self_normalized=self_normalized, training={}, graphs={})
 
 
 def _check_fixed(values: Mapping[str, Any], bundle: Bundle) -> None:

@@ -13,9 +13,18 @@ _CHUNK = 512
 
 
 def linear_cross_entropy(
-    hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, dtype: torch.dtype
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    dtype: torch.dtype,
+    *,
+    self_normalize: float = 0.0,
 ) -> Tensor:
     """Summed negative log-likelihood of targets under softmax(hidden @ weight.T + bias).
+
+    While gradients are computed, plus self_normalize * (log Z)^2 for each row, where Z is the sum
+    that the softmax divides by (Devlin et al. 2014, section 2.4): it teaches log Z to be near 0.
 
     Args:
         hidden: [N, H].
@@ -23,17 +32,28 @@ def linear_cross_entropy(
         bias: [V].
         targets: int64 [N].
         dtype: what the matrix products are computed in; sums are float32.
+        self_normalize: the weight of that penalty.
 
     Returns:
         float32 scalar, nats.
     """
     if torch.is_grad_enabled():
-        loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, bias, targets, dtype)  # type: ignore[no-untyped-call]
+        loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            hidden, weight, bias, targets, dtype, self_normalize
+        )
         return loss
     loss = torch.zeros((), device=hidden.device)
     for rows, logits in _chunks(hidden.to(dtype), weight.to(dtype), bias):
         loss -= torch.log_softmax(logits, -1).gather(1, targets[rows, None]).sum()
     return loss
+
+
+def linear_log_z(
+    hidden: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Log Z [N] of each row of hidden [N, H]: the logarithm of the softmax's sum, nats."""
+    chunks = _chunks(hidden.to(dtype), weight.to(dtype), bias)
+    return torch.cat([torch.logsumexp(logits, -1) for _, logits in chunks])
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -45,7 +65,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, dtype: torch.dtype
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        dtype: torch.dtype,
+        self_normalize: float,
     ) -> Tensor:
         low_hidden, low_weight = hidden.to(dtype), weight.to(dtype)
         loss = torch.zeros((), device=hidden.device)
@@ -57,7 +83,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
             index = targets[rows, None]
             target_probs = probs.gather(1, index)
             # A probability that underflows counts as the smallest float: 87 nats.
-            loss -= target_probs.clamp_min(torch.finfo(torch.float32).tiny).log().sum()
+            log_probs = target_probs.clamp_min(torch.finfo(torch.float32).tiny).log()
+            loss -= log_probs.sum()
+            if self_normalize:
+                log_z = logits.gather(1, index) - log_probs
+                loss += self_normalize * log_z.square().sum()
+                probs *= 1 + 2 * self_normalize * log_z  # d log Z / d logits = p
+                target_probs = probs.gather(1, index)
             probs.scatter_(1, index, target_probs - 1.0)  # d loss / d logits = p - onehot
             errors[rows] = probs
             bias_grad += probs.sum(0)
@@ -70,7 +102,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (scale,) = grad_outputs
         hidden_grad, weight_grad, bias_grad = ctx.saved_tensors
-        return hidden_grad * scale, weight_grad * scale, bias_grad * scale, None, None
+        return hidden_grad * scale, weight_grad * scale, bias_grad * scale, None, None, None
 
 
 def _chunks(hidden: Tensor, weight: Tensor, bias: Tensor) -> Iterator[tuple[slice, Tensor]]:

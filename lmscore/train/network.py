@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmscore.bundle import Config
+from lmscore.train.classes import ClassLayer
+from lmscore.train.loss import linear_cross_entropy
 
 State = tuple[Tensor, ...]  # as Config.state declares it: h, and c for the LSTM, each [L, B, H]
 
@@ -44,6 +46,9 @@ class RecurrentLM(nn.Module):
         self.layers = nn.ModuleList(_layer(config) for _ in range(config.num_hidden_layers))
         self.output_weight = None if config.tie_word_embeddings else nn.Parameter(torch.empty(V, H))
         self.output_bias = nn.Parameter(torch.zeros(V))
+        if config.output_layer == "classes":
+            self.class_weight = nn.Parameter(torch.empty(len(config.cutoffs), H))
+            self.class_bias = nn.Parameter(torch.zeros(len(config.cutoffs)))
         self.dropout = LockedDropout(dropout)
         self._initialize()
 
@@ -51,6 +56,8 @@ class RecurrentLM(nn.Module):
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         if self.output_weight is not None:
             nn.init.uniform_(self.output_weight, -0.1, 0.1)
+        if self.config.output_layer == "classes":
+            nn.init.uniform_(self.class_weight, -0.1, 0.1)
         H = self.config.hidden_size
         for name, weight in self.layers.named_parameters():
             if self.config.cell.startswith("rnn") and "weight_hh" in name:
@@ -67,6 +74,8 @@ class RecurrentLM(nn.Module):
         with torch.no_grad():
             smoothed = counts.double() + 1.0
             self.output_bias.copy_((smoothed / smoothed.sum()).log())
+            for number, part in enumerate(self.config.classes):
+                self.class_bias[number] = self.output_bias[part].logsumexp(0)
 
     @property
     def output_matrix(self) -> Tensor:
@@ -102,7 +111,33 @@ class RecurrentLM(nn.Module):
 
     def log_probs(self, hidden: Tensor) -> Tensor:
         """[..., H] -> log-probabilities [..., V], nats."""
+        if self.config.output_layer == "classes":
+            return self._class_layer.log_probs(hidden)
         return F.log_softmax(F.linear(hidden, self.output_matrix, self.output_bias), dim=-1)
+
+    def loss(
+        self, hidden: Tensor, targets: Tensor, dtype: torch.dtype, *, self_normalize: float = 0.0
+    ) -> Tensor:
+        """Summed negative log-likelihood (nats) of targets [N] after hidden [N, H].
+
+        `self_normalize` is the weight of what `linear_cross_entropy` adds.
+        """
+        if self.config.output_layer == "classes":
+            return self._class_layer.loss(hidden, targets, dtype)
+        weight, bias = self.output_matrix, self.output_bias
+        return linear_cross_entropy(
+            hidden, weight, bias, targets, dtype, self_normalize=self_normalize
+        )
+
+    @property
+    def _class_layer(self) -> ClassLayer:
+        return ClassLayer(
+            self.output_matrix,
+            self.output_bias,
+            self.class_weight,
+            self.class_bias,
+            self.config.classes,
+        )
 
     def to_weights(self) -> dict[str, Tensor]:
         """The tensors of model.safetensors, by the names of Config.weight_shapes."""
@@ -113,6 +148,9 @@ class RecurrentLM(nn.Module):
         if self.output_weight is not None:
             weights["output.weight"] = self.output_weight
         weights["output.bias"] = self.output_bias
+        if self.config.output_layer == "classes":
+            weights["output.classes.weight"] = self.class_weight
+            weights["output.classes.bias"] = self.class_bias
         return {
             name: weight.detach().float().cpu().contiguous() for name, weight in weights.items()
         }
@@ -127,6 +165,9 @@ class RecurrentLM(nn.Module):
             if self.output_weight is not None:
                 self.output_weight.copy_(weights["output.weight"])
             self.output_bias.copy_(weights["output.bias"])
+            if self.config.output_layer == "classes":
+                self.class_weight.copy_(weights["output.classes.weight"])
+                self.class_bias.copy_(weights["output.classes.bias"])
 
 
 def _layer(config: Config) -> nn.RNNBase:

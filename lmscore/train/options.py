@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import tomllib
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from lmscore.bundle import TOKENIZER_KINDS, Cell, Context, Direction
+from lmscore.bundle import TOKENIZER_KINDS, Cell, Context, Direction, OutputLayer
 from lmscore.errors import InputFileError, OptionError
 from lmscore.files import open_input_raw
 from lmscore.train.inherit import with_inherited
@@ -47,6 +48,7 @@ _BOUNDS = {
     "hidden_size": _COUNT,
     "layers": _COUNT,
     "dropout": _SHARE,
+    "self_normalize": _NOT_NEGATIVE,
     "epochs": _POSITIVE,
     "minutes": _POSITIVE,
     "batch_size": _COUNT,
@@ -86,6 +88,9 @@ class TrainOptions:
     hidden_size: int = 512  # H, also the embedding size
     layers: int = 1
     tied: bool = True  # one matrix for the embedding and the output
+    output_layer: OutputLayer = "softmax"  # classes: words by class, for big vocabularies
+    cutoffs: tuple[int, ...] = ()  # of classes: the ids at which they begin; none: by cost
+    self_normalize: float = 0.0  # weight of (log Z)^2 in the loss, for scores without the softmax
     dropout: float = 0.2  # locked: on the embedding, between layers and on the output
 
     epochs: float | None = None  # the budget: epochs or minutes; 10 epochs if neither is given
@@ -128,8 +133,19 @@ class TrainOptions:
                 raise OptionError(f"{name} is empty")
         if self.direction == "backward" and self.context == "document":
             raise OptionError("a backward model reads sentence by sentence: context is sentence")
+        self._check_output()
         if self.unk_token in (self.bos_token, self.eos_token):
             raise OptionError("unk_token must differ from bos_token and eos_token")
+
+    def _check_output(self) -> None:
+        if self.output_layer == "classes" and self.self_normalize:
+            raise OptionError(
+                "classes are normalised exactly: give output_layer classes, or self_normalize"
+            )
+        if self.cutoffs and self.output_layer != "classes":
+            raise OptionError("cutoffs are for output_layer classes")
+        if any(begin >= end for begin, end in itertools.pairwise((0, *self.cutoffs))):
+            raise OptionError(f"cutoffs are {list(self.cutoffs)}, expected rising ids above 0")
 
     def to_dict(self) -> dict[str, Any]:
         """The options as JSON can hold them."""
@@ -165,6 +181,8 @@ def _relative_to(folder: Path, key: str, value: Any) -> Any:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise OptionError(f"{key} is {value!r}, expected the name of a file, or a list of them")
         return tuple(str(folder / name) for name in names)
+    if key == "cutoffs" and isinstance(value, list):
+        return tuple(value)
     is_path = key in ("output", "init_from")
     is_path |= key == "tokenizer" and value not in TOKENIZER_KINDS
     return str(folder / value) if is_path and isinstance(value, str) and value else value
@@ -195,7 +213,9 @@ def _is_instance(value: object, kind: Any) -> bool:
     if get_origin(kind) is Literal:
         return value in get_args(kind)
     if get_origin(kind) is tuple:
-        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+        return isinstance(value, tuple) and all(
+            _is_instance(item, get_args(kind)[0]) for item in value
+        )
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind is int:
@@ -207,6 +227,6 @@ def _describe(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(get_args(kind))
     if get_origin(kind) is tuple:
-        return "a list of strings"
+        return "a list of strings" if str in get_args(kind) else "a list of whole numbers"
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
     return names[kind]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from lmscore.bundle import TOKENIZER_FILE, Bundle, Config
-from lmscore.errors import InputError, InputFileError
+from lmscore.bundle import GATES, TOKENIZER_FILE, Bundle, Config
+from lmscore.errors import InputError, InputFileError, OptionError
 from lmscore.files import atomic_write_bytes, open_input, read_files, sha256_file
 from lmscore.runtime.tokenizer import TextTokenizer
+from lmscore.train.classes import choose_cutoffs
 from lmscore.train.corpus import Corpus, build_corpus, fingerprint
 from lmscore.train.inherit import inherit_files
 from lmscore.train.options import TrainOptions
@@ -62,7 +64,30 @@ def prepare(folder: Path, options: TrainOptions, *, resume: bool) -> tuple[Confi
         _corpus(folder / CORPUS, options, tokenizer, config, held_out=held_out)
         for held_out in (False, True)
     )
-    return config, train, valid
+    return _with_cutoffs(config, options, train), train, valid
+
+
+def _with_cutoffs(config: Config, options: TrainOptions, train: Corpus) -> Config:
+    """The configuration with the classes that were asked for, or that cost least to compute."""
+    if options.output_layer != "classes":
+        return config
+    cutoffs = options.cutoffs or _cheapest_cutoffs(config, train)
+    if not cutoffs:
+        raise OptionError(
+            f"a vocabulary of {config.vocab_size} is not worth classes: leave out output_layer"
+        )
+    if cutoffs[-1] >= config.vocab_size:
+        raise OptionError(
+            f"cutoffs are {list(cutoffs)}, but the vocabulary ends at {config.vocab_size}"
+        )
+    _log.info("classes begin at the ids %s", ", ".join(map(str, cutoffs)))
+    return dataclasses.replace(config, output_layer="classes", cutoffs=cutoffs)
+
+
+def _cheapest_cutoffs(config: Config, train: Corpus) -> tuple[int, ...]:
+    # A layer's matrices W and R, each of that many rows.
+    rows = 2 * GATES[config.cell] * config.hidden_size * config.num_hidden_layers
+    return choose_cutoffs(train.token_counts(config.vocab_size), recurrence=rows)
 
 
 def _make_tokenizer(path: Path, options: TrainOptions, *, resume: bool) -> Config:
@@ -96,6 +121,7 @@ def make_config(options: TrainOptions, vocabulary: Vocabulary, tokenizer_sha256:
         unk_token_id=vocabulary.unk,
         context=options.context,
         direction=options.direction,
+        self_normalized=options.self_normalize > 0,
         tokenizer=vocabulary.kind,
         tokenizer_sha256=tokenizer_sha256,
     )

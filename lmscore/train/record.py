@@ -85,6 +85,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = json.loads(data)
         values.update({key: tuple(values[key]) for key in ("train", "valid")})
+        values["cutoffs"] = tuple(values.get("cutoffs", ()))
         TrainOptions(**values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(

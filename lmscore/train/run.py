@@ -27,7 +27,7 @@ from lmscore.files import atomic_write_bytes, make_directory
 from lmscore.train.card import model_card
 from lmscore.train.checkpoint import checkpoints
 from lmscore.train.corpus import Corpus
-from lmscore.train.evaluate import held_out
+from lmscore.train.evaluate import held_out, held_out_batches, mean_log_z
 from lmscore.train.inherit import check_weights, load_weights_into
 from lmscore.train.memory import explained_shortage, keep_freed_memory
 from lmscore.train.metrics import import_summary_writer
@@ -38,6 +38,8 @@ from lmscore.train.prepare import CORPUS, check_readable, prepare
 from lmscore.train.record import check_unused, write_options
 from lmscore.train.samples import make_parity
 from lmscore.train.trainer import CHECKPOINTS, Status, Trainer
+
+_SAMPLE_TOKENS = 1 << 16  # of the held-out text, over which log Z is averaged
 
 
 def train(
@@ -137,11 +139,7 @@ def _network(config: Config, options: TrainOptions, corpus: Corpus) -> Recurrent
     if options.init_from:
         load_weights_into(network, Bundle.read(options.init_from))
         return network
-    counts = torch.zeros(config.vocab_size, dtype=torch.int64)
-    for start in range(0, len(corpus.tokens), 1 << 22):  # in pieces: the corpus may outgrow memory
-        piece = torch.from_numpy(corpus.tokens[start : start + (1 << 22)].astype("int64"))
-        counts += torch.bincount(piece, minlength=config.vocab_size)
-    network.set_output_bias(counts)
+    network.set_output_bias(torch.from_numpy(corpus.token_counts(config.vocab_size)))
     return network
 
 
@@ -152,12 +150,22 @@ def _write_weights(folder: Path, network: RecurrentLM) -> None:
 def _finish(bundle: Bundle, trainer: Trainer, train: Corpus, valid: Corpus) -> Bundle:
     network = trainer.network.eval()
     load_weights_into(network, bundle)  # the best ones
+    if network.config.self_normalized:
+        _center(network, valid)
+        _write_weights(bundle.path, network)
     make_parity(network, valid).save(bundle.path / PARITY_FILE)
     summary = _summary(trainer, train, valid, held_out(network, valid))
     bundle = Bundle(bundle.path, replace(bundle.config, training=summary))
     atomic_write_bytes(bundle.path / CARD_FILE, model_card(bundle.config).encode())
     bundle.write_config()
     return bundle
+
+
+def _center(network: RecurrentLM, valid: Corpus) -> None:
+    """Take the mean of log Z out of the bias; the softmax stays as it is."""
+    sample = held_out_batches(valid, network.config, _SAMPLE_TOKENS)
+    with torch.no_grad():
+        network.output_bias.sub_(mean_log_z(network, sample))
 
 
 def _summary(

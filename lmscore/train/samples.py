@@ -38,6 +38,9 @@ def make_parity(network: RecurrentLM, corpus: Corpus) -> Parity:
         heldout_targets=held_targets,
         heldout_lengths=held_lengths,
         heldout_target_log_probs=held_log_probs,
+        heldout_target_scores=_scores(network, held_inputs, held_targets)
+        if config.self_normalized
+        else None,
     )
 
 
@@ -83,6 +86,20 @@ def _log_probs(
         some.append(log_probs[:, :, torch.from_numpy(columns).to(device)].cpu().numpy())
         of_targets.append(log_probs.gather(2, index).squeeze(2).cpu().numpy())
     return np.concatenate(some), np.concatenate(of_targets)
+
+
+def _scores(network: RecurrentLM, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """The targets' own logits [N, T], float32: log-probabilities plus log Z."""
+    device = network.output_bias.device
+    hidden, _ = network(
+        torch.from_numpy(inputs.T.copy()).to(device), network.initial_state(len(inputs))
+    )
+    index = torch.from_numpy(targets).to(device)
+    rows = network.output_matrix[index]  # [N, T, H]
+    scores: np.ndarray = (
+        ((hidden.transpose(0, 1) * rows).sum(-1) + network.output_bias[index]).cpu().numpy()
+    )
+    return scores
 
 
 def _final_state(

@@ -140,7 +140,13 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
-        total, state = batch_loss(self.network, batch, self._state, dtype=self._dtype)
+        total, state = batch_loss(
+            self.network,
+            batch,
+            self._state,
+            dtype=self._dtype,
+            self_normalize=self.options.self_normalize,
+        )
         (total / batch.num_tokens).backward()  # type: ignore[no-untyped-call]
         weights = self.network.parameters()
         norm = float(torch.nn.utils.clip_grad_norm_(weights, self.options.clip))

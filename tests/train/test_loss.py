@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lmscore.train import loss as loss_module
-from lmscore.train.loss import linear_cross_entropy
+from lmscore.train.loss import linear_cross_entropy, linear_log_z
 
 
 def draw(N: int, V: int, H: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -98,3 +98,34 @@ def test_nan_stays_nan() -> None:
     broken = hidden.detach().clone()
     broken[1, 0] = torch.nan
     assert linear_cross_entropy(broken, weight, bias, targets, torch.float32).isnan()
+
+
+@given(
+    N=st.integers(1, 20),
+    V=st.integers(1, 20),
+    alpha=st.floats(0.01, 2),
+    seed=st.integers(0, 1 << 16),
+)
+def test_self_normalising_penalises_log_z(N: int, V: int, alpha: float, seed: int) -> None:
+    hidden, weight, bias, targets = draw(N, V, 4, seed)
+    fused = linear_cross_entropy(hidden, weight, bias, targets, torch.float32, self_normalize=alpha)
+    logits = F.linear(hidden, weight, bias)
+    log_z = logits.logsumexp(1)
+    plain = F.cross_entropy(logits, targets, reduction="sum") + alpha * (log_z**2).sum()
+
+    torch.testing.assert_close(linear_log_z(hidden, weight, bias), log_z)
+    torch.testing.assert_close(fused, plain, rtol=1e-5, atol=1e-4)
+    for got, expected in zip(
+        gradients(fused, hidden, weight, bias), gradients(plain, hidden, weight, bias), strict=True
+    ):
+        torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_evaluation_leaves_the_penalty_out() -> None:
+    hidden, weight, bias, targets = draw(9, 7, 3, seed=4)
+    with torch.no_grad():
+        losses = [
+            linear_cross_entropy(hidden, weight, bias, targets, torch.float32, self_normalize=alpha)
+            for alpha in (0.0, 1.0)
+        ]
+    assert losses[0] == losses[1]

@@ -46,6 +46,11 @@ def test_defaults_are_fine() -> None:
         ("threads", 0, "threads is 0, expected at least 1"),
         ("tied", "yes", "tied is 'yes', expected true or false"),
         ("tokenizer", "", "tokenizer is empty"),
+        ("output_layer", "tree", "output_layer is 'tree', expected softmax, classes"),
+        ("cutoffs", (5,), "cutoffs are for output_layer classes"),
+        ("cutoffs", [5], "cutoffs is [5], expected a list of whole numbers"),
+        ("cutoffs", ("5",), "cutoffs is ('5',), expected a list of whole numbers"),
+        ("self_normalize", -1, "self_normalize is -1, expected at least 0"),
         ("eos_token", "", "eos_token is empty"),
         ("unk_token", "</s>", "unk_token must differ from bos_token and eos_token"),
     ],
@@ -54,6 +59,17 @@ def test_impossible_values(name: str, value: object, message: str) -> None:
     with pytest.raises(OptionError) as raised:
         make_options({**LEAST, name: value})
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("cutoffs", [(0,), (5, 5), (5, 3)])
+def test_cutoffs_rise(cutoffs: tuple[int, ...]) -> None:
+    with pytest.raises(OptionError, match=r"cutoffs are \[.*\], expected rising ids above 0"):
+        make_options({**LEAST, "output_layer": "classes", "cutoffs": cutoffs})
+
+
+def test_classes_are_normalised_already() -> None:
+    with pytest.raises(OptionError, match="classes are normalised exactly"):
+        make_options({**LEAST, "output_layer": "classes", "self_normalize": 0.1})
 
 
 def test_one_budget() -> None:
@@ -66,6 +82,7 @@ def test_toml(tmp_path: Path) -> None:
     file.write_text(
         'train = ["a.txt", "/data/b.txt"]\nvalid = "v.txt"\noutput = "model"\n'
         'tokenizer = "own/tokenizer.json"\nminutes = 3\ntied = false\n'
+        'output_layer = "classes"\ncutoffs = [40, 200]\n'
     )
     options = make_options(read_toml(file))
 
@@ -74,6 +91,7 @@ def test_toml(tmp_path: Path) -> None:
     assert options.output == str(tmp_path / "model")
     assert options.tokenizer == str(tmp_path / "own/tokenizer.json")
     assert (options.minutes, options.tied) == (3, False)
+    assert options.cutoffs == (40, 200)
 
 
 def test_a_kind_of_tokenizer_is_no_path(tmp_path: Path) -> None:

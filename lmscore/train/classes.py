@@ -1,0 +1,140 @@
+"""A class-factored output layer: P(w | h) = P(class of w | h) * P(w | its class, h), summing to 1.
+
+Goodman 2001 ("Classes for fast maximum entropy training"), in the form that keeps matrix products
+large, adaptive softmax (Grave et al. 2017, "Efficient softmax approximation for GPUs"): the most
+frequent words share one softmax, the head, with the classes of all others.
+
+The classes are ranges of token ids. A word tokenizer numbers its words by falling frequency; those
+of pieces nearly do. Any order is a correct model, only not as quick a one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from lmscore.train.loss import linear_cross_entropy
+
+_MOST_CLASSES = 4
+"""Beyond the head; a further one saves less than its share of small products costs."""
+
+_LEAST_SHARE = 1 / 40
+"""A class is computed for at least about this part of the tokens of a run, or costs as much: with
+few rows a product takes the time in which the processor reads the matrix."""
+
+_GRID = 96
+"""Ids that are tried as cutoffs, evenly spaced by logarithm."""
+
+_LITTLE = 0.05
+"""So much dearer than the cheapest may be what has a larger head."""
+
+
+@dataclass(frozen=True)
+class ClassLayer:
+    """The weights of a class-factored output layer."""
+
+    matrix: Tensor  # [V, H], of words; tied, the embedding
+    bias: Tensor  # [V]
+    class_matrix: Tensor  # [n, H], of the classes after the head
+    class_bias: Tensor  # [n]
+    classes: Sequence[slice]  # n ranges of ids; the head is what comes before the first
+
+    @property
+    def _sizes(self) -> list[int]:
+        return [self.classes[0].start, *(part.stop - part.start for part in self.classes)]
+
+    def loss(self, hidden: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+        """Summed negative log-likelihood (nats) of targets [N]; hidden [N, H].
+
+        A class is computed for those rows alone whose targets are in it.
+        """
+        # Split once, so that one gradient of the matrix is put together, not one for each part.
+        head_matrix, *matrices = torch.split(self.matrix, self._sizes)
+        head_bias, *biases = torch.split(self.bias, self._sizes)
+        loss = linear_cross_entropy(
+            hidden,
+            torch.cat([head_matrix, self.class_matrix]),
+            torch.cat([head_bias, self.class_bias]),
+            self._head_targets(targets),
+            dtype,
+        )
+        for part, matrix, bias in zip(self.classes, matrices, biases, strict=True):
+            rows = ((targets >= part.start) & (targets < part.stop)).nonzero().squeeze(1)
+            within = targets[rows] - part.start
+            loss = loss + linear_cross_entropy(hidden[rows], matrix, bias, within, dtype)
+        return loss
+
+    def _head_targets(self, targets: Tensor) -> Tensor:
+        """Words of the head by their ids, then the classes."""
+        starts = torch.tensor([part.start for part in self.classes], device=targets.device)
+        number = torch.bucketize(targets, starts, right=True)
+        return torch.where(number > 0, starts[0] + number - 1, targets)
+
+    def log_probs(self, hidden: Tensor) -> Tensor:
+        """[..., H] -> log-probabilities of the whole vocabulary [..., V], nats."""
+        head_matrix, *matrices = torch.split(self.matrix, self._sizes)
+        head_bias, *biases = torch.split(self.bias, self._sizes)
+        logits = F.linear(
+            hidden,
+            torch.cat([head_matrix, self.class_matrix]),
+            torch.cat([head_bias, self.class_bias]),
+        )
+        head, *of_classes = torch.split(
+            F.log_softmax(logits, dim=-1), [self.classes[0].start, *[1] * len(self.classes)], dim=-1
+        )
+        within = (
+            F.log_softmax(F.linear(hidden, matrix, bias), dim=-1)
+            for matrix, bias in zip(matrices, biases, strict=True)
+        )
+        tails = (of_class + words for of_class, words in zip(of_classes, within, strict=True))
+        return torch.cat([head, *tails], dim=-1)
+
+
+def choose_cutoffs(counts: NDArray[np.int64], *, recurrence: float = 0.0) -> tuple[int, ...]:
+    """The ids at which classes should begin, given how often each id occurs, [V].
+
+    The cost of a token is counted in rows of the output matrix that it is multiplied by: all of the
+    head, and of each class its rows times the share of the tokens that are in it (the model of
+    computing time of Grave et al. 2017, section 4, in which a product with few rows costs no less
+    than one with some). Of all that cost little more than the least, the largest head is taken,
+    which is nearest to a single softmax. Empty where a single softmax is cheapest.
+
+    Args:
+        counts: of the ids.
+        recurrence: what a token costs besides, in the same unit.
+    """
+    V = len(counts)
+    grid = np.unique(np.geomspace(1, V, _GRID).astype(np.int64))  # from 1: the head is not empty
+    mass = np.concatenate([[0], np.cumsum(counts, dtype=np.float64)])[grid]
+    costs, cutoffs = _cheapest(grid, mass / max(mass[-1], 1))
+    costs += recurrence
+    return cutoffs[int(np.flatnonzero(costs <= costs.min() * (1 + _LITTLE))[-1])]
+
+
+def _cheapest(
+    grid: NDArray[np.int64], mass: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], list[tuple[int, ...]]]:
+    """For each head that ends at a place of the grid: the least cost, and the cutoffs that have it.
+
+    By dynamic programming from the last class back: `rest[i]` is the cost of all that begins at
+    grid[i], in as many classes as there are by then, or fewer.
+    """
+    sizes, shares = grid - grid[:, None], np.maximum(mass - mass[:, None], _LEAST_SHARE)
+    cost = np.where(sizes > 0, 1 + sizes * shares, np.inf)  # and the row of the class itself
+    rest = np.append(np.full(len(grid) - 1, np.inf), 0.0)
+    paths: list[tuple[int, ...]] = [()] * len(grid)
+    for _ in range(_MOST_CLASSES):
+        through = cost + rest
+        best = through.argmin(axis=1)
+        better = through.min(axis=1) < rest
+        paths = [
+            (int(grid[i]), *paths[best[i]]) if better[i] else paths[i] for i in range(len(grid))
+        ]
+        rest = np.minimum(rest, through.min(axis=1))
+    return grid + rest, paths
