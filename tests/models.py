@@ -82,6 +82,8 @@ def make_model(
     context: Context = "sentence",
     direction: Direction = "forward",
     tokenizer: TokenizerKind | Tokenizer = "word",
+    cutoffs: tuple[int, ...] = (),
+    self_normalized: bool = False,
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
     variants: Sequence[str] = (),
@@ -91,6 +93,7 @@ def make_model(
     tokenizer: `word` (vocabulary of `vocab`, default 60: WORDS, then w0 w1 ...; <unk> is 0),
     `bpe` (byte-level, no <unk>; default 300), `char` (printable ASCII; `vocab` is ignored), or one
     that has <s> and </s>.
+    cutoffs: of the classes, if it is to have some.
     """
     path.mkdir(parents=True, exist_ok=True)
     kind: TokenizerKind
@@ -111,6 +114,9 @@ def make_model(
         unk_token_id=made.token_to_id("<unk>"),
         context=context,
         direction=direction,
+        output_layer="classes" if cutoffs else "softmax",
+        cutoffs=cutoffs,
+        self_normalized=self_normalized,
         tokenizer=kind,
         tokenizer_sha256=sha256_file(path / TOKENIZER_FILE),
         training={"data": "random weights"},
@@ -194,6 +200,8 @@ class TorchModel(torch.nn.Module):
         self.output = torch.nn.Linear(H, V)
         if config.tie_word_embeddings:
             self.output.weight = self.embedding.weight
+        if config.cutoffs:
+            self.output.add_module("classes", torch.nn.Linear(H, len(config.cutoffs)))
         generator = torch.Generator().manual_seed(seed)
         for name, parameter in self.named_parameters():
             # Keeps rnn-relu from exploding: the recurrence shrinks what it is given.
@@ -217,9 +225,29 @@ class TorchModel(torch.nn.Module):
             tensors = tuple(torch.from_numpy(tensor) for tensor in state)
             given = tensors if self.config.cell == "lstm" else tensors[0]
         hidden, following = self.rnn(self.embedding(torch.from_numpy(tokens)), given)
-        log_probs = torch.log_softmax(self.output(hidden), dim=-1).numpy()
         parts = following if self.config.cell == "lstm" else (following,)
-        return log_probs, tuple(part.numpy() for part in parts)
+        return self._log_probs(hidden).numpy(), tuple(part.numpy() for part in parts)
+
+    def _log_probs(self, hidden: torch.Tensor) -> torch.Tensor:
+        """[..., H] -> [..., V], by the definition of classes where there are some."""
+        logits = self.output(hidden)
+        if not self.config.cutoffs:
+            return torch.log_softmax(logits, dim=-1)
+        head_size = self.config.cutoffs[0]
+        of_classes = self.output.get_submodule("classes")(hidden)
+        head = torch.log_softmax(torch.cat([logits[..., :head_size], of_classes], dim=-1), dim=-1)
+        pieces = [head[..., :head_size]]
+        for number, part in enumerate(self.config.classes):
+            within = torch.log_softmax(logits[..., part], dim=-1)
+            pieces.append(head[..., head_size + number, None] + within)
+        return torch.cat(pieces, dim=-1)
+
+    @torch.no_grad()
+    def target_logits(self, tokens: Ints, targets: Ints) -> NDArray[np.float32]:
+        """The targets' own logits: tokens, targets [B, T] -> [B, T]."""
+        hidden, _ = self.rnn(self.embedding(torch.from_numpy(tokens)))
+        logits: NDArray[np.float32] = self.output(hidden).numpy()
+        return np.take_along_axis(logits, targets[..., None], 2)[..., 0]
 
 
 def make_parity(model: TorchModel, *, rows: int = 6, time: int = 7, seed: int = 0) -> Parity:
@@ -243,6 +271,9 @@ def make_parity(model: TorchModel, *, rows: int = 6, time: int = 7, seed: int = 
         heldout_targets=held[1],
         heldout_lengths=heldout_lengths.astype(np.int32),
         heldout_target_log_probs=held[3],
+        heldout_target_scores=model.target_logits(held[0], held[1])
+        if model.config.self_normalized
+        else None,
     )
 
 

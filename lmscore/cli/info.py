@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lmscore.bundle import Bundle, Config
+from lmscore.bundle import Bundle, Config, LogZRecord
 from lmscore.cli import options, streams
 from lmscore.cli.export import certificate
 from lmscore.cli.table import size, table
@@ -65,6 +65,7 @@ def _architecture(config: Config) -> list[tuple[str, str]]:
     return [
         ("cell", f"{config.num_hidden_layers} x {config.cell}, hidden size {config.hidden_size}"),
         ("vocabulary", f"{config.vocab_size} ({config.tokenizer})"),
+        ("output layer", config.output_summary),
         ("special ids", ", ".join(f"{k} {v}" for k, v in special.items() if v is not None)),
         ("parameters", f"{config.num_parameters:,} ({tied})"),
         ("context", config.context),
@@ -78,8 +79,17 @@ def _graphs(bundle: Bundle) -> str:
     for variant in bundle.variants():
         record = bundle.config.graphs[variant]
         rows.append((variant, "in 8 bits", ", ".join(record.quantized) or "nothing"))
+        if record.log_z is not None:
+            rows.append(("", "log Z", _log_z(record.log_z)))
         rows.append(("", "sha256", record.sha256))
     return table(rows)
+
+
+def _log_z(record: LogZRecord) -> str:
+    return (
+        f"mean {record.mean:+.3f}, deviation {record.std:.3f} nats; Kendall's tau of sentences "
+        f"{record.rank_agreement:.3f}"
+    )
 
 
 def _files(bundle: Bundle) -> dict[str, int]:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from lmscore.bundle import GATES, Cell, Config
 from lmscore.export.builder import GraphBuilder
+from lmscore.export.class_heads import part_biases, split_by_class
+from lmscore.export.heads import add_target_product
 from lmscore.export.weights import Weights
 
 ONNX_GATES: Mapping[Cell, tuple[int, ...]] = {
@@ -52,6 +54,8 @@ class Float32Operators:
         self._output = self._embedding
         if not config.tie_word_embeddings:
             self._output = builder.constant("output.weight", weights["output.weight"])
+        if config.output_layer == "softmax":
+            self._bias = builder.constant("output.bias", weights["output.bias"])
 
     def embed(self, tokens: str) -> str:
         """Tokens [T, B] -> vectors [T, B, H]."""
@@ -82,8 +86,33 @@ class Float32Operators:
 
     def project(self, hidden: str) -> str:
         """Hidden [N, H] -> logits [N, V]."""
-        bias = self._b.constant("output.bias", self._weights["output.bias"])
-        return self._b.op("Gemm", hidden, self._output, bias, to="logits", transB=1)
+        return self._b.op("Gemm", hidden, self._output, self._bias, to="logits", transB=1)
+
+    def score(self, hidden: str, targets: str) -> str:
+        """Hidden [B, T, H], targets [B, T, K] -> the targets' logits alone [B, T, K]."""
+        rows = self._b.op("Gather", self._output, targets, to="target_rows")
+        biases = self._wide(self._b.op("Gather", self._bias, targets, to="target_biases"))
+        product = add_target_product(self._b, self._wide(hidden), self._wide(rows))
+        return self._b.op("Add", product, biases, to="target_logits")
+
+    def split_output(self) -> None:
+        """Cut the output matrix into its parts: the head with the classes' rows, each class."""
+        b, config = self._b, self._config
+        names = split_by_class(b, config, self._output, "matrix")
+        of_classes = b.constant("classes.weight", self._weights["output.classes.weight"])
+        names[0] = b.op("Concat", names[0], of_classes, to="head_matrix", axis=0)
+        self._parts = list(zip(names, part_biases(config, self._weights), strict=True))
+
+    def project_part(self, number: int, hidden: str) -> str:
+        """Hidden [n, H] -> logits of a part, [n, words]; of part 0 [n, words + classes]."""
+        matrix, bias = self._parts[number]
+        stored = self._b.constant(f"output_bias_{number}", bias)
+        logits = f"logits_of_part_{number}"
+        return self._wide(self._b.op("Gemm", hidden, matrix, stored, to=logits, transB=1))
+
+    def _wide(self, value: str) -> str:
+        """A value as float32: what is summed over a vocabulary, or a row of it."""
+        return value
 
 
 _CELL_ATTRIBUTES: Mapping[Cell, dict[str, Any]] = {

@@ -70,6 +70,7 @@ def _export_variant(bundle: Bundle, weights: Weights, parity: Parity, variant: s
         max_log_prob_difference=report.log_probs.value,
         max_batching_difference=report.batching.value,
         perplexity_change=report.perplexity_change,
+        log_z=report.log_z,
         checked_with=f"onnxruntime {import_onnxruntime().__version__}",
     )
 

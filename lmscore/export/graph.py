@@ -1,7 +1,7 @@
 """The canonical graph around a variant's operators: state in and out, and the output heads.
 
 Letters in shapes: B batch, T time (tokens), K targets per position, S rows of the incoming state,
-L layers, H hidden, V vocabulary.
+F rows with distributions over the whole vocabulary, L layers, H hidden, V vocabulary.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from lmscore.bundle import FORMAT_VERSION, FP16, FP32, INT8, Config
 from lmscore.errors import needs_extra
 from lmscore.export.builder import CONTRIB, GraphBuilder
 from lmscore.export.cells import Float32Operators
+from lmscore.export.class_heads import PartProjections, add_class_heads
 from lmscore.export.half import Float16Operators
+from lmscore.export.heads import Projections, add_heads
 from lmscore.export.int8 import Int8Operators
 from lmscore.export.weights import Weights
 
@@ -25,7 +27,7 @@ IR_VERSION = 8
 """Both are older than every ONNX Runtime that the runtime supports."""
 
 
-class Operators(Protocol):
+class Operators(Projections, PartProjections, Protocol):
     """What a variant computes in its own way; everything else is common."""
 
     @property
@@ -37,9 +39,6 @@ class Operators(Protocol):
 
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
         """One layer: x [T, B, H], state [1, B, H] each -> hidden [T, B, H], next state."""
-
-    def project(self, hidden: str) -> str:
-        """Hidden [N, H] -> logits [N, V]."""
 
 
 OPERATORS: Mapping[str, type[Float32Operators | Int8Operators]] = {
@@ -76,7 +75,9 @@ def _add_body(b: GraphBuilder, config: Config, operators: Operators) -> None:
         following.append(next_state)
     for index, tensor in enumerate(config.state):
         b.op("Concat", *(layer[index] for layer in following), to=tensor.next, axis=0)
-    _add_heads(b, config, operators.project(_rows(b, config, x)))
+    by_row = b.op("Transpose", x, to="hidden_by_row", perm=[1, 0, 2])
+    add = add_class_heads if config.output_layer == "classes" else add_heads
+    add(b, config, operators, by_row)
 
 
 def _incoming_state(b: GraphBuilder, config: Config) -> list[list[str]]:
@@ -90,26 +91,6 @@ def _incoming_state(b: GraphBuilder, config: Config) -> list[list[str]]:
     return [list(layer) for layer in zip(*by_tensor, strict=True)]
 
 
-def _rows(b: GraphBuilder, config: Config, hidden: str) -> str:
-    """Hidden [T, B, H] -> [B*T, H], in the order of the tokens."""
-    by_row = b.op("Transpose", hidden, to="hidden_by_row", perm=[1, 0, 2])
-    shape = b.integers("rows_shape", -1, config.hidden_size)
-    return b.op("Reshape", by_row, shape, to="rows")
-
-
-def _add_heads(b: GraphBuilder, config: Config, logits: str) -> None:
-    """Logits [B*T, V] -> every output but the state."""
-    shape = b.op("Shape", "tokens", to="batch_and_time")
-    vocabulary = b.integers("vocabulary", config.vocab_size)
-    full_shape = b.op("Concat", shape, vocabulary, to="log_probs_shape", axis=0)
-    # Reshaping here is free; reshaping the log-probs would copy them, since they are an output.
-    logits_3d = b.op("Reshape", logits, full_shape, to="logits_3d")
-    # LogSoftmax and a gather: ReduceLogSumExp is several times slower in ONNX Runtime.
-    b.op("LogSoftmax", logits_3d, to="log_probs", axis=2)
-    b.op("GatherElements", "log_probs", "targets", to="target_log_probs", axis=2)
-    b.node("TopK", ["log_probs", "k"], ["top_log_probs", "top_tokens"], axis=2)
-
-
 def _inputs(config: Config) -> list[ValueInfoProto]:
     info = helper.make_tensor_value_info
     return [
@@ -118,17 +99,22 @@ def _inputs(config: Config) -> list[ValueInfoProto]:
         info("k", TensorProto.INT64, [1]),
         info("lengths", TensorProto.INT32, ["B"]),
         info("parents", TensorProto.INT64, ["B"]),
+        *([info("distributions", TensorProto.INT64, [1])] if config.has_partial_output else []),
         *(info(s.name, TensorProto.FLOAT, [s.layers, "S", s.size]) for s in config.state),
     ]
 
 
 def _outputs(config: Config) -> list[ValueInfoProto]:
     info = helper.make_tensor_value_info
+    whole = "F" if config.has_partial_output else "B"
+    exact = whole if config.self_normalized else "B"
+    scores = [info("target_scores", TensorProto.FLOAT, ["B", "T", "K"])]
     return [
-        info("log_probs", TensorProto.FLOAT, ["B", "T", config.vocab_size]),
-        info("target_log_probs", TensorProto.FLOAT, ["B", "T", "K"]),
-        info("top_log_probs", TensorProto.FLOAT, ["B", "T", "top"]),
-        info("top_tokens", TensorProto.INT64, ["B", "T", "top"]),
+        info("log_probs", TensorProto.FLOAT, [whole, "T", config.vocab_size]),
+        info("target_log_probs", TensorProto.FLOAT, [exact, "T", "K"]),
+        *(scores if config.self_normalized else []),
+        info("top_log_probs", TensorProto.FLOAT, [whole, "T", "top"]),
+        info("top_tokens", TensorProto.INT64, [whole, "T", "top"]),
         *(info(s.next, TensorProto.FLOAT, [s.layers, "B", s.size]) for s in config.state),
     ]
 

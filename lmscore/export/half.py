@@ -48,7 +48,10 @@ class Float16Operators(Float32Operators):
 
     def project(self, hidden: str) -> str:
         """Hidden [N, H] -> logits [N, V], in float32."""
-        return self._cast(super().project(hidden), "logits_wide", TensorProto.FLOAT)
+        return self._wide(super().project(hidden))
+
+    def _wide(self, value: str) -> str:
+        return self._cast(value, f"{value}_wide", TensorProto.FLOAT)
 
     def _cast(self, value: str, name: str, kind: int) -> str:
         self._b.node("Cast", [value], [name], to=kind)

@@ -14,6 +14,8 @@ from lmscore.bundle import Config
 from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
 from lmscore.export.cells import cell_weights
+from lmscore.export.class_heads import part_biases, split_by_class
+from lmscore.export.heads import add_target_product
 from lmscore.export.quantize import (
     STEP_OF_UNIT_RANGE,
     Factor,
@@ -41,6 +43,8 @@ class Int8Operators:
         self._output = self._embedding
         if not config.tie_word_embeddings:
             self._output = self._store("output.weight")
+        if config.output_layer == "softmax":
+            self._bias = builder.constant("output.bias", weights["output.bias"])
         add_running(builder)
 
     def _store(self, name: str) -> tuple[str, str]:
@@ -86,7 +90,39 @@ class Int8Operators:
     def project(self, hidden: str) -> str:
         """Hidden [N, H] -> logits [N, V]."""
         matrix, scales = self._output
-        bias = self._b.constant("output.bias", self._weights["output.bias"])
         # The runtime folds the Transpose when it loads; in the file a tied matrix stands once.
         transposed = self._b.op("Transpose", matrix, to="output_transposed", perm=[1, 0])
-        return add_product(self._b, "logits", hidden, Factor(transposed, scales, bias), self._step)
+        factor = Factor(transposed, scales, self._bias)
+        return add_product(self._b, "logits", hidden, factor, self._step)
+
+    def score(self, hidden: str, targets: str) -> str:
+        """Hidden [B, T, H], targets [B, T, K] -> the targets' logits alone [B, T, K]."""
+        matrix, scales = self._output
+        stored = self._b.op("Gather", matrix, targets, to="target_rows_int8")
+        self._b.node("Cast", [stored], ["target_rows"], to=TensorProto.FLOAT)
+        product = add_target_product(self._b, hidden, "target_rows")
+        scale = self._b.op("Gather", scales, targets, to="target_scales")
+        scaled = self._b.op("Mul", product, scale, to="target_scaled")
+        biases = self._b.op("Gather", self._bias, targets, to="target_biases")
+        return self._b.op("Add", scaled, biases, to="target_logits")
+
+    def split_output(self) -> None:
+        """Cut the output matrix into its parts: the head with the classes' rows, each class."""
+        b, config = self._b, self._config
+        matrices, scales = (
+            split_by_class(b, config, name, to)
+            for name, to in zip(self._output, ("matrix", "scales"), strict=True)
+        )
+        of_classes = self._store("output.classes.weight")
+        matrices[0] = b.op("Concat", matrices[0], of_classes[0], to="head_matrix", axis=0)
+        scales[0] = b.op("Concat", scales[0], of_classes[1], to="head_scales", axis=0)
+        biases = part_biases(config, self._weights)
+        self._parts = list(zip(matrices, scales, biases, strict=True))
+
+    def project_part(self, number: int, hidden: str) -> str:
+        """Hidden [n, H] -> logits of a part, [n, words]; of part 0 [n, words + classes]."""
+        matrix, scales, bias = self._parts[number]
+        transposed = self._b.op("Transpose", matrix, to=f"{matrix}_transposed", perm=[1, 0])
+        stored = self._b.constant(f"output_bias_{number}", bias)
+        factor = Factor(transposed, scales, stored)
+        return add_product(self._b, f"logits_of_part_{number}", hidden, factor, self._step)

@@ -143,6 +143,7 @@ class _Checker:
         yield Finding(file, "run with", None, _runtime_name(), record.checked_with)
         yield from self._differences(file, report, record, variant)
         yield self._perplexity(file, report, record, variant)
+        yield from self._scores(file, report, record, variant)
 
     def int8_against_fp32(self) -> Finding:
         """They cannot be further apart than both together were from PyTorch."""
@@ -191,6 +192,25 @@ class _Checker:
         what = f"held-out perplexity ({report.perplexity:.4g}) from PyTorch's, relative"
         return Finding(file, what, problem, measured, recorded, recorded + slack)
 
+    def _scores(
+        self, file: str, report: Report, record: GraphRecord, variant: str
+    ) -> Iterator[Finding]:
+        """Of self-normalised models: scores without the softmax, and how far they are from it."""
+        if report.log_z is None or record.log_z is None:
+            return
+        limit = _Limits.of(record, variant).scores
+        yield self._judge(file, "scores from PyTorch's, nats", report.scores, None, limit)
+        for what, measured, recorded in (
+            ("mean of log Z, nats", report.log_z.mean, record.log_z.mean),
+            ("deviation of log Z, nats", report.log_z.std, record.log_z.std),
+        ):
+            problem = None
+            if not abs(measured - recorded) <= QUANTIZED_SLACK:
+                problem = self._problem(
+                    file, f"{what}: {measured:.3g}, export recorded {recorded:.3g}"
+                )
+            yield Finding(file, what, problem, measured, recorded, recorded + QUANTIZED_SLACK)
+
     def _judge(
         self, file: str, what: str, found: Difference, recorded: float | None, limit: float
     ) -> Finding:
@@ -217,11 +237,12 @@ class _Limits:
     state: float
     steps: float
     batching: float
+    scores: float
 
     @classmethod
     def of(cls, record: GraphRecord, variant: str) -> _Limits:
         if variant in MAX_DIFFERENCES:
-            return cls(*[MAX_DIFFERENCES[variant]] * 4)
+            return cls(*[MAX_DIFFERENCES[variant]] * 5)
         # 8-bit scales that follow the batch (rnn-relu) follow the length of a chunk as well.
         moves = record.max_batching_difference > MAX_DIFFERENCE
         return cls(
@@ -229,6 +250,7 @@ class _Limits:
             state=math.inf,
             steps=QUANTIZED_SLACK + (2 * record.max_log_prob_difference if moves else 0),
             batching=QUANTIZED_SLACK + record.max_batching_difference,
+            scores=math.inf,
         )
 
 

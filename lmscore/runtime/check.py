@@ -7,15 +7,24 @@ H hidden, M held-out sentences of at most T2 tokens, V vocabulary, K targets per
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.bundle import FP16, FP32
+from lmscore.bundle import FP16, FP32, LogZRecord
 from lmscore.runtime.graph import Graph
+from lmscore.runtime.log_z import measure_log_z
 from lmscore.runtime.parity import Parity
-from lmscore.runtime.replay import Floats, Heldout, Run, alone, in_chunks, within
+from lmscore.runtime.replay import (
+    Floats,
+    Heldout,
+    Run,
+    alone,
+    heldout_scores,
+    in_chunks,
+    within,
+)
 
 MAX_DIFFERENCE = 1e-3
 """An fp32 graph's log-probs (nats) and states may be this far from PyTorch's; 1e-5 is usual."""
@@ -35,6 +44,9 @@ MAX_PERPLEXITY_CHANGE = 0.10
 
 MAX_HALF_PERPLEXITY_CHANGE = 1e-3
 """That of an fp16 graph; a hundredth of it is usual."""
+
+MAX_LOG_Z_CHANGE = 0.1
+"""In any graph, mean and standard deviation of log Z may be this far (nats) from PyTorch's."""
 
 _FINITE = sys.float_info.max
 _CHUNK_SIZES = (1, 2, 5)
@@ -62,6 +74,9 @@ class Report:
     batching: Difference  # a token scored alone from the same in a padded batch
     perplexity: float  # of the held-out sample, per token
     perplexity_change: float  # relative to PyTorch's: 0.01 is one per cent worse
+    scores: Difference = Difference(0.0, "no scores")  # without the softmax, from PyTorch's
+    log_z: LogZRecord | None = None  # of self-normalised models
+    log_z_change: float = 0.0  # the larger one of its mean's and its deviation's, from PyTorch
 
     def failure(self, variant: str) -> str | None:
         """Why a graph of this variant is not fit for use, or None."""
@@ -72,6 +87,7 @@ class Report:
             ("log-probs of steps differ", self.steps, limit_of_values),
             ("log-probs of picked rows differ", self.parents, limit_of_values),
             ("log-probs in a batch differ", self.batching, limit_of_values),
+            ("scores differ", self.scores, limit_of_values),
             ("outputs disagree", self.heads, MAX_HEAD_DIFFERENCE),
         ):
             if difference.value > limit:
@@ -81,6 +97,11 @@ class Report:
             return (
                 f"held-out perplexity is {self.perplexity_change:.1%} worse than PyTorch's, "
                 f"limit {limit:.1%}"
+            )
+        if not self.log_z_change <= MAX_LOG_Z_CHANGE:
+            return (
+                f"mean or deviation of log Z is {self.log_z_change:.3g} nats from PyTorch's, "
+                f"limit {MAX_LOG_Z_CHANGE:g}"
             )
         return None
 
@@ -99,7 +120,7 @@ def check(graph: Graph, parity: Parity) -> Report:
     picked = _pick_rows(graph, parity)
     heldout = Heldout.run(graph, parity)
     mean = heldout.mean(heldout.batched)
-    return Report(
+    report = Report(
         log_probs=_worst(
             *(_difference(run, parity, parity, where) for where, run in runs.items()),
             _picked_difference(picked, parity.log_probs),
@@ -115,6 +136,23 @@ def check(graph: Graph, parity: Parity) -> Report:
         ),
         perplexity=float(np.exp(-mean)),
         perplexity_change=float(np.expm1(heldout.mean(parity.heldout_target_log_probs) - mean)),
+    )
+    expected = parity.heldout_target_scores
+    return report if expected is None else _with_scores(report, graph, parity, expected, heldout)
+
+
+def _with_scores(
+    report: Report, graph: Graph, parity: Parity, expected: Floats, heldout: Heldout
+) -> Report:
+    """The report, with what scores without the softmax are like; `expected` are PyTorch's."""
+    scores = heldout_scores(graph, parity)
+    found = measure_log_z(scores, heldout.batched, heldout.mask)
+    reference = measure_log_z(expected, parity.heldout_target_log_probs, heldout.mask)
+    return replace(
+        report,
+        scores=_largest(scores - expected, heldout.mask, "held-out"),
+        log_z=found,
+        log_z_change=max(abs(found.mean - reference.mean), abs(found.std - reference.std)),
     )
 
 

@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmscore.bundle import EXPORT_AGAIN, Bundle, Config
-from lmscore.errors import DeviceError, InputError, LmscoreError, ModelError, VariantError
+from lmscore.errors import (
+    DeviceError,
+    InputError,
+    LmscoreError,
+    ModelError,
+    OptionError,
+    VariantError,
+)
 from lmscore.runtime.binding import run_bound
 from lmscore.runtime.operators import check_operators
 from lmscore.runtime.ort import CPU_DEVICE, is_cuda, open_session, session_device, thread_count
@@ -44,6 +51,7 @@ class Graph:
         source: str | Path,
         *,
         keep_state_on_device: bool | None = None,
+        unnormalized: bool = False,
     ) -> None:
         """Take a session whose file is `source`.
 
@@ -53,6 +61,7 @@ class Graph:
             variant: its name.
             source: the file, for errors.
             keep_state_on_device: give the state as `DeviceTensor`s. Default: on CUDA.
+            unnormalized: whether `target_output` needs no softmax.
 
         Raises:
             ModelError: an input or output is missing, unknown, or of another type or size.
@@ -67,7 +76,9 @@ class Graph:
         self.variant = variant
         self.workers: Workers[Graph] | None = None  # that do batches side by side
         self.device = session_device(session)
+        self.target_output = "target_scores" if unnormalized else "target_log_probs"
         self._source = source
+        self._whole = _whole_outputs(config)
         self._keep_state_on_device = (
             is_cuda(self.device) if keep_state_on_device is None else keep_state_on_device
         )
@@ -81,19 +92,26 @@ class Graph:
         device: str = "auto",
         providers: Sequence[str] | None = None,
         threads: int | None = None,
+        unnormalized: bool = False,
     ) -> Graph:
         """Load a variant's graph from a model directory, checked against its hash.
 
         Raises:
             VariantError: the model has no such variant.
+            OptionError: unnormalized, and the model was not trained for that.
             ModelError: the file is damaged, holds what export never writes, or its inputs and
                 outputs are not the config's.
             OptionError, DeviceError, MissingExtraError: as `open_session`.
         """
+        if unnormalized and not bundle.config.self_normalized:
+            raise OptionError(
+                f"{bundle.path}: was not trained to score without its softmax, and what it gave "
+                "would be no log-probabilities; train with --self-normalize, or score as it is"
+            )
         path = bundle.graph_path(variant)
         check_operators(path)
         session = open_session(path, device=device, providers=providers, threads=threads)
-        graph = cls(session, bundle.config, variant, path)
+        graph = cls(session, bundle.config, variant, path, unnormalized=unnormalized)
         count = thread_count(threads)
         if graph.device == CPU_DEVICE and count > 1:
             graph.workers = Workers(functools.partial(graph._on_one_core, bundle), count)
@@ -107,7 +125,12 @@ class Graph:
         except (ModelError, VariantError) as error:  # replaced or removed since it was loaded
             _log.info("scoring one batch at a time: %s", error)
             return self
-        return Graph(session, self.config, self.variant, path)
+        return Graph(session, self.config, self.variant, path, unnormalized=self.unnormalized)
+
+    @property
+    def unnormalized(self) -> bool:
+        """Whether targets are scored without the softmax."""
+        return self.target_output == "target_scores"
 
     @property
     def state_outputs(self) -> list[str]:
@@ -138,7 +161,8 @@ class Graph:
         the state row each batch row continues, default row b (then S must be B).
 
         Outputs past a row's length are meaningless; `next_*` is the state after `lengths` tokens,
-        which on a GPU stays there.
+        which on a GPU stays there. Where the model has a cheaper way to the outputs asked for than
+        distributions over the whole vocabulary, they are not computed.
 
         Raises:
             InputError: an argument has the wrong shape, type or range.
@@ -155,6 +179,9 @@ class Graph:
             "lengths": np.full(B, T, np.int32) if lengths is None else lengths,
             "parents": np.arange(B, dtype=np.int64) if parents is None else parents,
         }
+        if self.config.has_partial_output:
+            rows = B if self._whole.intersection(outputs) else 0
+            feeds["distributions"] = np.array([rows], dtype=np.int64)
         names = (tensor.name for tensor in self.config.state)
         return self._fetch(list(outputs), {**feeds, **dict(zip(names, state, strict=True))})
 
@@ -215,6 +242,12 @@ class Graph:
                 _check_array(name, array, *fits[name])
 
 
+def _whole_outputs(config: Config) -> frozenset[str]:
+    """The outputs for which distributions over the whole vocabulary must be computed."""
+    exact = ["target_log_probs"] if config.self_normalized else []
+    return frozenset(("log_probs", "top_log_probs", "top_tokens", *exact))
+
+
 def graph_inputs(config: Config) -> dict[str, tuple[str, tuple[int | None, ...]]]:
     """Name, type and shape (None where dynamic) of the canonical graph's inputs, in order."""
     return {
@@ -223,6 +256,7 @@ def graph_inputs(config: Config) -> dict[str, tuple[str, tuple[int | None, ...]]
         "k": (_INT64, (1,)),
         "lengths": (_INT32, (None,)),
         "parents": (_INT64, (None,)),
+        **({"distributions": (_INT64, (1,))} if config.has_partial_output else {}),
         **{s.name: (_FLOAT, (s.layers, None, s.size)) for s in config.state},
     }
 
@@ -232,6 +266,7 @@ def graph_outputs(config: Config) -> dict[str, tuple[str, tuple[int | None, ...]
     return {
         "log_probs": (_FLOAT, (None, None, config.vocab_size)),
         "target_log_probs": (_FLOAT, (None, None, None)),
+        **({"target_scores": (_FLOAT, (None, None, None))} if config.self_normalized else {}),
         "top_log_probs": (_FLOAT, (None, None, None)),
         "top_tokens": (_INT64, (None, None, None)),
         **{s.next: (_FLOAT, (s.layers, None, s.size)) for s in config.state},

@@ -20,9 +20,10 @@ from lmscore.files import open_input_raw
 
 OPERATORS = frozenset(
     """
-    Add Cast Concat DynamicQuantizeMatMul GRU Gather GatherElements Gemm Identity LSTM Less
-    LogSoftmax MatMulIntegerToFloat Mul QuantizeLinear RNN Range Relu Reshape Scan Shape Sigmoid
-    Split Squeeze Sub Tanh TopK Transpose Unsqueeze Where
+    Add And Cast Concat DynamicQuantizeMatMul Flatten GRU Gather GatherElements Gemm GreaterOrEqual
+    Identity LSTM Less LogSoftmax MatMulIntegerToFloat Mul NonZero Or QuantizeLinear RNN Range
+    ReduceSum Relu Reshape Scan ScatterND Shape Sigmoid Size Slice Split Squeeze Sub Tanh TopK
+    Transpose Unsqueeze Where
     """.split()
 )
 """Those of every graph that export makes; one it starts to use is added here."""

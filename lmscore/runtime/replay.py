@@ -105,17 +105,25 @@ class Heldout:
         return float(log_probs[self.mask].mean(dtype=np.float64))
 
 
+def heldout_scores(graph: Graph, parity: Parity) -> Floats:
+    """Scores of the held-out sample without the softmax, float32 [M, T2]; 0 past each length."""
+    slices = _slices(len(parity.heldout_inputs), _HELDOUT_ROWS)
+    return _score_heldout(graph, parity, slices, "target_scores")
+
+
 def _slices(total: int, size: int) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, total, size))
 
 
-def _score_heldout(graph: Graph, parity: Parity, batches: Iterable[slice]) -> Floats:
+def _score_heldout(
+    graph: Graph, parity: Parity, batches: Iterable[slice], output: str = "target_log_probs"
+) -> Floats:
     scores = np.zeros_like(parity.heldout_target_log_probs)
     for rows in batches:
         lengths = parity.heldout_lengths[rows]
         T = lengths.max()
         (found,) = graph.run(
-            ["target_log_probs"],
+            [output],
             parity.heldout_inputs[rows, :T],
             state=graph.initial_state(len(lengths)),
             targets=parity.heldout_targets[rows, :T, None],

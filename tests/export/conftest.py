@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,14 @@ from tests.models import TorchModel
 
 
 def tiny_config(
-    cell: Cell, *, vocab: int = 50, hidden: int = 12, layers: int = 1, tied: bool = True
+    cell: Cell,
+    *,
+    vocab: int = 50,
+    hidden: int = 12,
+    layers: int = 1,
+    tied: bool = True,
+    cutoffs: tuple[int, ...] = (),
+    self_normalized: bool = False,
 ) -> Config:
     return Config(
         cell=cell,
@@ -29,6 +37,9 @@ def tiny_config(
         context="sentence",
         tokenizer="word",
         tokenizer_sha256="",
+        output_layer="classes" if cutoffs else "softmax",
+        cutoffs=cutoffs,
+        self_normalized=self_normalized,
     )
 
 
@@ -42,7 +53,16 @@ class Pair:
     own_tolerance: float  # from itself, run in another way
 
 
-SIZES = {"1 layer": (1, 12, True), "3 layers": (3, 9, True), "untied": (2, 16, False)}
+SIZES: dict[str, dict[str, Any]] = {
+    "1 layer": {},
+    "3 layers": {"layers": 3, "hidden": 9},
+    "untied": {"layers": 2, "hidden": 16, "tied": False},
+}
+OUTPUTS: dict[str, dict[str, Any]] = {
+    "classes": {"cutoffs": (20, 21, 35)},
+    "one class, untied": {"cutoffs": (7,), "tied": False},
+    "self-normalised": {"self_normalized": True},
+}
 
 
 def open_graph(model: TorchModel, variant: str) -> Graph:
@@ -57,17 +77,17 @@ def open_graph(model: TorchModel, variant: str) -> Graph:
 @pytest.fixture(
     scope="session",
     params=[
-        pytest.param((cell, size, variant), id=f"{cell} {variant}, {size}")
-        for cell in CELLS
-        for size in SIZES
+        pytest.param((cell, options, variant), id=f"{cell} {variant}, {name}")
+        for cells, kinds in ((CELLS, SIZES), (("lstm", "rnn-relu"), OUTPUTS))
+        for cell in cells
+        for name, options in kinds.items()
         for variant in ("fp32", "int8", "fp16")
-        if variant != "fp16" or size == "untied" or cell == "lstm"
+        if variant != "fp16" or name == "untied" or cell == "lstm"
     ],
 )
 def pair(request: pytest.FixtureRequest) -> Pair:
-    cell, size, variant = request.param
-    layers, hidden, tied = SIZES[size]
-    model = TorchModel(tiny_config(cell, hidden=hidden, layers=layers, tied=tied), seed=1)
+    cell, options, variant = request.param
+    model = TorchModel(tiny_config(cell, **options), seed=1)
     tolerance = {"fp32": 2e-5, "int8": 0.1, "fp16": 0.004}[variant]
     # Only rnn-relu has 8-bit activations whose steps depend on what else is in the run. In fp16
     # a state is rounded where a run ends.

@@ -79,6 +79,13 @@ def output_products(config: Config) -> list[Product]:
     return [Product(config.hidden_size, config.vocab_size)]
 
 
+def target_products(config: Config) -> list[Product]:
+    """What every target needs of it: of classes, the head."""
+    if config.output_layer == "classes":
+        return [Product(config.hidden_size, config.cutoffs[0] + len(config.cutoffs))]
+    return output_products(config)
+
+
 def all_products(config: Config) -> list[Product]:
     """What a step does, once each."""
     return [*input_products(config), *recurrent_products(config), *output_products(config)]
@@ -175,7 +182,7 @@ def scoring_ceiling(
             for way in ways
         )
 
-    of_all_tokens = [*input_products(config), *output_products(config)]
+    of_all_tokens = [*input_products(config), *target_products(config)]
     recurrent = quickest(recurrent_products(config), rows) / rows
     return 1 / (recurrent + quickest(of_all_tokens, tokens) / tokens)
 

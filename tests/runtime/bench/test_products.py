@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from lmscore.runtime.bench.products import (
     repeat,
     scoring_ceiling,
     step_ceiling,
+    target_products,
     weight_bytes,
 )
 from lmscore.runtime.ort import open_session
@@ -52,7 +54,10 @@ def test_the_bytes_of_a_step(config: Config) -> None:
 def test_the_sizes_of_an_lstm(tmp_path: Path) -> None:
     config = make_model(tmp_path, cell="lstm", layers=2, vocab=50, hidden=16).config
     assert input_products(config) == recurrent_products(config) == [Product(16, 64)] * 2
-    assert output_products(config) == [Product(16, 50)]
+    assert output_products(config) == target_products(config) == [Product(16, 50)]
+    classes = replace(config, output_layer="classes", cutoffs=(20, 30))
+    assert output_products(classes) == [Product(16, 50)]
+    assert target_products(classes) == [Product(16, 22)]  # 20 words and 2 classes
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -1,0 +1,180 @@
+"""Output layers that need not compute everything: what they leave out, and that it is the same."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from lmscore.export.graph import build_model
+from lmscore.runtime.graph import Graph
+from lmscore.runtime.ort import session_options
+from tests.export.conftest import open_graph, tiny_config
+from tests.models import TorchModel
+
+VOCAB, CUTOFFS = 50, (20, 21, 35)
+
+randoms = st.integers(0, 2**32 - 1).map(np.random.default_rng)
+few = st.integers(1, 4)
+
+
+@pytest.fixture(scope="module", params=["fp32", "int8"])
+def classes(request: pytest.FixtureRequest) -> Graph:
+    return open_graph(TorchModel(tiny_config("lstm", cutoffs=CUTOFFS), seed=3), request.param)
+
+
+@pytest.fixture(scope="module", params=["fp32", "int8"])
+def self_normalized(request: pytest.FixtureRequest) -> tuple[Graph, TorchModel]:
+    model = TorchModel(tiny_config("gru", self_normalized=True, layers=2), seed=4)
+    return open_graph(model, request.param), model
+
+
+@settings(max_examples=40)
+@given(
+    rows=few,
+    time=few,
+    targets=st.integers(0, 4),
+    ids=st.sampled_from([(0, 20), (20, 21), (21, 50), (0, 50)]),
+    random=randoms,
+)
+def test_targets_of_classes_are_scored_alone_as_beside_all_others(
+    classes: Graph, rows: int, time: int, targets: int, ids: tuple[int, int], random: Any
+) -> None:
+    tokens = random.integers(0, VOCAB, (rows, time))
+    wanted = random.integers(*ids, (rows, time, targets))
+    state = classes.initial_state(rows)
+    (alone,) = classes.run(["target_log_probs"], tokens, state=state, targets=wanted)
+    log_probs, beside = classes.run(
+        ["log_probs", "target_log_probs"], tokens, state=state, targets=wanted
+    )
+    np.testing.assert_allclose(alone, beside, atol=1e-6)
+    np.testing.assert_allclose(alone, np.take_along_axis(log_probs, wanted, 2), atol=1e-6)
+    np.testing.assert_allclose(np.exp(log_probs).sum(axis=2), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "rnn-relu"])
+@pytest.mark.parametrize("variant", ["fp32", "int8"])
+def test_a_class_is_computed_for_those_tokens_alone_that_need_it(cell: Any, variant: str) -> None:
+    model = TorchModel(tiny_config(cell, cutoffs=(10, 30)), seed=5)
+    weights = {name: tensor.numpy() for name, tensor in model.weights().items()}
+    made = build_model(model.config, weights, variant)
+    names = ["members_of_class_1", "words_of_class_1", "members_of_class_2", "words_of_class_2"]
+    for name in names:
+        dtype = TensorProto.INT64 if name.startswith("members") else TensorProto.FLOAT
+        made.graph.output.append(helper.make_tensor_value_info(name, dtype, None))
+    session = onnxruntime.InferenceSession(made.SerializeToString(), session_options(1))
+
+    def run(targets: list[list[list[int]]], distributions: int) -> list[np.ndarray]:
+        B, T = np.shape(targets)[:2]
+        feeds: dict[str, np.ndarray] = {
+            "tokens": np.ones((B, T), np.int64),
+            "targets": np.array(targets, np.int64).reshape(B, T, -1),
+            "k": np.array([0]),
+            "lengths": np.full(B, T, np.int32),
+            "parents": np.arange(B),
+            "distributions": np.array([distributions]),
+        }
+        for tensor in model.config.state:
+            feeds[tensor.name] = np.zeros(tensor.shape(B), np.float32)
+        found: list[np.ndarray] = session.run([*names, "log_probs"], feeds)
+        return found
+
+    first, of_first, second, of_second, whole = run([[[3, 12], [31, 9]], [[10, 29], [9, 9]]], 0)
+    assert first.tolist() == [0, 2]
+    assert second.tolist() == [1]
+    assert of_first.shape == (2, 20)
+    assert of_second.shape == (1, 20)
+    assert whole.shape == (0, 2, 50)
+    first, _, second, _, whole = run([[[3], [31]], [[10], [9]]], 1)
+    assert (first.tolist(), second.tolist()) == ([0, 1, 2], [0, 1])
+    assert whole.shape == (1, 2, 50)
+    first, of_first, *_, whole = run([[[], []]], 0)
+    assert (first.tolist(), of_first.shape, whole.shape) == ([], (0, 20), (0, 2, 50))
+
+
+@settings(max_examples=30)
+@given(rows=few, time=few, targets=st.integers(0, 3), random=randoms)
+def test_scores_are_log_probs_and_what_all_targets_share(
+    self_normalized: tuple[Graph, TorchModel], rows: int, time: int, targets: int, random: Any
+) -> None:
+    graph, model = self_normalized
+    tolerance = 2e-5 if graph.variant == "fp32" else 0.1
+    tokens = random.integers(0, VOCAB, (rows, time))
+    wanted = random.integers(0, VOCAB, (rows, time, targets))
+    state = graph.initial_state(rows)
+    (alone,) = graph.run(["target_scores"], tokens, state=state, targets=wanted)
+    scores, log_probs = graph.run(
+        ["target_scores", "target_log_probs"], tokens, state=state, targets=wanted
+    )
+    assert alone.shape == wanted.shape
+    np.testing.assert_allclose(alone, scores, atol=1e-6)
+    for k in range(targets):
+        expected = model.target_logits(tokens, wanted[..., k])
+        np.testing.assert_allclose(scores[..., k], expected, atol=tolerance)
+        log_z = scores[..., k] - log_probs[..., k]
+        np.testing.assert_allclose(log_z, scores[..., 0] - log_probs[..., 0], atol=tolerance)
+
+
+def test_no_distribution_is_computed_where_none_is_asked_for() -> None:
+    model = TorchModel(tiny_config("lstm", self_normalized=True))
+    graph = open_graph(model, "fp32")
+    feeds = []
+    session_run = graph._fetch
+
+    def fetch(outputs: list[str], given: dict[str, Any]) -> list[Any]:
+        feeds.append(given["distributions"].tolist())
+        return session_run(outputs, given)
+
+    graph._fetch = fetch  # type: ignore[method-assign, assignment]
+    tokens, targets = np.ones((3, 2), np.int64), np.ones((3, 2, 1), np.int64)
+    for outputs in (["target_scores"], graph.state_outputs, ["target_log_probs"], ["log_probs"]):
+        graph.run(outputs, tokens, state=graph.initial_state(3), targets=targets)
+    graph.run(["top_tokens"], tokens, state=graph.initial_state(3), k=1)
+    assert feeds == [[0], [0], [3], [3], [3]]
+
+
+def test_four_words_in_two_classes_by_hand() -> None:
+    config = tiny_config("rnn-tanh", vocab=4, hidden=1, cutoffs=(1, 2))
+    model = TorchModel(config)
+    numbers = {
+        "embedding.weight": [[0.5], [0.0], [1.0], [-1.0]],
+        "rnn.weight_ih_l0": [[1.0]],
+        "rnn.weight_hh_l0": [[0.0]],
+        "rnn.bias_ih_l0": [0.0],
+        "rnn.bias_hh_l0": [0.0],
+        "output.weight": [[0.5], [0.0], [1.0], [-1.0]],
+        "output.bias": [0.0, 7.0, 0.0, 0.5],
+        "output.classes.weight": [[2.0], [0.0]],
+        "output.classes.bias": [0.0, -1.0],
+    }
+    model.load_state_dict({name: torch.tensor(value) for name, value in numbers.items()})
+    graph = open_graph(model, "fp32")
+    (log_probs,) = graph.run(["log_probs"], np.array([[0]]), state=graph.initial_state(1))
+    h = math.tanh(0.5)
+    head = [math.exp(0.5 * h), math.exp(2 * h), math.exp(-1)]  # word 0, the classes of 1 and 2, 3
+    within = [math.exp(h), math.exp(0.5 - h)]
+    expected = [
+        head[0] / sum(head),
+        head[1] / sum(head),  # a class of one word: whatever its bias
+        head[2] / sum(head) * within[0] / sum(within),
+        head[2] / sum(head) * within[1] / sum(within),
+    ]
+    np.testing.assert_allclose(np.exp(log_probs[0, 0]), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"cutoffs": (30, 90)}, {"self_normalized": True}])
+@pytest.mark.parametrize(("variant", "size"), [("fp32", 4), ("int8", 1)])
+def test_the_tied_matrix_is_stored_once(options: dict[str, Any], variant: str, size: int) -> None:
+    model = TorchModel(tiny_config("lstm", vocab=200, hidden=8, **options))
+    weights = {name: tensor.numpy() for name, tensor in model.weights().items()}
+    made = build_model(model.config, weights, variant)
+    large = [i for i in made.graph.initializer if np.prod(i.dims) >= 100 * 8]
+    assert [i.name for i in large] == ["embedding.weight"]
+    assert len(large[0].raw_data) == 200 * 8 * size
