@@ -42,6 +42,14 @@ Threads = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="CPU threads. Default: one per core."),
 ]
+Unnormalized = Annotated[
+    bool,
+    typer.Option(
+        "--unnormalized",
+        help="Score without the softmax, at a cost that the vocabulary does not raise; for models "
+        "trained with --self-normalize.",
+    ),
+]
 ContextMode = Annotated[
     Context | None,
     typer.Option(

@@ -95,6 +95,7 @@ def rescore(
     variant: options.Variant = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    unnormalized: options.Unnormalized = False,
     context: Annotated[
         Context,
         typer.Option(
@@ -168,6 +169,7 @@ def rescore(
         device=device,
         variant=variant,
         threads=threads,
+        unnormalized=unnormalized,
     )
     if not quiet:
         note_mixtures(scorers)

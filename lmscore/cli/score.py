@@ -38,6 +38,7 @@ def score(
     variant: options.Variant = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    unnormalized: options.Unnormalized = False,
     context: options.ContextMode = None,
     bos: options.Bos = True,
     eos: options.Eos = True,
@@ -108,7 +109,9 @@ def score(
         errors=errors,
     )
     with open_records(output, resume=resume) as out:
-        lm = lmscore.load(model, variant=variant, device=device, threads=threads)
+        lm = lmscore.load(
+            model, variant=variant, device=device, threads=threads, unnormalized=unnormalized
+        )
         scored = partial(
             score_records,
             lm,

@@ -120,7 +120,8 @@ def interactive(paths: Sequence[str]) -> bool:
 def describe(lm: LanguageModel, context: Context | None) -> str:
     """Which model a number comes from, in a few words."""
     backward = ", backward" if lm.config.direction == "backward" else ""
-    how = f"{lm.variant}, {context or lm.config.context} context{backward}"
+    softmax = ", unnormalized" if lm.unnormalized else ""
+    how = f"{lm.variant}{softmax}, {context or lm.config.context} context{backward}"
     return f"{lm.path.resolve().name} ({how})"
 
 

@@ -87,6 +87,7 @@ def tune(
     variant: options.Variant = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    unnormalized: options.Unnormalized = False,
     eos: options.Eos = True,
     input_format: options.ReadingLists = None,
     beam_size: options.BeamSize = None,
@@ -145,6 +146,7 @@ def tune(
             device=device,
             variant=variant,
             threads=threads,
+            unnormalized=unnormalized,
         )
         note_mixtures(scorers)
     if given is None:

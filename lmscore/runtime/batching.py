@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # Of the widest arrays in the graph: 12 MiB each, so that what one operator writes the next finds in
 # the cache; measured, twice as much is no quicker, half as much is slower.
 _MAX_FLOATS = 3 << 20
+_IN_CLASSES = 32  # of the words outside the head, this part is computed for a token, on average
 _MIN_TOKENS = 64  # fewer leave the matrix products waiting for the weights
 _MIN_ROWS = 32  # in a batch, where there are as many: the recurrent products need them
 
@@ -106,6 +107,19 @@ class ScoredRows(Protocol):
 
     def cancel(self) -> None:
         """Do without those that nobody works on yet."""
+
+
+def target_budget(graph: Graph) -> int:
+    """The same where targets alone are scored, as the graph's output layer allows."""
+    config = graph.config
+    if graph.unnormalized:
+        width = 2 * config.hidden_size  # a target's row, and its products with the hidden state
+    elif config.output_layer == "classes":
+        head = config.cutoffs[0]
+        width = head + (config.vocab_size - head) // _IN_CLASSES
+    else:
+        return token_budget(config)
+    return max(_MIN_TOKENS, _MAX_FLOATS // (width + GATES[config.cell] * config.hidden_size))
 
 
 def score_rows(
@@ -252,7 +266,7 @@ def _advance(
         The state after the last chunk, of the rows that were in it.
     """
     starts, left = rows.starts[batch], rows.lengths[batch]
-    outputs = ["target_log_probs", *graph.state_outputs, *_full(rows)]
+    outputs = [graph.target_output, *graph.state_outputs, *_full(rows)]
     while len(left):
         T = min(int(left[0]), max(1, budget // len(left)))
         steps = np.arange(T)

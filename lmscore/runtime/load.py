@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lmscore.bundle import FP16, FP32, INT8, Bundle
@@ -31,6 +31,7 @@ def load(
     variant: str | None = None,
     threads: int | None = None,
     providers: Sequence[str] | None = None,
+    unnormalized: bool = False,
 ) -> LanguageModel:
     """Load a language model.
 
@@ -40,6 +41,9 @@ def load(
         variant: "int8", "fp32", ... Default: int8 on CPU; elsewhere fp16, or fp32 without one.
         threads: of the CPU, for one scoring call. Default: one per core.
         providers: ONNX Runtime execution providers by name, instead of `device`.
+        unnormalized: score texts and lists without the softmax, at a cost that does not grow with
+            the vocabulary: log-probabilities but for log Z, which a model trained for it keeps near
+            0. What is not the score of a given text (`step`, sampling, next words) stays exact.
 
     Raises:
         ModelNotFoundError: there is no such directory, or a file is missing in it.
@@ -47,10 +51,12 @@ def load(
         VariantError: the variant, or any that suits the device, was not exported.
         DeviceError: a device or provider asked for by name cannot be used.
         MissingExtraError: ONNX Runtime is not installed, or installed twice.
-        OptionError: an argument has an impossible value.
+        OptionError: an argument has an impossible value, or unnormalized for a model that was not
+            trained for it.
     """
     bundle = Bundle.read(find_model(path))
-    graph = _load_graph(bundle, variant, device, providers, threads)
+    open_graph = functools.partial(Graph.load, bundle, threads=threads, unnormalized=unnormalized)
+    graph = _load_graph(bundle, open_graph, variant, device, providers)
     again = functools.partial(
         load,
         bundle.path.absolute(),
@@ -58,6 +64,7 @@ def load(
         variant=graph.variant,
         threads=threads,
         providers=providers,
+        unnormalized=unnormalized,
     )
     return LanguageModel(bundle, graph, TextTokenizer.load(bundle), reload=again)
 
@@ -87,21 +94,19 @@ def find_model(path: str | Path | None = None) -> Path:
 
 def _load_graph(
     bundle: Bundle,
+    open_graph: Callable[..., Graph],
     variant: str | None,
     device: str,
     providers: Sequence[str] | None,
-    threads: int | None,
 ) -> Graph:
     if providers is None and device == "auto":
-        return _load_graph_anywhere(bundle, variant, threads)
+        return _load_graph_anywhere(bundle, open_graph, variant)
     find_providers(device, providers)  # an impossible device, before a variant is sought for it
     if providers is not None:
         preferred = _ON_CPU if list(providers[:1]) == [CPU] else _ON_ACCELERATORS
     else:
         preferred = _ON_CPU if device == "cpu" else _ON_ACCELERATORS
-    open_graph = functools.partial(
-        Graph.load, bundle, device=device, providers=providers, threads=threads
-    )
+    open_graph = functools.partial(open_graph, device=device, providers=providers)
     try:
         return open_graph(variant or _exported(bundle, preferred))
     except VariantError:
@@ -110,15 +115,17 @@ def _load_graph(
         raise
 
 
-def _load_graph_anywhere(bundle: Bundle, variant: str | None, threads: int | None) -> Graph:
+def _load_graph_anywhere(
+    bundle: Bundle, open_graph: Callable[..., Graph], variant: str | None
+) -> Graph:
     """On CUDA if it works and a variant for it is there, else on the CPU."""
     for_cuda = [v for v in _ON_ACCELERATORS if v in bundle.variants() and variant in (None, v)]
     if for_cuda and CUDA in import_onnxruntime().get_available_providers():
         try:
-            return Graph.load(bundle, for_cuda[0], device="cuda", threads=threads)
+            return open_graph(for_cuda[0], device="cuda")
         except DeviceError as error:
             _log.info("using the CPU: %s", error)
-    return Graph.load(bundle, variant or _exported(bundle, _ON_CPU), device="cpu", threads=threads)
+    return open_graph(variant or _exported(bundle, _ON_CPU), device="cpu")
 
 
 def _exported(bundle: Bundle, preferred: Sequence[str]) -> str:

@@ -68,6 +68,11 @@ class LanguageModel:
         return self._graph.device
 
     @property
+    def unnormalized(self) -> bool:
+        """Whether texts are scored without the softmax."""
+        return self._graph.unnormalized
+
+    @property
     def vocab_size(self) -> int:
         """V: the tokens a log-probability is given to."""
         return self.config.vocab_size
@@ -173,6 +178,11 @@ class LanguageModel:
         if window is not None:
             check_count("window", window)
         self._check_direction(bos, context, prefix)
+        if words and self.unnormalized and self._shares_boundaries():
+            raise OptionError(
+                f"{self.path}: the scores of words need whole distributions, in which the end of "
+                "a word has many spellings: load the model without unnormalized"
+            )
         scorer = Scorer(
             self._graph_here(),
             self.tokenizer,
@@ -498,6 +508,12 @@ class LanguageModel:
                     f"{self.path}: {what} is not for a backward model, which reads each sentence "
                     "from its end"
                 )
+
+    def _shares_boundaries(self) -> bool:
+        """Whether only some tokens show that the word before them is over, as in subword models."""
+        from lmscore.runtime.words import boundary_tokens
+
+        return boundary_tokens(self.tokenizer, self.config.bos_token_id) is not None
 
     def _check_continues(self) -> None:
         if self.config.direction == "backward":

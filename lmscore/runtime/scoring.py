@@ -20,6 +20,7 @@ from lmscore.runtime.batching import (
     reading_order,
     score_document,
     start_rows,
+    target_budget,
     token_budget,
     token_rows,
 )
@@ -77,7 +78,7 @@ class Scorer:
             InputError: a text or prefix has no ids; names its number.
             ModelError: the model yields nan or inf.
         """
-        budget = token_budget(self.graph.config)
+        budget = token_budget(self.graph.config) if self.words else target_budget(self.graph)
         (shared,) = self._prefixes([prefix or ""], first=1)
         state = self._state_after(shared.lead, budget)
         shared = replace(shared, lead=_NO_IDS)

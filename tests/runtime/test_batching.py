@@ -49,6 +49,7 @@ class CountingGraph:
     config = CONFIG
     state_outputs = ("next_h",)
     workers: Workers[CountingGraph] | None = None
+    target_output = "target_log_probs"
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, int]] = []

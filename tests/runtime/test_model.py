@@ -97,7 +97,7 @@ def test_chunked_is_whole(
     lm: LanguageModel, context: Any, budget: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = lm.score_batch(TEXTS, context=context)
-    monkeypatch.setattr(scoring, "token_budget", lambda config: budget)
+    monkeypatch.setattr(scoring, "target_budget", lambda graph: budget)
     assert_same(lm.score_batch(TEXTS, context=context), whole, TOLERANCE)
 
 

@@ -43,6 +43,11 @@ class Level:
         """B * T."""
         return self.tokens.size
 
+    @property
+    def num_targets(self) -> int:
+        """B * T * K, with K the most distinct targets of any node."""
+        return self.num_nodes * (int(self.slots.max()) + 1)
+
     def target_table(self) -> Ids:
         """The distinct targets of each node, int64 [B, T, K]; where there are fewer, zeros."""
         table = np.zeros((*self.tokens.shape, self.slots.max() + 1), np.int64)

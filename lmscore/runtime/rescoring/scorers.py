@@ -36,6 +36,7 @@ def open_scorers(
     device: str = "auto",
     variant: str | None = None,
     threads: int | None = None,
+    unnormalized: bool = False,
 ) -> list[ListScorer]:
     """Open the models that lists are scored with: a feature for each, or one for their mixture.
 
@@ -53,6 +54,7 @@ def open_scorers(
         device: of recurrent models, as are variant and threads; see `lmscore.load`.
         variant: the same for all of them.
         threads: of the CPU.
+        unnormalized: score without the softmax, as `lmscore.load` says.
 
     Raises:
         OptionError: a name is missing, or given twice, or the options do not go together.
@@ -65,7 +67,9 @@ def open_scorers(
     """
     _check_options(lms, model, mix, weights, texts)
     named = _named(lms, name)
-    load_model = partial(load, device=device, variant=variant, threads=threads)
+    load_model = partial(
+        load, device=device, variant=variant, threads=threads, unnormalized=unnormalized
+    )
     if not named:
         return [ModelScorer(name, load_model(model), eos, method, counts)]
     scorers = [

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from lmscore.bundle import Config
-from lmscore.runtime.batching import TokenRows, score_rows, token_budget
+from lmscore.runtime.batching import TokenRows, score_rows, target_budget
 from lmscore.runtime.graph import Graph, State
 from lmscore.runtime.rescoring.prefix_tree import Level, PrefixTree, prefix_trees
 from lmscore.runtime.state import Tensor
@@ -45,8 +45,8 @@ def score_shared(
     Returns:
         log_probs float32 [N] (nats), and the number of tokens that were read for them.
     """
-    budget, N = token_budget(graph.config), len(rows.inputs)
-    trees = None if method == "flat" else _trees(graph.config, rows, parents, budget, method)
+    budget, N = target_budget(graph), len(rows.inputs)
+    trees = None if method == "flat" else _trees(graph, rows, parents, budget, method)
     if trees is None:
         return score_rows(graph, rows, state, budget=budget, parents=parents).log_probs, N
     log_probs = np.empty(N, np.float32)
@@ -56,7 +56,7 @@ def score_shared(
 
 
 def _trees(
-    config: Config, rows: TokenRows, parents: Ids, budget: int, method: Method
+    graph: Graph, rows: TokenRows, parents: Ids, budget: int, method: Method
 ) -> list[PrefixTree] | None:
     """The trees of some rows, or None where reading all N tokens of them costs less.
 
@@ -67,10 +67,10 @@ def _trees(
     N = len(rows.inputs)
     if method == "auto" and (1 + _RUN_COST) * rows.lengths.max() > N:
         return None
-    max_rows = _max_rows(config)
+    max_rows = _max_rows(graph.config)
     trees = list(prefix_trees(rows, parents, max_rows=max_rows, max_nodes=budget))
     levels = [level for tree in trees for level in tree]
-    cost = sum(level.num_nodes + _RUN_COST * _runs(level, budget) for level in levels)
+    cost = sum(level.num_nodes + _RUN_COST * _runs(graph, level, budget) for level in levels)
     return None if method == "auto" and cost > N else trees
 
 
@@ -78,17 +78,21 @@ def _max_rows(config: Config) -> int:
     return max(1, _MAX_STATE_FLOATS // sum(tensor.layers * tensor.size for tensor in config.state))
 
 
-def _runs(level: Level, budget: int) -> int:
-    return ceil(level.num_nodes / budget)
+def _runs(graph: Graph, level: Level, budget: int) -> int:
+    # Without the softmax it is the rows of all targets that take the memory. (Levels that were put
+    # together are within the budget, and have one target a node, but for the last.)
+    cut_by_targets = graph.unnormalized and level.tokens.shape[1] == 1
+    rows = level.num_targets if cut_by_targets else level.num_nodes
+    return min(len(level), ceil(rows / budget))
 
 
 def _walk(graph: Graph, tree: PrefixTree, state: State, budget: int, log_probs: Tensor) -> None:
     """Read a tree from the top; write the log-probs of its positions in place."""
     for level in tree:
         states = []
-        for part in level.parts(_runs(level, budget)):
+        for part in level.parts(_runs(graph, level, budget)):
             found, *following = graph.run(
-                ["target_log_probs", *graph.state_outputs],
+                [graph.target_output, *graph.state_outputs],
                 part.tokens,
                 state=state,
                 targets=part.target_table(),

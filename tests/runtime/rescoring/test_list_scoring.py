@@ -95,7 +95,7 @@ def test_scores_do_not_depend_on_how_the_work_is_cut(
     lm: LanguageModel, lists: Lists, budget: int, max_rows: int, hypotheses: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(walk, "token_budget", lambda config: budget)
+        patch.setattr(walk, "target_budget", lambda graph: budget)
         patch.setattr(walk, "_MAX_STATE_FLOATS", max_rows * 2 * lm.config.hidden_size)
         patch.setattr(list_windows, "_HYPOTHESES", hypotheses)
         found = list(score_lists(lm, lists, method="tree"))

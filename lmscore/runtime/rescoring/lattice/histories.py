@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from lmscore.runtime.batching import token_budget
+from lmscore.runtime.batching import target_budget
 from lmscore.runtime.graph import Graph, State
 from lmscore.runtime.tokenizer import Ids
 
@@ -112,7 +112,7 @@ class Histories:
             if token not in history._log_probs:
                 missing.setdefault(history, history.wanted).add(token)
         waiting = sorted(missing, key=lambda history: history.number)
-        budget = token_budget(self._graph.config)
+        budget = target_budget(self._graph)
         for first in range(0, len(waiting), budget):
             self._run(waiting[first : first + budget])
 
@@ -122,7 +122,7 @@ class Histories:
         state, parents = _joined([history._before for history in histories])
         tokens = np.array([history._token for history in histories])
         log_probs, *following = self._graph.run(
-            ["target_log_probs", *self._graph.state_outputs],
+            [self._graph.target_output, *self._graph.state_outputs],
             tokens[:, None],
             state=state,
             targets=_table(targets)[:, None],

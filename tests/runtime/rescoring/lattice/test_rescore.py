@@ -205,7 +205,7 @@ def test_a_language_model_that_does_not_count(lm: LanguageModel) -> None:
 def test_runs_of_the_graph_may_be_small(lm: LanguageModel, lattice: Lattice) -> None:
     expected = rescore_lattice(lm, lattice, EXACT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(histories, "token_budget", lambda config: 2)
+        patch.setattr(histories, "target_budget", lambda config: 2)
         found = rescore_lattice(lm, lattice, EXACT)
     assert found.num_read == expected.num_read
     assert found.best.total == close(expected.best.total)
