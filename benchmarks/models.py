@@ -16,12 +16,17 @@ def make_model(
     cell: str = "lstm",
     tokenizer: str = "word",
     variants: tuple[str, ...] = ("fp32", "int8"),
+    output: str = "softmax",
 ) -> Path:
-    """A model whose tokenizer is made from `text`, in a folder of its own; made once."""
+    """A model whose tokenizer is made from `text`, in a folder of its own; made once.
+
+    output: softmax, classes (chosen from the counts of `text`), or self-normalised.
+    """
     from lmscore.export import export_model
     from lmscore.train import TrainOptions, train
 
-    made = folder / f"{cell}-{tokenizer}-{vocab}-{hidden}x{layers}"
+    kind = "" if output == "softmax" else f"-{output}"
+    made = folder / f"{cell}-{tokenizer}-{vocab}-{hidden}x{layers}{kind}"
     if (made / "done").exists():
         return made
     options = TrainOptions(
@@ -35,6 +40,8 @@ def make_model(
         epochs=1e-9,
         evaluations=0,
         learning_rate=1e-9,
+        output_layer="classes" if output == "classes" else "softmax",
+        self_normalize=0.1 if output == "self-normalised" else 0.0,
     )
     bundle = train(options)
     if bundle.config.vocab_size < vocab:
