@@ -53,13 +53,14 @@ def lmscore_step(vocab: int, hidden: int, layers: int) -> Callable[[], None]:
 
     from lmscore.bundle import Config
     from lmscore.train.batches import Batch
+    from lmscore.train.dropout import Rates
     from lmscore.train.evaluate import batch_loss
     from lmscore.train.network import RecurrentLM
     from lmscore.train.precision import matrix_dtype
 
     dtype = matrix_dtype("auto", torch.device("cpu"))
     config = Config("lstm", vocab, hidden, layers, True, 0, 1, None, "sentence", "bpe", "")
-    network = RecurrentLM(config, dropout=0.2)
+    network = RecurrentLM(config, Rates(embedding=0.2, layers=0.2, output=0.2))
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
     inputs, targets = torch.randint(vocab, (2, T, B))
     batch = Batch(inputs, targets, B * T, continues=False)

@@ -1,6 +1,7 @@
 """The model directory as a type: names of files, tensors and ids, read and validated in one place.
 
-Letters in shapes: B batch, T time (tokens), V vocabulary, H hidden (= embedding), L layers.
+Letters in shapes: B batch, T time (tokens), V vocabulary, H hidden, E embedding (H unless said
+otherwise), L layers.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ WEIGHTS_FILE = "model.safetensors"
 PARITY_FILE = "parity.npz"
 CARD_FILE = "README.md"
 
-Cell = Literal["lstm", "gru", "rnn-tanh", "rnn-relu"]
+Cell = Literal["lstm", "gru", "rnn-tanh", "rnn-relu", "rnn-sigmoid", "lstm-coupled", "window"]
 Context = Literal["sentence", "document"]
 Direction = Literal["forward", "backward"]
 OutputLayer = Literal["softmax", "classes"]
@@ -37,14 +38,32 @@ DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 OUTPUT_LAYERS: tuple[OutputLayer, ...] = get_args(OutputLayer)
 TOKENIZER_KINDS: tuple[TokenizerKind, ...] = get_args(TokenizerKind)
 
-GATES: Mapping[Cell, int] = {"lstm": 4, "gru": 3, "rnn-tanh": 1, "rnn-relu": 1}
-"""Rows of H in a cell's weight matrices, in PyTorch's order: LSTM i f g o, GRU r z n."""
+GATES: Mapping[Cell, int] = {
+    "lstm": 4,
+    "gru": 3,
+    "rnn-tanh": 1,
+    "rnn-relu": 1,
+    "rnn-sigmoid": 1,
+    "lstm-coupled": 3,
+    "window": 1,
+}
+"""Rows of H in a cell's weights, in PyTorch's order: LSTM i f g o, GRU r z n; coupled LSTM i g o.
+
+`lstm-coupled` forgets as much as it takes in, f = 1 - i (Greff et al. 2017, CIFG). `window` has no
+recurrence: it reads the last tokens at once (Bengio et al. 2003).
+"""
 
 FP32 = "fp32"
 INT8 = "int8"
 FP16 = "fp16"  # for GPUs
 
-_LARGEST = {"vocab_size": 1 << 31, "hidden_size": 1 << 20, "num_hidden_layers": 1 << 10}
+_LARGEST = {
+    "vocab_size": 1 << 31,
+    "hidden_size": 1 << 20,
+    "num_hidden_layers": 1 << 10,
+    "embedding_size": 1 << 20,
+    "window_size": 1 << 10,
+}
 """More than any model has; what is made for each of 10**9 declared layers would fill the memory."""
 
 _VARIANT_NAME = re.compile(r"[a-z0-9_]+")  # becomes part of a file name, so nothing that climbs
@@ -114,13 +133,50 @@ class Config:
     output_layer: OutputLayer = "softmax"
     cutoffs: tuple[int, ...] = ()  # of classes: the ids at which the second, third, ... begin
     self_normalized: bool = False  # a target's score alone is nearly its log-probability
+    embedding_size: int | None = None  # E; None: H
+    residual: bool = False  # from the second layer on, what a layer is given is added to its output
+    window_size: int | None = None  # of the cell `window`: tokens read at once; None for the others
     training: Mapping[str, Any] = field(default_factory=dict)  # free-form record of how it was made
     graphs: Mapping[str, GraphRecord] = field(default_factory=dict)  # by variant
 
     @property
+    def embedding_dim(self) -> int:
+        """E, the size of an embedding."""
+        return self.hidden_size if self.embedding_size is None else self.embedding_size
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether the last layer is projected from H to E, for the tied matrix to take it."""
+        return self.tie_word_embeddings and self.embedding_dim != self.hidden_size
+
+    @property
+    def output_dim(self) -> int:
+        """The columns of the output matrix: E if it is the embedding, H else."""
+        return self.embedding_dim if self.tie_word_embeddings else self.hidden_size
+
+    @property
+    def architecture(self) -> str:
+        """The network in a few words."""
+        words = [f"{self.num_hidden_layers} x {self.cell}"]
+        if self.window_size is not None:
+            words[0] += f" of {self.window_size} tokens"
+        words.append(f"hidden size {self.hidden_size}")
+        if self.embedding_dim != self.hidden_size:
+            words.append(f"embedding size {self.embedding_dim}")
+        if self.residual:
+            words.append("residual")
+        return ", ".join(words)
+
+    @property
     def state(self) -> tuple[StateTensor, ...]:
-        """The tensors of the recurrent state, in the graph's order."""
-        names = ("h", "c") if self.cell == "lstm" else ("h",)
+        """The tensors of the recurrent state, in the graph's order.
+
+        That of the cell `window` is what it read last: the embeddings of window_size - 1 tokens.
+        """
+        if self.window_size is not None:
+            places = self.window_size - 1
+            return (StateTensor("window", "next_window", places, self.embedding_dim),)
+        names = ("h", "c") if self.cell.startswith("lstm") else ("h",)
         return tuple(
             StateTensor(name, f"next_{name}", self.num_hidden_layers, self.hidden_size)
             for name in names
@@ -146,21 +202,28 @@ class Config:
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every tensor in model.safetensors."""
-        V, H = self.vocab_size, self.hidden_size
+        V, H, E = self.vocab_size, self.hidden_size, self.embedding_dim
         rows = GATES[self.cell] * H
-        shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, H)}
+        shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, E)}
         for layer in range(self.num_hidden_layers):
-            shapes[f"rnn.weight_ih_l{layer}"] = (rows, H)
-            shapes[f"rnn.weight_hh_l{layer}"] = (rows, H)
+            shapes[f"rnn.weight_ih_l{layer}"] = (rows, self._input_size(layer))
             shapes[f"rnn.bias_ih_l{layer}"] = (rows,)
-            shapes[f"rnn.bias_hh_l{layer}"] = (rows,)
+            if self.cell != "window":
+                shapes[f"rnn.weight_hh_l{layer}"] = (rows, H)
+                shapes[f"rnn.bias_hh_l{layer}"] = (rows,)
+        if self.is_projected:
+            shapes["projection.weight"] = (E, H)
         if not self.tie_word_embeddings:
             shapes["output.weight"] = (V, H)
         shapes["output.bias"] = (V,)
         if self.output_layer == "classes":
-            shapes["output.classes.weight"] = (len(self.cutoffs), H)
+            shapes["output.classes.weight"] = (len(self.cutoffs), self.output_dim)
             shapes["output.classes.bias"] = (len(self.cutoffs),)
         return shapes
+
+    def _input_size(self, layer: int) -> int:
+        """The columns of a layer's input weights."""
+        return self.hidden_size if layer > 0 else (self.window_size or 1) * self.embedding_dim
 
     @property
     def num_parameters(self) -> int:
@@ -227,12 +290,7 @@ class Config:
                     f"{source}: {key} is {getattr(self, key)!r}, expected one of "
                     + ", ".join(choices)
                 )
-        for key, largest in _LARGEST.items():
-            value = getattr(self, key)
-            if not _is_int(value) or value < 1:
-                raise ModelError(f"{source}: {key} is {value!r}, expected a positive integer")
-            if value > largest:
-                raise ModelError(f"{source}: {key} is {value}, more than {largest}; is it damaged?")
+        self._validate_sizes(source)
         for key in ("bos_token_id", "eos_token_id", "unk_token_id"):
             value = getattr(self, key)
             if key == "unk_token_id" and value is None:
@@ -241,7 +299,7 @@ class Config:
                 raise ModelError(
                     f"{source}: {key} is {value!r}, expected an id below {self.vocab_size}"
                 )
-        for key in ("tie_word_embeddings", "self_normalized"):
+        for key in ("tie_word_embeddings", "self_normalized", "residual"):
             if not isinstance(getattr(self, key), bool):
                 raise ModelError(f"{source}: {key} must be true or false")
         self._validate_classes(source)
@@ -249,6 +307,21 @@ class Config:
             raise ModelError(f"{source}: tokenizer_sha256 must be a string")
         if not isinstance(self.training, dict):
             raise ModelError(f"{source}: training must be an object")
+
+    def _validate_sizes(self, source: str) -> None:
+        for key, largest in _LARGEST.items():
+            value = getattr(self, key)
+            if key in ("embedding_size", "window_size") and value is None:
+                continue
+            if not _is_int(value) or value < 1:
+                raise ModelError(f"{source}: {key} is {value!r}, expected a positive integer")
+            if value > largest:
+                raise ModelError(f"{source}: {key} is {value}, more than {largest}; is it damaged?")
+        if (self.window_size is not None) != (self.cell == "window") or self.window_size == 1:
+            raise ModelError(
+                f"{source}: window_size is {self.window_size!r}, expected 2 or more for the cell "
+                "window and null for every other"
+            )
 
     def _validate_classes(self, source: str) -> None:
         bounds = (0, *self.cutoffs, self.vocab_size)

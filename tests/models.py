@@ -5,7 +5,7 @@ The same arguments give the same model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +67,7 @@ WORDS = [
 ]
 
 Ints = NDArray[np.int64]
+Tensor = torch.Tensor
 
 torch.set_num_threads(1)  # for models this small, threads only wait for each other
 
@@ -81,6 +82,9 @@ def make_model(
     tied: bool = True,
     context: Context = "sentence",
     direction: Direction = "forward",
+    embedding: int | None = None,
+    residual: bool = False,
+    window: int | None = None,
     tokenizer: TokenizerKind | Tokenizer = "word",
     cutoffs: tuple[int, ...] = (),
     self_normalized: bool = False,
@@ -89,6 +93,8 @@ def make_model(
     variants: Sequence[str] = (),
 ) -> Bundle:
     """Make a complete model directory; `variants` are exported, none by default.
+
+    window: of the cell `window`, 3 by default.
 
     tokenizer: `word` (vocabulary of `vocab`, default 60: WORDS, then w0 w1 ...; <unk> is 0),
     `bpe` (byte-level, no <unk>; default 300), `char` (printable ASCII; `vocab` is ignored), or one
@@ -117,6 +123,9 @@ def make_model(
         output_layer="classes" if cutoffs else "softmax",
         cutoffs=cutoffs,
         self_normalized=self_normalized,
+        embedding_size=embedding,
+        residual=residual,
+        window_size=(window or 3) if cell == "window" else None,
         tokenizer=kind,
         tokenizer_sha256=sha256_file(path / TOKENIZER_FILE),
         training={"data": "random weights"},
@@ -187,25 +196,27 @@ class TorchModel(torch.nn.Module):
     ) -> None:
         """Draw weights and round them to `dtype`; they are computed with in float32."""
         super().__init__()
-        V, H, L = config.vocab_size, config.hidden_size, config.num_hidden_layers
+        V, E = config.vocab_size, config.embedding_dim
         self.config = config
-        self.embedding = torch.nn.Embedding(V, H)
-        if config.cell == "lstm":
-            self.rnn: torch.nn.RNNBase = torch.nn.LSTM(H, H, L, batch_first=True)
-        elif config.cell == "gru":
-            self.rnn = torch.nn.GRU(H, H, L, batch_first=True)
-        else:
-            kind = config.cell.removeprefix("rnn-")
-            self.rnn = torch.nn.RNN(H, H, L, nonlinearity=kind, batch_first=True)
-        self.output = torch.nn.Linear(H, V)
+        self.embedding = torch.nn.Embedding(V, E)
+        self.rnn = torch.nn.ParameterDict()
+        for name, shape in config.weight_shapes().items():
+            if name.startswith("rnn."):
+                self.rnn[name.removeprefix("rnn.")] = torch.nn.Parameter(torch.empty(shape))
+        self.projection = None
+        if config.is_projected:
+            self.projection = torch.nn.Linear(config.hidden_size, E, bias=False)
+        self.output = torch.nn.Linear(config.output_dim, V)
         if config.tie_word_embeddings:
             self.output.weight = self.embedding.weight
         if config.cutoffs:
-            self.output.add_module("classes", torch.nn.Linear(H, len(config.cutoffs)))
+            self.output.add_module(
+                "classes", torch.nn.Linear(config.output_dim, len(config.cutoffs))
+            )
         generator = torch.Generator().manual_seed(seed)
         for name, parameter in self.named_parameters():
             # Keeps rnn-relu from exploding: the recurrence shrinks what it is given.
-            bound = 0.9 * (3 / H) ** 0.5 if "weight_hh" in name else 0.5
+            bound = 0.9 * (3 / config.hidden_size) ** 0.5 if "weight_hh" in name else 0.5
             with torch.no_grad():
                 parameter.uniform_(-bound, bound, generator=generator)
                 parameter.copy_(parameter.to(dtype))
@@ -219,22 +230,33 @@ class TorchModel(torch.nn.Module):
     def score(
         self, tokens: Ints, state: Sequence[NDArray[np.float32]] | None = None
     ) -> tuple[NDArray[np.float32], tuple[NDArray[np.float32], ...]]:
-        """Tokens [B, T], state [L, B, H] each -> log-probs [B, T, V], the state after them."""
-        given = None
-        if state is not None:
-            tensors = tuple(torch.from_numpy(tensor) for tensor in state)
-            given = tensors if self.config.cell == "lstm" else tensors[0]
-        hidden, following = self.rnn(self.embedding(torch.from_numpy(tokens)), given)
-        parts = following if self.config.cell == "lstm" else (following,)
-        return self._log_probs(hidden).numpy(), tuple(part.numpy() for part in parts)
+        """Tokens [B, T], a state of B rows -> log-probs [B, T, V], the state after them."""
+        features, following = self._features(tokens, state)
+        return self._log_probs(features).numpy(), tuple(part.numpy() for part in following)
 
-    def _log_probs(self, hidden: torch.Tensor) -> torch.Tensor:
-        """[..., H] -> [..., V], by the definition of classes where there are some."""
-        logits = self.output(hidden)
+    def _features(
+        self, tokens: Ints, state: Sequence[NDArray[np.float32]] | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """What the output layer takes, [B, T, E] (H if untied), and the state after the tokens."""
+        given = [torch.zeros(tensor.shape(len(tokens))) for tensor in self.config.state]
+        if state is not None:
+            given = [torch.from_numpy(tensor) for tensor in state]
+        steps = []
+        for x in self.embedding(torch.from_numpy(tokens)).unbind(1):
+            hidden, given = self._step(x, given)
+            steps.append(hidden)
+        features = torch.stack(steps, 1)
+        if self.projection is not None:
+            features = self.projection(features)
+        return features, given
+
+    def _log_probs(self, features: Tensor) -> Tensor:
+        """[..., E] -> [..., V], by the definition of classes where there are some."""
+        logits = self.output(features)
         if not self.config.cutoffs:
             return torch.log_softmax(logits, dim=-1)
         head_size = self.config.cutoffs[0]
-        of_classes = self.output.get_submodule("classes")(hidden)
+        of_classes = self.output.get_submodule("classes")(features)
         head = torch.log_softmax(torch.cat([logits[..., :head_size], of_classes], dim=-1), dim=-1)
         pieces = [head[..., :head_size]]
         for number, part in enumerate(self.config.classes):
@@ -245,9 +267,63 @@ class TorchModel(torch.nn.Module):
     @torch.no_grad()
     def target_logits(self, tokens: Ints, targets: Ints) -> NDArray[np.float32]:
         """The targets' own logits: tokens, targets [B, T] -> [B, T]."""
-        hidden, _ = self.rnn(self.embedding(torch.from_numpy(tokens)))
-        logits: NDArray[np.float32] = self.output(hidden).numpy()
+        features, _ = self._features(tokens, None)
+        logits: NDArray[np.float32] = self.output(features).numpy()
         return np.take_along_axis(logits, targets[..., None], 2)[..., 0]
+
+    def _step(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """One token, written as the papers write it: x [B, E] -> hidden [B, H], next state."""
+        following = []
+        for layer in range(self.config.num_hidden_layers):
+            if self.config.cell == "window":
+                read = x
+                if layer == 0:
+                    read = torch.cat([*state[0], x], -1)
+                    following = [[torch.cat([state[0][1:], x[None]])]]
+                hidden = torch.tanh(self._sum("ih", layer, read))
+            else:
+                own = [part[layer] for part in state]
+                after = CELL_STEPS[self.config.cell](
+                    self._sum("ih", layer, x), self._sum("hh", layer, own[0]), own
+                )
+                following.append([part[None] for part in after])
+                hidden = after[0]
+            x = hidden + x if self.config.residual and layer > 0 else hidden
+        return x, [torch.cat(parts) for parts in zip(*following, strict=True)]
+
+    def _sum(self, kind: str, layer: int, x: Tensor) -> Tensor:
+        weight, bias = self.rnn[f"weight_{kind}_l{layer}"], self.rnn[f"bias_{kind}_l{layer}"]
+        return torch.nn.functional.linear(x, weight, bias)
+
+
+def _lstm_step(x: Tensor, r: Tensor, state: list[Tensor]) -> list[Tensor]:
+    i, f, g, o = (x + r).chunk(4, -1)
+    c = f.sigmoid() * state[1] + i.sigmoid() * g.tanh()
+    return [o.sigmoid() * c.tanh(), c]
+
+
+def _coupled_step(x: Tensor, r: Tensor, state: list[Tensor]) -> list[Tensor]:
+    i, g, o = (x + r).chunk(3, -1)
+    c = (1 - i.sigmoid()) * state[1] + i.sigmoid() * g.tanh()
+    return [o.sigmoid() * c.tanh(), c]
+
+
+def _gru_step(x: Tensor, r: Tensor, state: list[Tensor]) -> list[Tensor]:
+    (x_r, x_z, x_n), (r_r, r_z, r_n) = x.chunk(3, -1), r.chunk(3, -1)
+    z = (x_z + r_z).sigmoid()
+    n = (x_n + (x_r + r_r).sigmoid() * r_n).tanh()
+    return [(1 - z) * n + z * state[0]]
+
+
+CELL_STEPS: dict[str, Callable[[Tensor, Tensor, list[Tensor]], list[Tensor]]] = {
+    "lstm": _lstm_step,
+    "lstm-coupled": _coupled_step,
+    "gru": _gru_step,
+    "rnn-tanh": lambda x, r, _: [(x + r).tanh()],
+    "rnn-relu": lambda x, r, _: [(x + r).relu()],
+    "rnn-sigmoid": lambda x, r, _: [(x + r).sigmoid()],
+}
+"""From input and recurrent sums [B, G*H] and the state [B, H] each, the next state."""
 
 
 def make_parity(model: TorchModel, *, rows: int = 6, time: int = 7, seed: int = 0) -> Parity:

@@ -82,16 +82,47 @@ def test_config_json_declares_the_state(bundle: Bundle) -> None:
     assert bundle.config.state[0].shape(3) == (2, 3, 4)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "window"])
 @pytest.mark.parametrize("tied", [True, False])
 def test_parameters(bundle: Bundle, cell: Cell, tied: bool) -> None:
     config = dataclasses.replace(bundle.config, cell=cell, tie_word_embeddings=tied)
-    gates = {"lstm": 4, "gru": 3}.get(cell, 1)
+    gates = {"lstm": 4, "gru": 3, "lstm-coupled": 3}.get(cell, 1)
     layer = gates * 4 * (4 + 4 + 2)
     assert config.num_parameters == (1 if tied else 2) * 10 * 4 + 2 * layer + 10
     assert config.weight_shapes()["rnn.weight_hh_l1"] == (gates * 4, 4)
     assert ("output.weight" in config.weight_shapes()) is not tied
-    assert [tensor.name for tensor in config.state] == (["h", "c"] if cell == "lstm" else ["h"])
+    names = ["h", "c"] if cell.startswith("lstm") else ["h"]
+    assert [tensor.name for tensor in config.state] == names
+
+
+def test_parameters_of_a_window(bundle: Bundle) -> None:
+    config = dataclasses.replace(bundle.config, cell="window", window_size=3, embedding_size=5)
+    # A matrix of 10 words, 3 of them to 4 units, 4 units to 4, 4 units to the size of a word.
+    assert config.num_parameters == 10 * 5 + (3 * 5 * 4 + 4) + (4 * 4 + 4) + 4 * 5 + 10
+    (window,) = config.state
+    assert (window.name, window.next, window.shape(7)) == ("window", "next_window", (2, 7, 5))
+    assert config.architecture == "2 x window of 3 tokens, hidden size 4, embedding size 5"
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_embedding_of_another_size(bundle: Bundle, tied: bool) -> None:
+    config = dataclasses.replace(bundle.config, embedding_size=6, tie_word_embeddings=tied)
+    shapes = config.weight_shapes()
+    assert shapes["embedding.weight"] == (10, 6)
+    assert shapes["rnn.weight_ih_l0"] == (16, 6)
+    assert shapes["rnn.weight_ih_l1"] == (16, 4)
+    assert shapes.get("projection.weight") == ((6, 4) if tied else None)
+    assert shapes.get("output.weight") == (None if tied else (10, 4))
+    assert config.state == bundle.config.state
+
+
+def test_older_models_have_fewer_keys(bundle: Bundle) -> None:
+    path = bundle.path / CONFIG_FILE
+    document = json.loads(path.read_text())
+    for key in ("direction", "embedding_size", "residual", "window_size"):
+        del document[key]
+    path.write_text(json.dumps(document))
+    assert Bundle.read(bundle.path) == bundle
 
 
 def _without(key: str) -> Callable[[Document], object]:
@@ -132,6 +163,13 @@ def _graph_with(**changes: object) -> Callable[[Document], object]:
         (_with(vocab_size=0), "vocab_size is 0, expected a positive integer"),
         (_with(hidden_size=4.0), "hidden_size is 4.0"),
         (_with(num_hidden_layers=True), "num_hidden_layers is True"),
+        (_with(embedding_size=0), "embedding_size is 0, expected a positive integer"),
+        (_with(embedding_size=1 << 21), "embedding_size is 2097152, more than 1048576"),
+        (_with(residual=None), "residual must be true or false"),
+        (_with(window_size=3), "window_size is 3, expected 2 or more for the cell window and null"),
+        (_with(cell="window"), "window_size is None, expected 2 or more for the cell window"),
+        (_with(cell="window", window_size=1), "window_size is 1, expected 2 or more"),
+        (_with(cell="window", window_size=2.0), "window_size is 2.0, expected a positive integer"),
         (_with(vocab_size=2), "eos_token_id is 2, expected an id below 2"),
         (_with(bos_token_id=-1), "bos_token_id is -1, expected an id below 10"),
         (_with(eos_token_id=None), "eos_token_id is None"),

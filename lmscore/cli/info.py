@@ -63,7 +63,7 @@ def _architecture(config: Config) -> list[tuple[str, str]]:
         "<unk>": config.unk_token_id,
     }
     return [
-        ("cell", f"{config.num_hidden_layers} x {config.cell}, hidden size {config.hidden_size}"),
+        ("cell", config.architecture),
         ("vocabulary", f"{config.vocab_size} ({config.tokenizer})"),
         ("output layer", config.output_summary),
         ("special ids", ", ".join(f"{k} {v}" for k, v in special.items() if v is not None)),

@@ -89,7 +89,18 @@ def train(
     hidden_size: Annotated[
         int | None, typer.Option(metavar="H", help="Also the embedding size. [512]")
     ] = None,
+    embedding_size: Annotated[
+        int | None,
+        typer.Option(metavar="E", help="Another one; a tied network projects H to E. [H]"),
+    ] = None,
     layers: Annotated[int | None, typer.Option(metavar="L", help="[1]")] = None,
+    window_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Of the cell window: tokens that it reads at once. [5]"),
+    ] = None,
+    residual: Annotated[
+        bool | None, typer.Option("--residual", help="Add a layer's input to its output.")
+    ] = None,
     tied: Annotated[
         bool | None,
         typer.Option("--tied/--untied", help="One matrix for embedding and output. [tied]"),
@@ -113,8 +124,24 @@ def train(
             help="Learn scores that need no softmax: A * (log Z)^2 joins the loss (0.1). [0]",
         ),
     ] = None,
+    recurrent_init: Annotated[
+        Literal["orthogonal", "identity"] | None,
+        typer.Option(help="Of rnn cells; identity is for rnn-relu. [orthogonal]"),
+    ] = None,
     dropout: Annotated[
         float | None, typer.Option(metavar="P", help="Locked dropout on all layers. [0.2]")
+    ] = None,
+    input_dropout: Annotated[
+        float | None, typer.Option(metavar="P", help="Another on the embedding. [dropout]")
+    ] = None,
+    layer_dropout: Annotated[
+        float | None, typer.Option(metavar="P", help="Another between layers. [dropout]")
+    ] = None,
+    word_dropout: Annotated[
+        float | None, typer.Option(metavar="P", help="Of whole words on the input. [0]")
+    ] = None,
+    weight_drop: Annotated[
+        float | None, typer.Option(metavar="P", help="Of recurrent weights. [0]")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(metavar="B", help="[64]")] = None,
     bptt: Annotated[

@@ -66,7 +66,7 @@ def _export_variant(bundle: Bundle, weights: Weights, parity: Parity, variant: s
     return GraphRecord(
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
-        quantized=OPERATORS[variant].stored_in_8_bits,
+        quantized=OPERATORS[variant].stored_in_8_bits(bundle.config),
         max_log_prob_difference=report.log_probs.value,
         max_batching_difference=report.batching.value,
         perplexity_change=report.perplexity_change,

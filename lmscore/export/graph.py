@@ -7,16 +7,16 @@ F rows with distributions over the whole vocabulary, L layers, H hidden, V vocab
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from lmscore.bundle import FORMAT_VERSION, FP16, FP32, INT8, Config
 from lmscore.errors import needs_extra
 from lmscore.export.builder import CONTRIB, GraphBuilder
 from lmscore.export.cells import Float32Operators
-from lmscore.export.class_heads import PartProjections, add_class_heads
+from lmscore.export.class_heads import add_class_heads
 from lmscore.export.half import Float16Operators
-from lmscore.export.heads import Projections, add_heads
+from lmscore.export.heads import add_heads
 from lmscore.export.int8 import Int8Operators
+from lmscore.export.layers import Operators, add_layers
 from lmscore.export.weights import Weights
 
 with needs_extra("export"):
@@ -25,20 +25,6 @@ with needs_extra("export"):
 OPSET = 17
 IR_VERSION = 8
 """Both are older than every ONNX Runtime that the runtime supports."""
-
-
-class Operators(Projections, PartProjections, Protocol):
-    """What a variant computes in its own way; everything else is common."""
-
-    @property
-    def stored_in_8_bits(self) -> tuple[str, ...]:
-        """The parts of the model whose weights are int8."""
-
-    def embed(self, tokens: str) -> str:
-        """Tokens [T, B] -> vectors [T, B, H], as the first layer takes them."""
-
-    def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
-        """One layer: x [T, B, H], state [1, B, H] each -> hidden [T, B, H], next state."""
 
 
 OPERATORS: Mapping[str, type[Float32Operators | Int8Operators]] = {
@@ -68,27 +54,11 @@ def build_model(config: Config, weights: Weights, variant: str) -> ModelProto:
 def _add_body(b: GraphBuilder, config: Config, operators: Operators) -> None:
     # ONNX's recurrent cells are time-major: transposing ids is cheaper than transposing vectors.
     x = operators.embed(b.op("Transpose", "tokens", to="tokens_by_time", perm=[1, 0]))
-    states = _incoming_state(b, config)
-    following = []
-    for layer, state in enumerate(states):
-        x, next_state = operators.recur(layer, x, state)
-        following.append(next_state)
-    for index, tensor in enumerate(config.state):
-        b.op("Concat", *(layer[index] for layer in following), to=tensor.next, axis=0)
-    by_row = b.op("Transpose", x, to="hidden_by_row", perm=[1, 0, 2])
+    hidden = add_layers(b, config, operators, x)
+    by_row = b.op("Transpose", hidden, to="hidden_by_row", perm=[1, 0, 2])
+    features = operators.narrow(by_row) if config.is_projected else by_row
     add = add_class_heads if config.output_layer == "classes" else add_heads
-    add(b, config, operators, by_row)
-
-
-def _incoming_state(b: GraphBuilder, config: Config) -> list[list[str]]:
-    """The parents' rows of each state tensor, by layer: [1, B, H] each."""
-    by_tensor = []
-    for tensor in config.state:
-        chosen = b.op("Gather", tensor.name, "parents", to=f"{tensor.name}_of_parents", axis=1)
-        names = [f"{tensor.name}_{layer}" for layer in range(tensor.layers)]
-        b.node("Split", [chosen], names, axis=0)
-        by_tensor.append(names)
-    return [list(layer) for layer in zip(*by_tensor, strict=True)]
+    add(b, config, operators, features)
 
 
 def _inputs(config: Config) -> list[ValueInfoProto]:

@@ -46,6 +46,14 @@ class Float16Operators(Float32Operators):
             for half, name in zip(following, names, strict=True)
         ]
 
+    def as_input(self, state: str) -> str:
+        """A state in float16."""
+        return self._cast(state, f"{state}_half", TensorProto.FLOAT16)
+
+    def as_state(self, value: str, name: str) -> str:
+        """What the operators give as the state `name`, in float32."""
+        return self._cast(value, name, TensorProto.FLOAT)
+
     def project(self, hidden: str) -> str:
         """Hidden [N, H] -> logits [N, V], in float32."""
         return self._wide(super().project(hidden))

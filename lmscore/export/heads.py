@@ -1,7 +1,8 @@
 """The output heads: hidden states to log-probabilities of everything, of targets, of the likeliest.
 
-Letters in shapes: B batch, T time (tokens), N = B * T, K targets per position, H hidden,
-V vocabulary, F the first rows of the batch, which get distributions over the whole vocabulary.
+Letters in shapes: B batch, T time (tokens), N = B * T, K targets per position, H hidden (E where
+the last layer is projected to the embedding's size), V vocabulary, F the first rows of the batch,
+which get distributions over the whole vocabulary.
 
 ONNX Runtime computes every node, whatever is fetched. So what a run does not need must have no
 rows: the input `distributions` says F, and where it is 0 the products for whole distributions are
@@ -53,7 +54,7 @@ def add_best(b: GraphBuilder) -> None:
 
 def as_rows(b: GraphBuilder, config: Config, by_row: str) -> str:
     """[B, T, H] -> [B * T, H]."""
-    return b.op("Reshape", by_row, b.integers("rows_shape", -1, config.hidden_size), to="rows")
+    return b.op("Reshape", by_row, b.integers("rows_shape", -1, config.output_dim), to="rows")
 
 
 def first_rows(b: GraphBuilder, name: str, count: str) -> str:

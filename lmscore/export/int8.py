@@ -20,6 +20,7 @@ from lmscore.export.quantize import (
     STEP_OF_UNIT_RANGE,
     Factor,
     add_product,
+    add_product_by_rows,
     quantize_rows,
     store_factor,
 )
@@ -33,8 +34,6 @@ with needs_extra("export"):
 class Int8Operators:
     """Adds a model's int8 operators to a graph."""
 
-    stored_in_8_bits: tuple[str, ...] = ("embedding", "output", "input projection", "recurrence")
-
     def __init__(self, builder: GraphBuilder, config: Config, weights: Weights) -> None:
         """Store the embedding, and the output matrix where it is another one."""
         self._b, self._config, self._weights = builder, config, weights
@@ -45,7 +44,15 @@ class Int8Operators:
             self._output = self._store("output.weight")
         if config.output_layer == "softmax":
             self._bias = builder.constant("output.bias", weights["output.bias"])
-        add_running(builder)
+        if config.window_size is None:
+            add_running(builder)
+
+    @staticmethod
+    def stored_in_8_bits(config: Config) -> tuple[str, ...]:
+        """The parts of the model whose weights are int8: all that have a matrix."""
+        parts = ["embedding", "output", "input projection"]
+        parts += ["recurrence"] if config.window_size is None else []
+        return (*parts, *(["projection"] if config.is_projected else []))
 
     def _store(self, name: str) -> tuple[str, str]:
         """Store a matrix [V, H] and its scales, one per word."""
@@ -53,14 +60,32 @@ class Int8Operators:
         return self._b.constant(name, quantized), self._b.constant(f"{name}_scale", scales)
 
     def embed(self, tokens: str) -> str:
-        """Tokens [T, B] -> vectors [T, B, H] as whole numbers, each yet to be scaled."""
+        """Tokens [T, B] -> vectors [T, B, E] as whole numbers, each yet to be scaled.
+
+        Those of the cell `window` are scaled at once: it puts several side by side.
+        """
         matrix, scales = self._embedding
         stored = self._b.op("Gather", matrix, tokens, to="embedded_int8")
         self._b.node("Cast", [stored], ["embedded"], to=TensorProto.FLOAT)
         scale = self._b.op("Gather", scales, tokens, to="embedded_scale")
         axis = self._b.integers("last_axis", -1)
-        self._b.op("Unsqueeze", scale, axis, to="embedded_scale_column")
+        column = self._b.op("Unsqueeze", scale, axis, to="embedded_scale_column")
+        if self._config.window_size is not None:
+            return self._b.op("Mul", "embedded", column, to="embedded_scaled")
         return "embedded"
+
+    def read(self, layer: int, x: str) -> str:
+        """A tanh layer without recurrence: x [T, B, D] -> hidden [T, B, H]."""
+        W = self._weights[f"rnn.weight_ih_l{layer}"]
+        bias = self._weights[f"rnn.bias_ih_l{layer}"]
+        if layer == 0:
+            total = add_product_by_rows(
+                self._b, "total_0", x, store_factor(self._b, "W_0", W, bias)
+            )
+        else:
+            factor = store_factor(self._b, f"W_{layer}", W, bias)
+            total = add_product(self._b, f"total_{layer}", x, factor, self._step_of(layer))
+        return self._b.op("Tanh", total, to=f"hidden_{layer}")
 
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
         """One layer: x [T, B, H], state [1, B, H] each -> hidden [T, B, H], next state."""
@@ -80,20 +105,40 @@ class Int8Operators:
         )
         return add_recurrence(self._b, body, self._config, layer, biased, recurrent, state)
 
+    def _step_of(self, layer: int) -> float | None:
+        """The step of what a layer is given; with residual connections it grows by the layer."""
+        if self._step is None or not self._config.residual:
+            return self._step
+        return self._step * layer
+
     def _project_input(self, layer: int, x: str, factor: Factor) -> str:
         if layer > 0:
-            return add_product(self._b, f"projected_{layer}", x, factor, self._step)
+            return add_product(self._b, f"projected_{layer}", x, factor, self._step_of(layer))
         # The embedding is stored in whole numbers: a step of 1 takes them as they are.
         product = add_product(self._b, "projected_unscaled", x, factor, 1)
         return self._b.op("Mul", product, "embedded_scale_column", to="projected_0")
 
+    def narrow(self, hidden: str) -> str:
+        """Hidden [B, T, H] -> [B, T, E], which the tied matrix takes."""
+        P = store_factor(self._b, "projection.weight", self._weights["projection.weight"])
+        step = self._step_of(self._config.num_hidden_layers)
+        return add_product(self._b, "narrowed", hidden, P, step)
+
+    def as_input(self, state: str) -> str:
+        """A state as the operators take it."""
+        return state
+
+    def as_state(self, value: str, name: str) -> str:
+        """What the operators give as the state `name`, float32."""
+        return self._b.op("Identity", value, to=name)
+
     def project(self, hidden: str) -> str:
-        """Hidden [N, H] -> logits [N, V]."""
+        """Features [N, E] (H if untied) -> logits [N, V]."""
         matrix, scales = self._output
         # The runtime folds the Transpose when it loads; in the file a tied matrix stands once.
         transposed = self._b.op("Transpose", matrix, to="output_transposed", perm=[1, 0])
         factor = Factor(transposed, scales, self._bias)
-        return add_product(self._b, "logits", hidden, factor, self._step)
+        return self._output_product("logits", hidden, factor)
 
     def score(self, hidden: str, targets: str) -> str:
         """Hidden [B, T, H], targets [B, T, K] -> the targets' logits alone [B, T, K]."""
@@ -125,4 +170,10 @@ class Int8Operators:
         transposed = self._b.op("Transpose", matrix, to=f"{matrix}_transposed", perm=[1, 0])
         stored = self._b.constant(f"output_bias_{number}", bias)
         factor = Factor(transposed, scales, stored)
-        return add_product(self._b, f"logits_of_part_{number}", hidden, factor, self._step)
+        return self._output_product(f"logits_of_part_{number}", hidden, factor)
+
+    def _output_product(self, name: str, features: str, factor: Factor) -> str:
+        if self._config.is_projected:
+            return add_product_by_rows(self._b, name, features, factor)
+        step = self._step_of(self._config.num_hidden_layers)
+        return add_product(self._b, name, features, factor, step)

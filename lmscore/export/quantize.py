@@ -75,3 +75,21 @@ def add_product(b: GraphBuilder, name: str, x: str, factor: Factor, step: float 
     quantized = b.op("QuantizeLinear", x, size, zero, to=f"{name}_quantized")
     fixed = (quantized, factor.matrix, size, factor.scales, zero, "", factor.bias)
     return b.op("MatMulIntegerToFloat", *fixed, to=name, domain=CONTRIB)
+
+
+def add_product_by_rows(b: GraphBuilder, name: str, x: str, factor: Factor) -> str:
+    """Add x [..., columns] @ factor + bias -> [..., rows], for x whose range nobody knows.
+
+    Every row of x has a step of its own, by its largest value: it does not depend on the others.
+    """
+    largest = b.op("ReduceMax", b.op("Abs", x, to=f"{name}_size"), to=f"{name}_largest", axes=[-1])
+    least = b.constant(f"{name}_least", np.array(1e-30, np.float32))
+    units = b.constant(f"{name}_units", np.array(STEP_OF_UNIT_RANGE, np.float32))
+    range_ = b.op("Max", largest, least, to=f"{name}_range")  # a row of zeros has none
+    step = b.op("Mul", range_, units, to=f"{name}_row_step")
+    scaled = b.op("Div", x, step, to=f"{name}_scaled")
+    unbiased = Factor(factor.matrix, factor.scales)
+    product = add_product(b, f"{name}_unscaled", scaled, unbiased, 1)
+    if not factor.bias:
+        return b.op("Mul", product, step, to=name)
+    return b.op("Add", b.op("Mul", product, step, to=f"{name}_unbiased"), factor.bias, to=name)

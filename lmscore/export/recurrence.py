@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from lmscore.bundle import GATES, Cell, Config
+from lmscore.bundle import Cell, Config
 from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
+from lmscore.export.cells import ONNX_GATES
 
 with needs_extra("export"):
     from onnx import GraphProto, TensorProto, ValueInfoProto, helper
@@ -65,8 +66,7 @@ def add_recurrence(
 
 def _rnn_step(body: GraphBuilder, config: Config, layer: int, product: str) -> list[str]:
     total = body.op("Add", f"x_{layer}", product, to=f"total_{layer}")
-    activation = "Tanh" if config.cell == "rnn-tanh" else "Relu"
-    return [body.op(activation, total, to=f"new_h_{layer}")]
+    return [body.op(_ACTIVATIONS[config.cell], total, to=f"new_h_{layer}")]
 
 
 def _gru_step(body: GraphBuilder, config: Config, layer: int, product: str) -> list[str]:
@@ -103,12 +103,20 @@ def _lstm_step(body: GraphBuilder, config: Config, layer: int, product: str) -> 
     return [body.op("Mul", o, bounded, to=f"new_h_{layer}"), c]
 
 
+_ACTIVATIONS: Mapping[Cell, str] = {
+    "rnn-tanh": "Tanh",
+    "rnn-relu": "Relu",
+    "rnn-sigmoid": "Sigmoid",
+}
+
 _Step = Callable[[GraphBuilder, Config, int, str], list[str]]
 _STEPS: Mapping[Cell, _Step] = {
     "lstm": _lstm_step,
     "gru": _gru_step,
     "rnn-tanh": _rnn_step,
     "rnn-relu": _rnn_step,
+    "rnn-sigmoid": _rnn_step,
+    "lstm-coupled": _lstm_step,
 }
 
 
@@ -119,7 +127,7 @@ def _body_graph(body: GraphBuilder, config: Config, layer: int, state: list[str]
     H = config.hidden_size
     inputs = [
         *(info(f"previous_{name}", H) for name in state),
-        info(f"x_{layer}", GATES[config.cell] * H),
+        info(f"x_{layer}", len(ONNX_GATES[config.cell]) * H),
         info(f"runs_{layer}", 1, TensorProto.BOOL),
     ]
     outputs = [*(info(f"following_{name}", H) for name in state), info(f"emitted_{layer}", H)]

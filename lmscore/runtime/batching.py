@@ -113,7 +113,7 @@ def target_budget(graph: Graph) -> int:
     """The same where targets alone are scored, as the graph's output layer allows."""
     config = graph.config
     if graph.unnormalized:
-        width = 2 * config.hidden_size  # a target's row, and its products with the hidden state
+        width = 2 * config.output_dim  # a target's row, and its products with the hidden state
     elif config.output_layer == "classes":
         head = config.cutoffs[0]
         width = head + (config.vocab_size - head) // _IN_CLASSES

@@ -20,10 +20,10 @@ from lmscore.files import open_input_raw
 
 OPERATORS = frozenset(
     """
-    Add And Cast Concat DynamicQuantizeMatMul Flatten GRU Gather GatherElements Gemm GreaterOrEqual
-    Identity LSTM Less LogSoftmax MatMulIntegerToFloat Mul NonZero Or QuantizeLinear RNN Range
-    ReduceSum Relu Reshape Scan ScatterND Shape Sigmoid Size Slice Split Squeeze Sub Tanh TopK
-    Transpose Unsqueeze Where
+    Abs Add And Cast Concat Div DynamicQuantizeMatMul Flatten GRU Gather GatherElements GatherND
+    Gemm GreaterOrEqual Identity LSTM Less LogSoftmax MatMul MatMulIntegerToFloat Max Mul NonZero Or
+    QuantizeLinear RNN Range ReduceMax ReduceSum Relu Reshape Scan ScatterND Shape Sigmoid Size
+    Slice Split Squeeze Sub Tanh TopK Transpose Unsqueeze Where
     """.split()
 )
 """Those of every graph that export makes; one it starts to use is added here."""

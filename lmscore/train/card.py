@@ -14,7 +14,7 @@ A recurrent language model for lmscore, trained on {date}.
 
 | | |
 |---|---|
-| architecture | {layers} x {cell}, hidden size {hidden}, {tied} embeddings |
+| architecture | {architecture}, {tied} embeddings |
 | parameters | {parameters:,} |
 | vocabulary | {vocab:,} ({tokenizer}) |
 | output layer | {output} |
@@ -39,9 +39,7 @@ def model_card(config: Config) -> str:
     return _CARD.format(
         name=f"{config.cell} language model",
         date=training["date"],
-        layers=config.num_hidden_layers,
-        cell=config.cell,
-        hidden=config.hidden_size,
+        architecture=config.architecture,
         tied="tied" if config.tie_word_embeddings else "untied",
         parameters=config.num_parameters,
         vocab=config.vocab_size,

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _FIXED = {
     "cell": "cell",
     "hidden_size": "hidden_size",
+    "embedding_size": "embedding_size",
+    "window_size": "window_size",
+    "residual": "residual",
     "layers": "num_hidden_layers",
     "tied": "tie_word_embeddings",
     "context": "context",

@@ -19,6 +19,7 @@ from lmscore.train.inherit import with_inherited
 
 Normalization = Literal["none", "nfc", "nfkc", "lowercase", "nfkc+lowercase"]
 Precision = Literal["auto", "fp32", "bf16"]
+RecurrentInit = Literal["orthogonal", "identity"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +47,15 @@ _BOUNDS = {
     "vocab_size": _Bounds(at_least=1, below=1 << 24),  # the BPE trainer makes room for all at once
     "min_count": _COUNT,
     "hidden_size": _COUNT,
+    "embedding_size": _COUNT,
     "layers": _COUNT,
+    "window_size": _Bounds(at_least=2, below=1 << 10),
     "dropout": _SHARE,
     "self_normalize": _NOT_NEGATIVE,
+    "input_dropout": _SHARE,
+    "layer_dropout": _SHARE,
+    "word_dropout": _SHARE,
+    "weight_drop": _SHARE,
     "epochs": _POSITIVE,
     "minutes": _POSITIVE,
     "batch_size": _COUNT,
@@ -85,13 +92,21 @@ class TrainOptions:
     context: Context = "sentence"
     direction: Direction = "forward"  # backward: learn to read every sentence from its end
     cell: Cell = "lstm"
-    hidden_size: int = 512  # H, also the embedding size
+    hidden_size: int = 512  # H
+    embedding_size: int | None = None  # E; H if not given
     layers: int = 1
+    window_size: int | None = None  # of the cell `window`: tokens read at once, 5 if not given
+    residual: bool = False  # from the second layer on, add what a layer is given to its output
     tied: bool = True  # one matrix for the embedding and the output
     output_layer: OutputLayer = "softmax"  # classes: words by class, for big vocabularies
     cutoffs: tuple[int, ...] = ()  # of classes: the ids at which they begin; none: by cost
     self_normalize: float = 0.0  # weight of (log Z)^2 in the loss, for scores without the softmax
+    recurrent_init: RecurrentInit = "orthogonal"  # of Elman networks; identity: for rnn-relu
     dropout: float = 0.2  # locked: on the embedding, between layers and on the output
+    input_dropout: float | None = None  # another rate on the embedding
+    layer_dropout: float | None = None  # another rate between layers
+    word_dropout: float = 0.0  # whole words of the vocabulary, on the input
+    weight_drop: float = 0.0  # recurrent weights
 
     epochs: float | None = None  # the budget: epochs or minutes; 10 epochs if neither is given
     minutes: float | None = None
@@ -131,6 +146,7 @@ class TrainOptions:
         for name in ("output", "tokenizer", "bos_token", "eos_token", "unk_token"):
             if not getattr(self, name):
                 raise OptionError(f"{name} is empty")
+        self._check_cell()
         if self.direction == "backward" and self.context == "document":
             raise OptionError("a backward model reads sentence by sentence: context is sentence")
         self._check_output()
@@ -146,6 +162,15 @@ class TrainOptions:
             raise OptionError("cutoffs are for output_layer classes")
         if any(begin >= end for begin, end in itertools.pairwise((0, *self.cutoffs))):
             raise OptionError(f"cutoffs are {list(self.cutoffs)}, expected rising ids above 0")
+
+    def _check_cell(self) -> None:
+        """Refuse what the cell cannot have."""
+        if self.window_size is not None and self.cell != "window":
+            raise OptionError(f"window_size is for the cell window, not {self.cell}; leave it out")
+        if self.weight_drop and self.cell == "window":
+            raise OptionError("weight_drop is of recurrent weights, and the cell window has none")
+        if self.recurrent_init == "identity" and not self.cell.startswith("rnn"):
+            raise OptionError(f"recurrent_init identity is for the rnn cells, not {self.cell}")
 
     def to_dict(self) -> dict[str, Any]:
         """The options as JSON can hold them."""

@@ -22,6 +22,8 @@ CORPUS = "corpus"
 # Without held-out files, one line in this many is kept from training.
 _HELD_OUT_EVERY = 100
 
+_WINDOW = 5  # tokens read: an n-gram of 6, the largest of Bengio et al. 2003
+
 _log = logging.getLogger("lmscore")
 
 
@@ -122,6 +124,9 @@ def make_config(options: TrainOptions, vocabulary: Vocabulary, tokenizer_sha256:
         context=options.context,
         direction=options.direction,
         self_normalized=options.self_normalize > 0,
+        embedding_size=options.embedding_size,
+        residual=options.residual,
+        window_size=(options.window_size or _WINDOW) if options.cell == "window" else None,
         tokenizer=vocabulary.kind,
         tokenizer_sha256=tokenizer_sha256,
     )

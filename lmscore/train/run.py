@@ -27,6 +27,7 @@ from lmscore.files import atomic_write_bytes, make_directory
 from lmscore.train.card import model_card
 from lmscore.train.checkpoint import checkpoints
 from lmscore.train.corpus import Corpus
+from lmscore.train.dropout import Rates
 from lmscore.train.evaluate import held_out, held_out_batches, mean_log_z
 from lmscore.train.inherit import check_weights, load_weights_into
 from lmscore.train.memory import explained_shortage, keep_freed_memory
@@ -133,14 +134,27 @@ def _set_up_folder(folder: Path, options: TrainOptions, *, resume: bool) -> None
 
 
 def _network(config: Config, options: TrainOptions, corpus: Corpus) -> RecurrentLM:
-    network = RecurrentLM(config, options.dropout)
+    network = RecurrentLM(config, _rates(options))
     if checkpoints(Path(options.output) / CHECKPOINTS):
         return network  # the trainer puts it back to where it was
     if options.init_from:
         load_weights_into(network, Bundle.read(options.init_from))
         return network
+    if options.recurrent_init == "identity":
+        network.start_from_identity()
     network.set_output_bias(torch.from_numpy(corpus.token_counts(config.vocab_size)))
     return network
+
+
+def _rates(options: TrainOptions) -> Rates:
+    everywhere = options.dropout
+    return Rates(
+        embedding=everywhere if options.input_dropout is None else options.input_dropout,
+        layers=everywhere if options.layer_dropout is None else options.layer_dropout,
+        output=everywhere,
+        words=options.word_dropout,
+        weights=options.weight_drop,
+    )
 
 
 def _write_weights(folder: Path, network: RecurrentLM) -> None:

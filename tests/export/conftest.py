@@ -24,6 +24,8 @@ def tiny_config(
     tied: bool = True,
     cutoffs: tuple[int, ...] = (),
     self_normalized: bool = False,
+    embedding: int | None = None,
+    residual: bool = False,
 ) -> Config:
     return Config(
         cell=cell,
@@ -31,6 +33,9 @@ def tiny_config(
         hidden_size=hidden,
         num_hidden_layers=layers,
         tie_word_embeddings=tied,
+        embedding_size=embedding,
+        residual=residual,
+        window_size=3 if cell == "window" else None,
         bos_token_id=1,
         eos_token_id=2,
         unk_token_id=0,
@@ -55,13 +60,15 @@ class Pair:
 
 SIZES: dict[str, dict[str, Any]] = {
     "1 layer": {},
-    "3 layers": {"layers": 3, "hidden": 9},
-    "untied": {"layers": 2, "hidden": 16, "tied": False},
+    "3 layers": {"layers": 3, "hidden": 9, "residual": True},
+    "untied": {"layers": 2, "hidden": 16, "tied": False, "embedding": 5},
+    "projected": {"layers": 2, "hidden": 11, "embedding": 7},
 }
 OUTPUTS: dict[str, dict[str, Any]] = {
-    "classes": {"cutoffs": (20, 21, 35)},
+    "classes": {"cutoffs": (20, 21, 35), "embedding": 5},
     "one class, untied": {"cutoffs": (7,), "tied": False},
     "self-normalised": {"self_normalized": True},
+    "self-normalised, projected": {"self_normalized": True, "embedding": 5},
 }
 
 

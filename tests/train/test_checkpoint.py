@@ -12,6 +12,7 @@ import torch
 from lmscore.errors import ModelError, OutputFileError
 from lmscore.train import checkpoint as checkpoint_module
 from lmscore.train.checkpoint import Position, checkpoints, load_checkpoint, save_checkpoint
+from lmscore.train.dropout import Rates
 from lmscore.train.network import RecurrentLM, State
 from lmscore.train.optimizer import make_optimizer
 from tests.train.toy import toy_config, toy_options
@@ -21,7 +22,7 @@ class Run:
     """A network that has been updated a little, its optimiser and state."""
 
     def __init__(self, folder: Path, updates: int = 2) -> None:
-        self.network = RecurrentLM(toy_config(), dropout=0.3)
+        self.network = RecurrentLM(toy_config(), Rates(embedding=0.3, layers=0.3, output=0.3))
         self.optimizer = make_optimizer(self.network, toy_options(folder))
         self.state: State | None = None
         for _ in range(updates):

@@ -16,6 +16,7 @@ from lmscore.runtime.score import Summary
 from lmscore.train import train
 from lmscore.train.batches import SentenceBatches
 from lmscore.train.corpus import CorpusCounts
+from lmscore.train.dropout import Rates
 from lmscore.train.evaluate import figures, held_out_batches, mean_loss, perplexity
 from lmscore.train.network import RecurrentLM
 from tests.train.toy import sentences, toy_config, toy_corpus, toy_options, write
@@ -62,7 +63,7 @@ def test_mean_loss_is_that_of_the_softmax() -> None:
 
 def test_evaluation_draws_nothing_at_random() -> None:
     corpus, config = toy_corpus([3, 1, 5]), toy_config()
-    network = RecurrentLM(config, dropout=0.5)
+    network = RecurrentLM(config, Rates(embedding=0.5, layers=0.5, output=0.5))
     before = torch.get_rng_state()
     batches = held_out_batches(corpus, config)
     assert mean_loss(network, batches) == mean_loss(network, batches)

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lmscore.bundle import CELLS, Cell
-from lmscore.train.network import LockedDropout, RecurrentLM
+from lmscore.train.cells import RecurrentLayer
+from lmscore.train.dropout import LockedDropout, Rates, drop_words
+from lmscore.train.network import RecurrentLM
+from tests.models import TorchModel
 from tests.train.toy import toy_config
 
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("tied", [True, False])
-def test_weights_are_those_of_the_config(cell: Cell, layers: int, tied: bool) -> None:
-    config = toy_config(cell=cell, num_hidden_layers=layers, tie_word_embeddings=tied)
+@pytest.mark.parametrize("embedding", [None, 8, 5])
+def test_weights_are_those_of_the_config(
+    cell: Cell, layers: int, tied: bool, embedding: int | None
+) -> None:
+    config = toy_config(
+        cell=cell, num_hidden_layers=layers, tie_word_embeddings=tied, embedding_size=embedding
+    )
     network = RecurrentLM(config)
     shapes = {name: tuple(weight.shape) for name, weight in network.to_weights().items()}
 
@@ -41,6 +52,33 @@ def test_weights_go_out_and_in(cell: Cell) -> None:
     expected, _ = one(tokens, one.initial_state(2))
 
     torch.testing.assert_close(other(tokens, other.initial_state(2))[0], expected)
+
+
+SHAPES: list[dict[str, Any]] = [
+    {},
+    {"num_hidden_layers": 3, "residual": True},
+    {"num_hidden_layers": 2, "embedding_size": 5},
+    {"embedding_size": 11, "tie_word_embeddings": False},
+]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_it_computes_what_the_papers_say(cell: Cell, shape: dict[str, Any]) -> None:
+    config = toy_config(cell=cell, **shape)
+    written_out = TorchModel(config, seed=3)
+    network = RecurrentLM(config)
+    network.load_weights(written_out.weights())
+    draw = torch.Generator().manual_seed(0)
+    tokens = torch.randint(30, (9, 4), generator=draw)
+    state = tuple(torch.rand(t.shape(4), generator=draw) for t in config.state)
+    features, after = network(tokens, state)
+    log_probs, expected = written_out.score(tokens.T.numpy(), [part.numpy() for part in state])
+
+    found = network.log_probs(features).transpose(0, 1).detach().numpy()
+    np.testing.assert_allclose(found, log_probs, atol=1e-5)
+    for one, other in zip(after, expected, strict=True):
+        np.testing.assert_allclose(one.detach().numpy(), other, atol=1e-5)
 
 
 @given(cell=st.sampled_from(CELLS), cut=st.integers(1, 6), layers=st.integers(1, 2))
@@ -72,14 +110,49 @@ def test_locked_dropout_has_one_mask_for_all_times() -> None:
     assert 0.3 < (out == 0).float().mean() < 0.7
 
 
-def test_dropout_is_for_training_only() -> None:
-    network = RecurrentLM(toy_config(), dropout=0.5)
-    tokens = torch.zeros(3, 2, dtype=torch.int64)
-    state = network.initial_state(2)
+RATES = [
+    Rates(embedding=0.5),
+    Rates(layers=0.5),
+    Rates(output=0.5),
+    Rates(words=0.5),
+    Rates(weights=0.5),
+]
+
+
+@pytest.mark.parametrize("rates", RATES)
+def test_dropout_is_for_training_only(rates: Rates) -> None:
+    network = RecurrentLM(toy_config(num_hidden_layers=2), rates)
+    tokens = torch.arange(24).reshape(6, 4)
+    state = network.initial_state(4)
     network.eval()
     torch.testing.assert_close(network(tokens, state)[0], network(tokens, state)[0])
     network.train()
     assert not torch.equal(network(tokens, state)[0], network(tokens, state)[0])
+
+
+def test_a_word_is_dropped_at_all_its_places() -> None:
+    matrix = torch.rand(1000, 4)
+    dropped = drop_words(matrix, 0.25)
+    gone = (dropped == 0).all(1)
+    assert 0.15 < gone.float().mean() < 0.35
+    torch.testing.assert_close(dropped[~gone], matrix[~gone] / 0.75)
+    assert drop_words(matrix, 0.0) is matrix
+
+
+def test_recurrent_weights_are_dropped_and_the_others_scaled() -> None:
+    torch.manual_seed(0)
+    layer = RecurrentLayer("rnn-relu", 1, 64, weight_drop=0.5)
+    with torch.no_grad():
+        for weight in layer.parameters():
+            weight.zero_()
+        layer.weight_hh.fill_(1.0)
+    hidden, _ = layer(torch.zeros(2, 1, 1), (torch.ones(1, 1, 64),))
+    # A unit adds up the ones that are left, doubled, with the same mask at every step.
+    mask = hidden[0, 0] / 2
+    assert mask.unique().numel() > 5
+    assert mask.mean().item() == pytest.approx(32, abs=3)
+    layer.eval()
+    assert layer(torch.zeros(1, 1, 1), (torch.ones(1, 1, 64),))[0].unique().item() == 64
 
 
 def test_output_bias_starts_at_the_unigram_frequencies() -> None:
@@ -94,6 +167,20 @@ def test_an_lstm_remembers_by_default() -> None:
     for layer in range(2):
         forget = weights[f"rnn.bias_ih_l{layer}"] + weights[f"rnn.bias_hh_l{layer}"]
         torch.testing.assert_close(forget[8:16], torch.ones(8))
+
+
+def test_a_coupled_lstm_remembers_what_it_does_not_take_in() -> None:
+    weights = RecurrentLM(toy_config(cell="lstm-coupled")).to_weights()
+    taken_in = weights["rnn.bias_ih_l0"] + weights["rnn.bias_hh_l0"]
+    torch.testing.assert_close(taken_in[:8], -torch.ones(8))
+
+
+def test_from_identity_a_state_is_copied() -> None:
+    network = RecurrentLM(toy_config(cell="rnn-relu"))
+    network.start_from_identity()
+    state = torch.rand(1, 2, 8)
+    _, (after,) = network(torch.zeros(100, 2, dtype=torch.int64), (state,))
+    torch.testing.assert_close(after, state, atol=0.05, rtol=0)
 
 
 def test_an_elman_network_starts_orthogonal() -> None:

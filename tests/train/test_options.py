@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lmscore.bundle import CELLS
 from lmscore.errors import InputFileError, OptionError
 from lmscore.train.options import TrainOptions, make_options, read_toml
 
@@ -26,11 +27,18 @@ def test_defaults_are_fine() -> None:
         ("valid", ("-",), "train reads its files more than once: give a file, not a pipe"),
         ("train", "text", "train is 'text', expected a list of strings"),
         ("output", "", "output is missing: name a model directory to write"),
-        ("cell", "rnn", "cell is 'rnn', expected lstm, gru, rnn-tanh, rnn-relu"),
+        ("cell", "rnn", f"cell is 'rnn', expected {', '.join(CELLS)}"),
         ("context", "line", "context is 'line', expected sentence, document"),
         ("hidden_size", 0, "hidden_size is 0, expected at least 1"),
         ("hidden_size", 1.5, "hidden_size is 1.5, expected a whole number"),
         ("hidden_size", True, "hidden_size is True, expected a whole number"),
+        ("embedding_size", 0, "embedding_size is 0, expected at least 1"),
+        ("residual", 1, "residual is 1, expected true or false"),
+        ("window_size", 4, "window_size is for the cell window, not lstm; leave it out"),
+        ("window_size", 1, "window_size is 1, expected at least 2"),
+        ("weight_drop", 1.0, "weight_drop is 1.0, expected less than 1"),
+        ("word_dropout", -0.1, "word_dropout is -0.1, expected at least 0"),
+        ("recurrent_init", "identity", "recurrent_init identity is for the rnn cells, not lstm"),
         ("layers", -1, "layers is -1, expected at least 1"),
         ("vocab_size", 1 << 40, "vocab_size is 1099511627776, expected less than 1.67772e+07"),
         ("dropout", 1, "dropout is 1, expected less than 1"),
@@ -70,6 +78,11 @@ def test_cutoffs_rise(cutoffs: tuple[int, ...]) -> None:
 def test_classes_are_normalised_already() -> None:
     with pytest.raises(OptionError, match="classes are normalised exactly"):
         make_options({**LEAST, "output_layer": "classes", "self_normalize": 0.1})
+
+
+def test_a_window_has_no_recurrent_weights() -> None:
+    with pytest.raises(OptionError, match="weight_drop is of recurrent weights, and the cell"):
+        make_options({**LEAST, "cell": "window", "weight_drop": 0.5})
 
 
 def test_one_budget() -> None:

@@ -69,6 +69,8 @@ def toy_config(vocab: int = 30, *, context: Context = "sentence", **changes: Any
         "tokenizer": "word",
         "tokenizer_sha256": "",
     }
+    if changes.get("cell") == "window":
+        values["window_size"] = 3
     return Config(**{**values, **changes})
 
 

@@ -1,0 +1,132 @@
+"""The layers of a network: recurrent ones on PyTorch's fused kernels, and those that read a window.
+
+Letters in shapes: T time (tokens), B batch, D size of the input, H hidden, G gates, W tokens of a
+window.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lmscore.bundle import GATES, Cell, Config
+
+State = tuple[Tensor, ...]
+"""What a layer, or a network, carries from one token to the next."""
+
+_Weights = tuple[Tensor, Tensor, Tensor, Tensor]  # W [G*H, D], R [G*H, H], and a bias of each
+
+_KERNELS = {"gru": torch.gru, "rnn-tanh": torch.rnn_tanh, "rnn-relu": torch.rnn_relu}
+
+
+class RecurrentLayer(nn.Module):
+    """One layer of a recurrent cell.
+
+    `weight_drop` is the share of recurrent weights left out of a batch, the same ones at all times
+    (DropConnect on the hidden-to-hidden matrices: Merity et al. 2017, section 2).
+    """
+
+    def __init__(self, cell: Cell, input_size: int, hidden_size: int, weight_drop: float) -> None:
+        super().__init__()
+        self.cell, self.weight_drop = cell, weight_drop
+        rows = GATES[cell] * hidden_size
+        self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
+        self.bias_ih = nn.Parameter(torch.empty(rows))
+        self.bias_hh = nn.Parameter(torch.empty(rows))
+        for weight in self.parameters():
+            nn.init.uniform_(weight, -(hidden_size**-0.5), hidden_size**-0.5)
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Input [T, B, D], state [1, B, H] each -> hidden [T, B, H], the state after it."""
+        R = F.dropout(self.weight_hh, self.weight_drop, self.training)
+        weights = (self.weight_ih, R, self.bias_ih, self.bias_hh)
+        if self.cell == "lstm":
+            return _lstm(x, state, weights)
+        if self.cell == "lstm-coupled":
+            return _lstm(x, state, _coupled(weights))
+        if self.cell == "rnn-sigmoid":
+            hidden, after = _single("rnn-tanh", x, (2 * state[0] - 1,), _halved(weights))
+            return (hidden + 1) / 2, ((after[0] + 1) / 2,)
+        return _single(self.cell, x, state, weights)
+
+
+def _single(cell: Cell, x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
+    hidden, after = _KERNELS[cell](x, state[0], weights, True, 1, 0.0, True, False, False)
+    return hidden, (after,)
+
+
+def _lstm(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
+    hidden, h, c = torch.lstm(x, state, weights, True, 1, 0.0, True, False, False)
+    return hidden, (h, c)
+
+
+def _coupled(weights: _Weights) -> _Weights:
+    """The weights i g o of a coupled LSTM as those of an LSTM, i f g o.
+
+    It forgets what it takes in, f = 1 - i (Greff et al. 2017, CIFG); and 1 - sigmoid(a) is
+    sigmoid(-a), so that the forget gate is the input gate with its weights negated.
+    """
+    W, R, W_bias, R_bias = (_with_forget_gate(weight) for weight in weights)
+    return W, R, W_bias, R_bias
+
+
+def _with_forget_gate(weight: Tensor) -> Tensor:
+    i, rest = weight.tensor_split([len(weight) // 3])
+    return torch.cat([i, -i, rest])
+
+
+def _halved(weights: _Weights) -> _Weights:
+    """The weights of an Elman network with a sigmoid as those of one with tanh.
+
+    sigmoid(a) = (1 + tanh(a / 2)) / 2. With s = 2 h - 1 for the state, s' = tanh of
+    (W x + W_bias + R (s + 1) / 2 + R_bias) / 2.
+    """
+    W, R, W_bias, R_bias = weights
+    return W / 2, R / 4, W_bias / 2, R_bias / 2 + R.sum(1) / 4
+
+
+class WindowLayer(nn.Module):
+    """A tanh layer that reads the last W tokens at once (Bengio et al. 2003, section 2).
+
+    Its state is what it has read: the embeddings of W - 1 tokens, zeros before the first. With
+    W = 1 it has none, and is a layer above another.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, window_size: int) -> None:
+        super().__init__()
+        self.window_size = window_size
+        self.weight_ih = nn.Parameter(torch.empty(hidden_size, window_size * input_size))
+        self.bias_ih = nn.Parameter(torch.zeros(hidden_size))
+        nn.init.xavier_uniform_(self.weight_ih)
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Input [T, B, D], state [W - 1, B, D] if any -> hidden [T, B, H], the state after it."""
+        T = len(x)
+        seen = torch.cat([*state, x])  # [W - 1 + T, B, D]
+        read = torch.cat([seen[i : i + T] for i in range(self.window_size)], -1)  # [T, B, W * D]
+        hidden = torch.tanh(F.linear(read, self.weight_ih, self.bias_ih))
+        return hidden, tuple(seen[T:] for _ in state)
+
+
+def make_layer(config: Config, layer: int, weight_drop: float) -> RecurrentLayer | WindowLayer:
+    """A layer of the network that a configuration describes."""
+    H = config.hidden_size
+    D = H if layer > 0 else config.embedding_dim
+    if config.window_size is None:
+        return RecurrentLayer(config.cell, D, H, weight_drop)
+    return WindowLayer(D, H, config.window_size if layer == 0 else 1)
+
+
+def split_state(config: Config, state: State) -> list[State]:
+    """The state of every layer; of the cell `window` only the first has one."""
+    L = config.num_hidden_layers
+    if config.window_size is not None:
+        return [state, *[()] * (L - 1)]
+    return [tuple(part[layer : layer + 1].contiguous() for part in state) for layer in range(L)]
+
+
+def join_states(states: list[State]) -> State:
+    """What `split_state` split."""
+    return tuple(torch.cat(parts) for parts in zip(*filter(None, states), strict=True))
