@@ -30,6 +30,7 @@ def lmscore_step(
     from lmscore.bundle import Config
     from lmscore.train.batches import Batch
     from lmscore.train.classes import choose_cutoffs
+    from lmscore.train.dropout import Rates
     from lmscore.train.evaluate import batch_loss
     from lmscore.train.memory import keep_freed_memory
     from lmscore.train.network import RecurrentLM
@@ -47,7 +48,7 @@ def lmscore_step(
         else (),
         self_normalized=self_normalize > 0,
     )
-    network = RecurrentLM(config, dropout=0.2)
+    network = RecurrentLM(config, Rates(embedding=0.2, layers=0.2, output=0.2))
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
     tokens = torch.from_numpy(np.random.default_rng(0).choice(vocab, (2, T, B), p=shares))
     batch = Batch(*tokens, B * T, continues=False)

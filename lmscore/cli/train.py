@@ -148,12 +148,37 @@ def train(
         int | None,
         typer.Option(metavar="T", help="batch-size * bptt tokens make one update. [35]"),
     ] = None,
+    random_bptt: Annotated[
+        bool | None,
+        typer.Option("--random-bptt", help="Draw the lengths around bptt; document context."),
+    ] = None,
+    optimizer: Annotated[Literal["adamw", "sgd"] | None, typer.Option(help="[adamw]")] = None,
     learning_rate: Annotated[float | None, typer.Option(metavar="R", help="[0.004]")] = None,
+    schedule: Annotated[
+        Literal["cosine", "constant"] | None,
+        typer.Option(help="Of the learning rate, after the warm-up. [cosine]"),
+    ] = None,
     weight_decay: Annotated[float | None, typer.Option(metavar="R", help="[0.01]")] = None,
     warmup: Annotated[
         float | None, typer.Option(metavar="P", help="Part of the budget. [0.02]")
     ] = None,
     clip: Annotated[float | None, typer.Option(metavar="N", help="Gradient norm. [1]")] = None,
+    average: Annotated[
+        Literal["none", "ema", "asgd", "nt-asgd"] | None,
+        typer.Option(help="Of the weights over the updates: it is evaluated and kept. [none]"),
+    ] = None,
+    average_decay: Annotated[
+        float | None, typer.Option(metavar="P", help="Of the average ema. [0.999]")
+    ] = None,
+    activation_penalty: Annotated[
+        float | None, typer.Option(metavar="R", help="AR, of the last layer. [0]")
+    ] = None,
+    temporal_penalty: Annotated[
+        float | None, typer.Option(metavar="R", help="TAR, of the last layer. [0]")
+    ] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(metavar="P", help="Part of the target for all words. [0]")
+    ] = None,
     evaluations: Annotated[
         int | None, typer.Option(metavar="N", help="Intermediate ones, on held-out text. [5]")
     ] = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,6 +24,11 @@ _POOL = 1 << 14
 
 # Longer sentences are read in pieces with the state carried: no line is too long to train on.
 _LONGEST = 256
+
+# Of the lengths that are drawn around bptt (Merity et al. 2017, section 4.1).
+_HALVED = 0.05  # so often around half of it
+_DEVIATION = 5.0  # tokens
+_SHORTEST = 5
 
 
 @dataclass(frozen=True)
@@ -138,7 +144,8 @@ class DocumentBatches:
     """The whole text as one stream, cut into parallel tracks that are read bptt tokens at a time.
 
     The state is carried from batch to batch (truncated BPTT); `</s>` stands before the first line.
-    The few tokens that do not fill the tracks evenly go unread.
+    The few tokens that do not fill the tracks evenly go unread. With `seed` the lengths are drawn
+    around bptt, so that not the same tokens stand at the ends of batches in every epoch.
     """
 
     def __init__(
@@ -149,13 +156,14 @@ class DocumentBatches:
         rows: int,
         bptt: int,
         most_tokens: int | None = None,
+        seed: int | None = None,
     ) -> None:
         """`most_tokens` reads only the beginning of every track, that many tokens in all."""
         self._corpus = corpus
         self._eos = config.eos_token_id
         # A short text makes fewer tracks: context is worth more than rows.
         self._rows = max(1, min(rows, len(corpus.tokens) // bptt))
-        self._bptt = bptt
+        self._bptt, self._seed = bptt, seed
         self._track = len(corpus.tokens) // self._rows
         self._steps = self._track
         if most_tokens is not None:
@@ -166,10 +174,25 @@ class DocumentBatches:
         """Targets in an epoch."""
         return self._rows * self._steps
 
-    def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:  # noqa: ARG002
-        """The batches of an epoch, without the first `skip`; every epoch is the same."""
-        for step in range(skip * self._bptt, self._steps, self._bptt):
-            yield self._batch(step, min(self._bptt, self._steps - step))
+    def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, without the first `skip`."""
+        step = 0
+        for index, drawn in enumerate(self._lengths(number)):
+            if step >= self._steps:
+                return
+            length = min(drawn, self._steps - step)
+            if index >= skip:
+                yield self._batch(step, length)
+            step += length
+
+    def _lengths(self, number: int) -> Iterator[int]:
+        """Without end."""
+        if self._seed is None:
+            yield from itertools.repeat(self._bptt)
+        random = np.random.default_rng((self._seed or 0, number))
+        while True:
+            mean = self._bptt / 2 if random.random() < _HALVED else self._bptt
+            yield max(_SHORTEST, round(random.normal(mean, _DEVIATION)))
 
     def _batch(self, step: int, T: int) -> Batch:
         B = self._rows
@@ -186,7 +209,9 @@ class DocumentBatches:
 def training_batches(corpus: Corpus, config: Config, options: TrainOptions) -> Batches:
     """The batches that the context mode asks for, batch_size * bptt tokens an update."""
     if config.context == "document":
-        return DocumentBatches(corpus, config, rows=options.batch_size, bptt=options.bptt)
+        seed = options.seed if options.random_bptt else None
+        rows = options.batch_size
+        return DocumentBatches(corpus, config, rows=rows, bptt=options.bptt, seed=seed)
     tokens = options.batch_size * options.bptt
     return SentenceBatches(corpus, config, tokens=tokens, seed=options.seed)
 

@@ -23,6 +23,7 @@ class Budget:
         self._seconds = None if options.minutes is None else options.minutes * 60
         self._tokens = (options.epochs or _DEFAULT_EPOCHS) * tokens_per_epoch
         self._warmup = options.warmup
+        self._constant = options.schedule == "constant"
         self._evaluations = options.evaluations
         self._started = time.monotonic() - seconds_before
 
@@ -39,9 +40,14 @@ class Budget:
         return min(1.0, spent)
 
     def rate(self, progress: float) -> float:
-        """The learning rate as part of its peak: linear warm-up, then half a cosine down to 0."""
+        """The learning rate as part of its peak: linear warm-up, then half a cosine down to 0.
+
+        With the constant schedule it stays at its peak.
+        """
         if progress < self._warmup:
             return max(progress / self._warmup, _FIRST_RATE)
+        if self._constant:
+            return 1.0
         done = (progress - self._warmup) / (1 - self._warmup)
         return 0.5 * (1 + math.cos(math.pi * done))
 

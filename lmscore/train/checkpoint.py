@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lmscore.errors import ModelError, OutputFileError
 from lmscore.files import atomic_write_bytes, make_directory
+from lmscore.train.averaging import WeightAverage
 from lmscore.train.network import RecurrentLM, State
 
 _WEIGHTS = "model.safetensors"
@@ -43,6 +44,7 @@ def save_checkpoint(
     position: Position,
     network: RecurrentLM,
     optimizer: torch.optim.Optimizer,
+    average: WeightAverage,
     state: State | None,
 ) -> None:
     """Write a new folder in `folder`, unless this position has one; then remove those before it.
@@ -59,7 +61,7 @@ def save_checkpoint(
     make_directory(temporary)
     try:
         atomic_write_bytes(temporary / _WEIGHTS, save(network.to_weights()))
-        atomic_write_bytes(temporary / _OPTIMIZER, _rest(optimizer, state, network))
+        atomic_write_bytes(temporary / _OPTIMIZER, _rest(optimizer, average, state, network))
         atomic_write_bytes(temporary / _POSITION, json.dumps(asdict(position)).encode())
         os.replace(temporary, folder / name)
     except OSError as error:
@@ -77,9 +79,12 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def load_checkpoint(
-    path: Path, network: RecurrentLM, optimizer: torch.optim.Optimizer
+    path: Path,
+    network: RecurrentLM,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage,
 ) -> tuple[Position, State | None]:
-    """Put network, optimizer and random generators back to where the checkpoint was written.
+    """Put network, optimizer, average and random generators back to where they were.
 
     Raises:
         ModelError: a file is missing or damaged.
@@ -89,6 +94,8 @@ def load_checkpoint(
         network.load_weights(load_file(path / _WEIGHTS))
         rest = torch.load(path / _OPTIMIZER, weights_only=True, map_location="cpu")
         optimizer.load_state_dict(rest["optimizer"])
+        if "average" in rest:  # older checkpoints have none
+            average.load_state_dict(rest["average"])
         position = Position(**json.loads((path / _POSITION).read_text(encoding="utf-8")))
         _set_random_state(rest["random"], device)
         carried = rest["state"]
@@ -101,9 +108,15 @@ def load_checkpoint(
     return position, None if carried is None else tuple(part.to(device) for part in carried)
 
 
-def _rest(optimizer: torch.optim.Optimizer, state: State | None, network: RecurrentLM) -> bytes:
+def _rest(
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage,
+    state: State | None,
+    network: RecurrentLM,
+) -> bytes:
     rest: dict[str, Any] = {
         "optimizer": optimizer.state_dict(),
+        "average": average.state_dict(),
         "random": _random_state(network.output_bias.device),
         "state": None if state is None else tuple(part.cpu() for part in state),
     }

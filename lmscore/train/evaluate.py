@@ -10,7 +10,7 @@ from lmscore.runtime.score import Summary, perplexity_of
 from lmscore.train.batches import PADDING, Batch, Batches, DocumentBatches, SentenceBatches
 from lmscore.train.corpus import Corpus, CorpusCounts
 from lmscore.train.loss import linear_log_z
-from lmscore.train.network import RecurrentLM, State
+from lmscore.train.network import Outputs, RecurrentLM, State
 
 # Document context: this many places of the text are read at once, each first one without context.
 _ROWS = 16
@@ -41,8 +41,9 @@ def mean_loss(
     total = 0.0
     state: State | None = None
     for batch in batches.epoch(0):
-        loss, state = batch_loss(network, batch, state, dtype=dtype)
+        loss, outputs = batch_loss(network, batch, state, dtype=dtype)
         total += float(loss)
+        state = outputs.state
     network.train(was_training)
     return total / batches.tokens
 
@@ -54,14 +55,14 @@ def batch_loss(
     *,
     dtype: torch.dtype,
     self_normalize: float = 0.0,
-) -> tuple[torch.Tensor, State]:
-    """Summed negative log-likelihood (nats) of a batch, and the state after it.
+) -> tuple[torch.Tensor, Outputs]:
+    """Summed negative log-likelihood (nats) of a batch, and what the network computed of it.
 
     `state` is that after the batch before; it is used where the batch continues it.
     `self_normalize` is the weight of what `linear_cross_entropy` adds.
     """
-    flat, targets, state = _run(network, batch, state, dtype)
-    return network.loss(flat, targets, dtype, self_normalize=self_normalize), state
+    flat, targets, outputs = _run(network, batch, state, dtype)
+    return network.loss(flat, targets, dtype, self_normalize=self_normalize), outputs
 
 
 @torch.no_grad()
@@ -74,7 +75,8 @@ def mean_log_z(
     total = 0.0
     state: State | None = None
     for batch in batches.epoch(0):
-        flat, _, state = _run(network, batch, state, dtype)
+        flat, _, outputs = _run(network, batch, state, dtype)
+        state = outputs.state
         total += float(linear_log_z(flat, network.output_matrix, network.output_bias, dtype).sum())
     network.train(was_training)
     return total / batches.tokens
@@ -82,19 +84,19 @@ def mean_log_z(
 
 def _run(
     network: RecurrentLM, batch: Batch, state: State | None, dtype: torch.dtype
-) -> tuple[torch.Tensor, torch.Tensor, State]:
-    """Hidden [N, H] and targets [N] of the places that count, and the state after the batch."""
+) -> tuple[torch.Tensor, torch.Tensor, Outputs]:
+    """Features [N, E] (H if untied) and targets [N] of the places that count; all outputs."""
     device = network.output_bias.device
     targets = batch.targets.to(device).flatten()
     if state is None or not batch.continues:
         state = network.initial_state(batch.inputs.size(1))
     with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-        hidden, state = network(batch.inputs.to(device), state)
-    flat = hidden.flatten(0, 1)
+        outputs = network.run(batch.inputs.to(device), state)
+    flat = outputs.features.flatten(0, 1)
     if batch.num_tokens < len(targets):
         counted = (targets != PADDING).nonzero().squeeze(1)
         flat, targets = flat[counted], targets[counted]
-    return flat, targets, state
+    return flat, targets, outputs
 
 
 def held_out(network: RecurrentLM, corpus: Corpus) -> dict[str, float | None]:

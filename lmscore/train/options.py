@@ -19,6 +19,9 @@ from lmscore.train.inherit import with_inherited
 
 Normalization = Literal["none", "nfc", "nfkc", "lowercase", "nfkc+lowercase"]
 Precision = Literal["auto", "fp32", "bf16"]
+Optimizer = Literal["adamw", "sgd"]
+Schedule = Literal["cosine", "constant"]
+Averaging = Literal["none", "ema", "asgd", "nt-asgd"]
 RecurrentInit = Literal["orthogonal", "identity"]
 
 
@@ -61,6 +64,10 @@ _BOUNDS = {
     "batch_size": _COUNT,
     "bptt": _COUNT,
     "learning_rate": _POSITIVE,
+    "average_decay": _SHARE,
+    "activation_penalty": _NOT_NEGATIVE,
+    "temporal_penalty": _NOT_NEGATIVE,
+    "label_smoothing": _SHARE,
     "weight_decay": _NOT_NEGATIVE,
     "warmup": _SHARE,
     "clip": _POSITIVE,
@@ -112,10 +119,18 @@ class TrainOptions:
     minutes: float | None = None
     batch_size: int = 64  # rows of a batch
     bptt: int = 35  # tokens back-propagated through; batch_size * bptt tokens make one update
+    random_bptt: bool = False  # draw the length of each batch of a document around bptt
+    optimizer: Optimizer = "adamw"
     learning_rate: float = 4e-3
+    schedule: Schedule = "cosine"  # of the learning rate, after the warm-up
     weight_decay: float = 0.01
     warmup: float = 0.02  # part of the budget in which the learning rate rises
     clip: float = 1.0  # gradient norm
+    average: Averaging = "none"  # of the weights: what is evaluated and kept
+    average_decay: float = 0.999  # of ema
+    activation_penalty: float = 0.0  # AR, of the last layer
+    temporal_penalty: float = 0.0  # TAR, of the last layer
+    label_smoothing: float = 0.0  # share of the target that goes to all words alike
     evaluations: int = 5  # intermediate ones on the held-out text, spread over the budget
     checkpoint_minutes: float = 2.0
     seed: int = 1
@@ -147,6 +162,8 @@ class TrainOptions:
             if not getattr(self, name):
                 raise OptionError(f"{name} is empty")
         self._check_cell()
+        if self.random_bptt and self.context != "document":
+            raise OptionError("random_bptt cuts a document into batches: context must be document")
         if self.direction == "backward" and self.context == "document":
             raise OptionError("a backward model reads sentence by sentence: context is sentence")
         self._check_output()
@@ -158,6 +175,8 @@ class TrainOptions:
             raise OptionError(
                 "classes are normalised exactly: give output_layer classes, or self_normalize"
             )
+        if self.output_layer == "classes" and self.label_smoothing:
+            raise OptionError("label_smoothing is for one softmax: not with output_layer classes")
         if self.cutoffs and self.output_layer != "classes":
             raise OptionError("cutoffs are for output_layer classes")
         if any(begin >= end for begin, end in itertools.pairwise((0, *self.cutoffs))):

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from lmscore.errors import InputError, TrainingError
+from lmscore.train.averaging import WeightAverage
 from lmscore.train.batches import Batch, training_batches
 from lmscore.train.budget import Budget
 from lmscore.train.checkpoint import Position, checkpoints, load_checkpoint, save_checkpoint
@@ -21,7 +22,7 @@ from lmscore.train.evaluate import batch_loss, held_out_batches, mean_loss, perp
 from lmscore.train.interrupt import postponed_interrupt
 from lmscore.train.metrics import EVALUATED, Means, MetricsLog
 from lmscore.train.network import RecurrentLM, State
-from lmscore.train.optimizer import make_optimizer
+from lmscore.train.optimizer import make_optimizer, make_penalties
 from lmscore.train.options import TrainOptions
 from lmscore.train.precision import matrix_dtype
 
@@ -86,6 +87,8 @@ class Trainer:
         self._folder = Path(options.output)
         self._dtype = matrix_dtype(options.precision, network.output_bias.device)
         self._optimizer = make_optimizer(network, options)
+        self._average = WeightAverage(network, options.average, options.average_decay)
+        self._penalties = make_penalties(options)
         self._state: State | None = None
         if resume:
             self._restore()
@@ -136,31 +139,39 @@ class Trainer:
 
     def _update(self, batch: Batch, progress: float) -> None:
         started = time.monotonic()
-        rate = self.options.learning_rate * self._budget.rate(progress)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+        self._set_rate(batch, progress)
         self.network.train()
-        total, state = batch_loss(
+        total, outputs = batch_loss(
             self.network,
             batch,
             self._state,
             dtype=self._dtype,
             self_normalize=self.options.self_normalize,
         )
-        (total / batch.num_tokens).backward()  # type: ignore[no-untyped-call]
+        penalty = self._penalties(self.network, outputs, batch.targets.to(total.device))
+        ((total + penalty) / batch.num_tokens).backward()  # type: ignore[no-untyped-call]
         weights = self.network.parameters()
         norm = float(torch.nn.utils.clip_grad_norm_(weights, self.options.clip))
         loss = float(total.detach())
         self._check_finite(loss / batch.num_tokens, norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+        self._average.update()
         # Truncated BPTT: the next batch starts from this state's values, not from its history.
-        self._state = tuple(part.detach() for part in state)
+        self._state = tuple(part.detach() for part in outputs.state)
         self.position.step += 1
         self.position.batch += 1
         self.position.tokens += batch.num_tokens
         seconds = time.monotonic() - started
         self._means.add(loss=loss, tokens=batch.num_tokens, norm=norm, seconds=seconds)
+
+    def _set_rate(self, batch: Batch, progress: float) -> None:
+        rate = self.options.learning_rate * self._budget.rate(progress)
+        if self.options.random_bptt:
+            # A longer batch is a better estimate of the gradient (Merity et al. 2017, section 4.1).
+            rate *= len(batch.inputs) / self.options.bptt
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
 
     def _check_finite(self, loss: float, norm: float) -> None:
         if math.isfinite(loss) and math.isfinite(norm):
@@ -203,14 +214,16 @@ class Trainer:
         self._evaluations_due = due
 
     def _evaluate(self) -> None:
-        loss = mean_loss(self.network, self._sample, dtype=self._dtype)
-        self.position.evaluations += 1
-        self.position.evaluated_step = self.position.step
-        self._held_out_perplexity = perplexity(loss)
-        best = self.position.best_loss
-        if best is None or loss < best:
-            self.position.best_loss = loss
-            self._keep_best(self.network)
+        with self._average.in_place():
+            loss = mean_loss(self.network, self._sample, dtype=self._dtype)
+            self.position.evaluations += 1
+            self.position.evaluated_step = self.position.step
+            self._held_out_perplexity = perplexity(loss)
+            best = self.position.best_loss
+            if best is None or loss < best:
+                self.position.best_loss = loss
+                self._keep_best(self.network)
+        self._average.evaluated(loss)
         self._record(**{EVALUATED: loss, "valid_perplexity": self._held_out_perplexity})
         _log.info(
             "step %d: held-out perplexity %.2f", self.position.step, self._held_out_perplexity
@@ -222,7 +235,8 @@ class Trainer:
     def _save(self) -> None:
         self.position.seconds = self._budget.elapsed
         folder = self._folder / CHECKPOINTS
-        save_checkpoint(folder, self.position, self.network, self._optimizer, self._state)
+        parts = (self.network, self._optimizer, self._average)
+        save_checkpoint(folder, self.position, *parts, self._state)
         self._saved = time.monotonic()
 
     def _restore(self) -> None:
@@ -231,7 +245,8 @@ class Trainer:
             _log.info("no checkpoint yet: starting from the beginning")
             return
         texts = self.position.texts
-        self.position, self._state = load_checkpoint(kept[-1], self.network, self._optimizer)
+        parts = (self.network, self._optimizer, self._average)
+        self.position, self._state = load_checkpoint(kept[-1], *parts)
         if self.position.texts not in ([], texts):
             which = "text to train on" if self.position.texts[0] != texts[0] else "held-out text"
             raise InputError(

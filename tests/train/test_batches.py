@@ -76,6 +76,7 @@ def test_skipping_is_dropping(lengths: list[int], skip: int, longest: int) -> No
         for batches in (
             SentenceBatches(corpus, toy_config(), tokens=20, seed=1),
             DocumentBatches(corpus, toy_config(context="document"), rows=3, bptt=4),
+            DocumentBatches(corpus, toy_config(context="document"), rows=3, bptt=4, seed=1),
         ):
             whole, rest = list(batches.epoch(2)), list(batches.epoch(2, skip=skip))
             assert len(rest) == len(whole[skip:])
@@ -113,11 +114,18 @@ def test_long_lines_in_pieces_give_the_loss_of_whole_ones(monkeypatch: pytest.Mo
     assert mean_loss(network, batches) == pytest.approx(whole, rel=1e-6)
 
 
-@given(lengths=LENGTHS, rows=st.integers(1, 6), bptt=st.integers(1, 9))
-def test_a_document_is_read_in_tracks(lengths: list[int], rows: int, bptt: int) -> None:
+@given(
+    lengths=LENGTHS,
+    rows=st.integers(1, 6),
+    bptt=st.integers(1, 9),
+    seed=st.none() | st.integers(0, 9),
+)
+def test_a_document_is_read_in_tracks(
+    lengths: list[int], rows: int, bptt: int, seed: int | None
+) -> None:
     corpus = toy_corpus(lengths)
     config = toy_config(context="document")
-    batches = DocumentBatches(corpus, config, rows=rows, bptt=bptt)
+    batches = DocumentBatches(corpus, config, rows=rows, bptt=bptt, seed=seed)
     tracks = rows_of(batches)
     stream = corpus.tokens.tolist()
     inputs = [token for row, _ in tracks for token in row]
@@ -146,3 +154,16 @@ def test_the_beginning_of_every_track() -> None:
     batches = DocumentBatches(corpus, config, rows=4, bptt=4, most_tokens=40)
     assert [len(targets) for _, targets in rows_of(batches)] == [10] * 4
     assert batches.tokens == 40
+
+
+def test_lengths_drawn_around_bptt() -> None:
+    config: Config = toy_config(context="document")
+    batches = DocumentBatches(toy_corpus([10] * 20000), config, rows=1, bptt=70, seed=1)
+    epochs = [[len(batch.inputs) for batch in batches.epoch(number)][:-1] for number in (0, 0, 1)]
+    assert epochs[0] == epochs[1] != epochs[2]
+    lengths = np.array(epochs[0])
+    ordinary = lengths[lengths > 52]
+    assert ordinary.mean() == pytest.approx(70, abs=1)
+    assert ordinary.std() == pytest.approx(5, abs=0.6)
+    assert lengths[lengths <= 52].mean() == pytest.approx(35, abs=3)
+    assert (lengths <= 52).mean() == pytest.approx(0.05, abs=0.03)

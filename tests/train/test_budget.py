@@ -50,6 +50,12 @@ def test_rate_rises_and_falls() -> None:
     assert budget(warmup=0).rate(0.0) == 1.0
 
 
+def test_a_constant_rate() -> None:
+    constant = budget(warmup=0.2, schedule="constant")
+    assert constant.rate(0.1) == pytest.approx(0.5)
+    assert constant.rate(0.2) == constant.rate(1.0) == 1.0
+
+
 @given(
     warmup=st.floats(0, 1, exclude_max=True),
     progress=st.floats(0, 1),

@@ -11,6 +11,7 @@ import torch
 
 from lmscore.errors import ModelError, OutputFileError
 from lmscore.train import checkpoint as checkpoint_module
+from lmscore.train.averaging import WeightAverage
 from lmscore.train.checkpoint import Position, checkpoints, load_checkpoint, save_checkpoint
 from lmscore.train.dropout import Rates
 from lmscore.train.network import RecurrentLM, State
@@ -24,6 +25,7 @@ class Run:
     def __init__(self, folder: Path, updates: int = 2) -> None:
         self.network = RecurrentLM(toy_config(), Rates(embedding=0.3, layers=0.3, output=0.3))
         self.optimizer = make_optimizer(self.network, toy_options(folder))
+        self.average = WeightAverage(self.network, "ema", 0.9)
         self.state: State | None = None
         for _ in range(updates):
             self.update()
@@ -34,11 +36,12 @@ class Run:
         hidden.sum().backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
+        self.average.update()
         self.state = tuple(part.detach() for part in state)
 
     def save(self, folder: Path, step: int = 2, evaluations: int = 0) -> None:
         position = Position(step=step, evaluations=evaluations, best_loss=1.5, texts=["a", "b"])
-        save_checkpoint(folder, position, self.network, self.optimizer, self.state)
+        save_checkpoint(folder, position, self.network, self.optimizer, self.average, self.state)
 
 
 def names(folder: Path) -> list[str]:
@@ -51,12 +54,26 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     run.update()
     other = Run(tmp_path, updates=1)
     (path,) = checkpoints(tmp_path / "c")
-    position, other.state = load_checkpoint(path, other.network, other.optimizer)
+    position, other.state = load_checkpoint(path, other.network, other.optimizer, other.average)
     other.update()  # with the same dropout masks
 
     assert position == Position(step=2, best_loss=1.5, texts=["a", "b"])
     for got, expected in zip(other.network.parameters(), run.network.parameters(), strict=True):
         assert torch.equal(got, expected)
+    with run.average.in_place(), other.average.in_place():
+        for got, expected in zip(other.network.parameters(), run.network.parameters(), strict=True):
+            assert torch.equal(got, expected)
+
+
+def test_a_checkpoint_from_before_there_were_averages(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.save(tmp_path / "c")
+    (path,) = checkpoints(tmp_path / "c")
+    rest = torch.load(path / "optimizer.pt", weights_only=True)
+    del rest["average"]
+    torch.save(rest, path / "optimizer.pt")
+    position, _ = load_checkpoint(path, run.network, run.optimizer, run.average)
+    assert position.step == 2
 
 
 def test_the_newest_stays(tmp_path: Path) -> None:
@@ -101,7 +118,7 @@ def test_damage(tmp_path: Path, name: str, content: bytes | None) -> None:
     else:
         (path / name).write_bytes(content)
     with pytest.raises(ModelError, match=r"damaged, or not of this run, .* remove it"):
-        load_checkpoint(path, run.network, run.optimizer)
+        load_checkpoint(path, run.network, run.optimizer, run.average)
 
 
 class Exploit:
@@ -116,7 +133,7 @@ def test_no_code_is_unpickled(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     for save in (torch.save, lambda what, file: file.write_bytes(pickle.dumps(what))):
         save(Exploit(), path / "optimizer.pt")
         with pytest.raises(ModelError):
-            load_checkpoint(path, run.network, run.optimizer)
+            load_checkpoint(path, run.network, run.optimizer, run.average)
     assert capsys.readouterr().out == ""
 
 
@@ -125,7 +142,7 @@ def test_another_network(tmp_path: Path) -> None:
     run.save(tmp_path / "c")
     larger = RecurrentLM(toy_config(hidden_size=12))
     with pytest.raises(ModelError, match="damaged, or not of this run"):
-        load_checkpoint(checkpoints(tmp_path / "c")[0], larger, run.optimizer)
+        load_checkpoint(checkpoints(tmp_path / "c")[0], larger, run.optimizer, run.average)
 
 
 def test_nothing_there(tmp_path: Path) -> None:

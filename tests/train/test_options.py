@@ -39,6 +39,10 @@ def test_defaults_are_fine() -> None:
         ("weight_drop", 1.0, "weight_drop is 1.0, expected less than 1"),
         ("word_dropout", -0.1, "word_dropout is -0.1, expected at least 0"),
         ("recurrent_init", "identity", "recurrent_init identity is for the rnn cells, not lstm"),
+        ("random_bptt", True, "random_bptt cuts a document into batches: context must be document"),
+        ("average", "swa", "average is 'swa', expected none, ema, asgd, nt-asgd"),
+        ("average_decay", 1.0, "average_decay is 1.0, expected less than 1"),
+        ("label_smoothing", -0.1, "label_smoothing is -0.1, expected at least 0"),
         ("layers", -1, "layers is -1, expected at least 1"),
         ("vocab_size", 1 << 40, "vocab_size is 1099511627776, expected less than 1.67772e+07"),
         ("dropout", 1, "dropout is 1, expected less than 1"),
@@ -78,6 +82,11 @@ def test_cutoffs_rise(cutoffs: tuple[int, ...]) -> None:
 def test_classes_are_normalised_already() -> None:
     with pytest.raises(OptionError, match="classes are normalised exactly"):
         make_options({**LEAST, "output_layer": "classes", "self_normalize": 0.1})
+
+
+def test_classes_are_not_smoothed() -> None:
+    with pytest.raises(OptionError, match="label_smoothing is for one softmax: not with output_l"):
+        make_options({**LEAST, "output_layer": "classes", "label_smoothing": 0.1})
 
 
 def test_a_window_has_no_recurrent_weights() -> None:

@@ -81,9 +81,24 @@ def test_killed_and_resumed_is_uninterrupted(folder: Path, moment: str) -> None:
     assert not list((folder / moment).rglob(".*.tmp"))
 
 
-@pytest.mark.parametrize("context", ["sentence", "document"])
-def test_interrupted_many_times(tmp_path: Path, context: str) -> None:
-    changes = {"context": context, "batch_size": 2, "bptt": 30, "epochs": 1.5, "dropout": 0.2}
+EVERYTHING = {
+    "context": "document",
+    "random_bptt": True,
+    "layers": 2,
+    "word_dropout": 0.1,
+    "weight_drop": 0.3,
+    "average": "ema",
+    "activation_penalty": 1.0,
+    "temporal_penalty": 1.0,
+    "label_smoothing": 0.1,
+    "optimizer": "sgd",
+    "learning_rate": 1.0,
+}
+
+
+@pytest.mark.parametrize("own", [{}, {"context": "document"}, EVERYTHING], ids=len)
+def test_interrupted_many_times(tmp_path: Path, own: dict[str, Any]) -> None:
+    changes = {"batch_size": 2, "bptt": 30, "epochs": 1.5, "dropout": 0.2, **own}
     text = write(tmp_path / "text", [*sentences(150), " ".join(sentences(100))])
     options = {**changes, "train": (text,), "tokenizer": "bpe", "vocab_size": 280}
     train(toy_options(tmp_path, output=str(tmp_path / "whole"), **options))

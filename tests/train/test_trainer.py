@@ -58,6 +58,54 @@ def test_bf16_learns(tmp_path: Path) -> None:
     assert training["precision"] == "bf16"
 
 
+TRICKS: list[dict[str, Any]] = [
+    {"layers": 2, "residual": True, "weight_drop": 0.2, "word_dropout": 0.05},
+    {"embedding_size": 9, "average": "ema", "average_decay": 0.9},
+    {"average": "asgd", "schedule": "constant"},
+    {"activation_penalty": 0.1, "temporal_penalty": 0.1, "label_smoothing": 0.01},
+    {"optimizer": "sgd", "learning_rate": 3.0, "average": "nt-asgd", "evaluations": 30},
+    {"cell": "rnn-relu", "recurrent_init": "identity", "input_dropout": 0.1, "layer_dropout": 0.3},
+]
+
+
+@pytest.mark.parametrize("tricks", TRICKS, ids=lambda tricks: next(iter(tricks)))
+def test_it_learns_with(tmp_path: Path, tricks: dict[str, Any]) -> None:
+    loss = math.log(
+        train(toy_options(tmp_path, epochs=20, **tricks)).config.training["valid"]["perplexity"]
+    )
+    assert 0.8 * ENTROPY < loss < 0.7 * unigram_entropy(sentences(200))
+
+
+def test_random_lengths_learn_at_rates_to_match(tmp_path: Path) -> None:
+    options = toy_options(
+        tmp_path, context="document", random_bptt=True, batch_size=4, bptt=12, epochs=20
+    )
+    rates: list[tuple[int, float]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        whole = trainer_module.Trainer._set_rate
+
+        def spy(trainer: Any, batch: Any, progress: float) -> None:
+            whole(trainer, batch, progress)
+            rate = trainer._optimizer.param_groups[0]["lr"] / trainer._budget.rate(progress)
+            rates.append((len(batch.inputs), rate / 0.02))
+
+        patch.setattr(trainer_module.Trainer, "_set_rate", spy)
+        loss = math.log(train(options).config.training["valid"]["perplexity"])
+    assert loss < 0.7 * unigram_entropy(sentences(200))
+    assert all(rate == pytest.approx(length / 12) for length, rate in rates)
+    assert len({length for length, _ in rates}) > 5
+
+
+def test_the_average_is_kept(tmp_path: Path) -> None:
+    bundle = train(toy_options(tmp_path, epochs=10, average="asgd", evaluations=0))
+    (last,) = (bundle.path / "checkpoints").iterdir()
+    averages = torch.load(last / "optimizer.pt", weights_only=True)["average"]["averages"]
+    kept, raw = (load_file(path / "model.safetensors") for path in (bundle.path, last))
+    matrix = kept["embedding.weight"]
+    assert any(torch.equal(matrix, average) for average in averages)
+    assert not torch.equal(matrix, raw["embedding.weight"])
+
+
 def test_what_is_reported(tmp_path: Path) -> None:
     seen: list[Status] = []
     options = toy_options(tmp_path, evaluations=3, epochs=20)

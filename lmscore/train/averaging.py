@@ -1,0 +1,89 @@
+"""Averages of the weights over the updates: less noise than the last ones alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lmscore.train.network import RecurrentLM
+from lmscore.train.options import Averaging
+
+_PATIENCE = 5  # evaluations, as in Merity et al. 2017
+
+
+class WeightAverage:
+    """The average of a network's weights, of one kind.
+
+    `ema` is exponential, a <- d a + (1 - d) w; over the first updates the decay d is smaller,
+    (1 + n) / (10 + n), so that the first weights are soon forgotten. `asgd` is the mean of all
+    (Polyak & Juditsky 1992); `nt-asgd` the mean of all since the held-out loss stopped falling,
+    that is, was worse than the best of those more than five evaluations ago (Merity et al. 2017,
+    algorithm 1). With `none` nothing is averaged.
+    """
+
+    def __init__(self, network: RecurrentLM, kind: Averaging, decay: float) -> None:
+        self._weights = list(network.parameters())
+        self._kind, self._decay = kind, decay
+        self._averages: list[Tensor] = []
+        self._count = 0  # of the updates averaged
+        self._losses: list[float] = []  # held-out, of every evaluation
+        self._begun = kind in ("ema", "asgd")
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the weights as they are now."""
+        if not self._begun:
+            return
+        if not self._averages:
+            self._averages = [weight.detach().clone() for weight in self._weights]
+        self._count += 1
+        share = 1 / self._count
+        if self._kind == "ema":
+            share = 1 - min(self._decay, (1 + self._count) / (10 + self._count))
+        for average, weight in zip(self._averages, self._weights, strict=True):
+            average.lerp_(weight, share)
+
+    def evaluated(self, loss: float) -> None:
+        """Hear of a held-out loss (nats per token)."""
+        earlier = self._losses[: max(0, len(self._losses) - _PATIENCE)]
+        if self._kind == "nt-asgd" and earlier and loss > min(earlier):
+            self._begun = True
+        self._losses.append(loss)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Put the averages into the network, and the weights back at the end."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        if not self._averages:
+            return
+        for average, weight in zip(self._averages, self._weights, strict=True):
+            kept = weight.clone()
+            weight.copy_(average)
+            average.copy_(kept)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {
+            "averages": self._averages,
+            "count": self._count,
+            "losses": self._losses,
+            "begun": self._begun,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what a checkpoint kept."""
+        device = self._weights[0].device
+        self._averages = [average.to(device) for average in state["averages"]]
+        self._count, self._losses = state["count"], state["losses"]
+        self._begun = state["begun"]
