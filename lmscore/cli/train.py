@@ -195,6 +195,12 @@ def train(
     tensorboard: Annotated[
         bool | None, typer.Option("--tensorboard", help="Also log for TensorBoard.")
     ] = None,
+    diagnose: Annotated[
+        bool,
+        typer.Option(
+            "--diagnose", help="Draw losses, gradients and dead units into OUTPUT/diagnosis.png."
+        ),
+    ] = False,
     errors: Annotated[
         Literal["strict", "replace"] | None,
         typer.Option(help="Invalid UTF-8: stop, or U+FFFD. [strict]", show_default=False),
@@ -219,7 +225,7 @@ def train(
     given["output"] = None if output is None else str(output)
     given = {name: value for name, value in given.items() if value not in (None, ())}
     options = _options(given, config, resume=resume)
-    with _notes(), Progress("training", total=1.0) as bar:
+    with _notes(), _diagnosis(options, diagnose), Progress("training", total=1.0) as bar:
         report = functools.partial(_show, bar)
         bundle = lmscore.train.train(options, resume=resume, report=report)
     streams.write(_summary(bundle))
@@ -251,6 +257,22 @@ def _options(given: dict[str, Any], config: Path | None, *, resume: bool) -> Tra
     if "output" not in given:
         raise OptionError("--resume needs --output, the directory of the run")
     return resumed_options(given.pop("output"), given)
+
+
+@contextmanager
+def _diagnosis(options: TrainOptions, wanted: bool) -> Iterator[None]:
+    """Draw the run when it is over, and all the more when it failed."""
+    from lmscore.train.diagrams import check_drawing, draw_diagnosis
+
+    if not wanted:
+        yield
+        return
+    check_drawing()
+    try:
+        yield
+    finally:
+        if picture := draw_diagnosis(Path(options.output)):
+            streams.note(f"{picture}: how the training went")
 
 
 def _summary(bundle: Bundle) -> str:

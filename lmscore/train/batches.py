@@ -133,8 +133,8 @@ class SentenceBatches:
         for begin in pieces:
             piece = slice(begin, begin + _LONGEST)
             yield Batch(
-                _time_first(inputs[:, piece]),
-                _time_first(targets[:, piece]),
+                time_first(inputs[:, piece]),
+                time_first(targets[:, piece]),
                 int((targets[:, piece] != PADDING).sum()),
                 continues=begin > 0,
             )
@@ -202,7 +202,7 @@ class DocumentBatches:
             window[row, 1:] = self._corpus.tokens[begin : begin + T]
             window[row, 0] = self._corpus.tokens[begin - 1] if begin > 0 else self._eos
         return Batch(
-            _time_first(window[:, :-1]), _time_first(window[:, 1:]), B * T, continues=step > 0
+            time_first(window[:, :-1]), time_first(window[:, 1:]), B * T, continues=step > 0
         )
 
 
@@ -216,5 +216,6 @@ def training_batches(corpus: Corpus, config: Config, options: TrainOptions) -> B
     return SentenceBatches(corpus, config, tokens=tokens, seed=options.seed)
 
 
-def _time_first(rows: Ids) -> Tensor:
+def time_first(rows: Ids) -> Tensor:
+    """Rows [B, T] as the tensor [T, B] that a network reads."""
     return torch.from_numpy(np.ascontiguousarray(rows.T))

@@ -32,8 +32,8 @@ class MetricsLog:
             board = folder / "tensorboard"
             self._board = import_summary_writer()(str(board), purge_step=position.step + 1)
 
-    def write(self, position: Position, seconds: float, values: Mapping[str, float]) -> None:
-        """Add a record of what is known at a position.
+    def write(self, position: Position, seconds: float, values: Mapping[str, Any]) -> None:
+        """Add a record of what is known at a position: numbers, and lists and objects of them.
 
         Raises:
             OutputFileError: it cannot be written.
@@ -43,7 +43,7 @@ class MetricsLog:
             "epoch": position.epoch,
             "tokens": position.tokens,
             "seconds": round(seconds, 1),
-            **{name: value if math.isfinite(value) else None for name, value in values.items()},
+            **_finite(values),
         }
         try:
             with self._path.open("a", encoding="utf-8") as file:
@@ -53,12 +53,22 @@ class MetricsLog:
             raise OutputFileError(message) from error
         if self._board is not None:
             for name, value in values.items():
-                self._board.add_scalar(name, value, position.step)
+                if isinstance(value, int | float):
+                    self._board.add_scalar(name, value, position.step)
 
     def close(self) -> None:
         """Flush what TensorBoard holds back."""
         if self._board is not None:
             self._board.close()
+
+
+def _finite(value: Any) -> Any:
+    """The same without what JSON has no number for."""
+    if isinstance(value, Mapping):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return value if math.isfinite(value) else None
 
 
 @dataclass
@@ -69,14 +79,18 @@ class Means:
     tokens: int = 0
     total_loss: float = 0.0  # nats
     total_norm: float = 0.0
+    clipped: int = 0  # updates
     seconds: float = 0.0  # in updates alone, not in evaluations or checkpoints
 
-    def add(self, *, loss: float, tokens: int, norm: float, seconds: float) -> None:
+    def add(
+        self, *, loss: float, tokens: int, norm: float, seconds: float, clipped: bool = False
+    ) -> None:
         """Count one more update; `loss` is the sum over its tokens."""
         self.updates += 1
         self.tokens += tokens
         self.total_loss += loss
         self.total_norm += norm
+        self.clipped += clipped
         self.seconds += seconds
 
     @property
@@ -88,6 +102,11 @@ class Means:
     def gradient_norm(self) -> float:
         """Before clipping."""
         return self.total_norm / max(1, self.updates)
+
+    @property
+    def clipping_rate(self) -> float:
+        """The share of updates whose gradient was clipped."""
+        return self.clipped / max(1, self.updates)
 
     @property
     def tokens_per_second(self) -> float:

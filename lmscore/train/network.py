@@ -31,6 +31,7 @@ class Outputs:
 
     features: Tensor  # [T, B, E], or H if untied: what the output matrix takes
     state: State  # after the last token
+    layers: tuple[Tensor, ...]  # [T, B, H], what each layer gives, before anything is added to it
     hidden: Tensor  # [T, B, H], of the last layer, before dropout
     dropped: Tensor  # the same after it
 
@@ -126,16 +127,18 @@ class RecurrentLM(nn.Module):
         if self.training:
             matrix = drop_words(matrix, self.rates.words)
         x = self.input_dropout(F.embedding(tokens, matrix))  # [T, B, E]
-        hidden, after = x, []
+        hidden = x
+        after, layers = [], []
         before = split_state(self.config, state)
         for index, (layer, dropout) in enumerate(zip(self.layers, self.dropouts, strict=True)):
             hidden, following = layer(x, before[index])  # [T, B, H]
             after.append(following)
+            layers.append(hidden)
             if self.config.residual and index > 0:
                 hidden = hidden + x
             x = dropout(hidden)
         features = x if self.projection is None else self.projection(x)
-        return Outputs(features, join_states(after), hidden=hidden, dropped=x)
+        return Outputs(features, join_states(after), tuple(layers), hidden=hidden, dropped=x)
 
     def log_probs(self, features: Tensor) -> Tensor:
         """[..., E], or H if untied -> log-probabilities [..., V], nats."""

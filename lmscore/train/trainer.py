@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,10 +19,11 @@ from lmscore.train.batches import Batch, training_batches
 from lmscore.train.budget import Budget
 from lmscore.train.checkpoint import Position, checkpoints, load_checkpoint, save_checkpoint
 from lmscore.train.corpus import Corpus
+from lmscore.train.diagnosis import dead_units, gradient_by_lag, gradient_norms, make_probe
 from lmscore.train.evaluate import batch_loss, held_out_batches, mean_loss, perplexity
 from lmscore.train.interrupt import postponed_interrupt
 from lmscore.train.metrics import EVALUATED, Means, MetricsLog
-from lmscore.train.network import RecurrentLM, State
+from lmscore.train.network import Outputs, RecurrentLM, State
 from lmscore.train.optimizer import make_optimizer, make_penalties
 from lmscore.train.options import TrainOptions
 from lmscore.train.precision import matrix_dtype
@@ -98,6 +100,8 @@ class Trainer:
         self._evaluations_due = self._budget.evaluations_due(self._progress)
         self._metrics = MetricsLog(self._folder, self.position, tensorboard=options.tensorboard)
         self._means = Means()
+        self._inside: dict[str, Any] = {}  # what was last seen of the network while it learnt
+        self._probe = make_probe(valid, network.config)
         self._held_out_perplexity: float | None = None
         self._saved = time.monotonic()
 
@@ -150,6 +154,8 @@ class Trainer:
         )
         penalty = self._penalties(self.network, outputs, batch.targets.to(total.device))
         ((total + penalty) / batch.num_tokens).backward()  # type: ignore[no-untyped-call]
+        if (self.position.step + 1) % _LOG_EVERY == 0:
+            self._look_inside(outputs, batch)
         weights = self.network.parameters()
         norm = float(torch.nn.utils.clip_grad_norm_(weights, self.options.clip))
         loss = float(total.detach())
@@ -163,7 +169,17 @@ class Trainer:
         self.position.batch += 1
         self.position.tokens += batch.num_tokens
         seconds = time.monotonic() - started
-        self._means.add(loss=loss, tokens=batch.num_tokens, norm=norm, seconds=seconds)
+        clipped = norm > self.options.clip
+        self._means.add(
+            loss=loss, tokens=batch.num_tokens, norm=norm, seconds=seconds, clipped=clipped
+        )
+
+    def _look_inside(self, outputs: Outputs, batch: Batch) -> None:
+        targets = batch.targets.to(outputs.features.device)
+        self._inside = {
+            "gradient_norms": gradient_norms(self.network),
+            "dead_units": dead_units(outputs, targets),
+        }
 
     def _set_rate(self, batch: Batch, progress: float) -> None:
         rate = self.options.learning_rate * self._budget.rate(progress)
@@ -202,6 +218,8 @@ class Trainer:
                 loss=means.loss,
                 perplexity=perplexity(means.loss),
                 gradient_norm=means.gradient_norm,
+                clipping_rate=means.clipping_rate,
+                **self._inside,
                 learning_rate=self._optimizer.param_groups[0]["lr"],
                 tokens_per_second=means.tokens_per_second,
             )
@@ -224,12 +242,15 @@ class Trainer:
                 self.position.best_loss = loss
                 self._keep_best(self.network)
         self._average.evaluated(loss)
-        self._record(**{EVALUATED: loss, "valid_perplexity": self._held_out_perplexity})
+        self._record(
+            **{EVALUATED: loss, "valid_perplexity": self._held_out_perplexity},
+            gradient_by_lag=gradient_by_lag(self.network, self._probe),
+        )
         _log.info(
             "step %d: held-out perplexity %.2f", self.position.step, self._held_out_perplexity
         )
 
-    def _record(self, **values: float) -> None:
+    def _record(self, **values: Any) -> None:
         self._metrics.write(self.position, self._budget.elapsed, values)
 
     def _save(self) -> None:

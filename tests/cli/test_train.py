@@ -139,6 +139,20 @@ def test_errors_are_one_line(
     assert message in last
 
 
+def test_diagnose(run: Run, text: str, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    wanted = ("train", text, "-o", model, *SMALL, "--epochs", "9", "--diagnose", "--no-export")
+    result = run(*wanted)
+    assert result.status == 0
+    assert f"{model}/diagnosis.png: how the training went" in result.err
+
+    failed = tmp_path / "failed"
+    options = ("--learning-rate", "1e30", "--warmup", "0", "--diagnose", "--evaluations", "9")
+    result = run("train", text, "-o", failed, *SMALL, *options)
+    assert result.status == 1
+    assert "the loss is" in result.err.splitlines()[-1]
+
+
 @pytest.mark.parametrize("argv", [["--cell", "rnn"], ["--minutes", "soon"], ["--color"]])
 def test_usage(run: Run, argv: list[str]) -> None:
     assert run("train", *argv).status == 2

@@ -20,11 +20,19 @@ def records(folder: Path) -> list[dict[str, float]]:
 
 def test_records(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path, Position(), tensorboard=False)
-    log.write(Position(step=3, epoch=1, tokens=9), 1.23, {"loss": 2.0, "perplexity": math.inf})
+    values = {"loss": 2.0, "perplexity": math.inf, "parts": {"a": [1.0, math.nan]}}
+    log.write(Position(step=3, epoch=1, tokens=9), 1.23, values)
     log.close()
-    assert records(tmp_path) == [
-        {"step": 3, "epoch": 1, "tokens": 9, "seconds": 1.2, "loss": 2.0, "perplexity": None}
-    ]
+    (record,) = records(tmp_path)
+    assert record == {
+        "step": 3,
+        "epoch": 1,
+        "tokens": 9,
+        "seconds": 1.2,
+        "loss": 2.0,
+        "perplexity": None,
+        "parts": {"a": [1.0, None]},
+    }
 
 
 def test_what_a_killed_run_wrote_past_its_checkpoint_goes(tmp_path: Path) -> None:
@@ -59,7 +67,9 @@ def test_means() -> None:
     means = Means()
     assert (means.loss, means.gradient_norm, means.tokens_per_second) == (0, 0, 0)
     means.add(loss=6.0, tokens=2, norm=1.0, seconds=0.5)
-    means.add(loss=1.0, tokens=5, norm=2.0, seconds=1.5)
+    assert means.clipping_rate == 0
+    means.add(loss=1.0, tokens=5, norm=2.0, seconds=1.5, clipped=True)
+    assert means.clipping_rate == 0.5
     assert (means.loss, means.gradient_norm, means.tokens_per_second) == (1.0, 1.5, 3.5)
 
 
@@ -78,6 +88,6 @@ def test_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(metrics_module, "import_summary_writer", lambda: Writer)
     log = MetricsLog(tmp_path, Position(step=4), tensorboard=True)
-    log.write(Position(step=5), 0.0, {"loss": 2.0})
+    log.write(Position(step=5), 0.0, {"loss": 2.0, "parts": [1.0]})
     log.close()
     assert seen == [(str(tmp_path / "tensorboard"), 5), ("loss", 2.0, 5), ("closed",)]

@@ -1,0 +1,102 @@
+"""What goes on inside a network while it learns: gradients that vanish or explode, dead units."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lmscore.bundle import Config
+from lmscore.train.batches import PADDING, Batch, time_first
+from lmscore.train.corpus import Corpus
+from lmscore.train.network import Outputs, RecurrentLM
+
+_ROWS, _LAGS = 16, 32  # of the text that gradients are followed back through
+
+# A unit whose output moves by less than this over a batch says nothing.
+_DEAD = 1e-3
+
+
+def gradient_norms(network: RecurrentLM) -> dict[str, float]:
+    """The norm of the gradient of each part of a network, before clipping: `layer_0` and so on."""
+    parts = {"embedding": [network.embedding.weight]}
+    for index, layer in enumerate(network.layers):
+        parts[f"layer_{index}"] = list(layer.parameters())
+    if network.projection is not None:
+        parts["projection"] = [network.projection.weight]
+    untied = [] if network.output_weight is None else [network.output_weight]
+    parts["output"] = [*untied, network.output_bias]
+    return {name: _norm([w.grad for w in weights]) for name, weights in parts.items()}
+
+
+def _norm(gradients: list[Tensor | None]) -> float:
+    return float(torch.nn.utils.get_total_norm([g for g in gradients if g is not None]))
+
+
+@torch.no_grad()
+def dead_units(outputs: Outputs, targets: Tensor) -> list[float]:
+    """The share of each layer's units whose output is the same for every token of a batch.
+
+    targets int64 [T, B], PADDING where a row has ended.
+    """
+    counted = targets != PADDING
+    shares = []
+    for hidden in outputs.layers:
+        units = hidden[counted].float()  # [N, H]
+        moves = units.amax(0) - units.amin(0)
+        shares.append(float((moves < _DEAD).float().mean()))
+    return shares
+
+
+def gradient_by_lag(network: RecurrentLM, probe: Batch) -> dict[str, list[list[float]]]:
+    """How far back the loss reaches: the norm of d loss_t / d h_{t-k} for k = 1, 2, ...
+
+    The loss is that of the last token of each row alone, the norm that over a layer's units, the
+    mean over rows. Without recurrence nothing reaches back, and nothing is given.
+
+    Returns:
+        For each state tensor, for each layer, a norm per k.
+    """
+    if network.config.cell == "window":
+        return {}
+    device, was_training = network.output_bias.device, network.training
+    network.eval()
+    tokens, targets = probe.inputs.to(device), probe.targets[-1].to(device)
+    states = [tuple(part.requires_grad_() for part in network.initial_state(tokens.size(1)))]
+    for step in range(len(tokens)):
+        features, after = network(tokens[step : step + 1], states[-1])
+        states.append(after)
+    loss = F.nll_loss(network.log_probs(features[0]), targets, reduction="sum")
+    before = states[-2::-1]  # that of lag 1 first; the zeros at the beginning last
+    network.train(was_training)
+    return {
+        tensor.name: _norms(loss, [state[index] for state in before])
+        for index, tensor in enumerate(network.config.state)
+    }
+
+
+def _norms(loss: Tensor, parts: list[Tensor]) -> list[list[float]]:
+    gradients = torch.autograd.grad(loss, parts, retain_graph=True)
+    by_lag = torch.stack([gradient.norm(dim=-1).mean(-1) for gradient in gradients])  # [K, L]
+    norms: list[list[float]] = by_lag.T.tolist()
+    return norms
+
+
+def make_probe(corpus: Corpus, config: Config) -> Batch:
+    """A few rows of text, without padding, for `gradient_by_lag`.
+
+    Of a document stretches from everywhere; of sentences the longest, cut to one length.
+    """
+    lengths = np.diff(corpus.starts)
+    if config.context == "document":
+        T = min(_LAGS, len(corpus.tokens))
+        starts = np.linspace(0, len(corpus.tokens) - T, _ROWS).astype(np.int64)
+    else:
+        lines = np.argsort(-lengths, kind="stable")[:_ROWS]
+        T = min(_LAGS, int(lengths[lines].min()))
+        starts = corpus.starts[lines]
+    targets = np.stack([corpus.tokens[start : start + T] for start in starts]).astype(np.int64)
+    inputs = np.roll(targets, 1, axis=1)
+    inputs[:, 0] = config.bos_token_id
+    return Batch(time_first(inputs), time_first(targets), targets.size, continues=False)

@@ -1,0 +1,120 @@
+"""A picture of metrics.jsonl: is it learning, and if not, where do the gradients go?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmscore.errors import needs_extra
+from lmscore.files import atomic_write
+from lmscore.train.metrics import EVALUATED, METRICS_FILE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PICTURE = "diagnosis.png"
+
+_SIZE = (12.0, 8.0)  # inches
+
+Record = Mapping[str, Any]
+
+
+def check_drawing() -> None:
+    """Say in time that nothing can be drawn.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    with needs_extra("plot"):
+        import matplotlib.figure  # noqa: F401
+
+
+def draw_diagnosis(folder: Path) -> Path | None:
+    """Draw the record of a run into `diagnosis.png` beside it; None where nothing is recorded yet.
+
+    Loss and held-out loss; the gradient norm of each part and how often it was clipped; dead units;
+    and how far back the loss reaches, at every evaluation.
+
+    Raises:
+        OutputFileError: the picture cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    records = _records(folder / METRICS_FILE)
+    if not records:
+        return None
+    updates = [record for record in records if "gradient_norms" in record]
+    evaluations = [record for record in records if "gradient_by_lag" in record]
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes = figure.subplots(2, 2)
+    _draw_loss(axes[0, 0], updates, evaluations)
+    _draw_norms(axes[0, 1], updates)
+    _draw_dead_units(axes[1, 0], updates)
+    _draw_lags(axes[1, 1], evaluations)
+    for axis in axes.flat:
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize="small")
+    with atomic_write(folder / PICTURE) as file:
+        figure.savefig(file, format="png")
+    return folder / PICTURE
+
+
+def _records(path: Path) -> list[Record]:
+    if not path.is_file():  # the run never came to training
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _draw_loss(axes: Axes, updates: Sequence[Record], evaluations: Sequence[Record]) -> None:
+    axes.set(title="Loss", xlabel="update", ylabel="nats per token")
+    _line(axes, updates, [record["loss"] for record in updates], "training")
+    _line(axes, evaluations, [record[EVALUATED] for record in evaluations], "held out", marker="o")
+
+
+def _draw_norms(axes: Axes, updates: Sequence[Record]) -> None:
+    axes.set(title="Gradients before clipping", xlabel="update", ylabel="norm", yscale="log")
+    for name in updates[-1]["gradient_norms"] if updates else ():
+        _line(axes, updates, [record["gradient_norms"][name] for record in updates], name)
+    share = axes.twinx()
+    share.set(ylabel="share of updates that were clipped (dotted)", ylim=(-0.02, 1.02))
+    rates = [record["clipping_rate"] for record in updates]
+    share.plot([record["step"] for record in updates], rates, color="grey", linestyle=":")
+
+
+def _draw_dead_units(axes: Axes, updates: Sequence[Record]) -> None:
+    axes.set(title="Dead units", xlabel="update", ylabel="share of a layer", ylim=(-0.02, 1.02))
+    for layer in range(len(updates[-1]["dead_units"]) if updates else 0):
+        shares = [record["dead_units"][layer] for record in updates]
+        _line(axes, updates, shares, f"layer_{layer}")
+
+
+def _draw_lags(axes: Axes, evaluations: Sequence[Record]) -> None:
+    """Earlier evaluations are paler."""
+    axes.set(title="How far back the loss reaches", xlabel="k", yscale="log")
+    axes.set_ylabel("norm of d loss(t) / d state(t - k)")
+    for number, record in enumerate(evaluations, 1):
+        color = 0
+        for name, layers in record["gradient_by_lag"].items():
+            for layer, norms in enumerate(layers):
+                last = number == len(evaluations)
+                axes.plot(
+                    range(1, len(norms) + 1),
+                    _drawable(norms),
+                    color=f"C{color}",
+                    alpha=number / len(evaluations),
+                    label=f"{name}, layer_{layer}" if last else None,
+                )
+                color += 1
+
+
+def _line(
+    axes: Axes, records: Sequence[Record], values: Sequence[float | None], label: str, **how: Any
+) -> None:
+    axes.plot([record["step"] for record in records], _drawable(values), label=label, **how)
+
+
+def _drawable(values: Sequence[float | None]) -> list[float]:
+    """A gap where a value was not finite."""
+    return [float("nan") if value is None else value for value in values]
