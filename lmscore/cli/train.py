@@ -218,6 +218,7 @@ def train(
     chosen = locals()
     with needs_extra("train"):
         import lmscore.train
+        from lmscore.train.workers import rank_of_process
     fields = [field.name for field in dataclasses.fields(lmscore.train.TrainOptions)]
     given = {name: chosen[name] for name in fields if name in chosen}
     given["train"], given["valid"] = tuple(files or ()), tuple(valid or ())
@@ -225,6 +226,9 @@ def train(
     given["output"] = None if output is None else str(output)
     given = {name: value for name, value in given.items() if value not in (None, ())}
     options = _options(given, config, resume=resume)
+    if rank_of_process() > 0:  # one of several that torchrun started: the first one speaks
+        lmscore.train.train(options, resume=resume)
+        return
     with _notes(), _diagnosis(options, diagnose), Progress("training", total=1.0) as bar:
         report = functools.partial(_show, bar)
         bundle = lmscore.train.train(options, resume=resume, report=report)

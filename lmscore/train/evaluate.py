@@ -11,12 +11,15 @@ from lmscore.train.batches import PADDING, Batch, Batches, DocumentBatches, Sent
 from lmscore.train.corpus import Corpus, CorpusCounts
 from lmscore.train.loss import linear_log_z
 from lmscore.train.network import Outputs, RecurrentLM, State
+from lmscore.train.workers import Workers
 
 # Document context: this many places of the text are read at once, each first one without context.
 _ROWS = 16
 _BPTT = 128
 
 _TOKENS = 4096  # of sentences at once
+
+_ALONE = Workers()
 
 
 def held_out_batches(corpus: Corpus, config: Config, most_tokens: int | None = None) -> Batches:
@@ -33,19 +36,23 @@ def held_out_batches(corpus: Corpus, config: Config, most_tokens: int | None = N
 
 @torch.no_grad()
 def mean_loss(
-    network: RecurrentLM, batches: Batches, *, dtype: torch.dtype = torch.float32
+    network: RecurrentLM,
+    batches: Batches,
+    *,
+    dtype: torch.dtype = torch.float32,
+    workers: Workers = _ALONE,
 ) -> float:
-    """Mean negative log-likelihood per token (nats)."""
+    """Mean negative log-likelihood per token (nats); `workers` share the work."""
     was_training = network.training
     network.eval()
     total = 0.0
     state: State | None = None
     for batch in batches.epoch(0):
-        loss, outputs = batch_loss(network, batch, state, dtype=dtype)
+        loss, outputs = batch_loss(network, workers.share(batch), state, dtype=dtype)
         total += float(loss)
         state = outputs.state
     network.train(was_training)
-    return total / batches.tokens
+    return workers.sum(total) / batches.tokens
 
 
 def batch_loss(

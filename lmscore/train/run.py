@@ -39,6 +39,7 @@ from lmscore.train.prepare import CORPUS, check_readable, prepare
 from lmscore.train.record import check_unused, write_options
 from lmscore.train.samples import make_parity
 from lmscore.train.trainer import CHECKPOINTS, Status, Trainer
+from lmscore.train.workers import Workers, device_of_process, joined_workers
 
 _SAMPLE_TOKENS = 1 << 16  # of the held-out text, over which log Z is averaged
 
@@ -66,34 +67,56 @@ def train(
         TrainingError: the loss is no longer finite, or memory is short.
         KeyboardInterrupt: Ctrl-C; a checkpoint was written, and `resume` goes on from it.
     """
-    folder = Path(options.output)
-    if not resume:
-        check_unused(folder)
-    if options.init_from and not checkpoints(folder / CHECKPOINTS):
-        check_weights(options.init_from)
-    check_readable(options)
-    device = _device(options.device)
-    _set_up_process(options)
-    _set_up_folder(folder, options, resume=resume)
-    config, *corpora = prepare(folder, options, resume=resume)
-    bundle = Bundle(folder, config)
-    bundle.write_config()
-    with explained_shortage():
+    folder, device = Path(options.output), _device(options.device)
+    with joined_workers(device) as workers, explained_shortage():
+        if workers.is_first:
+            _check(folder, options, resume=resume)
+        _set_up_process(options)
+        config, *corpora = _prepare(folder, options, workers, resume=resume)
         trainer = Trainer(
             options,
             _network(config, options, corpora[0]).to(device),
             *corpora,
             resume=resume,
+            workers=workers,
             keep_best=lambda best: _write_weights(folder, best),
             report=report,
         )
         trainer.run()
-        return _finish(bundle, trainer, *corpora)
+        if workers.is_first:
+            _finish(Bundle(folder, config), trainer, *corpora)
+        workers.wait()
+        return Bundle.read(folder)
+
+
+def _check(folder: Path, options: TrainOptions, *, resume: bool) -> None:
+    """Find what cannot work before anything is written."""
+    if not resume:
+        check_unused(folder)
+    if options.init_from and not checkpoints(folder / CHECKPOINTS):
+        check_weights(options.init_from)
+    check_readable(options)
+    if options.tensorboard:
+        import_summary_writer()  # or an error now, not after an hour of tokenising
+
+
+def _prepare(
+    folder: Path, options: TrainOptions, workers: Workers, *, resume: bool
+) -> tuple[Config, Corpus, Corpus]:
+    """Tokenise and record what is run; the other workers open what the first one wrote."""
+    if workers.is_first:
+        _set_up_folder(folder, options, resume=resume)
+        config, train, valid = prepare(folder, options, resume=resume)
+        Bundle(folder, config).write_config()
+    workers.wait()
+    if not workers.is_first:
+        config, train, valid = prepare(folder, options, resume=True)
+    return config, train, valid
 
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = device_of_process() if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -109,8 +132,6 @@ def _device(name: str) -> torch.device:
 
 
 def _set_up_process(options: TrainOptions) -> None:
-    if options.tensorboard:
-        import_summary_writer()  # or an error now, not after an hour of tokenising
     keep_freed_memory()
     torch.manual_seed(options.seed)
     if options.threads is not None:
@@ -161,7 +182,7 @@ def _write_weights(folder: Path, network: RecurrentLM) -> None:
     atomic_write_bytes(folder / WEIGHTS_FILE, save(network.to_weights()))
 
 
-def _finish(bundle: Bundle, trainer: Trainer, train: Corpus, valid: Corpus) -> Bundle:
+def _finish(bundle: Bundle, trainer: Trainer, train: Corpus, valid: Corpus) -> None:
     network = trainer.network.eval()
     load_weights_into(network, bundle)  # the best ones
     if network.config.self_normalized:
@@ -172,7 +193,6 @@ def _finish(bundle: Bundle, trainer: Trainer, train: Corpus, valid: Corpus) -> B
     bundle = Bundle(bundle.path, replace(bundle.config, training=summary))
     atomic_write_bytes(bundle.path / CARD_FILE, model_card(bundle.config).encode())
     bundle.write_config()
-    return bundle
 
 
 def _center(network: RecurrentLM, valid: Corpus) -> None:

@@ -27,6 +27,7 @@ from lmscore.train.network import Outputs, RecurrentLM, State
 from lmscore.train.optimizer import make_optimizer, make_penalties
 from lmscore.train.options import TrainOptions
 from lmscore.train.precision import matrix_dtype
+from lmscore.train.workers import Workers
 
 CHECKPOINTS = "checkpoints"
 
@@ -64,6 +65,7 @@ class Trainer:
         valid: Corpus,
         *,
         resume: bool = False,
+        workers: Workers,
         keep_best: Callable[[RecurrentLM], None],
         report: Callable[[Status], None],
     ) -> None:
@@ -75,6 +77,7 @@ class Trainer:
             train: the text to train on.
             valid: the held-out text.
             resume: go on from a checkpoint.
+            workers: the processes that train together.
             keep_best: called with the network whenever it is the best so far.
             report: called after every update.
 
@@ -85,20 +88,23 @@ class Trainer:
         self.options = options
         self.network = network
         self.position = Position(texts=[train.sha256, valid.sha256])
-        self._keep_best, self._report = keep_best, report
+        self._workers, self._keep_best, self._report = workers, keep_best, report
         self._folder = Path(options.output)
         self._dtype = matrix_dtype(options.precision, network.output_bias.device)
         self._optimizer = make_optimizer(network, options)
         self._average = WeightAverage(network, options.average, options.average_decay)
         self._penalties = make_penalties(options)
-        self._state: State | None = None
+        self._state: State | None = None  # of this worker's rows
+        self._rows = 0  # of the last batch, of all workers
         if resume:
             self._restore()
+        if not workers.is_first:  # masks of its own, for rows of its own
+            torch.manual_seed(options.seed + self.position.step + (workers.rank << 32))
         self._batches = training_batches(train, network.config, options)
         self._sample = held_out_batches(valid, network.config, _SAMPLE_TOKENS)
         self._budget = Budget(options, self._batches.tokens, self.position.seconds)
         self._evaluations_due = self._budget.evaluations_due(self._progress)
-        self._metrics = MetricsLog(self._folder, self.position, tensorboard=options.tensorboard)
+        self._metrics = self._open_log() if workers.is_first else None
         self._means = Means()
         self._inside: dict[str, Any] = {}  # what was last seen of the network while it learnt
         self._probe = make_probe(valid, network.config)
@@ -113,26 +119,40 @@ class Trainer:
             OutputFileError: a checkpoint or a record cannot be written.
             KeyboardInterrupt: after a checkpoint was written.
         """
-        with closing(self._metrics), postponed_interrupt() as interrupted:
+        with closing(self), postponed_interrupt() as interrupted:
             if self.options.init_from and self.position.evaluated_step is None:
                 self._evaluate()  # what it starts from is kept unless training betters it
             batches = self._stream()
-            while (progress := self._progress) < 1 and not interrupted.is_set():
+            stopped = False
+            while (progress := self._progress) < 1 and not stopped:
                 self._update(next(batches), progress)
                 self._log_update()
                 self._evaluate_if_due()
-                if time.monotonic() - self._saved > self.options.checkpoint_minutes * 60:
+                if self._any(time.monotonic() - self._saved > self.options.checkpoint_minutes * 60):
                     self._save()
-            if not interrupted.is_set() and self.position.evaluated_step != self.position.step:
+                stopped = self._any(interrupted.is_set())
+            if not stopped and self.position.evaluated_step != self.position.step:
                 self._evaluate()
             self._save()
-            if interrupted.is_set():
+            if stopped:
                 _log.info("interrupted; --resume goes on from update %d", self.position.step)
                 raise KeyboardInterrupt
 
+    def close(self) -> None:
+        """Close the log."""
+        if self._metrics is not None:
+            self._metrics.close()
+
+    def _open_log(self) -> MetricsLog:
+        return MetricsLog(self._folder, self.position, tensorboard=self.options.tensorboard)
+
     @property
     def _progress(self) -> float:
-        return self._budget.progress(self.position.tokens)
+        """Agreed upon by the workers, whose clocks may differ."""
+        return self._workers.largest(self._budget.progress(self.position.tokens))
+
+    def _any(self, condition: bool) -> bool:
+        return self._workers.largest(float(condition)) > 0
 
     def _stream(self) -> Iterator[Batch]:
         """Batches without end, from the position on."""
@@ -145,26 +165,28 @@ class Trainer:
         started = time.monotonic()
         self._set_rate(batch, progress)
         self.network.train()
+        share = self._workers.share(batch)
         total, outputs = batch_loss(
             self.network,
-            batch,
+            share,
             self._state,
             dtype=self._dtype,
             self_normalize=self.options.self_normalize,
         )
-        penalty = self._penalties(self.network, outputs, batch.targets.to(total.device))
+        penalty = self._penalties(self.network, outputs, share.targets.to(total.device))
         ((total + penalty) / batch.num_tokens).backward()  # type: ignore[no-untyped-call]
+        weights = list(self.network.parameters())
+        loss = float(self._workers.sum_gradients(weights, total.detach()))
         if (self.position.step + 1) % _LOG_EVERY == 0:
-            self._look_inside(outputs, batch)
-        weights = self.network.parameters()
+            self._look_inside(outputs, share)
         norm = float(torch.nn.utils.clip_grad_norm_(weights, self.options.clip))
-        loss = float(total.detach())
         self._check_finite(loss / batch.num_tokens, norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self._average.update()
         # Truncated BPTT: the next batch starts from this state's values, not from its history.
         self._state = tuple(part.detach() for part in outputs.state)
+        self._rows = batch.inputs.size(1)
         self.position.step += 1
         self.position.batch += 1
         self.position.tokens += batch.num_tokens
@@ -233,14 +255,15 @@ class Trainer:
 
     def _evaluate(self) -> None:
         with self._average.in_place():
-            loss = mean_loss(self.network, self._sample, dtype=self._dtype)
+            loss = mean_loss(self.network, self._sample, dtype=self._dtype, workers=self._workers)
             self.position.evaluations += 1
             self.position.evaluated_step = self.position.step
             self._held_out_perplexity = perplexity(loss)
             best = self.position.best_loss
             if best is None or loss < best:
                 self.position.best_loss = loss
-                self._keep_best(self.network)
+                if self._workers.is_first:
+                    self._keep_best(self.network)
         self._average.evaluated(loss)
         self._record(
             **{EVALUATED: loss, "valid_perplexity": self._held_out_perplexity},
@@ -251,13 +274,15 @@ class Trainer:
         )
 
     def _record(self, **values: Any) -> None:
-        self._metrics.write(self.position, self._budget.elapsed, values)
+        if self._metrics is not None:
+            self._metrics.write(self.position, self._budget.elapsed, values)
 
     def _save(self) -> None:
         self.position.seconds = self._budget.elapsed
-        folder = self._folder / CHECKPOINTS
-        parts = (self.network, self._optimizer, self._average)
-        save_checkpoint(folder, self.position, *parts, self._state)
+        state = self._state and self._workers.whole_state(self._state, self._rows)
+        if self._workers.is_first:
+            parts = (self.network, self._optimizer, self._average)
+            save_checkpoint(self._folder / CHECKPOINTS, self.position, *parts, state)
         self._saved = time.monotonic()
 
     def _restore(self) -> None:
@@ -267,7 +292,9 @@ class Trainer:
             return
         texts = self.position.texts
         parts = (self.network, self._optimizer, self._average)
-        self.position, self._state = load_checkpoint(kept[-1], *parts)
+        self.position, state = load_checkpoint(kept[-1], *parts)
+        if state is not None:
+            self._state, self._rows = self._workers.share_of_state(state), state[0].size(1)
         if self.position.texts not in ([], texts):
             which = "text to train on" if self.position.texts[0] != texts[0] else "held-out text"
             raise InputError(

@@ -179,9 +179,9 @@ def test_no_such_gpu(tmp_path: Path) -> None:
 def test_lost_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run_module._finish
 
-    def cut(bundle: Bundle, *rest: object) -> Bundle:
+    def cut(bundle: Bundle, *rest: object) -> None:
         (bundle.path / "model.safetensors").write_bytes(b"cut")
-        return whole(bundle, *rest)  # type: ignore[arg-type]
+        whole(bundle, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(run_module, "_finish", cut)
     with pytest.raises(ModelError, match=r"model\.safetensors: damaged"):

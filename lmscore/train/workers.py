@@ -1,0 +1,135 @@
+"""Data-parallel training: processes started by torchrun, each with a part of every batch's rows.
+
+All make the same updates: gradients are summed over the processes, as DistributedDataParallel does,
+so that one process with the whole batch would learn the same. The first one alone writes files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import Tensor, distributed
+
+from lmscore.train.batches import PADDING, Batch
+from lmscore.train.cells import State
+
+# The others wait while the first one tokenises and evaluates; torchrun ends them if it dies.
+_PATIENCE = timedelta(days=7)
+
+
+def rank_of_process() -> int:
+    """Which of torchrun's processes this is; 0 without torchrun."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def device_of_process() -> str:
+    """The name of the GPU that is this process's own."""
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The processes that train one network together; by default this one alone."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = torch.device("cpu")  # noqa: RUF009  # of what they exchange
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.rank == 0
+
+    def share(self, batch: Batch) -> Batch:
+        """This process's rows of a batch.
+
+        Where there are fewer rows than processes, some get a row that does not count.
+        """
+        if self.size == 1:
+            return batch
+        rows = self._rows(batch.inputs.size(1))
+        part = slice(rows.start, rows.stop) if rows else slice(1)
+        inputs, targets = batch.inputs[:, part], batch.targets[:, part]
+        if not rows:
+            targets = torch.full_like(targets, PADDING)
+        tokens = int((targets != PADDING).sum())
+        return Batch(inputs, targets, tokens, continues=batch.continues)
+
+    def share_of_state(self, state: State) -> State:
+        """This process's rows of a state."""
+        rows = self._rows(state[0].size(1)) or range(1)
+        return tuple(part[:, rows.start : rows.stop] for part in state)
+
+    def whole_state(self, state: State, rows: int) -> State:
+        """The state of all `rows` of a batch, from everybody's share of it."""
+        if self.size == 1:
+            return state
+        return tuple(self._gathered(part, rows) for part in state)
+
+    def _gathered(self, part: Tensor, rows: int) -> Tensor:
+        counts = [len(self._rows(rows, rank)) for rank in range(self.size)]
+        padded = part.new_zeros(len(part), max(counts), part.size(2))
+        padded[:, : counts[self.rank]] = part[:, : counts[self.rank]]
+        everybody = [torch.empty_like(padded) for _ in counts]
+        distributed.all_gather(everybody, padded)
+        shares = zip(everybody, counts, strict=True)
+        return torch.cat([share[:, :count] for share, count in shares], dim=1)
+
+    def _rows(self, rows: int, rank: int | None = None) -> range:
+        """Which of so many rows are a process's own."""
+        rank = self.rank if rank is None else rank
+        return range(rank * rows // self.size, (rank + 1) * rows // self.size)
+
+    @torch.no_grad()
+    def sum_gradients(self, weights: Iterable[Tensor], loss: Tensor) -> Tensor:
+        """Replace gradients by their sums over the processes; gives the sum of the losses, too."""
+        if self.size == 1:
+            return loss
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        everything = torch.cat([loss.reshape(1), *(g.reshape(-1) for g in gradients)])
+        distributed.all_reduce(everything)
+        sizes = [1, *(gradient.numel() for gradient in gradients)]
+        total, *sums = torch.split(everything, sizes)
+        for gradient, summed in zip(gradients, sums, strict=True):
+            gradient.copy_(summed.view_as(gradient))
+        return total.squeeze()
+
+    def sum(self, value: float) -> float:
+        """Over the processes."""
+        return self._reduced(value, distributed.ReduceOp.SUM) if self.size > 1 else value
+
+    def largest(self, value: float) -> float:
+        """What any of the processes says at most: so that clocks and Ctrl-C are agreed upon."""
+        return self._reduced(value, distributed.ReduceOp.MAX) if self.size > 1 else value
+
+    def _reduced(self, value: float, operation: distributed.ReduceOp.RedOpType) -> float:
+        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(tensor, operation)
+        return float(tensor)
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def joined_workers(device: torch.device) -> Iterator[Workers]:
+    """Join the processes that torchrun started beside this one, if it did."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Workers()
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, timeout=_PATIENCE)
+    try:
+        yield Workers(distributed.get_rank(), size, device)
+    finally:
+        distributed.destroy_process_group()
