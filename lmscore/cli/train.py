@@ -266,7 +266,7 @@ def _options(given: dict[str, Any], config: Path | None, *, resume: bool) -> Tra
 @contextmanager
 def _diagnosis(options: TrainOptions, wanted: bool) -> Iterator[None]:
     """Draw the run when it is over, and all the more when it failed."""
-    from lmscore.train.diagrams import check_drawing, draw_diagnosis
+    from lmscore.cli.diagrams import check_drawing, draw_diagnosis
 
     if not wanted:
         yield

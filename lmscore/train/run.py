@@ -22,11 +22,11 @@ from lmscore.bundle import (
     Bundle,
     Config,
 )
-from lmscore.errors import DeviceError, OptionError
 from lmscore.files import atomic_write_bytes, make_directory
 from lmscore.train.card import model_card
 from lmscore.train.checkpoint import checkpoints
 from lmscore.train.corpus import Corpus
+from lmscore.train.device import torch_device
 from lmscore.train.dropout import Rates
 from lmscore.train.evaluate import held_out, held_out_batches, mean_log_z
 from lmscore.train.inherit import check_weights, load_weights_into
@@ -39,7 +39,7 @@ from lmscore.train.prepare import CORPUS, check_readable, prepare
 from lmscore.train.record import check_unused, write_options
 from lmscore.train.samples import make_parity
 from lmscore.train.trainer import CHECKPOINTS, Status, Trainer
-from lmscore.train.workers import Workers, device_of_process, joined_workers
+from lmscore.train.workers import Workers, joined_workers
 
 _SAMPLE_TOKENS = 1 << 16  # of the held-out text, over which log Z is averaged
 
@@ -67,7 +67,7 @@ def train(
         TrainingError: the loss is no longer finite, or memory is short.
         KeyboardInterrupt: Ctrl-C; a checkpoint was written, and `resume` goes on from it.
     """
-    folder, device = Path(options.output), _device(options.device)
+    folder, device = Path(options.output), torch_device(options.device)
     with joined_workers(device) as workers, explained_shortage():
         if workers.is_first:
             _check(folder, options, resume=resume)
@@ -112,23 +112,6 @@ def _prepare(
     if not workers.is_first:
         config, train, valid = prepare(folder, options, resume=True)
     return config, train, valid
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = device_of_process() if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise OptionError(f"device is {name!r}, expected auto, cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda"):
-        raise OptionError(f"device is {name!r}, expected auto, cpu, cuda or cuda:N")
-    count = torch.cuda.device_count()
-    if device.type == "cuda" and (device.index or 0) >= count:
-        raise DeviceError(
-            f"device is {name}, but PyTorch sees {count or 'no'} CUDA devices; use --device cpu"
-        )
-    return device
 
 
 def _set_up_process(options: TrainOptions) -> None:

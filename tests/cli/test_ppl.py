@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,44 @@ def test_what_does_not_go_with_another_layout(run: Run, options: list[str], mess
     result = run("ppl", "--compat", "kenlm", *options, stdin=TEXT)
     assert (result.status, result.out) == (2, "")
     assert message in " ".join(result.err.split())
+
+
+def test_models_that_adapt(run: Run, document_model_path: Path) -> None:
+    chosen = ("-m", document_model_path, "--cache", "--dynamic", "--cache-size", "7")
+    static = run("ppl", "-m", document_model_path, stdin=TEXT).out
+    result = run("ppl", *chosen, stdin=TEXT)
+    assert result.status == 0
+    assert result.out.startswith(static)  # the static figures stay as they are
+    cache, dynamic = result.out.removeprefix(static).strip().split("\n\n")
+    assert cache.startswith("with a cache (size 7, flatness 0.3, weight 0.1; PyTorch, fp32)\nsent")
+    assert dynamic.startswith("with dynamic evaluation (rate 0.1, decay 0.001, tokens 20; PyTorch")
+
+    found = json.loads(run("ppl", *chosen, "--format", "json", stdin=TEXT).out)
+    assert found["cache"]["size"] == 7
+    assert found["cache"]["tokens"] == found["dynamic"]["tokens"] == found["tokens"]
+    assert len({found["perplexity"], *(found[n]["perplexity"] for n in ("cache", "dynamic"))}) == 3
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--cache", "--no-eos"], "with every </s>: it does not go with --no-eos"),
+        (["--dynamic", "--no-bos"], "--dynamic reads a document as the model was trained on it"),
+        (["--cache", "--compat", "kenlm"], "it does not go with --compat"),
+        (["--cache", "--context", "sentence"], "it does not go with --context sentence"),
+        (["--cache"], "was trained on sentences; only a model of documents can adapt to one"),
+    ],
+)
+def test_what_does_not_adapt(run: Run, argv: list[str], message: str) -> None:
+    result = run("ppl", *argv, stdin=TEXT)
+    assert (result.status, result.out) == (1, "")
+    assert message in result.err
+
+
+def test_adapting_takes_torch(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("lmscore.train")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = run("ppl", "--cache", stdin=TEXT)
+    assert result.status == 1
+    assert "this needs the package 'torch': pip install 'lmscore[train]'" in result.err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,9 @@ import pytest
 import torch
 
 from lmscore.bundle import CELLS, Cell
-from lmscore.errors import MissingExtraError
 from lmscore.train import train
 from lmscore.train.batches import PADDING, Batch
 from lmscore.train.diagnosis import dead_units, gradient_by_lag, gradient_norms, make_probe
-from lmscore.train.diagrams import PICTURE, check_drawing, draw_diagnosis
 from lmscore.train.evaluate import batch_loss
 from lmscore.train.metrics import EVALUATED
 from lmscore.train.network import RecurrentLM
@@ -120,7 +117,7 @@ def test_the_probe_is_text(context: str, lengths: list[int]) -> None:
         assert " ".join(map(str, probe.targets[:, row].tolist())) in text
 
 
-def test_it_is_recorded_and_drawn(tmp_path: Path) -> None:
+def test_it_is_recorded(tmp_path: Path) -> None:
     bundle = train(toy_options(tmp_path, epochs=20, evaluations=2, layers=2, clip=0.01))
     lines = (bundle.path / "metrics.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
@@ -130,22 +127,3 @@ def test_it_is_recorded_and_drawn(tmp_path: Path) -> None:
     assert update["gradient_norms"]["layer_1"] > 0
     evaluation = next(record for record in records if EVALUATED in record)
     assert np.shape(evaluation["gradient_by_lag"]["c"]) == (2, 7)
-
-    assert draw_diagnosis(bundle.path) == bundle.path / PICTURE
-    assert (bundle.path / PICTURE).read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_run_with_little_to_draw(tmp_path: Path) -> None:
-    assert draw_diagnosis(tmp_path) is None
-    (tmp_path / "metrics.jsonl").touch()
-    assert draw_diagnosis(tmp_path) is None
-    lags = {"h": [[1.0, None, 0.0]]}
-    written = {"step": 1, EVALUATED: None, "gradient_by_lag": lags}
-    (tmp_path / "metrics.jsonl").write_text(json.dumps(written) + "\n")
-    assert draw_diagnosis(tmp_path)
-
-
-def test_nothing_to_draw_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtraError, match=r"matplotlib.*pip install 'lmscore\[plot\]'"):
-        check_drawing()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from lmscore.errors import needs_extra
 from lmscore.files import atomic_write
-from lmscore.train.metrics import EVALUATED, METRICS_FILE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +41,8 @@ def draw_diagnosis(folder: Path) -> Path | None:
     """
     from matplotlib.figure import Figure
 
+    from lmscore.train.metrics import METRICS_FILE
+
     records = _records(folder / METRICS_FILE)
     if not records:
         return None
@@ -68,6 +69,8 @@ def _records(path: Path) -> list[Record]:
 
 
 def _draw_loss(axes: Axes, updates: Sequence[Record], evaluations: Sequence[Record]) -> None:
+    from lmscore.train.metrics import EVALUATED
+
     axes.set(title="Loss", xlabel="update", ylabel="nats per token")
     _line(axes, updates, [record["loss"] for record in updates], "training")
     _line(axes, evaluations, [record[EVALUATED] for record in evaluations], "held out", marker="o")

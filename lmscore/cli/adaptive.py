@@ -1,0 +1,75 @@
+"""What `lmscore ppl --cache` and `--dynamic` add to the figures of a text."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmscore.bundle import Bundle
+from lmscore.errors import OptionError, needs_extra
+
+if TYPE_CHECKING:
+    from lmscore.runtime.score import Summary
+
+
+def check_options(
+    names: Iterable[str], *, compat: str | None, bos: bool, eos: bool, context: str | None
+) -> None:
+    """Refuse what a model that adapts cannot do.
+
+    Raises:
+        OptionError: names the two options.
+    """
+    refused = {
+        "--compat": compat is not None,
+        "--no-bos": not bos,
+        "--no-eos": not eos,
+        "--context sentence": context == "sentence",
+    }
+    for name in names:
+        for option, given in refused.items():
+            if given:
+                raise OptionError(
+                    f"--{name} reads a document as the model was trained on it, from the beginning "
+                    f"and with every </s>: it does not go with {option}"
+                )
+
+
+def check_model(path: Path) -> None:
+    """Say in time that a model cannot adapt.
+
+    Raises:
+        MissingExtraError: PyTorch is not installed.
+        OptionError, ModelNotFoundError: the model is one of sentences, or has no weights.
+    """
+    with needs_extra("train"):
+        from lmscore.train.adaptive import check_adaptable
+    check_adaptable(Bundle.read(path))
+
+
+def adapted(
+    path: Path,
+    texts: Sequence[str],
+    summary: Summary,
+    name: str,
+    settings: Mapping[str, Any],
+    device: str,
+) -> Summary:
+    """The figures of a text under a model that adapts to it; the counts are those of `summary`."""
+    from lmscore.train.adaptive import Cache, Dynamic, adaptive_log_probs
+    from lmscore.train.device import torch_device
+
+    method = Cache(**settings) if name == "cache" else Dynamic(**settings)
+    log_prob, of_oovs = adaptive_log_probs(
+        Bundle.read(path), texts, method, device=torch_device(device)
+    )
+    return dataclasses.replace(summary, log_prob=log_prob, oov_log_prob=of_oovs)
+
+
+def describe_adapted(name: str, settings: Mapping[str, float]) -> str:
+    """How the model adapts, in a few words."""
+    values = ", ".join(f"{key} {value:g}" for key, value in settings.items())
+    what = {"cache": "with a cache", "dynamic": "with dynamic evaluation"}[name]
+    return f"{what} ({values}; PyTorch, fp32)"

@@ -1,0 +1,159 @@
+"""Models that adapt to a document as they read it: a cache of its words, weights that learn on.
+
+Letters in shapes: N tokens of a document, T of a piece of it, M in a cache, H hidden, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lmscore.bundle import WEIGHTS_FILE, Bundle
+from lmscore.errors import OptionError
+from lmscore.runtime.tokenizer import Ids, TextTokenizer
+from lmscore.train.inherit import load_weights_into
+from lmscore.train.network import Outputs, RecurrentLM
+
+Floats = NDArray[np.float64]
+
+_PIECE = 128  # tokens read at once where nothing is learnt between them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache:
+    """A neural cache: what followed states like this one follows again (Grave et al. 2017).
+
+    p(w) = (1 - weight) p_network(w) + weight p_cache(w), where p_cache(w) is proportional to the
+    sum of exp(flatness * h_t . h_i) over the last `size` places i whose next word was w (their
+    eq. 2 and 3, with h the last layer's hidden state, flatness their theta, weight their lambda).
+    """
+
+    size: int = 2000  # tokens remembered
+    flatness: float = 0.3
+    weight: float = 0.1
+
+    def log_probs(self, network: RecurrentLM, document: Ids) -> Floats:
+        """Log-probabilities (nats) of the tokens of a document, float64 [N]."""
+        return np.concatenate([_numpy(found) for found in self._pieces(network, document)])
+
+    @torch.no_grad()
+    def _pieces(self, network: RecurrentLM, document: Ids) -> Iterator[Tensor]:
+        keys = torch.zeros(0, network.config.hidden_size, device=network.output_bias.device)
+        words = torch.zeros(0, dtype=torch.int64, device=keys.device)
+        for outputs, targets in _read(network, document, _PIECE):
+            hidden = outputs.hidden[:, 0]  # [T, H]
+            keys, words = torch.cat([keys, hidden]), torch.cat([words, targets])
+            in_cache = self._probs(hidden, keys, words, targets)
+            static = _target_log_probs(network, outputs, targets).double().exp()
+            mixed = (1 - self.weight) * static + self.weight * in_cache
+            yield torch.where(in_cache.isnan(), static, mixed).log()
+            keys, words = keys[-self.size :], words[-self.size :]
+
+    def _probs(self, hidden: Tensor, keys: Tensor, words: Tensor, targets: Tensor) -> Tensor:
+        """The cache's probability [T] of the targets; nan where nothing is remembered yet.
+
+        keys [M + T, H] and words [M + T] end with those of the piece itself: a token remembers what
+        stands before it.
+        """
+        T, places = len(hidden), torch.arange(len(keys), device=keys.device)
+        now = places[-T:, None]
+        remembered = (places < now) & (places >= now - self.size)  # [T, M + T]
+        scores = (self.flatness * hidden @ keys.T).masked_fill(~remembered, -torch.inf)
+        found: Tensor = (scores.double().softmax(-1) * (words == targets[:, None])).sum(-1)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dynamic:
+    """Dynamic evaluation: the weights go on learning from what was predicted (Krause et al. 2018).
+
+    After every `tokens` tokens, w <- w - rate * gradient of their mean loss + decay * (w_0 - w):
+    their gradient descent with decay towards the trained weights w_0, without the scales that their
+    RMS variant takes from the training text. Every token is predicted before it is learnt from.
+    """
+
+    rate: float = 0.1
+    decay: float = 0.001
+    tokens: int = 20
+
+    def log_probs(self, network: RecurrentLM, document: Ids) -> Floats:
+        """Log-probabilities (nats) of the tokens of a document, float64 [N]; the network learns."""
+        weights = list(network.parameters())
+        trained = [weight.detach().clone() for weight in weights]
+        found = []
+        for outputs, targets in _read(network, document, self.tokens):
+            log_probs = _target_log_probs(network, outputs, targets)
+            gradients = torch.autograd.grad(-log_probs.mean(), weights)
+            with torch.no_grad():
+                for weight, gradient, first in zip(weights, gradients, trained, strict=True):
+                    weight.lerp_(first, self.decay).sub_(gradient, alpha=self.rate)
+            found.append(_numpy(log_probs.detach()))
+        return np.concatenate(found)
+
+
+def _read(network: RecurrentLM, document: Ids, size: int) -> Iterator[tuple[Outputs, Tensor]]:
+    """What the network computes of a document, piece by piece, and the tokens that follow, [T]."""
+    network.eval()
+    device = network.output_bias.device
+    targets = torch.from_numpy(document).to(device)
+    inputs = torch.cat([targets.new_tensor([network.config.bos_token_id]), targets[:-1]])
+    state = network.initial_state(1)
+    for start in range(0, len(document), size):
+        piece = slice(start, start + size)
+        outputs = network.run(inputs[piece, None], state)
+        yield outputs, targets[piece]
+        state = tuple(part.detach() for part in outputs.state)
+
+
+def _target_log_probs(network: RecurrentLM, outputs: Outputs, targets: Tensor) -> Tensor:
+    log_probs = network.log_probs(outputs.features[:, 0])
+    return log_probs.gather(1, targets[:, None])[:, 0]
+
+
+def _numpy(tensor: Tensor) -> Floats:
+    return tensor.double().cpu().numpy()
+
+
+def adaptive_log_probs(
+    bundle: Bundle, texts: Sequence[str], method: Cache | Dynamic, *, device: torch.device
+) -> tuple[float, float]:
+    """The log-probability (nats) of a document, all of it and that of its unknown words alone.
+
+    Args:
+        bundle: the model, with its weights.
+        texts: the lines of the document; `</s>` stands after each.
+        method: how the model adapts.
+        device: to compute on.
+
+    Raises:
+        ModelError: the weights or the tokenizer are damaged.
+        InputError: a text has no ids.
+    """
+    config = bundle.config
+    network = RecurrentLM(config).to(device)
+    load_weights_into(network, bundle)
+    end = np.array([config.eos_token_id])
+    rows = TextTokenizer.load(bundle).encode_batch(texts)
+    document = np.concatenate([end[:0], *(part for row in rows for part in (row, end))])
+    log_probs = method.log_probs(network, document) if len(document) else np.zeros(0)
+    unknown = log_probs[document == config.unk_token_id]
+    return float(log_probs.sum()), float(unknown.sum())
+
+
+def check_adaptable(bundle: Bundle) -> None:
+    """See at once whether a model can adapt.
+
+    Raises:
+        OptionError: it was not trained on documents.
+        ModelNotFoundError: its weights are missing.
+    """
+    if bundle.config.context != "document":
+        raise OptionError(
+            f"{bundle.path}: was trained on sentences; only a model of documents can adapt to one"
+        )
+    bundle.file(WEIGHTS_FILE)
