@@ -1,8 +1,11 @@
-"""Training steps a second: plain PyTorch, the same with kept memory, and lmscore's own step.
+"""Training steps a second: plain PyTorch, the same with kept memory, lmscore, and the GEMMs alone.
 
-Usage: python benchmarks/training.py [--vocab 8192] [--hidden 512] [--layers 1] [--json FILE]
+Usage: python benchmarks/training.py [--vocab 8192] [--hidden 512] [--layers 1]
+                                     [--precision auto|fp32|bf16] [--json FILE]
 
-One LSTM language model, random tokens, batches of 64 x 32, AdamW, bf16 where the CPU multiplies it.
+One LSTM language model, random tokens, batches of 64 x 32, AdamW; auto is bf16 where the CPU
+multiplies it. The GEMMs alone are the matrix products of such a step and nothing else, as torch.mm:
+no step can be faster, and what lmscore reaches of their speed is its share of the machine's rate.
 Each competitor runs in a process of its own; they take turns; medians; the ratio is what counts.
 """
 
@@ -16,17 +19,17 @@ from pathlib import Path
 from turns import report, take_turns
 
 B, T, WARM_UP, STEPS = 64, 32, 3, 10
-COMPETITORS = ("plain PyTorch", "plain PyTorch, memory kept", "lmscore")
+COMPETITORS = ("plain PyTorch", "plain PyTorch, memory kept", "lmscore", "the GEMMs alone")
 
 
-def plain_step(vocab: int, hidden: int, layers: int) -> Callable[[], None]:
+def plain_step(vocab: int, hidden: int, layers: int, precision: str) -> Callable[[], None]:
     """What people write: nn.LSTM under autocast, F.cross_entropy on all logits."""
     import torch
     from torch.nn import functional as F
 
     from lmscore.train.precision import matrix_dtype
 
-    dtype = matrix_dtype("auto", torch.device("cpu"))
+    dtype = matrix_dtype(precision, torch.device("cpu"))
     embedding = torch.nn.Embedding(vocab, hidden)
     recurrence = torch.nn.LSTM(hidden, hidden, layers)
     bias = torch.nn.Parameter(torch.zeros(vocab))
@@ -47,7 +50,7 @@ def plain_step(vocab: int, hidden: int, layers: int) -> Callable[[], None]:
     return step
 
 
-def lmscore_step(vocab: int, hidden: int, layers: int) -> Callable[[], None]:
+def lmscore_step(vocab: int, hidden: int, layers: int, precision: str) -> Callable[[], None]:
     """The trainer's pieces."""
     import torch
 
@@ -58,7 +61,7 @@ def lmscore_step(vocab: int, hidden: int, layers: int) -> Callable[[], None]:
     from lmscore.train.network import RecurrentLM
     from lmscore.train.precision import matrix_dtype
 
-    dtype = matrix_dtype("auto", torch.device("cpu"))
+    dtype = matrix_dtype(precision, torch.device("cpu"))
     config = Config("lstm", vocab, hidden, layers, True, 0, 1, None, "sentence", "bpe", "")
     network = RecurrentLM(config, Rates(embedding=0.2, layers=0.2, output=0.2))
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
@@ -75,14 +78,41 @@ def lmscore_step(vocab: int, hidden: int, layers: int) -> Callable[[], None]:
     return step
 
 
-def worker(name: str, vocab: int, hidden: int, layers: int) -> None:
+def gemm_step(vocab: int, hidden: int, layers: int, precision: str) -> Callable[[], None]:
+    """Every product of a step, forward and backward; a recurrent one per time."""
+    import torch
+
+    from lmscore.train.precision import matrix_dtype
+
+    dtype = matrix_dtype(precision, torch.device("cpu"))
+    h, rows = torch.randn(T * B, hidden, dtype=dtype), torch.randn(B, hidden, dtype=dtype)
+    E, W = (torch.randn(size, hidden, dtype=dtype) for size in (vocab, 4 * hidden))
+
+    @torch.no_grad()
+    def step() -> None:
+        for weight, times in ((E, 1), (W, layers)):  # the output, the input projections
+            for _ in range(times):
+                out = h @ weight.T
+                out @ weight
+                out.T @ h
+        gates = rows @ W.T
+        for _ in range(layers):
+            for _ in range(T):
+                rows @ W.T
+                gates @ W
+            gates.repeat(T, 1).T @ h  # the recurrent weights' gradient, for all times at once
+
+    return step
+
+
+def worker(name: str, vocab: int, hidden: int, layers: int, precision: str) -> None:
     """Print tokens per second of one competitor."""
     from lmscore.train.memory import keep_freed_memory
 
     if name != "plain PyTorch":
         keep_freed_memory()
-    make = lmscore_step if name == "lmscore" else plain_step
-    step = make(vocab, hidden, layers)
+    makers = {"lmscore": lmscore_step, "the GEMMs alone": gemm_step}
+    step = makers.get(name, plain_step)(vocab, hidden, layers, precision)
     for _ in range(WARM_UP):
         step()
     start = time.perf_counter()
@@ -96,17 +126,19 @@ def main() -> None:
     parser.add_argument("--vocab", type=int, default=8192)
     parser.add_argument("--hidden", type=int, default=512)
     parser.add_argument("--layers", type=int, default=1)
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    sizes = (options.vocab, options.hidden, options.layers)
+    sizes = (options.vocab, options.hidden, options.layers, options.precision)
     if options.worker:
         worker(options.worker, *sizes)
         return
 
-    arguments = [f"--{name}={getattr(options, name)}" for name in ("vocab", "hidden", "layers")]
+    names = ("vocab", "hidden", "layers", "precision")
+    arguments = [f"--{name}={getattr(options, name)}" for name in names]
     medians = take_turns(__file__, COMPETITORS, arguments)
-    report("V {}, H {}, L {}".format(*sizes), medians, options.json)
+    report("V {}, H {}, L {}, {}".format(*sizes), medians, options.json)
 
 
 if __name__ == "__main__":

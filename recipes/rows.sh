@@ -7,12 +7,13 @@ threads=${THREADS:+--threads $THREADS}
 make_row() {
     local name=$1 model=$work/$1
     [ -e "$model/ppl-test.json" ] && return
+    local tokenizer="--tokenizer word --vocab-size 40000"
+    [[ ${rows[$name]} == *--init-from* ]] && tokenizer="" # the model brings its own
     if [ -e "$model/train.json" ]; then
         lmscore train --resume --output "$model" $threads
     else
         lmscore train "$data/train.txt" --valid "$data/valid.txt" --output "$model" \
-            --tokenizer word --vocab-size 40000 --context document \
-            "${options[@]}" ${rows[$name]} $threads
+            $tokenizer --context document "${options[@]}" ${rows[$name]} $threads
     fi
     for text in valid test; do
         lmscore ppl -m "$model" --variant fp32 --format json $threads "$data/$text.txt" \

@@ -5,12 +5,16 @@
 #   BOOKS   holds train.asr.txt.xz and {valid,test}.small.asr.txt
 # Trains on the first 10,287,362 bytes (2M words) with the 9,998 most frequent words; the rest is one
 # unknown word, and counts. Everything that matters is the trainer's default but the hidden size.
+# Prints the curve of perplexity against minutes, then the figures of the whole texts.
 set -euo pipefail
 books=$1 work=$2 minutes=${3:-8}
+here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$work"
 xz -dc "$books/train.asr.txt.xz" | head -c 10287362 > "$work/train.txt" || [ $? -eq 141 ]
 lmscore train "$work/train.txt" --valid "$books/valid.small.asr.txt" --output "$work/model" \
-    --minutes "$minutes" --tokenizer word --vocab-size 10000 --context document --hidden-size 400
+    --minutes "$minutes" --tokenizer word --vocab-size 10000 --context document \
+    --hidden-size 400 --evaluations 7
+python "$here/curve.py" "$work/model"
 for variant in fp32 int8; do
     for text in valid test; do
         echo "== $variant, $text"

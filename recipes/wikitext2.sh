@@ -1,25 +1,26 @@
 #!/usr/bin/env bash
 # WikiText-2: every architecture at the same small budget.
 #
-# Usage: recipes/wikitext2.sh WIKITEXT2 WORK [EPOCHS] [ROW...]
+# Usage: recipes/wikitext2.sh WIKITEXT2 WORK [BUDGET] [ROW...]
 #   WIKITEXT2  holds train.txt, valid.txt, test.txt (standard word-level tokenisation)
 #   WORK       a row that is finished there is not trained again, one that was interrupted goes on
-#   EPOCHS     for each row, 1 by default
+#   BUDGET     of each row, '--epochs 1' by default; '--minutes 3', say, compares at equal time
 #   ROW        the rows to make, all by default
 # THREADS, if set, is how many CPU threads training and scoring take.
 # Prints the tables of the rows that are finished.
 set -euo pipefail
-data=$1 work=$2 epochs=${3:-1}
+data=$1 work=$2 budget=${3:---epochs 1}
 shift $(($# < 3 ? $# : 3))
 here=$(cd "$(dirname "$0")" && pwd)
 source "$here/rows.sh"
 
-options=(--epochs "$epochs" --evaluations 1 --hidden-size 256 --learning-rate 0.003)
+options=($budget --evaluations 1 --hidden-size 256 --learning-rate 0.003)
 
 declare -A rows=(
     [lstm]=""
     [gru]="--cell gru"
     [rnn-tanh]="--cell rnn-tanh"
+    [rnn-relu]="--cell rnn-relu"
     [rnn-relu-identity]="--cell rnn-relu --recurrent-init identity"
     [window-5]="--cell window"
     [lstm-untied]="--untied"
@@ -31,6 +32,6 @@ declare -A rows=(
     [gru-2]="--cell gru --layers 2"
 )
 order=(lstm gru rnn-tanh rnn-relu-identity window-5 lstm-untied lstm-2 lstm-2-residual
-    lstm-coupled lstm-512-projected rnn-sigmoid gru-2)
+    lstm-coupled lstm-512-projected rnn-sigmoid rnn-relu gru-2)
 
 make_rows "$@"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -116,6 +117,8 @@ def _prepare(
 
 def _set_up_process(options: TrainOptions) -> None:
     keep_freed_memory()
+    # cuDNN puts recurrent weights side by side at every step, and says so: it costs little.
+    warnings.filterwarnings("ignore", message="RNN module weights are not part of single contig")
     torch.manual_seed(options.seed)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
