@@ -22,7 +22,7 @@ B, T, WARM_UP, STEPS = 64, 32, 3, 10
 COMPETITORS = ("plain PyTorch", "plain PyTorch, memory kept", "lmscore", "the GEMMs alone")
 
 
-def plain_step(vocab: int, hidden: int, layers: int, precision: str) -> Callable[[], None]:
+def plain_step(vocab: int, hidden: int, layers: int, precision: str = "auto") -> Callable[[], None]:
     """What people write: nn.LSTM under autocast, F.cross_entropy on all logits."""
     import torch
     from torch.nn import functional as F

@@ -207,9 +207,10 @@ class Config:
         shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, E)}
         for layer in range(self.num_hidden_layers):
             shapes[f"rnn.weight_ih_l{layer}"] = (rows, self._input_size(layer))
-            shapes[f"rnn.bias_ih_l{layer}"] = (rows,)
             if self.cell != "window":
                 shapes[f"rnn.weight_hh_l{layer}"] = (rows, H)
+            shapes[f"rnn.bias_ih_l{layer}"] = (rows,)
+            if self.cell != "window":
                 shapes[f"rnn.bias_hh_l{layer}"] = (rows,)
         if self.is_projected:
             shapes["projection.weight"] = (E, H)

@@ -55,7 +55,9 @@ def adapted(
     summary: Summary,
     name: str,
     settings: Mapping[str, Any],
+    *,
     device: str,
+    threads: int | None,
 ) -> Summary:
     """The figures of a text under a model that adapts to it; the counts are those of `summary`."""
     from lmscore.train.adaptive import Cache, Dynamic, adaptive_log_probs
@@ -63,7 +65,7 @@ def adapted(
 
     method = Cache(**settings) if name == "cache" else Dynamic(**settings)
     log_prob, of_oovs = adaptive_log_probs(
-        Bundle.read(path), texts, method, device=torch_device(device)
+        Bundle.read(path), texts, method, device=torch_device(device), threads=threads
     )
     return dataclasses.replace(summary, log_prob=log_prob, oov_log_prob=of_oovs)
 

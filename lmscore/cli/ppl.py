@@ -91,7 +91,7 @@ def ppl(
     for _, score in with_progress(scored, paths, data_on_stdout=False):
         (report or summary).add(score)
     found = {
-        name: adapted(lm.path, texts, summary, name, values, device)
+        name: adapted(lm.path, texts, summary, name, values, device=device, threads=threads)
         for name, values in adaptive.items()
     }
     if report is not None:

@@ -91,7 +91,8 @@ def reading_order(texts: Sequence[Ids], config: Config) -> Sequence[Ids]:
 
 def token_budget(config: Config) -> int:
     """The tokens B * T of one graph run that keep its widest arrays at about 12 MiB each."""
-    width = config.vocab_size + GATES[config.cell] * config.hidden_size
+    read = (config.window_size or 0) * config.embedding_dim
+    width = config.vocab_size + GATES[config.cell] * config.hidden_size + read
     return max(_MIN_TOKENS, _MAX_FLOATS // width)
 
 

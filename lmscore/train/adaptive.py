@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmscore.bundle import WEIGHTS_FILE, Bundle
-from lmscore.errors import OptionError
+from lmscore.errors import OptionError, TrainingError
 from lmscore.runtime.tokenizer import Ids, TextTokenizer
 from lmscore.train.inherit import load_weights_into
 from lmscore.train.network import Outputs, RecurrentLM
@@ -82,7 +82,11 @@ class Dynamic:
     tokens: int = 20
 
     def log_probs(self, network: RecurrentLM, document: Ids) -> Floats:
-        """Log-probabilities (nats) of the tokens of a document, float64 [N]; the network learns."""
+        """Log-probabilities (nats) of the tokens of a document, float64 [N]; the network learns.
+
+        Raises:
+            TrainingError: the weights went astray.
+        """
         weights = list(network.parameters())
         trained = [weight.detach().clone() for weight in weights]
         found = []
@@ -93,6 +97,11 @@ class Dynamic:
                 for weight, gradient, first in zip(weights, gradients, trained, strict=True):
                     weight.lerp_(first, self.decay).sub_(gradient, alpha=self.rate)
             found.append(_numpy(log_probs.detach()))
+            if not np.isfinite(found[-1]).all():
+                raise TrainingError(
+                    f"dynamic evaluation: the loss is no longer finite after {len(found)} updates; "
+                    f"take a lower rate (now {self.rate:g})"
+                )
         return np.concatenate(found)
 
 
@@ -120,7 +129,12 @@ def _numpy(tensor: Tensor) -> Floats:
 
 
 def adaptive_log_probs(
-    bundle: Bundle, texts: Sequence[str], method: Cache | Dynamic, *, device: torch.device
+    bundle: Bundle,
+    texts: Sequence[str],
+    method: Cache | Dynamic,
+    *,
+    device: torch.device,
+    threads: int | None = None,
 ) -> tuple[float, float]:
     """The log-probability (nats) of a document, all of it and that of its unknown words alone.
 
@@ -129,11 +143,15 @@ def adaptive_log_probs(
         texts: the lines of the document; `</s>` stands after each.
         method: how the model adapts.
         device: to compute on.
+        threads: of the CPU. Default: PyTorch's choice.
 
     Raises:
         ModelError: the weights or the tokenizer are damaged.
         InputError: a text has no ids.
+        TrainingError: learning went astray.
     """
+    if threads is not None:
+        torch.set_num_threads(threads)
     config = bundle.config
     network = RecurrentLM(config).to(device)
     load_weights_into(network, bundle)

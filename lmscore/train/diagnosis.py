@@ -25,8 +25,8 @@ def gradient_norms(network: RecurrentLM) -> dict[str, float]:
         parts[f"layer_{index}"] = list(layer.parameters())
     if network.projection is not None:
         parts["projection"] = [network.projection.weight]
-    untied = [] if network.output_weight is None else [network.output_weight]
-    parts["output"] = [*untied, network.output_bias]
+    named = network.named_parameters(recurse=False)  # what belongs to no layer
+    parts["output"] = [weight for _, weight in named]
     return {name: _norm([w.grad for w in weights]) for name, weights in parts.items()}
 
 

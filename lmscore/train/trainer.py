@@ -123,14 +123,15 @@ class Trainer:
             if self.options.init_from and self.position.evaluated_step is None:
                 self._evaluate()  # what it starts from is kept unless training betters it
             batches = self._stream()
-            stopped = False
-            while (progress := self._progress) < 1 and not stopped:
+            while (
+                not (stopped := self._any(interrupted.is_set()))
+                and (progress := self._progress) < 1
+            ):
                 self._update(next(batches), progress)
                 self._log_update()
                 self._evaluate_if_due()
                 if self._any(time.monotonic() - self._saved > self.options.checkpoint_minutes * 60):
                     self._save()
-                stopped = self._any(interrupted.is_set())
             if not stopped and self.position.evaluated_step != self.position.step:
                 self._evaluate()
             self._save()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import lmscore
 from lmscore.bundle import CELLS, WEIGHTS_FILE, Bundle, Cell
-from lmscore.errors import ModelNotFoundError, OptionError
+from lmscore.errors import ModelNotFoundError, OptionError, TrainingError
 from lmscore.train import adaptive as adaptive_module
 from lmscore.train.adaptive import Cache, Dynamic, adaptive_log_probs, check_adaptable
 from lmscore.train.network import RecurrentLM
@@ -103,6 +103,11 @@ def test_dynamic_evaluation_learns_what_comes_back() -> None:
     without = Dynamic(rate=0.0, decay=0.5, tokens=5).log_probs(network(), tokens)
     probs, _ = static(network(), tokens)
     np.testing.assert_allclose(np.exp(without), probs[np.arange(400), tokens], rtol=1e-5)
+
+
+def test_a_rate_out_of_this_world() -> None:
+    with pytest.raises(TrainingError, match=r"after \d+ updates; take a lower rate \(now 1e\+38\)"):
+        Dynamic(rate=1e38).log_probs(network(), document(100))
 
 
 @pytest.mark.parametrize("texts", [["thanks for all the fish", "", "the zebra sat"], [], [""]])

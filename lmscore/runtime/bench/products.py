@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.bundle import FP32, GATES, INT8, Config
+from lmscore.bundle import FP32, INT8, Config
 from lmscore.runtime.bench.onnx_file import Node, Value, onnx_file
 from lmscore.runtime.ort import (
     CPU_DEVICE,
@@ -64,31 +64,38 @@ ARITHMETIC: Mapping[str, Arithmetic] = {
 
 
 def input_products(config: Config) -> list[Product]:
-    """What is done for all tokens of a run at once, before the recurrence: [B*T, H] by W."""
-    size = GATES[config.cell] * config.hidden_size
-    return [Product(config.hidden_size, size)] * config.num_hidden_layers
+    """What is done for all tokens of a run at once, before the recurrence: [B*T, D] by W."""
+    return _products(config, "rnn.weight_ih")
 
 
 def recurrent_products(config: Config) -> list[Product]:
-    """What is done at every time for the rows of the batch alone: [B, H] by R."""
-    return input_products(config)
+    """What is done at every time for the rows of the batch alone: [B, H] by R, if anything."""
+    return _products(config, "rnn.weight_hh")
 
 
 def output_products(config: Config) -> list[Product]:
-    """What gives every word a score: [B*T, H] by the embedding's transpose."""
-    return [Product(config.hidden_size, config.vocab_size)]
+    """What gives every word a score: [B*T, H] by the output matrix, or by a projection first."""
+    matrix = "embedding.weight" if config.tie_word_embeddings else "output.weight"
+    return [*_products(config, "projection.weight"), *_products(config, matrix)]
 
 
 def target_products(config: Config) -> list[Product]:
     """What every target needs of it: of classes, the head."""
     if config.output_layer == "classes":
-        return [Product(config.hidden_size, config.cutoffs[0] + len(config.cutoffs))]
+        head = Product(config.output_dim, config.cutoffs[0] + len(config.cutoffs))
+        return [*_products(config, "projection.weight"), head]
     return output_products(config)
 
 
 def all_products(config: Config) -> list[Product]:
     """What a step does, once each."""
     return [*input_products(config), *recurrent_products(config), *output_products(config)]
+
+
+def _products(config: Config, name: str) -> list[Product]:
+    """Those of the matrices whose names begin so, stored as [outputs, inputs]."""
+    shapes = config.weight_shapes().items()
+    return [Product(*shape[::-1]) for key, shape in shapes if key.startswith(name)]
 
 
 def weight_bytes(config: Config, variant: str) -> int:
@@ -183,7 +190,8 @@ def scoring_ceiling(
         )
 
     of_all_tokens = [*input_products(config), *target_products(config)]
-    recurrent = quickest(recurrent_products(config), rows) / rows
+    at_every_time = recurrent_products(config)
+    recurrent = quickest(at_every_time, rows) / rows if at_every_time else 0.0
     return 1 / (recurrent + quickest(of_all_tokens, tokens) / tokens)
 
 

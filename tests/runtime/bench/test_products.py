@@ -35,7 +35,7 @@ VARIANTS = sorted(ARITHMETIC)
 @pytest.fixture(params=CELLS)
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
     cell: Cell = request.param
-    return make_model(tmp_path, cell=cell, layers=2, vocab=50, hidden=16).config
+    return make_model(tmp_path, cell=cell, layers=2, vocab=50, hidden=16, embedding=8).config
 
 
 def test_every_weight_matrix_is_multiplied_by_once(config: Config) -> None:
@@ -58,6 +58,18 @@ def test_the_sizes_of_an_lstm(tmp_path: Path) -> None:
     classes = replace(config, output_layer="classes", cutoffs=(20, 30))
     assert output_products(classes) == [Product(16, 50)]
     assert target_products(classes) == [Product(16, 22)]  # 20 words and 2 classes
+
+
+def test_an_output_matrix_of_its_own(tmp_path: Path) -> None:
+    config = make_model(tmp_path, vocab=50, hidden=16, embedding=8, tied=False).config
+    assert output_products(config) == [Product(16, 50)]
+
+
+def test_a_window_has_a_ceiling_without_recurrent_products(tmp_path: Path) -> None:
+    config = make_model(tmp_path, cell="window", window=3, vocab=50, hidden=16).config
+    assert input_products(config) == [Product(48, 16)]
+    assert recurrent_products(config) == []
+    assert scoring_ceiling(config, "fp32", rows=2, tokens=8, threads=1, seconds=0.01) > 0
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
