@@ -84,7 +84,8 @@ def _standard_input() -> Iterator[io.BufferedReader]:
         try:
             yield reader
         finally:
-            reader.detach()
+            with suppress(ValueError):  # closed meanwhile
+                reader.detach()
 
 
 def read_lines(path: str | Path, *, errors: str = "strict") -> Iterator[str]:
