@@ -47,7 +47,9 @@ def lmscore_cli(variant: str) -> Callable[[Options], float]:
             file.writelines(f"{line}\n" for line in lines_of(options))
             file.flush()
             start = time.perf_counter()
-            main(["score", "-q", "--context", "sentence", *model, *threads, file.name])
+            status = main(["score", "-q", "--context", "sentence", *model, *threads, file.name])
+            if status:
+                raise SystemExit("lmscore score failed")
             return tokens / (time.perf_counter() - start)
 
     return run
