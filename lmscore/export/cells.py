@@ -111,7 +111,7 @@ class Float32Operators:
         return b.op("Squeeze", f"hidden_4d_{layer}", axis, to=f"hidden_{layer}"), following
 
     def narrow(self, hidden: str) -> str:
-        """Hidden [B, T, H] -> [B, T, E], which the tied matrix takes."""
+        """Hidden [T, B, H] -> [T, B, E], which the tied matrix takes."""
         P = self._b.constant("projection.weight", self._weights["projection.weight"].T)
         return self._b.op("MatMul", hidden, P, to="narrowed")
 

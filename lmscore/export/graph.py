@@ -55,8 +55,9 @@ def _add_body(b: GraphBuilder, config: Config, operators: Operators) -> None:
     # ONNX's recurrent cells are time-major: transposing ids is cheaper than transposing vectors.
     x = operators.embed(b.op("Transpose", "tokens", to="tokens_by_time", perm=[1, 0]))
     hidden = add_layers(b, config, operators, x)
-    by_row = b.op("Transpose", hidden, to="hidden_by_row", perm=[1, 0, 2])
-    features = operators.narrow(by_row) if config.is_projected else by_row
+    # In this order: ONNX Runtime 1.32 crashes on loading float16 products of what is transposed.
+    narrowed = operators.narrow(hidden) if config.is_projected else hidden
+    features = b.op("Transpose", narrowed, to="features_by_row", perm=[1, 0, 2])
     add = add_class_heads if config.output_layer == "classes" else add_heads
     add(b, config, operators, features)
 

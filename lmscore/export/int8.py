@@ -119,7 +119,7 @@ class Int8Operators:
         return self._b.op("Mul", product, "embedded_scale_column", to="projected_0")
 
     def narrow(self, hidden: str) -> str:
-        """Hidden [B, T, H] -> [B, T, E], which the tied matrix takes."""
+        """Hidden [T, B, H] -> [T, B, E], which the tied matrix takes."""
         P = store_factor(self._b, "projection.weight", self._weights["projection.weight"])
         step = self._step_of(self._config.num_hidden_layers)
         return add_product(self._b, "narrowed", hidden, P, step)

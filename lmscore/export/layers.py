@@ -37,7 +37,7 @@ class Operators(Projections, PartProjections, Protocol):
         """A tanh layer without recurrence: x [T, B, D] -> hidden [T, B, H]."""
 
     def narrow(self, hidden: str) -> str:
-        """Hidden [B, T, H] -> [B, T, E], which the tied matrix takes."""
+        """Hidden [T, B, H] -> [T, B, E], which the tied matrix takes."""
 
     def as_input(self, state: str) -> str:
         """A state as the operators take it."""
