@@ -252,7 +252,7 @@ def test_graphs_that_do_not_fit(model: Path, change: Change) -> None:
 
 def test_a_graph_that_fails_when_it_runs(model: Path) -> None:
     def spoil(graph: onnx.ModelProto) -> None:
-        (tensor,) = (t for t in graph.graph.initializer if t.name == "vocabulary")
+        (tensor,) = (t for t in graph.graph.initializer if t.name == "V")
         tensor.CopyFrom(onnx.numpy_helper.from_array(np.array([7]), tensor.name))
 
     edit_graph(model, spoil)

@@ -80,7 +80,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, context: str) -> None
     given = {
         key: value
         for key, value in options.to_dict().items()
-        if not isinstance(value, bool | None) and key not in ("train", "valid", "output")
+        if not isinstance(value, bool | tuple | None) and key not in ("train", "valid", "output")
     }
     flags = [word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", str(v))]
     ended = torchrun(text, "--valid", valid, "-o", tmp_path / "two", *flags, "--no-export")
