@@ -96,6 +96,19 @@ def token_budget(config: Config) -> int:
     return max(_MIN_TOKENS, _MAX_FLOATS // width)
 
 
+def target_budget(graph: Graph) -> int:
+    """As `token_budget`, where targets alone are scored, as the graph's output layer allows."""
+    config = graph.config
+    if graph.unnormalized:
+        width = 2 * config.output_dim  # a target's row, and its products with the hidden state
+    elif config.output_layer == "classes":
+        head = config.cutoffs[0]
+        width = head + (config.vocab_size - head) // _IN_CLASSES
+    else:
+        return token_budget(config)
+    return max(_MIN_TOKENS, _MAX_FLOATS // (width + GATES[config.cell] * config.hidden_size))
+
+
 class ScoredRows(Protocol):
     """Scores that are on their way."""
 
@@ -108,19 +121,6 @@ class ScoredRows(Protocol):
 
     def cancel(self) -> None:
         """Do without those that nobody works on yet."""
-
-
-def target_budget(graph: Graph) -> int:
-    """The same where targets alone are scored, as the graph's output layer allows."""
-    config = graph.config
-    if graph.unnormalized:
-        width = 2 * config.output_dim  # a target's row, and its products with the hidden state
-    elif config.output_layer == "classes":
-        head = config.cutoffs[0]
-        width = head + (config.vocab_size - head) // _IN_CLASSES
-    else:
-        return token_budget(config)
-    return max(_MIN_TOKENS, _MAX_FLOATS // (width + GATES[config.cell] * config.hidden_size))
 
 
 def score_rows(
