@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from hypothesis import settings
 
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
+
+# As lmscore does it: some tests import onnxruntime first, and in this process others fork.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Time is not what tests are about: the machine may be busy.
 settings.register_profile("lmscore", deadline=None)

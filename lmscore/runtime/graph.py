@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -114,7 +115,8 @@ class Graph:
         graph = cls(session, bundle.config, variant, path, unnormalized=unnormalized)
         count = thread_count(threads)
         if graph.device == CPU_DEVICE and count > 1:
-            graph.workers = Workers(functools.partial(graph._on_one_core, bundle), count)
+            this = weakref.proxy(graph)  # in a circle it would outlive the last who holds it
+            graph.workers = Workers(functools.partial(cls._on_one_core, this, bundle), count)
         return graph
 
     def _on_one_core(self, bundle: Bundle) -> Graph:

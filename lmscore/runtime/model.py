@@ -50,7 +50,6 @@ class LanguageModel:
         self._graph = graph
         self._reload = reload
         self._process = os.getpid()
-        self._inherited: list[Graph] = []
 
     @property
     def path(self) -> Path:
@@ -538,7 +537,6 @@ class LanguageModel:
                     f"a model on {self.device} does not survive a fork: start processes by the "
                     "spawn method, multiprocessing.get_context('spawn')"
                 )
-            self._inherited.append(self._graph)  # to free it would be to wait for those threads
             self._graph = self._reload()._graph
             self._process = os.getpid()
         return self._graph

@@ -6,9 +6,11 @@ import ctypes
 import importlib
 import importlib.util
 import logging
+import os
 import re
 import sys
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -35,10 +37,14 @@ _MOST_THREADS = 1024  # a typing error beyond them would start as many
 
 _log = logging.getLogger("lmscore")
 _preloading = threading.Lock()
+_sessions: weakref.WeakSet[InferenceSession] = weakref.WeakSet()
 
 
 def import_onnxruntime() -> ModuleType:
     """The onnxruntime module.
+
+    From 1.29 on it reports its use to its makers, from its import on and in a thread of its own,
+    unless it is told not to: it is, if the environment does not say otherwise.
 
     Raises:
         MissingExtraError: it is not installed, or two builds of it overwrite each other.
@@ -46,6 +52,7 @@ def import_onnxruntime() -> ModuleType:
     spec = importlib.util.find_spec("onnxruntime")
     if spec is not None and spec.origin is not None:
         check_builds(Path(spec.origin).parents[1])
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         return importlib.import_module("onnxruntime")
     except ImportError as error:
@@ -185,7 +192,23 @@ def open_session(
         if providers is not None or device != "auto":
             raise
         _log.info("using the CPU: %s", error)
+    _sessions.add(session)
     return session
+
+
+def _keep_inherited_sessions() -> None:
+    """Keep the sessions that a forked process inherits from ever being freed, to its very end.
+
+    To free one is to wait for its threads, which stayed behind in the parent
+    (https://github.com/microsoft/onnxruntime/pull/31961). Those that nobody holds any more wait for
+    the garbage collector, which may come in the child.
+    """
+    for session in _sessions:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_inherited_sessions)
 
 
 def session_options(threads: int | None) -> SessionOptions:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import pickle
 import subprocess
 import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -63,6 +65,67 @@ def test_a_model_inherited_by_fork_works(model_path: Path) -> None:
         "assert scores(0) == expected\n"
     )
     subprocess.run([sys.executable, "-c", script, model_path], timeout=60, check=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.parametrize(
+    "in_child",
+    ["sys.exit()", "del lm", "lm.score('the cat')", "lm = lm.score('the cat')", "garbage.clear()"],
+)
+def test_a_forked_process_ends(model_path: Path, in_child: str) -> None:
+    """Whatever it does with the sessions it inherited, whose threads wait in the parent."""
+    script = (
+        "import gc, os, sys, time, lmscore\n"
+        "gc.disable()\n"
+        "lm = lmscore.load(sys.argv[1], threads=2)\n"
+        "circle = [lmscore.load(sys.argv[1], threads=2)]\n"
+        "circle.append(circle)\n"
+        "garbage = [circle]\n"
+        "del circle\n"
+        "time.sleep(1)  # threads of a session spin for a moment before they wait\n"
+        "child = os.fork()\n"
+        "if child:\n"
+        "    assert os.waitpid(child, 0)[1] == 0\n"
+        "else:\n"
+        f"    {in_child}\n"
+        "    gc.collect()\n"
+    )
+    subprocess.run([sys.executable, "-c", script, model_path], timeout=30, check=True)
+
+
+def test_a_model_that_is_dropped_is_freed(model_path: Path) -> None:
+    lm = lmscore.load(model_path, threads=2)
+    lm.score_batch(TEXTS * 200)  # in several batches: its workers have opened a graph, too
+    assert lm._graph.workers is not None
+    graph, workers = weakref.ref(lm._graph), weakref.ref(lm._graph.workers)
+    gc.disable()
+    try:
+        del lm
+        assert graph() is None
+        assert workers() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("said", [None, "0"])
+def test_nothing_is_reported_unless_asked_for(
+    model_path: Path, tmp_path: Path, said: str | None
+) -> None:
+    """ONNX Runtime's reports would leave a device identifier and a queue in the user's cache."""
+    environment = os.environ | {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    if said is not None:
+        environment["ORT_DISABLE_TELEMETRY"] = said
+    script = (
+        "import os, sys, lmscore\n"
+        "lmscore.load(sys.argv[1]).score('the cat')\n"
+        "print(os.environ['ORT_DISABLE_TELEMETRY'])\n"
+    )
+    command = [sys.executable, "-c", script, str(model_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == (said or "1")
+    if said is None:
+        assert not list(tmp_path.iterdir())
 
 
 def work(lm: LanguageModel, number: int) -> tuple[list[float], list[bytes], list[str]]:
