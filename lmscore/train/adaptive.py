@@ -17,6 +17,7 @@ from lmscore.bundle import WEIGHTS_FILE, Bundle
 from lmscore.errors import OptionError, TrainingError
 from lmscore.runtime.tokenizer import Ids, TextTokenizer
 from lmscore.train.inherit import load_weights_into
+from lmscore.train.memory import keep_freed_memory
 from lmscore.train.network import Outputs, RecurrentLM
 
 Floats = NDArray[np.float64]
@@ -150,6 +151,7 @@ def adaptive_log_probs(
         InputError: a text has no ids.
         TrainingError: learning went astray.
     """
+    keep_freed_memory()  # of gradients as large as the weights, every few tokens
     if threads is not None:
         torch.set_num_threads(threads)
     config = bundle.config
