@@ -22,6 +22,9 @@ CORPUS = "corpus"
 # Without held-out files, one line in this many is kept from training.
 _HELD_OUT_EVERY = 100
 
+# So many words make the softmax most of the work.
+_BIG_VOCABULARY = 20_000
+
 _WINDOW = 5  # tokens read: an n-gram of 6, the largest of Bengio et al. 2003
 
 _log = logging.getLogger("lmscore")
@@ -72,6 +75,13 @@ def prepare(folder: Path, options: TrainOptions, *, resume: bool) -> tuple[Confi
 def _with_cutoffs(config: Config, options: TrainOptions, train: Corpus) -> Config:
     """The configuration with the classes that were asked for, or that cost least to compute."""
     if options.output_layer != "classes":
+        chosen = options.self_normalize or options.init_from  # as it is, for a reason
+        if config.vocab_size >= _BIG_VOCABULARY and not chosen:
+            _log.info(
+                "with %s words, --output-layer classes learns several times as fast, at about the "
+                "same perplexity",
+                f"{config.vocab_size:,}",
+            )
         return config
     cutoffs = options.cutoffs or _cheapest_cutoffs(config, train)
     if not cutoffs:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lmscore.train import prepare
 from tests.cli.conftest import Run
 from tests.cli.test_train import SMALL
 from tests.models import make_model
@@ -72,6 +73,21 @@ def test_train_with_classes(run: Run, tmp_path: Path) -> None:
     config = json.loads((model / "config.json").read_text())
     assert (config["output_layer"], config["cutoffs"]) == ("classes", [5, 8])
     assert "output layer  classes, from the ids 5, 8 on" in run("info", model).out
+
+
+def test_train_says_what_is_quicker_for_a_big_vocabulary(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "--output-layer classes learns several times as fast"
+    text = write(tmp_path / "text", sentences(200))
+    options = (*SMALL, "--epochs", "1", "--no-export")
+    small = run("train", text, "-o", tmp_path / "small", *options)
+    assert small.status == 0
+    assert said not in small.err
+    monkeypatch.setattr(prepare, "_BIG_VOCABULARY", 5)
+    assert said in run("train", text, "-o", tmp_path / "big", *options).err
+    normalized = ("--self-normalize", "0.1")
+    assert said not in run("train", text, "-o", tmp_path / "other", *options, *normalized).err
 
 
 def test_cutoffs_are_ids(run: Run, tmp_path: Path) -> None:
