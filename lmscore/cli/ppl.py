@@ -40,14 +40,14 @@ def ppl(
     ] = 0.3,
     cache_weight: Annotated[
         float, typer.Option(metavar="P", min=0, max=1, help="Of the cache against the model.")
-    ] = 0.1,
+    ] = 0.2,
     dynamic: Annotated[
         bool,
         typer.Option("--dynamic", help="Beside it, learning from what is read (extra train)."),
     ] = False,
     dynamic_rate: Annotated[
         float, typer.Option(metavar="R", min=0, help="Learning rate of --dynamic.")
-    ] = 0.1,
+    ] = 0.2,
     dynamic_decay: Annotated[
         float, typer.Option(metavar="P", min=0, max=1, help="Back to the trained weights.")
     ] = 0.001,

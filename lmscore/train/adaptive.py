@@ -36,7 +36,7 @@ class Cache:
 
     size: int = 2000  # tokens remembered
     flatness: float = 0.3
-    weight: float = 0.1
+    weight: float = 0.2
 
     def log_probs(self, network: RecurrentLM, document: Ids) -> Floats:
         """Log-probabilities (nats) of the tokens of a document, float64 [N]."""
@@ -78,7 +78,7 @@ class Dynamic:
     RMS variant takes from the training text. Every token is predicted before it is learnt from.
     """
 
-    rate: float = 0.1
+    rate: float = 0.2
     decay: float = 0.001
     tokens: int = 20
 

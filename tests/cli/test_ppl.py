@@ -138,8 +138,8 @@ def test_models_that_adapt(run: Run, document_model_path: Path) -> None:
     assert result.status == 0
     assert result.out.startswith(static)  # the static figures stay as they are
     cache, dynamic = result.out.removeprefix(static).strip().split("\n\n")
-    assert cache.startswith("with a cache (size 7, flatness 0.3, weight 0.1; PyTorch, fp32)\nsent")
-    assert dynamic.startswith("with dynamic evaluation (rate 0.1, decay 0.001, tokens 20; PyTorch")
+    assert cache.startswith("with a cache (size 7, flatness 0.3, weight 0.2; PyTorch, fp32)\nsent")
+    assert dynamic.startswith("with dynamic evaluation (rate 0.2, decay 0.001, tokens 20; PyTorch")
 
     found = json.loads(run("ppl", *chosen, "--format", "json", stdin=TEXT).out)
     assert found["cache"]["size"] == 7
