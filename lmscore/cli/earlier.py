@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from lmscore.cli.layout import Layout
-from lmscore.cli.outfile import Output
+from lmscore.cli.outfile import Output, whole_lines
 from lmscore.cli.progress import Progress
-from lmscore.cli.records import Record
+from lmscore.cli.records import Record, shown_text
 from lmscore.errors import InputError
-from lmscore.files import open_input_raw
 
 Item = TypeVar("Item")
 
 _TOLERANCE = 0.1  # nats or bits a token: more than devices differ by, less than models do
 _ROUNDING = 0.001
-_SHOWN = 60  # characters
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Earlier:
         self._layout = layout
         self._header = layout.header if header else ""
         self._last: Block | None = None
-        lines = iter(()) if file.path is None else _whole_lines(file.path)
+        lines = iter(()) if file.path is None else _lines(file.path)
         self._end = self._header_size(next(lines, None)) if header else 0
         self._blocks = _blocks(lines, layout)
         self._next = next(self._blocks, None)
@@ -127,7 +125,7 @@ class Earlier:
         if not self._layout.holds(block.lines, number, record):
             if self._has_no_rows(block, number, record):
                 return True
-            raise self._error(block, f"this is not about {_shown(record.text)}, line {number}")
+            raise self._error(block, f"this is not about {shown_text(record.text)}, line {number}")
         self._next = next(self._blocks, None)
         if self._next is None:
             self._last, self._end = block, block.start
@@ -156,14 +154,11 @@ class Earlier:
         )
 
 
-def _whole_lines(path: Path) -> Iterator[Block]:
-    """The lines of an output, but for a last one that is cut."""
+def _lines(path: Path) -> Iterator[Block]:
     start = 0
-    with open_input_raw(path) as file:
-        for number, line in enumerate(file, 1):
-            if line.endswith(b"\n"):
-                yield Block([line[:-1].decode(errors="replace")], number, start)
-            start += len(line)
+    for number, line in enumerate(whole_lines(path), 1):
+        yield Block([line[:-1].decode(errors="replace")], number, start)
+        start += len(line)
 
 
 def _blocks(lines: Iterable[Block], layout: Layout) -> Iterator[Block]:
@@ -177,7 +172,3 @@ def _blocks(lines: Iterable[Block], layout: Layout) -> Iterator[Block]:
         block = line
     if block is not None:
         yield block
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")

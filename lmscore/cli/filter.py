@@ -6,12 +6,15 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lmscore.cli import options, streams
+from lmscore.cli.kept import Kept
+from lmscore.cli.outfile import open_records
 from lmscore.cli.records import read_records
 from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
 from lmscore.cli.units import Unit, count
@@ -52,19 +55,19 @@ def filter_lines(
     input_format: options.Reading = "text",
     field: options.Field = "text",
     errors: options.Utf8Errors = "strict",
-    line_buffered: Annotated[
-        bool, typer.Option("--line-buffered", help="Answer every line before reading the next.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary at the end.")] = False,
+    output: options.Output = None,
+    resume: options.Resume = False,
+    line_buffered: options.LineBuffered = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Print the lines whose perplexity lies within bounds, byte for byte as they were.
 
     At least one bound is needed; a perplexity equal to a bound lies within. A line that has none,
-    because --no-eos leaves nothing to divide by, lies outside.
+    because --no-eos leaves nothing to divide by, lies outside. --resume takes up the --output of a
+    run that was interrupted behind its last whole line.
     """
     bounds = _bounds(min_ppl, max_ppl, per, eos=eos)
-    if rejected == Path("-"):
-        raise typer.BadParameter("--rejected needs a file; standard output has the lines kept")
+    _check_files(output, rejected, resume=resume)
     import lmscore
 
     paths = files or ["-"]
@@ -72,21 +75,48 @@ def filter_lines(
     if typed and not quiet:
         streams.note(PROMPT)
     records = read_records(paths, input_format=input_format, field=field, errors=errors)
-    lm = lmscore.load(model, variant=variant, device=device, threads=threads)
-    scored = score_records(
-        lm, records, bos=bos, eos=eos, context=context, line_buffered=line_buffered or typed
-    )
-    tally = _Tally()
-    with _rejected_lines(rejected) as reject:
-        keep = _whole_lines(streams.write_bytes)
-        for record, score in with_progress(scored, paths, data_on_stdout=True):
+    with open_records(output, resume=resume) as out, _rejected_lines(rejected) as reject:
+        lm = lmscore.load(model, variant=variant, device=device, threads=threads)
+        scored = partial(
+            score_records,
+            lm,
+            bos=bos,
+            eos=eos,
+            context=context,
+            line_buffered=line_buffered or typed,
+            flush=out.flush,
+        )
+        shown = partial(with_progress, paths=paths, data_on_stdout=output is None)
+        earlier = Kept(out)
+        if (context or lm.config.context) == "sentence":
+            pairs = shown(
+                scored(earlier.skip(records, reject, bar=not typed)), skipped=earlier.bytes
+            )
+        else:  # to have the state, what was kept must be read again, too
+            pairs = shown(scored(records))
+        tally = _Tally()
+        keep = _whole_lines(out.write_bytes)
+        for record, score in pairs:
             perplexity = bounds.perplexity(score)
             kept = bounds.hold(perplexity) != invert
             tally.add(score, kept=kept, defined=not math.isnan(perplexity))
-            (keep if kept else reject)(record.raw)
-        streams.flush()
+            if not kept:
+                reject(record.raw)
+            elif not earlier.has(record):
+                keep(record.raw)
+        earlier.check_end()
     if not quiet:
-        streams.note(f"{describe(lm, context)}: {tally}")
+        before = f"resumed after {earlier.count} lines: " if earlier.count else ""
+        streams.note(f"{describe(lm, context)}: {before}{tally}")
+
+
+def _check_files(output: Path | None, rejected: Path | None, *, resume: bool) -> None:
+    if rejected == Path("-"):
+        raise typer.BadParameter("--rejected needs a file; standard output has the lines kept")
+    if rejected is not None and rejected == output:
+        raise typer.BadParameter("--output and --rejected must be two files")
+    if resume and output is None:
+        raise typer.BadParameter("--resume goes on with a file: name it with --output")
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def lattice(
     ] = None,
     lowercase: options.Lowercase = False,
     remove: options.Remove = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary at the end.")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Rescore lattices: text archives of Kaldi's, or HTK's standard lattice format.
 

@@ -60,6 +60,23 @@ ContextMode = Annotated[
 ]
 Bos = Annotated[bool, typer.Option("--bos/--no-bos", help="Start every line from <s>.")]
 Eos = Annotated[bool, typer.Option("--eos/--no-eos", help="Score the end of every line, </s>.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Write to this file, as the scores come. Default: standard output.",
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on with an --output that was interrupted, if it is there."),
+]
+LineBuffered = Annotated[
+    bool, typer.Option("--line-buffered", help="Answer every line before reading the next.")
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No summary at the end.")]
 Compat = Annotated[
     Literal["kenlm", "srilm"] | None,
     typer.Option(

@@ -9,6 +9,7 @@ from typing import IO, Protocol
 
 from lmscore.cli import streams
 from lmscore.errors import LmscoreError, OptionError, OutputFileError
+from lmscore.files import open_input_raw
 
 
 class Output(Protocol):
@@ -28,6 +29,9 @@ class Output(Protocol):
     def write(self, text: str) -> None:
         """Write a record, whole lines."""
 
+    def write_bytes(self, data: bytes) -> None:
+        """Write a record as it is."""
+
     def flush(self) -> None:
         """Hand what was written to whoever reads it."""
 
@@ -44,6 +48,10 @@ class StandardOutput:
     def write(self, text: str) -> None:
         """As `streams.write`."""
         streams.write(text)
+
+    def write_bytes(self, data: bytes) -> None:
+        """As `streams.write_bytes`."""
+        streams.write_bytes(data)
 
     def flush(self) -> None:
         """As `streams.flush`."""
@@ -70,7 +78,10 @@ class RecordFile:
         Raises:
             OutputFileError: it cannot be written.
         """
-        data = text.encode(errors="backslashreplace")
+        self.write_bytes(text.encode(errors="backslashreplace"))
+
+    def write_bytes(self, data: bytes) -> None:
+        """Append a record as it is; raises as `write` does."""
         with _named(self.path):
             self._file.write(data)
         self.size += len(data)
@@ -139,6 +150,16 @@ def record_file(path: Path, *, resume: bool) -> Iterator[RecordFile]:
         raise
     with _named(path):
         file.close()
+
+
+def whole_lines(path: Path) -> Iterator[bytes]:
+    """The lines of an output, with their ends, but for a last one that is torn.
+
+    Raises:
+        InputFileError: it cannot be read.
+    """
+    with open_input_raw(path) as file:
+        yield from (line for line in file if line.endswith(b"\n"))
 
 
 @contextmanager

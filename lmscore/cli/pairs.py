@@ -59,7 +59,7 @@ def pairs(
     bos: options.Bos = True,
     eos: options.Eos = True,
     errors: options.Utf8Errors = "strict",
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary at the end.")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Compare the sentences of minimal pairs, such as BLiMP's.
 

@@ -11,6 +11,8 @@ from lmscore.cli.options import InputFormat
 from lmscore.errors import InputError
 from lmscore.files import input_name, read_raw_lines
 
+_SHOWN = 60  # characters
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -79,6 +81,11 @@ def located_lines(paths: Iterable[str], *, errors: str = "strict") -> Iterator[L
             yield Line(text, raw, f"{names[-1]}, line {number}")
     if empty:
         raise InputError(f"{', '.join(names)}: empty, there is no line to score")
+
+
+def shown_text(text: str) -> str:
+    """A text as errors quote it, cut where it is long."""
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 def _parse_tsv(line: Line, *, prefix_column: bool) -> Record:

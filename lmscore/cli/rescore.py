@@ -112,7 +112,7 @@ def rescore(
     join: options.Join = None,
     lowercase: options.Lowercase = False,
     remove: options.Remove = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary at the end.")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Score the hypotheses of n-best lists, and put the scores into the lists.
 

@@ -48,25 +48,10 @@ def score(
     input_format: options.Reading = "text",
     field: options.Field = "text",
     errors: options.Utf8Errors = "strict",
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            help="Write to this file, as the scores come. Default: standard output.",
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", help="Go on with an --output that was interrupted, if it is there."
-        ),
-    ] = False,
-    line_buffered: Annotated[
-        bool, typer.Option("--line-buffered", help="Answer every line before reading the next.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No summary at the end.")] = False,
+    output: options.Output = None,
+    resume: options.Resume = False,
+    line_buffered: options.LineBuffered = False,
+    quiet: options.Quiet = False,
 ) -> None:
     r"""Print the log-probability (in nats) of every line of text.
 
