@@ -90,7 +90,7 @@ def _add_window_layers(b: GraphBuilder, config: Config, operators: Operators, x:
 
 def _windows(b: GraphBuilder, seen: str, W: int) -> str:
     """[W - 1 + T, B, E] -> the W vectors up to each time, side by side: [T, B, W*E]."""
-    axis, T = b.integers("time_axis", 0), b.op("Shape", "tokens", to="time", start=1)
+    axis, T = b.integers("time_axis", 0), b.op("Shape", "tokens", to="window_time", start=1)
     slices = []
     for place in range(W):
         start = b.integers(f"place_{place}", place)

@@ -85,7 +85,7 @@ def open_graph(model: TorchModel, variant: str) -> Graph:
     scope="session",
     params=[
         pytest.param((cell, options, variant), id=f"{cell} {variant}, {name}")
-        for cells, kinds in ((CELLS, SIZES), (("lstm", "rnn-relu"), OUTPUTS))
+        for cells, kinds in ((CELLS, SIZES), (("lstm", "rnn-relu", "window"), OUTPUTS))
         for cell in cells
         for name, options in kinds.items()
         for variant in ("fp32", "int8", "fp16")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from lmscore.bundle import CELLS, Cell
 from lmscore.errors import ExportError
 from lmscore.export.graph import IR_VERSION, OPSET, build_model
-from tests.export.conftest import Pair, open_graph, random_state, tiny_config
+from tests.export.conftest import OUTPUTS, Pair, open_graph, random_state, tiny_config
 from tests.models import TorchModel
 
 Floats = NDArray[np.float32]
@@ -154,20 +155,24 @@ def test_two_words_and_one_unit_by_hand() -> None:
     assert h.item() == pytest.approx(second, abs=1e-6)
 
 
-def build(cell: Cell, variant: str, *, tied: bool = True, layers: int = 1) -> onnx.ModelProto:
-    model = TorchModel(tiny_config(cell, vocab=200, hidden=8, tied=tied, layers=layers))
+def build(cell: Cell, variant: str, **options: Any) -> onnx.ModelProto:
+    model = TorchModel(tiny_config(cell, vocab=200, hidden=8, **options))
     weights = {name: tensor.numpy() for name, tensor in model.weights().items()}
     return build_model(model.config, weights, variant)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("variant", ["fp32", "int8", "fp16"])
-def test_the_file_is_valid_and_the_same_every_time(cell: Cell, variant: str) -> None:
-    model = build(cell, variant, layers=2)
+@pytest.mark.parametrize("output", ["softmax", *OUTPUTS])
+def test_the_file_is_valid_and_the_same_every_time(cell: Cell, variant: str, output: str) -> None:
+    options = {"layers": 2, **OUTPUTS.get(output, {})}
+    model = build(cell, variant, **options)
     onnx.checker.check_model(model, full_check=True)
+    names = [node.name for node in model.graph.node]
+    assert len(set(names)) == len(names)  # which is not checked there
     assert model.ir_version == IR_VERSION
     assert [entry.version for entry in model.opset_import if not entry.domain] == [OPSET]
-    again = build(cell, variant, layers=2)
+    again = build(cell, variant, **options)
     assert model.SerializeToString(deterministic=True) == again.SerializeToString(
         deterministic=True
     )
