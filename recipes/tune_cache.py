@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from lmscore.bundle import Bundle
-from lmscore.files import open_input
+from lmscore.files import read_lines
 from lmscore.runtime.tokenizer import Ids, TextTokenizer
 from lmscore.train.adaptive import Cache, check_adaptable
 from lmscore.train.inherit import load_weights_into
@@ -26,10 +26,8 @@ WEIGHTS = np.linspace(0, 0.5, 51)[:, None]
 
 def read(bundle: Bundle, path: str) -> Ids:
     """The ids of a text, `</s>` after every line."""
-    with open_input(path) as file:
-        lines = [line.decode().rstrip("\n") for line in file]
     end = np.array([bundle.config.eos_token_id])
-    rows = TextTokenizer.load(bundle).encode_batch(lines)
+    rows = TextTokenizer.load(bundle).encode_batch(list(read_lines(path)))
     return np.concatenate([part for row in rows for part in (row, end)])
 
 
@@ -55,9 +53,8 @@ def main() -> None:
     print("| size | flatness | best weight | perplexity |\n|---|---|---|---|")
     for size, flatness in itertools.product(options.size, options.flatness):
         cache = Cache(size=size, flatness=flatness, weight=1)
-        with np.errstate(divide="ignore"):  # a word that is not in the cache
-            cached = np.exp(cache.log_probs(network, document))
-            mixed = np.log((1 - WEIGHTS) * static + WEIGHTS * cached)
+        cached = np.exp(cache.log_probs(network, document))
+        mixed = np.log((1 - WEIGHTS) * static + WEIGHTS * cached)
         perplexities = np.exp(-mixed.mean(axis=1))
         best = perplexities.argmin()
         row = f"| {size} | {flatness:g} | {WEIGHTS[best, 0]:.2f} | {perplexities[best]:.2f} |"

@@ -14,7 +14,7 @@ import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.kept import Kept
-from lmscore.cli.outfile import open_records
+from lmscore.cli.outfile import open_records, same_file
 from lmscore.cli.records import read_records
 from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
 from lmscore.cli.units import Unit, count
@@ -75,7 +75,11 @@ def filter_lines(
     if typed and not quiet:
         streams.note(PROMPT)
     records = read_records(paths, input_format=input_format, field=field, errors=errors)
-    with open_records(output, resume=resume) as out, _rejected_lines(rejected) as reject:
+    # In this order: the rejected lines appear once those kept are safe.
+    with (
+        _rejected_lines(rejected) as reject,
+        open_records(output, resume=resume, inputs=paths) as out,
+    ):
         lm = lmscore.load(model, variant=variant, device=device, threads=threads)
         scored = partial(
             score_records,
@@ -113,7 +117,7 @@ def filter_lines(
 def _check_files(output: Path | None, rejected: Path | None, *, resume: bool) -> None:
     if rejected == Path("-"):
         raise typer.BadParameter("--rejected needs a file; standard output has the lines kept")
-    if rejected is not None and rejected == output:
+    if rejected and output and same_file(rejected, output):
         raise typer.BadParameter("--output and --rejected must be two files")
     if resume and output is None:
         raise typer.BadParameter("--resume goes on with a file: name it with --output")

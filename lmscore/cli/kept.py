@@ -24,14 +24,16 @@ class Kept:
         self.count = 0
         self.bytes = 0
         self._out = out
-        self._lines = iter(()) if out.path is None else _and_whether_last(whole_lines(out.path))
+        lines = () if out.path is None else whole_lines(out.path)
+        self._lines = (line[:-1] for line in lines)
+        self._following = next(self._lines, None)
         self._read = 0
         self._take()
 
     def skip(
         self, records: Iterable[Record], reject: Callable[[bytes], object], *, bar: bool
     ) -> Iterator[Record]:
-        """The records from the last one on that was kept; it shows whether all is as it was.
+        """The records from the last one on that was kept: it must be kept again.
 
         Those before it that were not kept are rejected. Of equal lines, which are kept or not
         together, the first is taken.
@@ -43,15 +45,14 @@ class Kept:
         total = self._out.size
         with Progress(f"reading {self._out.path}", total=total, shown=bar) as progress:
             while self._next is not None:
-                line, is_last = self._next
                 for record in rest:
-                    if _line(record) == line:
+                    if _line(record) == self._next:
                         break
                     reject(record.raw)
                     self._pass(record)
                 else:
                     raise self._error("the input has no such line there")
-                if is_last:
+                if self._following is None:
                     return chain([record], rest)
                 self._pass(record)
                 self._take()
@@ -66,8 +67,8 @@ class Kept:
         """
         if self._next is None:
             return False
-        if _line(record) != self._next[0]:
-            raise self._error("it is not kept this time")
+        if _line(record) != self._next:
+            raise self._error("another line is kept before it this time")
         self._take()
         return True
 
@@ -81,18 +82,18 @@ class Kept:
             raise self._error("it is not kept this time")
 
     def _take(self) -> None:
-        self._next: tuple[bytes, bool] | None = next(self._lines, None)
+        self._next, self._following = self._following, next(self._lines, None)
         if self._next is None:
             self._out.cut(self._read)  # what is torn
         else:
-            self._read += len(self._next[0]) + 1
+            self._read += len(self._next) + 1
 
     def _pass(self, record: Record) -> None:
         self.count += 1
         self.bytes += len(record.text.encode()) + 1
 
     def _error(self, reason: str) -> InputError:
-        line = shown_text((self._next or (b"",))[0].decode(errors="replace"))
+        line = shown_text((self._next or b"").decode(errors="replace"))
         return InputError(
             f"{self._out.path}: {line}: {reason}; --resume goes on with the same input, model and "
             "options"
@@ -101,14 +102,3 @@ class Kept:
 
 def _line(record: Record) -> bytes:
     return record.raw.removesuffix(b"\n")
-
-
-def _and_whether_last(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Each line without its end."""
-    before: bytes | None = None
-    for line in lines:
-        if before is not None:
-            yield before, False
-        before = line[:-1]
-    if before is not None:
-        yield before, True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
@@ -104,14 +105,28 @@ class RecordFile:
 
 
 @contextmanager
-def open_records(path: Path | None, *, resume: bool) -> Iterator[Output]:
-    """A file to append records to, as `record_file` opens it; without a path standard output."""
+def open_records(
+    path: Path | None, *, resume: bool, inputs: Iterable[str] = ()
+) -> Iterator[Output]:
+    """A file to append records to, as `record_file` opens it; without a path standard output.
+
+    Raises:
+        OptionError: it is one of the inputs, or as `record_file`.
+        OutputFileError: as `record_file`.
+    """
     if path is None:
         yield StandardOutput()
         streams.flush()
     else:
+        if any(same_file(path, name) for name in inputs):
+            raise OptionError(f"{path}: is read already; write to another file")
         with record_file(path, resume=resume) as file:
             yield file
+
+
+def same_file(one: str | Path, other: str | Path) -> bool:
+    """Whether two names are of one file, whether or not there is one yet."""
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 @contextmanager

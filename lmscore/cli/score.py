@@ -93,7 +93,7 @@ def score(
         prefix_column=prefix_column,
         errors=errors,
     )
-    with open_records(output, resume=resume) as out:
+    with open_records(output, resume=resume, inputs=paths) as out:
         lm = lmscore.load(
             model, variant=variant, device=device, threads=threads, unnormalized=unnormalized
         )

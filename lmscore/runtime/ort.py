@@ -43,8 +43,8 @@ _sessions: weakref.WeakSet[InferenceSession] = weakref.WeakSet()
 def import_onnxruntime() -> ModuleType:
     """The onnxruntime module.
 
-    From 1.29 on it reports its use to its makers, from its import on and in a thread of its own,
-    unless it is told not to: it is, if the environment does not say otherwise.
+    From 1.29 on it reports its use to its makers, on most systems from its import on and in a
+    thread of its own. It is told not to, unless the environment has the variable for that already.
 
     Raises:
         MissingExtraError: it is not installed, or two builds of it overwrite each other.
@@ -52,14 +52,18 @@ def import_onnxruntime() -> ModuleType:
     spec = importlib.util.find_spec("onnxruntime")
     if spec is not None and spec.origin is not None:
         check_builds(Path(spec.origin).parents[1])
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    is_first = "onnxruntime" not in sys.modules
+    is_quiet = os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1") == "1"
     try:
-        return importlib.import_module("onnxruntime")
+        module = importlib.import_module("onnxruntime")
     except ImportError as error:
         raise MissingExtraError(
             f"ONNX Runtime cannot be imported ({error}): "
             "pip install 'lmscore[cpu]', or 'lmscore[gpu]' for CUDA"
         ) from error
+    if is_first and is_quiet:
+        module.disable_telemetry_events()  # on Windows the variable is not all
+    return module
 
 
 def check_builds(folder: Path) -> None:
@@ -196,19 +200,34 @@ def open_session(
     return session
 
 
+_held_in_fork: list[list[InferenceSession]] = []
+
+
+def _hold_sessions() -> None:
+    _held_in_fork.append(list(_sessions))
+
+
+def _release_sessions() -> None:
+    _held_in_fork.pop()
+
+
 def _keep_inherited_sessions() -> None:
     """Keep the sessions that a forked process inherits from ever being freed, to its very end.
 
     To free one is to wait for its threads, which stayed behind in the parent
     (https://github.com/microsoft/onnxruntime/pull/31961). Those that nobody holds any more wait for
-    the garbage collector, which may come in the child.
+    the garbage collector, which may come in the child; so all are held from before the fork on.
     """
-    for session in _sessions:
+    for session in _held_in_fork.pop():
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_keep_inherited_sessions)
+    os.register_at_fork(
+        before=_hold_sessions,
+        after_in_parent=_release_sessions,
+        after_in_child=_keep_inherited_sessions,
+    )
 
 
 def session_options(threads: int | None) -> SessionOptions:

@@ -69,19 +69,26 @@ def prepare(folder: Path, options: TrainOptions, *, resume: bool) -> tuple[Confi
         _corpus(folder / CORPUS, options, tokenizer, config, held_out=held_out)
         for held_out in (False, True)
     )
+    if not resume:
+        _say_what_is_quicker(config, options)
     return _with_cutoffs(config, options, train), train, valid
+
+
+def _say_what_is_quicker(config: Config, options: TrainOptions) -> None:
+    as_it_is_for_a_reason = options.self_normalize or options.label_smoothing or options.init_from
+    if config.vocab_size < _BIG_VOCABULARY or as_it_is_for_a_reason:
+        return
+    if options.output_layer == "softmax":
+        _log.info(
+            "with %s words, --output-layer classes learns several times as fast, at about the "
+            "same perplexity",
+            f"{config.vocab_size:,}",
+        )
 
 
 def _with_cutoffs(config: Config, options: TrainOptions, train: Corpus) -> Config:
     """The configuration with the classes that were asked for, or that cost least to compute."""
     if options.output_layer != "classes":
-        chosen = options.self_normalize or options.init_from  # as it is, for a reason
-        if config.vocab_size >= _BIG_VOCABULARY and not chosen:
-            _log.info(
-                "with %s words, --output-layer classes learns several times as fast, at about the "
-                "same perplexity",
-                f"{config.vocab_size:,}",
-            )
         return config
     cutoffs = options.cutoffs or _cheapest_cutoffs(config, train)
     if not cutoffs:

@@ -98,6 +98,9 @@ def test_other_bounds(run: Run, tmp_path: Path, context: str) -> None:
     assert result.status == 1
     assert "it is not kept this time; --resume goes on with the same input, model" in result.err
     assert path.read_bytes() == before
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[5:]))
+    result = run("filter", *BOUNDS, "--context", "document", "-o", path, "--resume", stdin=TEXT)
+    assert "another line is kept before it this time; --resume" in result.err
 
 
 def test_an_output_without_resume(run: Run, tmp_path: Path) -> None:
@@ -117,6 +120,27 @@ def test_wrong_options(run: Run, tmp_path: Path) -> None:
     result = run("filter", *BOUNDS, "-o", path, "--rejected", path, stdin=TEXT)
     assert result.status == 2
     assert "--output and --rejected must be two files" in result.err
+    other = tmp_path / "there" / ".." / "kept"
+    other.parent.parent.mkdir()
+    assert run("filter", *BOUNDS, "-o", path, "--rejected", other, stdin=TEXT).status == 2
+
+
+@pytest.mark.parametrize("verb", [("filter", *BOUNDS), ("score",)])
+def test_an_output_that_is_read(run: Run, tmp_path: Path, verb: tuple[str, ...]) -> None:
+    path = tmp_path / "text"
+    path.write_text(TEXT)
+    result = run(*verb, path, "-o", tmp_path / "." / "text", "--resume")
+    assert result.status == 1
+    assert f"{path}: is read already; write to another file" in result.err
+    assert path.read_text() == TEXT
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_nothing_is_rejected_where_what_is_kept_is_lost(tmp_path: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        program = start("filter", *BOUNDS, "--rejected", str(tmp_path / "rejected"), stdout=full)
+        assert finish(program, TEXT.encode()).status == 1
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
