@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -34,7 +36,6 @@ def held_out_batches(corpus: Corpus, config: Config, most_tokens: int | None = N
     return SentenceBatches(corpus, config, tokens=_TOKENS, seed=None, lines=lines)
 
 
-@torch.no_grad()
 def mean_loss(
     network: RecurrentLM,
     batches: Batches,
@@ -43,16 +44,43 @@ def mean_loss(
     workers: Workers = _ALONE,
 ) -> float:
     """Mean negative log-likelihood per token (nats); `workers` share the work."""
+
+    def loss(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return network.loss(features, targets, dtype)
+
+    return _mean(loss, network, batches, dtype, workers)
+
+
+def mean_log_z(
+    network: RecurrentLM, batches: Batches, *, dtype: torch.dtype = torch.float32
+) -> float:
+    """Mean over tokens of log Z, the logarithm of what the softmax divides by (nats)."""
+
+    def log_z(features: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        return linear_log_z(features, network.output_matrix, network.output_bias, dtype).sum()
+
+    return _mean(log_z, network, batches, dtype, _ALONE)
+
+
+@torch.no_grad()
+def _mean(
+    total: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    network: RecurrentLM,
+    batches: Batches,
+    dtype: torch.dtype,
+    workers: Workers,
+) -> float:
+    """Mean per token of what `total` sums up over features [N, E] and targets [N]."""
     was_training = network.training
     network.eval()
-    total = 0.0
+    found = 0.0
     state: State | None = None
     for batch in batches.epoch(0):
-        loss, outputs = batch_loss(network, workers.share(batch), state, dtype=dtype)
-        total += float(loss)
+        features, targets, outputs = _run(network, workers.share(batch), state, dtype)
+        found += float(total(features, targets))
         state = outputs.state
     network.train(was_training)
-    return workers.sum(total) / batches.tokens
+    return workers.sum(found) / batches.tokens
 
 
 def batch_loss(
@@ -70,23 +98,6 @@ def batch_loss(
     """
     flat, targets, outputs = _run(network, batch, state, dtype)
     return network.loss(flat, targets, dtype, self_normalize=self_normalize), outputs
-
-
-@torch.no_grad()
-def mean_log_z(
-    network: RecurrentLM, batches: Batches, *, dtype: torch.dtype = torch.float32
-) -> float:
-    """Mean over tokens of log Z, the logarithm of what the softmax divides by (nats)."""
-    was_training = network.training
-    network.eval()
-    total = 0.0
-    state: State | None = None
-    for batch in batches.epoch(0):
-        flat, _, outputs = _run(network, batch, state, dtype)
-        state = outputs.state
-        total += float(linear_log_z(flat, network.output_matrix, network.output_bias, dtype).sum())
-    network.train(was_training)
-    return total / batches.tokens
 
 
 def _run(
