@@ -156,12 +156,12 @@ def torch_steps(options: Options) -> float:
 def onnxruntime_steps(options: Options) -> float:
     """The same loop over the fp32 graph."""
     import numpy as np
-    import onnxruntime
 
     from lmscore.bundle import Bundle
+    from lmscore.runtime.ort import import_onnxruntime
 
     bundle = Bundle.read(options.model)
-    session = onnxruntime.InferenceSession(
+    session = import_onnxruntime().InferenceSession(
         str(bundle.graph_path("fp32")), providers=["CPUExecutionProvider"]
     )
     names = [tensor.name for tensor in bundle.config.state]

@@ -78,6 +78,7 @@ def installed_size() -> dict[str, float]:
 
 
 def main() -> None:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as lmscore does, for all alike
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="default: the bundled model")
     parser.add_argument("--runs", type=int, default=15)
