@@ -23,7 +23,7 @@ CORPUS = "corpus"
 _HELD_OUT_EVERY = 100
 
 # So many words make the softmax most of the work.
-_BIG_VOCABULARY = 20_000
+_BIG_VOCABULARY = 10_000
 
 _WINDOW = 5  # tokens read: an n-gram of 6, the largest of Bengio et al. 2003
 
