@@ -60,7 +60,8 @@ def assert_same(
     lm: LanguageModel, found: Sequence[Sequence[Score]], expected: Sequence[Sequence[Score]]
 ) -> None:
     record = lm.config.graphs[lm.variant]
-    per_token = 1e-5 + record.max_batching_difference
+    # Twice: the largest of a sample bounds no other one. It is 0 but for int8 rnn-relu.
+    per_token = 1e-5 + 2 * record.max_batching_difference
     assert [len(scores) for scores in found] == [len(scores) for scores in expected]
     for a, b in zip(chain(*found), chain(*expected), strict=True):
         assert (a.text, a.num_tokens, a.num_words) == (b.text, b.num_tokens, b.num_words)
