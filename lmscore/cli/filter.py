@@ -14,7 +14,7 @@ import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.kept import Kept
-from lmscore.cli.outfile import open_records, same_file
+from lmscore.cli.outfile import check_resumable, open_records, same_file
 from lmscore.cli.records import read_records
 from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
 from lmscore.cli.units import Unit, count
@@ -119,8 +119,8 @@ def _check_files(output: Path | None, rejected: Path | None, *, resume: bool) ->
         raise typer.BadParameter("--rejected needs a file; standard output has the lines kept")
     if rejected and output and same_file(rejected, output):
         raise typer.BadParameter("--output and --rejected must be two files")
-    if resume and output is None:
-        raise typer.BadParameter("--resume goes on with a file: name it with --output")
+    if resume:
+        check_resumable(output)
 
 
 @dataclass(frozen=True)

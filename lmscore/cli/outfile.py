@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
 
+import typer
+
 from lmscore.cli import streams
 from lmscore.errors import LmscoreError, OptionError, OutputFileError
 from lmscore.files import open_input_raw
@@ -122,6 +124,16 @@ def open_records(
             raise OptionError(f"{path}: is read already; write to another file")
         with record_file(path, resume=resume) as file:
             yield file
+
+
+def check_resumable(path: Path | None) -> None:
+    """Refuse `--resume` of what is no file.
+
+    Raises:
+        typer.BadParameter: no file is named.
+    """
+    if path is None:
+        raise typer.BadParameter("--resume goes on with a file: name it with --output")
 
 
 def same_file(one: str | Path, other: str | Path) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 from operator import itemgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +13,7 @@ from lmscore.cli import options, streams
 from lmscore.cli.compat import print_report, start_report
 from lmscore.cli.earlier import Earlier
 from lmscore.cli.layout import Layout, OutputFormat, Per
-from lmscore.cli.outfile import Output, open_records
+from lmscore.cli.outfile import Output, check_resumable, open_records
 from lmscore.cli.records import Record, read_records
 from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
 
@@ -77,7 +76,8 @@ def score(
     }
     report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
     if resume:
-        _check_resumes(output, layout, ends=bos and eos)
+        check_resumable(output)
+        _check_layout_resumes(layout, ends=bos and eos)
     import lmscore
     from lmscore.runtime.compat import needs_words
     from lmscore.runtime.score import Summary
@@ -144,9 +144,7 @@ def _write(
     return summary
 
 
-def _check_resumes(output: Path | None, layout: Layout, *, ends: bool) -> None:
-    if output is None:
-        raise typer.BadParameter("--resume goes on with a file: name it with --output")
+def _check_layout_resumes(layout: Layout, *, ends: bool) -> None:
     rows = layout.output_format == "tsv" and layout.per != "sentence"
     if rows and layout.ids and not ends:
         raise typer.BadParameter(
