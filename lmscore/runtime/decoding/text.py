@@ -74,9 +74,8 @@ class Continuation:
             What became certain of the text.
         """
         start = len(self.text) + len(self._held)
-        new = self._utf8.decode(self._piece(token))
-        unfinished, _ = self._utf8.getstate()
-        end = start + len(new) + bool(unfinished)
+        new, is_unfinished = self._decode(self._piece(token))
+        end = start + len(new) + is_unfinished
         spelt = self._tokenizer.token(token)
         self._tokens.append(TokenScore(token, spelt, log_prob, token == self._unk_id, start, end))
         self._held += new
@@ -105,6 +104,15 @@ class Continuation:
             self._drops_space = False
             return piece.removeprefix(_SPACE)
         return piece
+
+    def _decode(self, piece: bytes) -> tuple[str, bool]:
+        """The characters that a piece completes, and whether it leaves one unfinished."""
+        new = self._utf8.decode(piece)
+        unfinished, _ = self._utf8.getstate()
+        if unfinished[:1] == b"\xed" and unfinished[1:] >= b"\xa0":
+            # Half a surrogate. Python waits for the rest, which could not make it a character.
+            return new + self._utf8.decode(b"", final=True), False
+        return new, bool(unfinished)
 
     def _release(self) -> str:
         """Let go of what cannot be part of a stop string."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 
 import pytest
 from hypothesis import given
@@ -118,6 +119,33 @@ def test_half_a_character_is_held_back() -> None:
         (1, 3),
         (3, 3),
     ]
+
+
+# Where the ranges of UTF-8's first and second bytes begin and end.
+EDGES = bytes.fromhex("41 80 8f 90 9f a0 bf c1 c2 df e0 e1 ec ed ee ef f0 f1 f3 f4 f5 ff")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_what_cannot_become_a_character_is_shown_at_once(size: int) -> None:
+    tokenizer, _ = tokenizer_of("bpe")
+    token_of = {piece: token for token, piece in enumerate(tokenizer.pieces)}
+    for spelt in map(bytes, itertools.product(EDGES, repeat=size)):
+        text = grow("bpe", [token_of[bytes([byte])] for byte in spelt], "x")[1].text
+        unfinished = _begins_a_character(spelt)
+        assert text + "\ufffd" * unfinished == spelt.decode("utf-8", "replace"), spelt.hex()
+
+
+def _begins_a_character(spelt: bytes) -> bool:
+    """Whether bytes end in one to three that may become a character with more behind them."""
+    for size in range(1, 4):
+        for more in itertools.product(b"\x80\x90\xa0\xbf", repeat=4 - size):
+            for rest in (bytes(more[:n]) for n in range(1, len(more) + 1)):
+                try:
+                    if len((spelt[-size:] + rest).decode()) == 1 and size <= len(spelt):
+                        return True
+                except UnicodeDecodeError:
+                    pass
+    return False
 
 
 def test_offsets_cover_the_text() -> None:
