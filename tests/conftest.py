@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
@@ -16,7 +16,10 @@ from lmscore.runtime.model import LanguageModel
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Time is not what tests are about: the machine may be busy.
-settings.register_profile("lmscore", deadline=None)
+settings.register_profile("lmscore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# `.ci/run`: the same examples every time, so that it fails for what was changed and for nothing else.
+# Whoever runs pytest draws new ones, and commits a failing one as an @example or a test of its own.
+settings.register_profile("ci", settings.get_profile("lmscore"), derandomize=True)
 settings.load_profile("lmscore")
 
 
