@@ -17,8 +17,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Time is not what tests are about: the machine may be busy.
 settings.register_profile("lmscore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# `.ci/run`: the same examples every time, so that it fails for what was changed and for nothing else.
-# Whoever runs pytest draws new ones, and commits a failing one as an @example or a test of its own.
+# `.ci/run`: the same examples every time, so that it fails for what was changed and nothing else.
+# Whoever runs pytest draws new ones, and commits a failing one as an @example or its own test.
 settings.register_profile("ci", settings.get_profile("lmscore"), derandomize=True)
 settings.load_profile("lmscore")
 
