@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import torch
 
+from lmscore.errors import DeviceError
+
 
 def matrix_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """float32 or bfloat16; `auto` is bf16 where the hardware multiplies it."""
+    """float32 or bfloat16; `auto` is bf16 where the hardware multiplies it.
+
+    Raises:
+        DeviceError: bf16 is asked for, and PyTorch has no LSTM in it for this processor.
+    """
     if precision == "auto":
         precision = "bf16" if _multiplies_bf16(device) else "fp32"
+    elif precision == "bf16" and not computes_bf16(device):
+        raise DeviceError(
+            "precision is bf16, which PyTorch cannot compute on this processor (it needs AVX-512 "
+            "or AMX); use --precision fp32, or auto"
+        )
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
@@ -19,3 +30,19 @@ def _multiplies_bf16(device: torch.device) -> bool:
         return False
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name) is True for name in ("avx512_bf16", "amx_bf16"))
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether bf16 works at all, be it slowly: tried on one token.
+
+    oneDNN converts to float32 and back where AVX-512 has no products in bf16, and has no LSTM
+    for older processors. (Newer ones may do without oneDNN; so which it is, is not asked.)
+    """
+    x = torch.zeros(1, 1, 1, device=device)
+    weights = [torch.zeros(4, 1, device=device)] * 2 + [torch.zeros(4, device=device)] * 2
+    with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16):
+        try:
+            torch.lstm(x, (x, x), weights, True, 1, 0.0, False, False, False)
+        except RuntimeError:
+            return False
+    return True

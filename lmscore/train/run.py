@@ -71,7 +71,7 @@ def train(
     folder, device = Path(options.output), torch_device(options.device)
     with joined_workers(device) as workers, explained_shortage():
         if workers.is_first:
-            _check(folder, options, resume=resume)
+            _check(folder, options, device, resume=resume)
         _set_up_process(options)
         config, *corpora = _prepare(folder, options, workers, resume=resume)
         trainer = Trainer(
@@ -90,8 +90,9 @@ def train(
         return Bundle.read(folder)
 
 
-def _check(folder: Path, options: TrainOptions, *, resume: bool) -> None:
+def _check(folder: Path, options: TrainOptions, device: torch.device, *, resume: bool) -> None:
     """Find what cannot work before anything is written."""
+    matrix_dtype(options.precision, device)
     if not resume:
         check_unused(folder)
     if options.init_from and not checkpoints(folder / CHECKPOINTS):

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from lmscore.bundle import CELLS, Bundle, Cell
-from lmscore.errors import TrainingError
+from lmscore.errors import DeviceError, TrainingError
 from lmscore.train import Status, train
 from lmscore.train import evaluate as evaluate_module
 from lmscore.train import trainer as trainer_module
@@ -23,7 +23,7 @@ from lmscore.train.metrics import EVALUATED
 from lmscore.train.network import RecurrentLM
 from lmscore.train.optimizer import make_optimizer
 from lmscore.train.precision import matrix_dtype
-from tests.train.toy import sentences, toy_config, toy_options
+from tests.train.toy import needs_bf16, sentences, toy_config, toy_options
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
@@ -51,6 +51,7 @@ def test_it_learns(tmp_path: Path, cell: Cell, context: str) -> None:
     assert loss > 0.8 * ENTROPY
 
 
+@needs_bf16
 def test_bf16_learns(tmp_path: Path) -> None:
     options = toy_options(tmp_path, precision="bf16", epochs=20, layers=2, tied=False)
     training = train(options).config.training
@@ -177,6 +178,7 @@ def test_a_budget_that_is_over_at_once(tmp_path: Path) -> None:
     assert bundle.config.training["valid"]["perplexity"] > 1
 
 
+@needs_bf16  # so that fp32 is among the advice
 def test_a_loss_that_is_not_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(status: Status) -> None:
         if status.step == 3:
@@ -251,8 +253,26 @@ def test_biases_are_not_decayed(tmp_path: Path) -> None:
 def test_precisions() -> None:
     cpu = torch.device("cpu")
     assert matrix_dtype("fp32", cpu) == torch.float32
-    assert matrix_dtype("bf16", cpu) == torch.bfloat16
     assert matrix_dtype("auto", cpu) in (torch.float32, torch.bfloat16)
+
+
+@needs_bf16
+def test_bf16_is_what_it_is() -> None:
+    assert matrix_dtype("bf16", torch.device("cpu")) == torch.bfloat16
+
+
+def test_a_processor_without_bf16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_lstm(*args: Any) -> None:
+        raise RuntimeError("could not create a primitive descriptor")
+
+    monkeypatch.setattr(torch, "lstm", no_lstm)
+    with pytest.raises(DeviceError) as raised:
+        train(toy_options(tmp_path, precision="bf16"))
+    assert str(raised.value) == (
+        "precision is bf16, which PyTorch cannot compute on this processor (it needs AVX-512 or "
+        "AMX); use --precision fp32, or auto"
+    )
+    assert not (tmp_path / "model").exists()
 
 
 def test_untrained_files_are_whole(trained: Bundle) -> None:

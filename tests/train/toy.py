@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from lmscore.bundle import Config, Context
 from lmscore.runtime.tokenizer import TextTokenizer
 from lmscore.train.corpus import Corpus, CorpusCounts, build_corpus
 from lmscore.train.options import TrainOptions
+from lmscore.train.precision import computes_bf16
+
+needs_bf16 = pytest.mark.skipif(
+    not computes_bf16(torch.device("cpu")), reason="for a processor that PyTorch computes bf16 on"
+)
 
 NOUNS = ("cat", "dog", "fish", "bird")
 VERBS = ("sees", "likes", "eats")
