@@ -33,13 +33,13 @@ def _multiplies_bf16(device: torch.device) -> bool:
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Whether bf16 works at all, be it slowly: tried on one token.
+    """Whether bf16 works at all, be it slowly: tried on one token of 8 units.
 
     oneDNN converts to float32 and back where AVX-512 has no products in bf16, and has no LSTM
     for older processors. (Newer ones may do without oneDNN; so which it is, is not asked.)
     """
-    x = torch.zeros(1, 1, 1, device=device)
-    weights = [torch.zeros(4, 1, device=device)] * 2 + [torch.zeros(4, device=device)] * 2
+    x = torch.zeros(1, 1, 8, device=device)
+    weights = [torch.zeros(32, 8, device=device)] * 2 + [torch.zeros(32, device=device)] * 2
     with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16):
         try:
             torch.lstm(x, (x, x), weights, True, 1, 0.0, False, False, False)
