@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from lmscore.train.network import RecurrentLM
-from lmscore.train.options import Averaging
-
-_PATIENCE = 5  # evaluations, as in Merity et al. 2017
+from lmscore.train.options import NT_ASGD_PATIENCE, Averaging
 
 
 class WeightAverage:
@@ -49,7 +47,7 @@ class WeightAverage:
 
     def evaluated(self, loss: float) -> None:
         """Hear of a held-out loss (nats per token)."""
-        earlier = self._losses[: max(0, len(self._losses) - _PATIENCE)]
+        earlier = self._losses[: max(0, len(self._losses) - NT_ASGD_PATIENCE)]
         if self._kind == "nt-asgd" and earlier and loss > min(earlier):
             self._begun = True
         self._losses.append(loss)

@@ -23,6 +23,9 @@ _WEIGHTS = "model.safetensors"
 _OPTIMIZER = "optimizer.pt"
 _POSITION = "position.json"
 
+RandomState = dict[str, Tensor]
+"""Of the generators of a process, by the kind of their device."""
+
 
 @dataclass
 class Position:
@@ -46,8 +49,18 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: WeightAverage,
     state: State | None,
+    random: list[RandomState],
 ) -> None:
     """Write a new folder in `folder`, unless this position has one; then remove those before it.
+
+    Args:
+        folder: of all checkpoints.
+        position: where the run is.
+        network: as it is there.
+        optimizer: as it is there.
+        average: as it is there.
+        state: of all rows of the last batch.
+        random: the generators of each worker, from `random_state`.
 
     Raises:
         OutputFileError: it cannot be written; the checkpoint before it stays.
@@ -61,7 +74,7 @@ def save_checkpoint(
     make_directory(temporary)
     try:
         atomic_write_bytes(temporary / _WEIGHTS, save(network.to_weights()))
-        atomic_write_bytes(temporary / _OPTIMIZER, _rest(optimizer, average, state, network))
+        atomic_write_bytes(temporary / _OPTIMIZER, _rest(optimizer, average, state, random))
         atomic_write_bytes(temporary / _POSITION, json.dumps(asdict(position)).encode())
         os.replace(temporary, folder / name)
     except OSError as error:
@@ -83,8 +96,11 @@ def load_checkpoint(
     network: RecurrentLM,
     optimizer: torch.optim.Optimizer,
     average: WeightAverage,
+    rank: int = 0,
 ) -> tuple[Position, State | None]:
     """Put network, optimizer, average and random generators back to where they were.
+
+    The generators are those of the worker `rank`; where there was none, they stay as they are.
 
     Raises:
         ModelError: a file is missing or damaged.
@@ -97,7 +113,10 @@ def load_checkpoint(
         if "average" in rest:  # older checkpoints have none
             average.load_state_dict(rest["average"])
         position = Position(**json.loads((path / _POSITION).read_text(encoding="utf-8")))
-        _set_random_state(rest["random"], device)
+        random = rest["random"]
+        workers = random if isinstance(random, list) else [random]  # older: of the first one
+        if rank < len(workers):
+            _set_random_state(workers[rank], device)
         carried = rest["state"]
     except Exception as error:  # torch, safetensors and json each raise their own
         # What torch says about an odd file is long, and advises to trust it.
@@ -112,12 +131,12 @@ def _rest(
     optimizer: torch.optim.Optimizer,
     average: WeightAverage,
     state: State | None,
-    network: RecurrentLM,
+    random: list[RandomState],
 ) -> bytes:
     rest: dict[str, Any] = {
         "optimizer": optimizer.state_dict(),
         "average": average.state_dict(),
-        "random": _random_state(network.output_bias.device),
+        "random": random,
         "state": None if state is None else tuple(part.cpu() for part in state),
     }
     # Through memory: on a full disk torch.save itself would raise no OSError.
@@ -126,14 +145,15 @@ def _rest(
     return buffer.getvalue()
 
 
-def _random_state(device: torch.device) -> dict[str, Tensor]:
+def random_state(device: torch.device) -> RandomState:
+    """This process's random generators, the device's among them."""
     random = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         random["cuda"] = torch.cuda.get_rng_state(device)
     return random
 
 
-def _set_random_state(random: dict[str, Tensor], device: torch.device) -> None:
+def _set_random_state(random: RandomState, device: torch.device) -> None:
     torch.set_rng_state(random["cpu"])
     if "cuda" in random and device.type == "cuda":
         torch.cuda.set_rng_state(random["cuda"], device)

@@ -5,18 +5,27 @@ from __future__ import annotations
 import torch
 
 from lmscore.errors import DeviceError, OptionError
-from lmscore.train.workers import device_of_process
+from lmscore.train.workers import count_of_processes, device_of_process
 
 
 def torch_device(name: str) -> torch.device:
     """The device of that name; `auto` is this process's GPU where there is one, else the CPU.
+
+    `cuda` is this process's GPU, too: torchrun gives one to each.
 
     Raises:
         OptionError: no such kind of device.
         DeviceError: PyTorch does not see it.
     """
     if name == "auto":
-        name = device_of_process() if torch.cuda.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        name = device_of_process()
+    elif name.startswith("cuda:") and (count := count_of_processes()) > 1:
+        raise OptionError(
+            f"device is {name!r}, but torchrun started {count} processes, which want a GPU each: "
+            "use --device cuda"
+        )
     try:
         device = torch.device(name)
     except RuntimeError as error:

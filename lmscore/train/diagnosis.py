@@ -11,6 +11,7 @@ from lmscore.bundle import Config
 from lmscore.train.batches import PADDING, Batch, time_first
 from lmscore.train.corpus import Corpus
 from lmscore.train.network import Outputs, RecurrentLM
+from lmscore.train.workers import Workers
 
 _ROWS, _LAGS = 16, 32  # of the text that gradients are followed back through
 
@@ -35,16 +36,20 @@ def _norm(gradients: list[Tensor | None]) -> float:
 
 
 @torch.no_grad()
-def dead_units(outputs: Outputs, targets: Tensor) -> list[float]:
+def dead_units(outputs: Outputs, targets: Tensor, workers: Workers) -> list[float]:
     """The share of each layer's units whose output is the same for every token of a batch.
 
-    targets int64 [T, B], PADDING where a row has ended.
+    outputs and targets int64 [T, B], PADDING where a row has ended, are one worker's share of the
+    batch, which may hold no token.
     """
     counted = targets != PADDING
     shares = []
     for hidden in outputs.layers:
         units = hidden[counted].float()  # [N, H]
-        moves = units.amax(0) - units.amin(0)
+        none = units.new_full((1, 2 * units.size(1)), -torch.inf)
+        extremes = torch.cat([none, torch.cat([units, -units], 1)]).amax(0)
+        highest, minus_lowest = workers.largest_of_each(extremes).chunk(2)
+        moves = highest + minus_lowest
         shares.append(float((moves < _DEAD).float().mean()))
     return shares
 

@@ -24,6 +24,9 @@ Schedule = Literal["cosine", "constant"]
 Averaging = Literal["none", "ema", "asgd", "nt-asgd"]
 RecurrentInit = Literal["orthogonal", "identity"]
 
+NT_ASGD_PATIENCE = 5
+"""Evaluations, as in Merity et al. 2017."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Bounds:
@@ -162,8 +165,7 @@ class TrainOptions:
             if not getattr(self, name):
                 raise OptionError(f"{name} is empty")
         self._check_cell()
-        if self.random_bptt and self.context != "document":
-            raise OptionError("random_bptt cuts a document into batches: context must be document")
+        self._check_optimisation()
         if self.direction == "backward" and self.context == "document":
             raise OptionError("a backward model reads sentence by sentence: context is sentence")
         self._check_output()
@@ -190,6 +192,16 @@ class TrainOptions:
             raise OptionError("weight_drop is of recurrent weights, and the cell window has none")
         if self.recurrent_init == "identity" and not self.cell.startswith("rnn"):
             raise OptionError(f"recurrent_init identity is for the rnn cells, not {self.cell}")
+
+    def _check_optimisation(self) -> None:
+        if self.random_bptt and self.context != "document":
+            raise OptionError("random_bptt cuts a document into batches: context must be document")
+        if self.average == "nt-asgd" and self.evaluations <= NT_ASGD_PATIENCE + 1:
+            raise OptionError(
+                "average nt-asgd begins when the held-out loss is worse than one of more than "
+                f"{NT_ASGD_PATIENCE} evaluations before: evaluations is {self.evaluations}, give "
+                "20, say"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The options as JSON can hold them."""

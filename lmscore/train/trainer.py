@@ -17,7 +17,13 @@ from lmscore.errors import InputError, TrainingError
 from lmscore.train.averaging import WeightAverage
 from lmscore.train.batches import Batch, training_batches
 from lmscore.train.budget import Budget
-from lmscore.train.checkpoint import Position, checkpoints, load_checkpoint, save_checkpoint
+from lmscore.train.checkpoint import (
+    Position,
+    checkpoints,
+    load_checkpoint,
+    random_state,
+    save_checkpoint,
+)
 from lmscore.train.corpus import Corpus
 from lmscore.train.diagnosis import dead_units, gradient_by_lag, gradient_norms, make_probe
 from lmscore.train.evaluate import batch_loss, held_out_batches, mean_loss, perplexity
@@ -96,10 +102,10 @@ class Trainer:
         self._penalties = make_penalties(options)
         self._state: State | None = None  # of this worker's rows
         self._rows = 0  # of the last batch, of all workers
+        if not workers.is_first:  # masks of its own, for rows of its own
+            torch.manual_seed(options.seed + (workers.rank << 32))
         if resume:
             self._restore()
-        if not workers.is_first:  # masks of its own, for rows of its own
-            torch.manual_seed(options.seed + self.position.step + (workers.rank << 32))
         self._batches = training_batches(train, network.config, options)
         self._sample = held_out_batches(valid, network.config, _SAMPLE_TOKENS)
         self._budget = Budget(options, self._batches.tokens, self.position.seconds)
@@ -115,7 +121,7 @@ class Trainer:
         """Train to the end of the budget.
 
         Raises:
-            TrainingError: the loss or a gradient is not finite.
+            TrainingError: the loss or a gradient is not finite, or no held-out loss was.
             OutputFileError: a checkpoint or a record cannot be written.
             KeyboardInterrupt: after a checkpoint was written.
         """
@@ -138,6 +144,11 @@ class Trainer:
             if stopped:
                 _log.info("interrupted; --resume goes on from update %d", self.position.step)
                 raise KeyboardInterrupt
+            if self.position.best_loss == math.inf:
+                raise TrainingError(
+                    "the loss on the held-out text was never finite; start again with a lower "
+                    f"--learning-rate (now {self.options.learning_rate:g})"
+                )
 
     def close(self) -> None:
         """Close the log."""
@@ -201,7 +212,7 @@ class Trainer:
         targets = batch.targets.to(outputs.features.device)
         self._inside = {
             "gradient_norms": gradient_norms(self.network),
-            "dead_units": dead_units(outputs, targets),
+            "dead_units": dead_units(outputs, targets, self._workers),
         }
 
     def _set_rate(self, batch: Batch, progress: float) -> None:
@@ -257,11 +268,13 @@ class Trainer:
     def _evaluate(self) -> None:
         with self._average.in_place():
             loss = mean_loss(self.network, self._sample, dtype=self._dtype, workers=self._workers)
+            if math.isnan(loss):
+                loss = math.inf  # which any other one is better than
             self.position.evaluations += 1
             self.position.evaluated_step = self.position.step
             self._held_out_perplexity = perplexity(loss)
             best = self.position.best_loss
-            if best is None or loss < best:
+            if best is None or not best <= loss:
                 self.position.best_loss = loss
                 if self._workers.is_first:
                     self._keep_best(self.network)
@@ -281,9 +294,10 @@ class Trainer:
     def _save(self) -> None:
         self.position.seconds = self._budget.elapsed
         state = self._state and self._workers.whole_state(self._state, self._rows)
+        random = self._workers.gathered(random_state(self.network.output_bias.device))
         if self._workers.is_first:
             parts = (self.network, self._optimizer, self._average)
-            save_checkpoint(self._folder / CHECKPOINTS, self.position, *parts, state)
+            save_checkpoint(self._folder / CHECKPOINTS, self.position, *parts, state, random)
         self._saved = time.monotonic()
 
     def _restore(self) -> None:
@@ -293,8 +307,10 @@ class Trainer:
             return
         texts = self.position.texts
         parts = (self.network, self._optimizer, self._average)
-        self.position, state = load_checkpoint(kept[-1], *parts)
+        self.position, state = load_checkpoint(kept[-1], *parts, self._workers.rank)
         if state is not None:
+            if self._dtype == torch.float32:  # before, it may have been another one
+                state = tuple(part.float() for part in state)
             self._state, self._rows = self._workers.share_of_state(state), state[0].size(1)
         if self.position.texts not in ([], texts):
             which = "text to train on" if self.position.texts[0] != texts[0] else "held-out text"

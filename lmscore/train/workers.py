@@ -11,12 +11,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed
 
 from lmscore.train.batches import PADDING, Batch
 from lmscore.train.cells import State
+
+_Anything = TypeVar("_Anything")
 
 # The others wait while the first one tokenises and evaluates; torchrun ends them if it dies.
 _PATIENCE = timedelta(days=7)
@@ -25,6 +28,11 @@ _PATIENCE = timedelta(days=7)
 def rank_of_process() -> int:
     """Which of torchrun's processes this is; 0 without torchrun."""
     return int(os.environ.get("RANK", "0"))
+
+
+def count_of_processes() -> int:
+    """How many torchrun started; 1 without torchrun."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def device_of_process() -> str:
@@ -107,6 +115,20 @@ class Workers:
         """What any of the processes says at most: so that clocks and Ctrl-C are agreed upon."""
         return self._reduced(value, distributed.ReduceOp.MAX) if self.size > 1 else value
 
+    def largest_of_each(self, values: Tensor) -> Tensor:
+        """For each of some values, the largest that any of the processes has."""
+        if self.size > 1:
+            distributed.all_reduce(values, distributed.ReduceOp.MAX)
+        return values
+
+    def gathered(self, value: _Anything) -> list[_Anything]:
+        """What each of the processes has, in their order."""
+        if self.size == 1:
+            return [value]
+        everybody: list[Any] = [None] * self.size
+        distributed.all_gather_object(everybody, value)
+        return everybody
+
     def _reduced(self, value: float, operation: distributed.ReduceOp.RedOpType) -> float:
         tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
         distributed.all_reduce(tensor, operation)
@@ -121,8 +143,7 @@ class Workers:
 @contextmanager
 def joined_workers(device: torch.device) -> Iterator[Workers]:
     """Join the processes that torchrun started beside this one, if it did."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    if count_of_processes() == 1:
         yield Workers()
         return
     if device.type == "cuda":
@@ -130,6 +151,6 @@ def joined_workers(device: torch.device) -> Iterator[Workers]:
     backend = "nccl" if device.type == "cuda" else "gloo"
     distributed.init_process_group(backend, timeout=_PATIENCE)
     try:
-        yield Workers(distributed.get_rank(), size, device)
+        yield Workers(distributed.get_rank(), distributed.get_world_size(), device)
     finally:
         distributed.destroy_process_group()

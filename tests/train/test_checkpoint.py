@@ -12,7 +12,13 @@ import torch
 from lmscore.errors import ModelError, OutputFileError
 from lmscore.train import checkpoint as checkpoint_module
 from lmscore.train.averaging import WeightAverage
-from lmscore.train.checkpoint import Position, checkpoints, load_checkpoint, save_checkpoint
+from lmscore.train.checkpoint import (
+    Position,
+    checkpoints,
+    load_checkpoint,
+    random_state,
+    save_checkpoint,
+)
 from lmscore.train.dropout import Rates
 from lmscore.train.network import RecurrentLM, State
 from lmscore.train.optimizer import make_optimizer
@@ -41,7 +47,9 @@ class Run:
 
     def save(self, folder: Path, step: int = 2, evaluations: int = 0) -> None:
         position = Position(step=step, evaluations=evaluations, best_loss=1.5, texts=["a", "b"])
-        save_checkpoint(folder, position, self.network, self.optimizer, self.average, self.state)
+        random = [random_state(torch.device("cpu"))]
+        parts = (self.network, self.optimizer, self.average)
+        save_checkpoint(folder, position, *parts, self.state, random)
 
 
 def names(folder: Path) -> list[str]:
@@ -74,6 +82,34 @@ def test_a_checkpoint_from_before_there_were_averages(tmp_path: Path) -> None:
     torch.save(rest, path / "optimizer.pt")
     position, _ = load_checkpoint(path, run.network, run.optimizer, run.average)
     assert position.step == 2
+
+
+def test_every_worker_gets_its_own_generators(tmp_path: Path) -> None:
+    run, states = Run(tmp_path), []
+    for seed in (5, 6):
+        torch.manual_seed(seed)
+        states.append(random_state(torch.device("cpu")))
+    parts = (run.network, run.optimizer, run.average)
+    save_checkpoint(tmp_path / "c", Position(step=2), *parts, None, states)
+    (path,) = checkpoints(tmp_path / "c")
+    for rank, seed in enumerate((5, 6, 7)):  # a third one joins: it keeps what it has
+        torch.manual_seed(7)
+        load_checkpoint(path, *parts, rank)
+        assert torch.initial_seed() == seed
+
+
+def test_a_checkpoint_with_generators_of_one_worker(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    torch.manual_seed(5)
+    run.save(tmp_path / "c")
+    (path,) = checkpoints(tmp_path / "c")
+    rest = torch.load(path / "optimizer.pt", weights_only=True)
+    (rest["random"],) = rest["random"]
+    torch.save(rest, path / "optimizer.pt")
+    for rank, seed in enumerate((5, 7)):
+        torch.manual_seed(7)
+        load_checkpoint(path, run.network, run.optimizer, run.average, rank)
+        assert torch.initial_seed() == seed
 
 
 def test_the_newest_stays(tmp_path: Path) -> None:

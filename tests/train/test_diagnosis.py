@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from lmscore.train.diagnosis import dead_units, gradient_by_lag, gradient_norms,
 from lmscore.train.evaluate import batch_loss
 from lmscore.train.metrics import EVALUATED
 from lmscore.train.network import RecurrentLM
+from lmscore.train.workers import Workers
 from tests.train.toy import toy_config, toy_corpus, toy_options
 
 
@@ -50,12 +52,32 @@ def test_units_that_never_move() -> None:
     targets = example.targets.clone()
     targets[2:, 0] = PADDING
     _, outputs = batch_loss(network, example, None, dtype=torch.float32)
-    first, second = dead_units(outputs, targets)
+    first, second = dead_units(outputs, targets, Workers())
     assert first == 0
     assert second == 6 / 8
     # What stands behind the end of a row is not looked at.
     outputs.layers[1][2:, 0] = torch.rand(3, 8)
-    assert dead_units(outputs, targets)[1] == 6 / 8
+    assert dead_units(outputs, targets, Workers())[1] == 6 / 8
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_units_that_never_move_in_any_share(rows: int) -> None:
+    """Of a batch of two rows, of which a worker has so many, or one that does not count."""
+    network, example = RecurrentLM(toy_config(cell="rnn-tanh", num_hidden_layers=2)), batch()
+    _, outputs = batch_loss(network, example, None, dtype=torch.float32)
+    mine, others = example.targets.clone(), example.targets.clone()
+    mine[:, rows:] = PADDING
+    others[:, :rows] = PADDING
+    said: list[torch.Tensor] = []  # by the other worker
+
+    def say(values: torch.Tensor) -> torch.Tensor:
+        said.append(values)
+        return values
+
+    dead_units(outputs, others, Mock(largest_of_each=say))
+    together = Mock(largest_of_each=lambda values: torch.maximum(values, said.pop(0)))
+    whole = dead_units(outputs, example.targets, Workers())
+    assert dead_units(outputs, mine, together) == whole
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])

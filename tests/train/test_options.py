@@ -19,6 +19,12 @@ def test_defaults_are_fine() -> None:
     assert make_options(LEAST) == TrainOptions(train=("text",), output="model")
 
 
+NT_ASGD_TOO_SHORT = (
+    "average nt-asgd begins when the held-out loss is worse than one of more than 5 evaluations "
+    "before: evaluations is 5, give 20, say"
+)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -41,6 +47,7 @@ def test_defaults_are_fine() -> None:
         ("recurrent_init", "identity", "recurrent_init identity is for the rnn cells, not lstm"),
         ("random_bptt", True, "random_bptt cuts a document into batches: context must be document"),
         ("average", "swa", "average is 'swa', expected none, ema, asgd, nt-asgd"),
+        ("average", "nt-asgd", NT_ASGD_TOO_SHORT),
         ("average_decay", 1.0, "average_decay is 1.0, expected less than 1"),
         ("label_smoothing", -0.1, "label_smoothing is -0.1, expected at least 0"),
         ("layers", -1, "layers is -1, expected at least 1"),

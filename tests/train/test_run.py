@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import lmscore
 from lmscore.bundle import Bundle
@@ -25,6 +26,7 @@ from lmscore.errors import (
 from lmscore.export import export_model
 from lmscore.train import run as run_module
 from lmscore.train import train
+from lmscore.train.device import torch_device
 from tests.train.toy import sentences, toy_options, write
 
 
@@ -174,6 +176,26 @@ def test_no_such_device(tmp_path: Path, device: str) -> None:
 def test_no_such_gpu(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match=r"device is cuda:99, but PyTorch sees .* CUDA devices"):
         train(toy_options(tmp_path, device="cuda:99"))
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_torchrun_gives_each_process_a_gpu(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert torch_device(name) == torch.device("cuda:1")
+
+
+def test_one_gpu_for_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(OptionError) as raised:
+        torch_device("cuda:0")
+    assert str(raised.value) == (
+        "device is 'cuda:0', but torchrun started 2 processes, which want a GPU each: use "
+        "--device cuda"
+    )
 
 
 def test_lost_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

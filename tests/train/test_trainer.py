@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from lmscore.bundle import CELLS, Bundle, Cell
 from lmscore.errors import DeviceError, TrainingError
-from lmscore.train import Status, train
+from lmscore.train import Status, resumed_options, train
 from lmscore.train import evaluate as evaluate_module
 from lmscore.train import trainer as trainer_module
 from lmscore.train.metrics import EVALUATED
@@ -148,8 +148,13 @@ def test_whole_epochs(tmp_path: Path) -> None:
         assert bundle.config.training["epochs"] == pytest.approx(2, rel=0.01)
 
 
-def test_the_best_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    losses = iter([3.0, 1.0, 2.0, 4.0])
+@pytest.mark.parametrize(
+    "found", [[3.0, 1.0, 2.0, 4.0], [math.nan, 1.0, math.nan, math.inf]], ids=["finite", "not"]
+)
+def test_the_best_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: list[float]
+) -> None:
+    losses = iter(found)
     at_best: list[dict[str, torch.Tensor]] = []
 
     def pretend(network: RecurrentLM, *_: Any, **__: Any) -> float:
@@ -200,6 +205,43 @@ def test_a_loss_that_is_not_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "a lower --clip (now 1), or --precision fp32"
     )
     assert last.is_dir()
+
+
+def test_a_best_loss_that_an_older_run_kept(tmp_path: Path) -> None:
+    """Before, nan was kept as the best for ever."""
+    path = train(toy_options(tmp_path, epochs=1)).path
+    (last,) = (path / "checkpoints").iterdir()
+    position = json.loads((last / "position.json").read_text())
+    (last / "position.json").write_text(json.dumps({**position, "best_loss": math.nan}))
+    train(resumed_options(path, {"epochs": 2}), resume=True)
+    (last,) = (path / "checkpoints").iterdir()
+    assert json.loads((last / "position.json").read_text())["best_loss"] < 10
+
+
+def test_no_held_out_loss_is_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer_module, "mean_loss", lambda *args, **kwargs: math.nan)
+    with pytest.raises(TrainingError) as raised:
+        train(toy_options(tmp_path, evaluations=2))
+    assert str(raised.value) == (
+        "the loss on the held-out text was never finite; start again with a lower "
+        "--learning-rate (now 0.02)"
+    )
+
+
+def test_from_bf16_to_fp32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elman networks carry a state in bf16, and can do so on any processor."""
+    monkeypatch.setattr("lmscore.train.precision.computes_bf16", lambda _: True)
+
+    def interrupt(status: Status) -> None:
+        if status.step == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    options = toy_options(tmp_path, context="document", cell="rnn-tanh", precision="bf16")
+    with pytest.raises(KeyboardInterrupt):
+        train(options, report=interrupt)
+    model = tmp_path / "model"
+    training = train(resumed_options(model, {"precision": "fp32"}), resume=True).config.training
+    assert training["precision"] == "fp32"
 
 
 def test_a_learning_rate_out_of_this_world(tmp_path: Path) -> None:

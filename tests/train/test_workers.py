@@ -45,6 +45,11 @@ def last_weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(last / "model.safetensors")
 
 
+def dead_units(folder: Path) -> list[list[float]]:
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [record["dead_units"] for record in map(json.loads, lines) if "dead_units" in record]
+
+
 def assert_learnt_the_same(one: Path, other: Path) -> None:
     for (step, loss), (same_step, same_loss) in zip(losses(one), losses(other), strict=True):
         assert step == same_step
@@ -88,6 +93,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, context: str) -> None
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("held-out perplexity") == 1  # one of them speaks
     assert_learnt_the_same(tmp_path / "two", tmp_path / "one")
+    assert dead_units(tmp_path / "two") == dead_units(tmp_path / "one")
     found, expected = (
         Bundle.read(tmp_path / name).config.training["valid"] for name in ("two", "one")
     )
@@ -97,6 +103,29 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, context: str) -> None
     for name in ("two", "one"):
         train(resumed_options(tmp_path / name, {"epochs": 3}), resume=True)
     assert_learnt_the_same(tmp_path / "two", tmp_path / "one")
+
+
+def test_two_processes_go_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    """Each with dropout masks of its own; and with a single row a batch, so that one has none."""
+    text = write(tmp_path / "text", sentences(40))
+    valid = write(tmp_path / "valid", sentences(30, seed=2))
+    flags = [
+        *("--tokenizer", "word", "--context", "document", "--batch-size", "1", "--bptt", "9"),
+        *("--hidden-size", "8", "--schedule", "constant", "--warmup", "0", "--evaluations", "0"),
+        *("--device", "cpu", "--threads", "1", "--no-export"),
+    ]
+    for output, epochs in (("whole", "2"), ("parts", "1")):
+        ended = torchrun(
+            text, "--valid", valid, "-o", tmp_path / output, *flags, "--epochs", epochs
+        )
+        assert ended.returncode == 0, ended.stderr
+    ended = torchrun("--resume", "-o", tmp_path / "parts", "--epochs", "2", "--no-export")
+    assert ended.returncode == 0, ended.stderr
+
+    whole = last_weights(tmp_path / "whole")
+    for name, weight in last_weights(tmp_path / "parts").items():
+        assert torch.equal(weight, whole[name])
+    assert len(dead_units(tmp_path / "whole")) >= 1  # also where a worker has no token
 
 
 @given(rows=st.integers(1, 9), size=st.integers(1, 5), T=st.integers(1, 4))
