@@ -91,9 +91,7 @@ def reading_order(texts: Sequence[Ids], config: Config) -> Sequence[Ids]:
 
 def token_budget(config: Config) -> int:
     """The tokens B * T of one graph run that keep its widest arrays at about 12 MiB each."""
-    read = (config.window_size or 0) * config.embedding_dim
-    width = config.vocab_size + GATES[config.cell] * config.hidden_size + read
-    return max(_MIN_TOKENS, _MAX_FLOATS // width)
+    return _budget(config, config.vocab_size)
 
 
 def target_budget(graph: Graph) -> int:
@@ -106,7 +104,14 @@ def target_budget(graph: Graph) -> int:
         width = head + (config.vocab_size - head) // _IN_CLASSES
     else:
         return token_budget(config)
-    return max(_MIN_TOKENS, _MAX_FLOATS // (width + GATES[config.cell] * config.hidden_size))
+    return _budget(config, width)
+
+
+def _budget(config: Config, output_width: int) -> int:
+    """The tokens of a run whose output layer has arrays of so many floats a token."""
+    read = (config.window_size or 0) * config.embedding_dim
+    width = output_width + GATES[config.cell] * config.hidden_size + read
+    return max(_MIN_TOKENS, _MAX_FLOATS // width)
 
 
 class ScoredRows(Protocol):

@@ -231,8 +231,13 @@ def _sums(reading: Reading, log_probs: Tensor, oov: NDArray[np.bool_]) -> tuple[
     scored = (places >= reading.starts[owners]) & (places < reading.ends[owners])
     unknown = scored & oov
     return (
-        np.bincount(owners[scored], log_probs[scored], R),
+        _sum_by_owner(owners[scored], log_probs[scored], R),
         reading.ends - reading.starts,
         np.bincount(owners[unknown], minlength=R),
-        np.bincount(owners[unknown], log_probs[unknown], R),
+        _sum_by_owner(owners[unknown], log_probs[unknown], R),
     )
+
+
+def _sum_by_owner(owners: NDArray[Any], values: Tensor, R: int) -> NDArray[np.float64]:
+    """Of nothing at all NumPy gives whole numbers."""
+    return np.bincount(owners, values, R).astype(np.float64)

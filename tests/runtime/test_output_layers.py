@@ -189,6 +189,15 @@ def test_more_tokens_fit_into_a_run_that_leaves_most_out(folders: dict[str, Path
         assert target_budget(graph) > 4 * token_budget(config)
 
 
+def test_windows_are_among_the_widest_arrays(folders: dict[str, Path]) -> None:
+    for name in ("classes", "self"):
+        bundle = Bundle.read(folders[name])
+        graph = Graph.load(bundle, "fp32", unnormalized=name == "self")
+        big = _with_big_vocabulary(bundle)
+        graph.config = dataclasses.replace(big, cell="window", window_size=60)
+        assert target_budget(graph) * 60 * big.embedding_dim * 4 <= 12 << 20
+
+
 def _with_big_vocabulary(bundle: Bundle) -> Any:
     cutoffs = (1000, 10_000) if bundle.config.cutoffs else ()
     return dataclasses.replace(bundle.config, vocab_size=50_000, hidden_size=512, cutoffs=cutoffs)

@@ -191,6 +191,8 @@ def test_a_first_token_that_is_only_read_scores_nothing(lm: LanguageModel) -> No
     assert (first.text, first.num_tokens, first.log_prob) == ("the", 0, 0.0)
     assert (second.text, second.num_tokens) == ("cat", 1)
     assert lm.score("", bos=False, words=True).words == ()
+    assert isinstance(lm.score("", bos=False).log_prob, float)
+    assert isinstance(lm.score("", eos=False).oov_log_prob, float)
     assert lm.score("the", bos=False, eos=False, words=True).words[0].num_tokens == 0
 
 
