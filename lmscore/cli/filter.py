@@ -14,7 +14,7 @@ import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.kept import Kept
-from lmscore.cli.outfile import check_resumable, open_records, same_file
+from lmscore.cli.outfile import check_not_read, check_resumable, open_records, same_file
 from lmscore.cli.records import read_records
 from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
 from lmscore.cli.units import Unit, count
@@ -71,6 +71,7 @@ def filter_lines(
     import lmscore
 
     paths = files or ["-"]
+    check_not_read(rejected, paths)
     typed = interactive(paths)
     if typed and not quiet:
         streams.note(PROMPT)

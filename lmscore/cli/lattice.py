@@ -11,6 +11,7 @@ import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.lists import preparation, write_texts
+from lmscore.cli.outfile import check_not_read
 from lmscore.cli.progress import Progress
 from lmscore.cli.records import json_line
 from lmscore.cli.scoring import describe, interactive, total_bytes
@@ -41,8 +42,10 @@ def lattice(
             "-o",
             "--output",
             metavar="PATH",
-            help="Write to this file, .gz and .xz compressed, or HTK's into this directory, under "
-            "the names of the files read. Default: standard output.",
+            help="Write to this file, .gz and .xz compressed, or HTK's into this directory (one "
+            "that is there, or ends in /), under the names of the files read. "
+            "Default: standard output (-).",
+            callback=options.unless_standard_output,
         ),
     ] = None,
     best: Annotated[
@@ -139,6 +142,8 @@ def lattice(
     from lmscore.runtime.rescoring.lattice import LatticeOptions, open_lattices
 
     paths = files or ["-"]
+    if best or n_best is not None:  # lattices take their own place, texts would take theirs
+        check_not_read(output, paths)
     search = LatticeOptions(
         lm_weight=lm_weight,
         old_lm_weight=old_lm_weight,

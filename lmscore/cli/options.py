@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import typer
 
@@ -15,6 +15,14 @@ ListFormat = Literal[  # those of `lmscore.runtime.rescoring.formats`, which tak
 ]
 LatticeFormat = Literal["kaldi-lattice", "htk-slf"]
 MetricName = Literal["wer", "cer", "bleu", "chrf"]
+
+_Path = TypeVar("_Path", str, Path)
+
+
+def unless_standard_output(path: _Path | None) -> _Path | None:
+    """The file that an --output names; `-` is standard output, as no --output is."""
+    return None if str(path) == "-" else path
+
 
 Files = Annotated[
     list[str] | None,
@@ -66,7 +74,8 @@ Output = Annotated[
         "-o",
         "--output",
         metavar="FILE",
-        help="Write to this file, as the scores come. Default: standard output.",
+        help="Write to this file, as the scores come. Default: standard output (-).",
+        callback=unless_standard_output,
     ),
 ]
 Resume = Annotated[

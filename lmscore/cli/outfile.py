@@ -12,7 +12,7 @@ import typer
 
 from lmscore.cli import streams
 from lmscore.errors import LmscoreError, OptionError, OutputFileError
-from lmscore.files import open_input_raw
+from lmscore.files import expanded_paths, open_input_raw
 
 
 class Output(Protocol):
@@ -120,8 +120,7 @@ def open_records(
         yield StandardOutput()
         streams.flush()
     else:
-        if any(same_file(path, name) for name in inputs):
-            raise OptionError(f"{path}: is read already; write to another file")
+        check_not_read(path, inputs)
         with record_file(path, resume=resume) as file:
             yield file
 
@@ -134,6 +133,25 @@ def check_resumable(path: Path | None) -> None:
     """
     if path is None:
         raise typer.BadParameter("--resume goes on with a file: name it with --output")
+
+
+def check_not_read(path: str | Path | None, inputs: Iterable[str]) -> None:
+    """Refuse to write over what is read.
+
+    Raises:
+        OptionError: the file is one of the inputs, or what standard input comes from.
+    """
+    if path is not None and any(_is_input(path, str(name)) for name in expanded_paths(inputs)):
+        raise OptionError(f"{path}: is read already; write to another file")
+
+
+def _is_input(path: str | Path, name: str) -> bool:
+    if name != "-":
+        return same_file(path, name)
+    try:
+        return Path(path).is_file() and os.path.samestat(Path(path).stat(), os.fstat(0))
+    except OSError:  # no standard input
+        return False
 
 
 def same_file(one: str | Path, other: str | Path) -> bool:

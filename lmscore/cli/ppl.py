@@ -104,7 +104,10 @@ def ppl(
             "bos": bos,
             "eos": eos,
         }
-        parts = {name: {**adaptive[name], **figures.as_dict()} for name, figures in found.items()}
+        parts = {
+            name: {"settings": adaptive[name], **figures.as_dict()}
+            for name, figures in found.items()
+        }
         streams.write(json.dumps({**how, **summary.as_dict(), **parts}, indent=2) + "\n")
     else:
         streams.write(f"{describe(lm, context)}\n{summary}\n")

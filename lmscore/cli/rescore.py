@@ -18,6 +18,7 @@ from lmscore.cli.lists import (
     preparation,
     write_texts,
 )
+from lmscore.cli.outfile import check_not_read
 from lmscore.cli.rescoring import Job, Meter, Ranked, summary
 from lmscore.cli.scoring import interactive
 from lmscore.files import names_directory, read_lines
@@ -38,8 +39,10 @@ def rescore(
             "-o",
             "--output",
             metavar="PATH",
-            help="Write to this file, .gz and .xz compressed, or into this directory, under the "
-            "names of the files read. Default: standard output.",
+            help="Write to this file, .gz and .xz compressed, or into this directory (one that is "
+            "there, or ends in /), under the names of the files read. "
+            "Default: standard output (-).",
+            callback=options.unless_standard_output,
         ),
     ] = None,
     rerank: Annotated[
@@ -146,6 +149,8 @@ def rescore(
         gain.metric = METRICS[metric]
         gain.metric.statistics([""], "")  # to learn now what is not installed
     paths = files or ["-"]
+    if best:  # lists take their own place, texts would take that of the lists
+        check_not_read(output, paths)
     if interactive(paths) and not quiet:
         streams.note(_PROMPT)
     list_format, lists = read(

@@ -277,6 +277,8 @@ def _diagnosis(options: TrainOptions, wanted: bool) -> Iterator[None]:
     finally:
         if picture := draw_diagnosis(Path(options.output)):
             streams.note(f"{picture}: how the training went")
+        else:
+            streams.note("--diagnose: the training ended before anything was recorded")
 
 
 def _summary(bundle: Bundle) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.lists import assignments, mixture_weights, note_mixtures, preparation
+from lmscore.cli.outfile import check_not_read
 from lmscore.cli.plot import check_picture, plot_metric
 from lmscore.cli.tuning import measured, tuned, with_scores
 from lmscore.files import read_lines
@@ -112,6 +113,7 @@ def tune(
     --join and --remove hold for the comparison with the references, too; --lowercase does not.
     """
     _check_options(weights, weigh or [], output)
+    check_not_read(output, files or ["-"])
     from lmscore.runtime.rescoring.candidates import candidates, reference_of
     from lmscore.runtime.rescoring.formats import read
     from lmscore.runtime.rescoring.metrics import METRICS, normalization
@@ -176,6 +178,8 @@ def _check_options(weights: Path | None, weigh: Sequence[str], output: Path | No
     if weights is not None and (weigh or output):
         option = "--weigh" if weigh else "--output"
         raise typer.BadParameter(f"--weights has all weights, and nothing is tuned: no {option}")
+    if output == Path("-"):
+        raise typer.BadParameter("--output needs a file; standard output has the report")
 
 
 def _own_scores(lists: Sequence[NBestList], score: str | None) -> list[str]:

@@ -39,7 +39,11 @@ class Cache:
     weight: float = 0.2
 
     def log_probs(self, network: RecurrentLM, document: Ids) -> Floats:
-        """Log-probabilities (nats) of the tokens of a document, float64 [N]."""
+        """Log-probabilities (nats) of the tokens of a document, float64 [N].
+
+        Raises:
+            OptionError: flatness is so large that the cache has no probabilities.
+        """
         return np.concatenate([_numpy(found) for found in self._pieces(network, document)])
 
     @torch.no_grad()
@@ -52,11 +56,17 @@ class Cache:
             in_cache = self._probs(hidden, keys, words, targets)
             static = _target_log_probs(network, outputs, targets).double().exp()
             mixed = (1 - self.weight) * static + self.weight * in_cache
-            yield torch.where(in_cache.isnan(), static, mixed).log()
+            if not len(keys) > len(hidden):  # nothing is remembered at the very first token
+                mixed[0] = static[0]
+            if mixed.isnan().any():
+                raise OptionError(
+                    f"cache: flatness {self.flatness:g} is too large for this model's states"
+                )
+            yield mixed.log()
             keys, words = keys[-self.size :], words[-self.size :]
 
     def _probs(self, hidden: Tensor, keys: Tensor, words: Tensor, targets: Tensor) -> Tensor:
-        """The cache's probability [T] of the targets; nan where nothing is remembered yet.
+        """The cache's probability [T] of the targets; nan for the first token of all.
 
         keys [M + T, H] and words [M + T] end with those of the piece itself: a token remembers what
         stands before it.

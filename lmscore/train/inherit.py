@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from lmscore.files import atomic_write_bytes, open_input_raw
 if TYPE_CHECKING:
     from lmscore.train.network import RecurrentLM
     from lmscore.train.options import TrainOptions
+
+_log = logging.getLogger("lmscore")
 
 # The options that a model fixes, and what they are called in its config.json.
 _FIXED = {
@@ -71,6 +74,11 @@ def inherit_files(folder: Path, options: TrainOptions, *, resume: bool) -> Confi
         with open_input_raw(bundle.tokenizer_file()) as file:
             atomic_write_bytes(folder / bundle.tokenizer_file().name, file.read())
     self_normalized = options.self_normalize > 0
+    if bundle.config.self_normalized and not self_normalized:
+        _log.info(
+            "%s can be scored without its softmax; without --self-normalize the new model cannot",
+            bundle.path,
+        )
     return replace(bundle.config, self_normalized=self_normalized, training={}, graphs={})
 
 

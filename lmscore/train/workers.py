@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed
 
+from lmscore.errors import TrainingError
 from lmscore.train.batches import PADDING, Batch
 from lmscore.train.cells import State
 
@@ -84,7 +85,8 @@ class Workers:
         padded = part.new_zeros(len(part), max(counts), part.size(2))
         padded[:, : counts[self.rank]] = part[:, : counts[self.rank]]
         everybody = [torch.empty_like(padded) for _ in counts]
-        distributed.all_gather(everybody, padded)
+        with _told_by_the_others():
+            distributed.all_gather(everybody, padded)
         shares = zip(everybody, counts, strict=True)
         return torch.cat([share[:, :count] for share, count in shares], dim=1)
 
@@ -100,7 +102,8 @@ class Workers:
             return loss
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         everything = torch.cat([loss.reshape(1), *(g.reshape(-1) for g in gradients)])
-        distributed.all_reduce(everything)
+        with _told_by_the_others():
+            distributed.all_reduce(everything)
         sizes = [1, *(gradient.numel() for gradient in gradients)]
         total, *sums = torch.split(everything, sizes)
         for gradient, summed in zip(gradients, sums, strict=True):
@@ -118,7 +121,8 @@ class Workers:
     def largest_of_each(self, values: Tensor) -> Tensor:
         """For each of some values, the largest that any of the processes has."""
         if self.size > 1:
-            distributed.all_reduce(values, distributed.ReduceOp.MAX)
+            with _told_by_the_others():
+                distributed.all_reduce(values, distributed.ReduceOp.MAX)
         return values
 
     def gathered(self, value: _Anything) -> list[_Anything]:
@@ -126,18 +130,31 @@ class Workers:
         if self.size == 1:
             return [value]
         everybody: list[Any] = [None] * self.size
-        distributed.all_gather_object(everybody, value)
+        with _told_by_the_others():
+            distributed.all_gather_object(everybody, value)
         return everybody
 
     def _reduced(self, value: float, operation: distributed.ReduceOp.RedOpType) -> float:
         tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
-        distributed.all_reduce(tensor, operation)
+        with _told_by_the_others():
+            distributed.all_reduce(tensor, operation)
         return float(tensor)
 
     def wait(self) -> None:
         """Until all are here."""
         if self.size > 1:
-            distributed.barrier()
+            with _told_by_the_others():
+                distributed.barrier()
+
+
+@contextmanager
+def _told_by_the_others() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # a connection was closed; torch has no class of its own for it
+        raise TrainingError(
+            "another process of this run has ended; what it says is the reason"
+        ) from error
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from lmscore.cli.kept import Kept
 from lmscore.cli.outfile import record_file
 from lmscore.cli.records import Record
 from lmscore.errors import InputError
-from tests.cli.conftest import Run, finish, start
+from tests.cli.conftest import PROGRAM, Run, finish, start
 
 TEXT = "".join(f"the cat w{number % 9} sat\n" + "\n" * (number % 3) for number in range(60))
 BOUNDS = ("--max-ppl", "57")
@@ -133,6 +134,33 @@ def test_an_output_that_is_read(run: Run, tmp_path: Path, verb: tuple[str, ...])
     assert result.status == 1
     assert f"{path}: is read already; write to another file" in result.err
     assert path.read_text() == TEXT
+
+
+def test_the_rejected_do_not_take_the_place_of_all(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_text(TEXT)
+    result = run("filter", *BOUNDS, path, "--rejected", path)
+    assert (result.status, result.out) == (1, "")
+    assert f"{path}: is read already; write to another file" in result.err
+    assert path.read_text() == TEXT
+
+
+def test_nor_of_what_the_shell_reads(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_text(TEXT)
+    command = [*PROGRAM, "filter", *BOUNDS, "--rejected", str(path)]
+    with path.open("rb") as file:
+        ended = subprocess.run(command, stdin=file, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert f"{path}: is read already; write to another file" in ended.stderr
+    assert path.read_text() == TEXT
+
+
+@pytest.mark.parametrize("verb", [("filter", *BOUNDS), ("score",)])
+def test_standard_output_has_a_name(run: Run, verb: tuple[str, ...]) -> None:
+    expected = run(*verb, stdin=TEXT).out
+    assert run(*verb, "-o", "-", stdin=TEXT).out == expected
+    assert not Path("-").exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")

@@ -196,6 +196,24 @@ def test_standard_input_and_several_files(run: Run, kaldi: Path, tmp_path: Path)
     assert run("lattice", kaldi, other).out == "".join(alone)
 
 
+@pytest.mark.parametrize("layout", [("--best",), ("--n-best", 2)])
+def test_texts_do_not_take_the_place_of_lattices(
+    run: Run, kaldi: Path, layout: tuple[str | int, ...]
+) -> None:
+    result = run("lattice", *layout, kaldi, "-o", kaldi)
+    assert (result.status, result.out) == (1, "")
+    assert f"{kaldi}: is read already; write to another file" in result.err
+    assert kaldi.read_text() == KALDI
+
+
+def test_a_directory_is_there_or_ends_so(run: Run, htk: Path, tmp_path: Path) -> None:
+    result = run("lattice", htk, "-o", tmp_path / "new")
+    assert result.status == 1
+    assert "write into a directory, one that is there or whose name ends in /" in result.err
+    assert run("lattice", htk, "-o", f"{tmp_path / 'new'}/").status == 0
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"a.lat", "b.lat.gz"}
+
+
 def test_an_error_leaves_the_old_file(run: Run, kaldi: Path) -> None:
     kaldi.write_text(f"{KALDI}third \n0 1 the x,y,\n")
     out = kaldi.with_name("out")

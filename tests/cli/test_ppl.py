@@ -142,7 +142,8 @@ def test_models_that_adapt(run: Run, document_model_path: Path) -> None:
     assert dynamic.startswith("with dynamic evaluation (rate 0.2, decay 0.001, tokens 20; PyTorch")
 
     found = json.loads(run("ppl", *chosen, "--format", "json", stdin=TEXT).out)
-    assert found["cache"]["size"] == 7
+    assert found["cache"]["settings"] == {"size": 7, "flatness": 0.3, "weight": 0.2}
+    assert found["dynamic"]["settings"] == {"rate": 0.2, "decay": 0.001, "tokens": 20}
     assert found["cache"]["tokens"] == found["dynamic"]["tokens"] == found["tokens"]
     assert len({found["perplexity"], *(found[n]["perplexity"] for n in ("cache", "dynamic"))}) == 3
 

@@ -521,6 +521,21 @@ def test_the_output_may_be_the_input(run: Run, lists: Path) -> None:
     assert lists.read_text() == expected
 
 
+def test_texts_do_not_take_the_place_of_their_lists(run: Run, lists: Path) -> None:
+    before = lists.read_bytes()
+    result = run("rescore", "--best", lists, "-o", lists)
+    assert (result.status, result.out) == (1, "")
+    assert f"{lists}: is read already; write to another file" in result.err
+    assert lists.read_bytes() == before
+
+
+def test_standard_output_has_a_name(run: Run, lists: Path) -> None:
+    for layout in ("--rerank", "--best"):
+        expected = run("rescore", layout, lists).out
+        assert run("rescore", layout, lists, "-o", "-").out == expected
+    assert not Path("-").exists()
+
+
 @posix
 def test_a_device_stays_one(run: Run, lists: Path) -> None:
     assert run("rescore", lists, "-o", "/dev/null").status == 0

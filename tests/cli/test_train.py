@@ -151,6 +151,7 @@ def test_diagnose(run: Run, text: str, tmp_path: Path) -> None:
     result = run("train", text, "-o", failed, *SMALL, *options)
     assert result.status == 1
     assert "the loss is" in result.err.splitlines()[-1]
+    assert "--diagnose: the training ended before anything was recorded" in result.err
 
 
 @pytest.mark.parametrize("argv", [["--cell", "rnn"], ["--minutes", "soon"], ["--color"]])

@@ -302,12 +302,21 @@ def test_a_reference_without_a_list(run: Run, lists: Path, tmp_path: Path) -> No
     assert "no list for the reference 'z'" in result.err
 
 
+def test_weights_do_not_take_the_place_of_lists(run: Run, lists: Path) -> None:
+    before = lists.read_bytes()
+    result = run("tune", "--no-model", lists, "-o", lists)
+    assert result.status == 1
+    assert f"{lists}: is read already; write to another file" in result.err
+    assert lists.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (("--no-model", "--no-word-penalty"), "nothing to tune: there is only 'score'"),
         (("--weights", "w", "--weigh", "x"), "--weights has all weights, and nothing is tuned"),
         (("--weights", "w", "-o", "x"), "nothing is tuned: no --output"),
+        (("-o", "-"), "--output needs a file; standard output has the report"),
         (("--folds", "1"), "'--folds': Input should be greater than or equal to 2"),
         (("--metric", "ter"), "Invalid value for '--metric'"),
     ],

@@ -105,6 +105,15 @@ def test_dynamic_evaluation_learns_what_comes_back() -> None:
     np.testing.assert_allclose(np.exp(without), probs[np.arange(400), tokens], rtol=1e-5)
 
 
+@pytest.mark.parametrize("flatness", [np.inf, 1e39])
+def test_a_flatness_out_of_this_world(flatness: float) -> None:
+    with pytest.raises(OptionError) as raised:
+        Cache(flatness=flatness).log_probs(network(), document(300))
+    assert str(raised.value) == (
+        f"cache: flatness {flatness:g} is too large for this model's states"
+    )
+
+
 def test_a_rate_out_of_this_world() -> None:
     with pytest.raises(TrainingError, match=r"after \d+ updates; take a lower rate \(now 1e\+38\)"):
         Dynamic(rate=1e38).log_probs(network(), document(100))

@@ -122,13 +122,18 @@ def test_a_model_with_classes_is_trained_further(classes: Bundle, tmp_path: Path
         make_options({**values, "output_layer": "softmax"})
 
 
-def test_self_normalised_goes_as_the_new_run_does(self_normalized: Bundle, tmp_path: Path) -> None:
+def test_self_normalised_goes_as_the_new_run_does(
+    self_normalized: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="lmscore")
     text = write(tmp_path / "text", sentences(200, seed=2))
     values = {"train": (text,), "init_from": str(self_normalized.path), "epochs": 1}
     for alpha in (0.0, 0.1):
         made = {"output": str(tmp_path / f"{alpha}"), "self_normalize": alpha, "threads": 1}
         bundle = train(make_options({**values, **made}))
         assert bundle.config.self_normalized == bool(alpha)
+        said = [text for text in caplog.messages if "without --self-normalize the new" in text]
+        assert len(said) == 1  # of the first one
 
 
 @pytest.mark.parametrize("variant", ["fp32", "int8"])

@@ -128,6 +128,16 @@ def test_two_processes_go_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
     assert len(dead_units(tmp_path / "whole")) >= 1  # also where a worker has no token
 
 
+def test_what_the_first_one_refuses_is_said_once(tmp_path: Path) -> None:
+    ended = torchrun(tmp_path / "nothing", "-o", tmp_path / "model", "--device", "cpu")
+    assert ended.returncode == 1
+    assert ended.stderr.count("lmscore: error: ") == 2
+    assert f"lmscore: error: {tmp_path / 'nothing'}: no such file" in ended.stderr
+    reason = "another process of this run has ended; what it says is the reason"
+    assert f"lmscore: error: {reason}" in ended.stderr
+    assert "lmscore/train/run.py" not in ended.stderr  # no traceback
+
+
 @given(rows=st.integers(1, 9), size=st.integers(1, 5), T=st.integers(1, 4))
 def test_every_row_is_somebodys(rows: int, size: int, T: int) -> None:
     inputs = torch.arange(rows).expand(T, rows)

@@ -42,7 +42,8 @@ def render(list_format: Format, lists: Iterable[NBestList]) -> Iterator[str]:
     for index, (document, group) in enumerate(_by_document(lists)):
         if index and list_format.is_whole:
             raise OptionError(
-                f"several {list_format.name} files cannot become one: write into a directory"
+                f"several {list_format.name} files cannot become one: write into a directory, "
+                "one that is there or whose name ends in /"
             )
         if not index:
             yield document.start

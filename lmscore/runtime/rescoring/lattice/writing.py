@@ -62,7 +62,10 @@ def render_lattices(
     for number, lattice in enumerate(lattices, 1):
         if lattice_format == slf.NAME:
             if number > 1:
-                raise OptionError("a file of HTK's holds one lattice: write into a directory")
+                raise OptionError(
+                    "a file of HTK's holds one lattice: write into a directory, one that is there "
+                    "or whose name ends in /"
+                )
             yield slf_writing.render(lattice)
             continue
         if not kaldi_writing.is_ended(last):

@@ -75,7 +75,8 @@ def test_documents_do_not(tmp_path: Path) -> None:
     with pytest.raises(OptionError) as caught:
         write(*read([tmp_path / "a", tmp_path / "b"]), tmp_path / "out")
     assert str(caught.value) == (
-        "several hyporadise files cannot become one: write into a directory"
+        "several hyporadise files cannot become one: write into a directory, one that is there or "
+        "whose name ends in /"
     )
     assert not (tmp_path / "out").exists()
 
