@@ -202,13 +202,6 @@ def test_rejected_onto_a_full_disk(run: Run) -> None:
     assert result.err == ("lmscore: error: /dev/full: cannot be written: No space left on device\n")
 
 
-def test_an_input_may_be_replaced_by_what_is_rejected(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "text"
-    path.write_text(TEXT)
-    assert run("filter", "--max-ppl", "0", path, "--rejected", path).status == 0
-    assert path.read_text() == TEXT
-
-
 def test_the_context_counts(run: Run, lm: lmscore.LanguageModel) -> None:
     carried = [ppl(score) for score in lm.score_batch(["the cat", "sat"], context="document")]
     alone = [ppl(score) for score in lm.score_batch(["the cat", "sat"])]
