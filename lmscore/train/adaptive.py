@@ -56,7 +56,7 @@ class Cache:
             in_cache = self._probs(hidden, keys, words, targets)
             static = _target_log_probs(network, outputs, targets).double().exp()
             mixed = (1 - self.weight) * static + self.weight * in_cache
-            if not len(keys) > len(hidden):  # nothing is remembered at the very first token
+            if len(keys) == len(hidden):  # nothing is remembered at the very first token
                 mixed[0] = static[0]
             if mixed.isnan().any():
                 raise OptionError(

@@ -309,7 +309,7 @@ class Trainer:
         parts = (self.network, self._optimizer, self._average)
         self.position, state = load_checkpoint(kept[-1], *parts, self._workers.rank)
         if state is not None:
-            if self._dtype == torch.float32:  # before, it may have been another one
+            if self._dtype == torch.float32:  # of a run that was in bf16 till then
                 state = tuple(part.float() for part in state)
             self._state, self._rows = self._workers.share_of_state(state), state[0].size(1)
         if self.position.texts not in ([], texts):

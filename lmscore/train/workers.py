@@ -85,7 +85,7 @@ class Workers:
         padded = part.new_zeros(len(part), max(counts), part.size(2))
         padded[:, : counts[self.rank]] = part[:, : counts[self.rank]]
         everybody = [torch.empty_like(padded) for _ in counts]
-        with _told_by_the_others():
+        with _explained_end():
             distributed.all_gather(everybody, padded)
         shares = zip(everybody, counts, strict=True)
         return torch.cat([share[:, :count] for share, count in shares], dim=1)
@@ -102,7 +102,7 @@ class Workers:
             return loss
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         everything = torch.cat([loss.reshape(1), *(g.reshape(-1) for g in gradients)])
-        with _told_by_the_others():
+        with _explained_end():
             distributed.all_reduce(everything)
         sizes = [1, *(gradient.numel() for gradient in gradients)]
         total, *sums = torch.split(everything, sizes)
@@ -121,7 +121,7 @@ class Workers:
     def largest_of_each(self, values: Tensor) -> Tensor:
         """For each of some values, the largest that any of the processes has."""
         if self.size > 1:
-            with _told_by_the_others():
+            with _explained_end():
                 distributed.all_reduce(values, distributed.ReduceOp.MAX)
         return values
 
@@ -130,28 +130,29 @@ class Workers:
         if self.size == 1:
             return [value]
         everybody: list[Any] = [None] * self.size
-        with _told_by_the_others():
+        with _explained_end():
             distributed.all_gather_object(everybody, value)
         return everybody
 
     def _reduced(self, value: float, operation: distributed.ReduceOp.RedOpType) -> float:
         tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
-        with _told_by_the_others():
+        with _explained_end():
             distributed.all_reduce(tensor, operation)
         return float(tensor)
 
     def wait(self) -> None:
         """Until all are here."""
         if self.size > 1:
-            with _told_by_the_others():
+            with _explained_end():
                 distributed.barrier()
 
 
 @contextmanager
-def _told_by_the_others() -> Iterator[None]:
+def _explained_end() -> Iterator[None]:
+    """Say in words that a connection was closed; torch has no class of its own for it."""
     try:
         yield
-    except RuntimeError as error:  # a connection was closed; torch has no class of its own for it
+    except RuntimeError as error:
         raise TrainingError(
             "another process of this run has ended; what it says is the reason"
         ) from error
