@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.lists import preparation, write_texts
-from lmscore.cli.outfile import check_not_read
+from lmscore.cli.lists import check_lists_stay, preparation, write_texts
 from lmscore.cli.progress import Progress
 from lmscore.cli.records import json_line
 from lmscore.cli.scoring import describe, interactive, total_bytes
@@ -143,7 +142,7 @@ def lattice(
 
     paths = files or ["-"]
     if best or n_best is not None:  # lattices take their own place, texts would take theirs
-        check_not_read(output, paths)
+        check_lists_stay(output, paths)
     search = LatticeOptions(
         lm_weight=lm_weight,
         old_lm_weight=old_lm_weight,

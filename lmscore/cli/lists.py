@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from lmscore.cli import streams
-from lmscore.files import open_output, read_lines
+from lmscore.cli.outfile import check_not_read
+from lmscore.files import expanded_paths, open_output, read_lines
 
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.prepare import SubwordMark
@@ -77,6 +79,18 @@ def preparation(
     from lmscore.runtime.rescoring.prepare import preparation
 
     return preparation(join=join, remove=set(_words(remove)), lowercase=lowercase)
+
+
+def check_lists_stay(output: str | Path | None, paths: Iterable[str]) -> None:
+    """Refuse to write what is no list over one that is read.
+
+    Raises:
+        OptionError: the output is one of the files that the paths stand for.
+        InputFileError: a file with paths cannot be read.
+    """
+    # Paths that come down a pipe can be read but once, and not here.
+    known = [p for p in paths if not p.startswith("@") or Path(p[1:]).is_file()]
+    check_not_read(output, map(str, expanded_paths(known)))
 
 
 def write_texts(texts: Iterable[str], path: str | None) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from lmscore.cli import streams
 from lmscore.errors import LmscoreError, OptionError, OutputFileError
-from lmscore.files import expanded_paths, open_input_raw
+from lmscore.files import open_input_raw
 
 
 class Output(Protocol):
@@ -141,7 +141,7 @@ def check_not_read(path: str | Path | None, inputs: Iterable[str]) -> None:
     Raises:
         OptionError: the file is one of the inputs, or what standard input comes from.
     """
-    if path is not None and any(_is_input(path, str(name)) for name in expanded_paths(inputs)):
+    if path is not None and any(_is_input(path, name) for name in inputs):
         raise OptionError(f"{path}: is read already; write to another file")
 
 

@@ -12,13 +12,13 @@ from lmscore.bundle import Context
 from lmscore.cli import options, streams
 from lmscore.cli.lists import (
     assignments,
+    check_lists_stay,
     mixture_weights,
     note_mixtures,
     number,
     preparation,
     write_texts,
 )
-from lmscore.cli.outfile import check_not_read
 from lmscore.cli.rescoring import Job, Meter, Ranked, summary
 from lmscore.cli.scoring import interactive
 from lmscore.files import names_directory, read_lines
@@ -150,7 +150,7 @@ def rescore(
         gain.metric.statistics([""], "")  # to learn now what is not installed
     paths = files or ["-"]
     if best:  # lists take their own place, texts would take that of the lists
-        check_not_read(output, paths)
+        check_lists_stay(output, paths)
     if interactive(paths) and not quiet:
         streams.note(_PROMPT)
     list_format, lists = read(

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.lists import assignments, mixture_weights, note_mixtures, preparation
-from lmscore.cli.outfile import check_not_read
+from lmscore.cli.lists import (
+    assignments,
+    check_lists_stay,
+    mixture_weights,
+    note_mixtures,
+    preparation,
+)
 from lmscore.cli.plot import check_picture, plot_metric
 from lmscore.cli.tuning import measured, tuned, with_scores
 from lmscore.files import read_lines
@@ -113,7 +118,7 @@ def tune(
     --join and --remove hold for the comparison with the references, too; --lowercase does not.
     """
     _check_options(weights, weigh or [], output)
-    check_not_read(output, files or ["-"])
+    check_lists_stay(output, files or ["-"])
     from lmscore.runtime.rescoring.candidates import candidates, reference_of
     from lmscore.runtime.rescoring.formats import read
     from lmscore.runtime.rescoring.metrics import METRICS, normalization

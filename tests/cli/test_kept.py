@@ -157,6 +157,16 @@ def test_nor_of_what_the_shell_reads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", [("filter", *BOUNDS), ("score",)])
+def test_a_name_with_an_at_sign_is_a_name(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("@text").write_text(TEXT)
+    assert run(*verb, "@text", "-o", "out").status == 0
+    assert Path("out").read_text() == run(*verb, "@text").out
+
+
+@pytest.mark.parametrize("verb", [("filter", *BOUNDS), ("score",)])
 def test_standard_output_has_a_name(run: Run, verb: tuple[str, ...]) -> None:
     expected = run(*verb, stdin=TEXT).out
     assert run(*verb, "-o", "-", stdin=TEXT).out == expected

@@ -529,6 +529,25 @@ def test_texts_do_not_take_the_place_of_their_lists(run: Run, lists: Path) -> No
     assert lists.read_bytes() == before
 
 
+def test_nor_that_of_lists_in_a_list(run: Run, lists: Path, tmp_path: Path) -> None:
+    before = lists.read_bytes()
+    names = tmp_path / "names"
+    names.write_text(f"{lists}\n")
+    assert run("rescore", "--best", f"@{names}", "-o", lists).status == 1
+    assert lists.read_bytes() == before
+
+
+@posix
+def test_names_down_a_pipe_are_read_once(run: Run, lists: Path, tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, f"{lists}\n".encode())
+    os.close(write_end)
+    result = run("rescore", "--best", f"@/dev/fd/{read_end}", "-o", tmp_path / "best")
+    os.close(read_end)
+    assert result.status == 0
+    assert (tmp_path / "best").read_text() == run("rescore", "--best", lists).out
+
+
 def test_standard_output_has_a_name(run: Run, lists: Path) -> None:
     for layout in ("--rerank", "--best"):
         expected = run("rescore", layout, lists).out
