@@ -53,14 +53,7 @@ def save_checkpoint(
 ) -> None:
     """Write a new folder in `folder`, unless this position has one; then remove those before it.
 
-    Args:
-        folder: of all checkpoints.
-        position: where the run is.
-        network: as it is there.
-        optimizer: as it is there.
-        average: as it is there.
-        state: of all rows of the last batch.
-        random: the generators of each worker, from `random_state`.
+    The state is that of all rows of the last batch; `random` has the generators of each worker.
 
     Raises:
         OutputFileError: it cannot be written; the checkpoint before it stays.

@@ -39,8 +39,8 @@ def _norm(gradients: list[Tensor | None]) -> float:
 def dead_units(outputs: Outputs, targets: Tensor, workers: Workers) -> list[float]:
     """The share of each layer's units whose output is the same for every token of a batch.
 
-    outputs and targets int64 [T, B], PADDING where a row has ended, are one worker's share of the
-    batch, which may hold no token.
+    targets int64 [T, B], PADDING where a row has ended. It and the outputs are this worker's share
+    of the batch, which may hold no token.
     """
     counted = targets != PADDING
     shares = []

@@ -78,22 +78,13 @@ class Workers:
         """The state of all `rows` of a batch, from everybody's share of it."""
         if self.size == 1:
             return state
-        return tuple(self._gathered(part, rows) for part in state)
+        count = len(self._rows(rows))  # 0 where the share is a row that does not count
+        shares = self.gathered(tuple(part[:, :count].cpu() for part in state))
+        return tuple(torch.cat(parts, dim=1) for parts in zip(*shares, strict=True))
 
-    def _gathered(self, part: Tensor, rows: int) -> Tensor:
-        counts = [len(self._rows(rows, rank)) for rank in range(self.size)]
-        padded = part.new_zeros(len(part), max(counts), part.size(2))
-        padded[:, : counts[self.rank]] = part[:, : counts[self.rank]]
-        everybody = [torch.empty_like(padded) for _ in counts]
-        with _explained_end():
-            distributed.all_gather(everybody, padded)
-        shares = zip(everybody, counts, strict=True)
-        return torch.cat([share[:, :count] for share, count in shares], dim=1)
-
-    def _rows(self, rows: int, rank: int | None = None) -> range:
-        """Which of so many rows are a process's own."""
-        rank = self.rank if rank is None else rank
-        return range(rank * rows // self.size, (rank + 1) * rows // self.size)
+    def _rows(self, rows: int) -> range:
+        """Which of so many rows are this process's own."""
+        return range(self.rank * rows // self.size, (self.rank + 1) * rows // self.size)
 
     @torch.no_grad()
     def sum_gradients(self, weights: Iterable[Tensor], loss: Tensor) -> Tensor:
@@ -102,8 +93,7 @@ class Workers:
             return loss
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         everything = torch.cat([loss.reshape(1), *(g.reshape(-1) for g in gradients)])
-        with _explained_end():
-            distributed.all_reduce(everything)
+        _all_reduce(everything, distributed.ReduceOp.SUM)
         sizes = [1, *(gradient.numel() for gradient in gradients)]
         total, *sums = torch.split(everything, sizes)
         for gradient, summed in zip(gradients, sums, strict=True):
@@ -121,8 +111,7 @@ class Workers:
     def largest_of_each(self, values: Tensor) -> Tensor:
         """For each of some values, the largest that any of the processes has."""
         if self.size > 1:
-            with _explained_end():
-                distributed.all_reduce(values, distributed.ReduceOp.MAX)
+            _all_reduce(values, distributed.ReduceOp.MAX)
         return values
 
     def gathered(self, value: _Anything) -> list[_Anything]:
@@ -136,8 +125,7 @@ class Workers:
 
     def _reduced(self, value: float, operation: distributed.ReduceOp.RedOpType) -> float:
         tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
-        with _explained_end():
-            distributed.all_reduce(tensor, operation)
+        _all_reduce(tensor, operation)
         return float(tensor)
 
     def wait(self) -> None:
@@ -156,6 +144,12 @@ def _explained_end() -> Iterator[None]:
         raise TrainingError(
             "another process of this run has ended; what it says is the reason"
         ) from error
+
+
+def _all_reduce(values: Tensor, operation: distributed.ReduceOp.RedOpType) -> None:
+    """Replace values by their sums, or whatever the operation is, over the processes."""
+    with _explained_end():
+        distributed.all_reduce(values, operation)
 
 
 @contextmanager

@@ -128,7 +128,7 @@ def test_two_processes_go_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
     assert len(dead_units(tmp_path / "whole")) >= 1  # also where a worker has no token
 
 
-def test_what_the_first_one_refuses_is_said_once(tmp_path: Path) -> None:
+def test_what_the_first_one_refuses_takes_a_line_of_each(tmp_path: Path) -> None:
     ended = torchrun(tmp_path / "nothing", "-o", tmp_path / "model", "--device", "cpu")
     assert ended.returncode == 1
     assert ended.stderr.count("lmscore: error: ") == 2
