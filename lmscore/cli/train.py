@@ -124,6 +124,14 @@ def train(
             help="Learn scores that need no softmax: A * (log Z)^2 joins the loss (0.1). [0]",
         ),
     ] = None,
+    sampled_softmax: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Train on the commonest tokens and N draws of the others a batch, several times "
+            "as fast (1024). 0: on all. [0]",
+        ),
+    ] = None,
     recurrent_init: Annotated[
         Literal["orthogonal", "identity"] | None,
         typer.Option(help="Of rnn cells; identity is for rnn-relu. [orthogonal]"),

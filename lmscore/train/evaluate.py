@@ -13,6 +13,7 @@ from lmscore.train.batches import PADDING, Batch, Batches, DocumentBatches, Sent
 from lmscore.train.corpus import Corpus, CorpusCounts
 from lmscore.train.loss import linear_log_z
 from lmscore.train.network import Outputs, RecurrentLM, State
+from lmscore.train.sampled import SampledSoftmax
 from lmscore.train.workers import Workers
 
 # Document context: this many places of the text are read at once, each first one without context.
@@ -90,14 +91,16 @@ def batch_loss(
     *,
     dtype: torch.dtype,
     self_normalize: float = 0.0,
+    sampled: SampledSoftmax | None = None,
 ) -> tuple[torch.Tensor, Outputs]:
     """Summed negative log-likelihood (nats) of a batch, and what the network computed of it.
 
     `state` is that after the batch before; it is used where the batch continues it.
-    `self_normalize` is the weight of what `linear_cross_entropy` adds.
+    `self_normalize` and `sampled` are those of `RecurrentLM.loss`.
     """
     flat, targets, outputs = _run(network, batch, state, dtype)
-    return network.loss(flat, targets, dtype, self_normalize=self_normalize), outputs
+    loss = network.loss(flat, targets, dtype, self_normalize=self_normalize, sampled=sampled)
+    return loss, outputs
 
 
 def _run(

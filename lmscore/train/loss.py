@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 # Rows of logits computed at once: 512 rows of a 10k vocabulary in bf16 are about one L2 cache.
-_CHUNK = 512
+CHUNK = 512
 
 
 def linear_cross_entropy(
@@ -107,7 +107,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 def _chunks(hidden: Tensor, weight: Tensor, bias: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """A few rows at a time, and their logits, float32 [n, V]."""
-    for start in range(0, len(hidden), _CHUNK):
-        rows = slice(start, start + _CHUNK)
+    for start in range(0, len(hidden), CHUNK):
+        rows = slice(start, start + CHUNK)
         # The bias is added in float32: in bf16 a log-frequency of -10 is off by up to 0.03.
         yield rows, torch.mm(hidden[rows], weight.T).float() + bias

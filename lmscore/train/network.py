@@ -19,6 +19,7 @@ from lmscore.train.cells import State, join_states, make_layer, split_state
 from lmscore.train.classes import ClassLayer
 from lmscore.train.dropout import LockedDropout, Rates, drop_words
 from lmscore.train.loss import linear_cross_entropy
+from lmscore.train.sampled import SampledSoftmax
 
 __all__ = ["Outputs", "RecurrentLM", "State"]
 
@@ -147,15 +148,24 @@ class RecurrentLM(nn.Module):
         return F.log_softmax(F.linear(features, self.output_matrix, self.output_bias), dim=-1)
 
     def loss(
-        self, features: Tensor, targets: Tensor, dtype: torch.dtype, *, self_normalize: float = 0.0
+        self,
+        features: Tensor,
+        targets: Tensor,
+        dtype: torch.dtype,
+        *,
+        self_normalize: float = 0.0,
+        sampled: SampledSoftmax | None = None,
     ) -> Tensor:
         """Summed negative log-likelihood (nats) of targets [N] after features [N, E] (H if untied).
 
-        `self_normalize` is the weight of what `linear_cross_entropy` adds.
+        `self_normalize` is the weight of what `linear_cross_entropy` adds; `sampled` estimates the
+        loss from a part of the vocabulary while gradients are computed.
         """
         if self.config.output_layer == "classes":
             return self._class_layer.loss(features, targets, dtype)
         weight, bias = self.output_matrix, self.output_bias
+        if sampled is not None:
+            return sampled.loss(features, weight, bias, targets, dtype)
         return linear_cross_entropy(
             features, weight, bias, targets, dtype, self_normalize=self_normalize
         )

@@ -58,6 +58,7 @@ _BOUNDS = {
     "window_size": _Bounds(at_least=2, below=1 << 10),
     "dropout": _SHARE,
     "self_normalize": _NOT_NEGATIVE,
+    "sampled_softmax": _NOT_NEGATIVE,
     "input_dropout": _SHARE,
     "layer_dropout": _SHARE,
     "word_dropout": _SHARE,
@@ -111,6 +112,7 @@ class TrainOptions:
     output_layer: OutputLayer = "softmax"  # classes: words by class, for big vocabularies
     cutoffs: tuple[int, ...] = ()  # of classes: the ids at which they begin; none: by cost
     self_normalize: float = 0.0  # weight of (log Z)^2 in the loss, for scores without the softmax
+    sampled_softmax: int = 0  # words drawn a batch, to train on instead of all; 0: the whole one
     recurrent_init: RecurrentInit = "orthogonal"  # of Elman networks; identity: for rnn-relu
     dropout: float = 0.2  # locked: on the embedding, between layers and on the output
     input_dropout: float | None = None  # another rate on the embedding
@@ -179,6 +181,11 @@ class TrainOptions:
             )
         if self.output_layer == "classes" and self.label_smoothing:
             raise OptionError("label_smoothing is for one softmax: not with output_layer classes")
+        if self.sampled_softmax and (self.output_layer == "classes" or self.self_normalize):
+            raise OptionError(
+                "sampled_softmax estimates a plain softmax: not with output_layer classes or "
+                "self_normalize"
+            )
         if self.cutoffs and self.output_layer != "classes":
             raise OptionError("cutoffs are for output_layer classes")
         if any(begin >= end for begin, end in itertools.pairwise((0, *self.cutoffs))):

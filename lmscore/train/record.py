@@ -15,12 +15,14 @@ from lmscore.train.trainer import CHECKPOINTS
 
 OPTIONS_FILE = "train.json"
 
-# What may change when a run is resumed: how long, where, and what helps against a diverging loss.
+# What may change when a run is resumed: how long, how fast, where, and what helps against a
+# diverging loss.
 RESUMABLE = (
     "epochs",
     "minutes",
     "learning_rate",
     "clip",
+    "sampled_softmax",
     "precision",
     "device",
     "threads",

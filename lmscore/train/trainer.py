@@ -30,7 +30,7 @@ from lmscore.train.evaluate import batch_loss, held_out_batches, mean_loss, perp
 from lmscore.train.interrupt import postponed_interrupt
 from lmscore.train.metrics import EVALUATED, Means, MetricsLog
 from lmscore.train.network import Outputs, RecurrentLM, State
-from lmscore.train.optimizer import make_optimizer, make_penalties
+from lmscore.train.optimizer import make_optimizer, make_penalties, make_sampled
 from lmscore.train.options import TrainOptions
 from lmscore.train.precision import matrix_dtype
 from lmscore.train.workers import Workers
@@ -100,6 +100,7 @@ class Trainer:
         self._optimizer = make_optimizer(network, options)
         self._average = WeightAverage(network, options.average, options.average_decay)
         self._penalties = make_penalties(options)
+        self._sampled = make_sampled(options, train, network.config.vocab_size)
         self._state: State | None = None  # of this worker's rows
         self._rows = 0  # of the last batch, of all workers
         if not workers.is_first:  # masks of its own, for rows of its own
@@ -184,6 +185,7 @@ class Trainer:
             self._state,
             dtype=self._dtype,
             self_normalize=self.options.self_normalize,
+            sampled=self._sampled,
         )
         penalty = self._penalties(self.network, outputs, share.targets.to(total.device))
         ((total + penalty) / batch.num_tokens).backward()  # type: ignore[no-untyped-call]

@@ -91,6 +91,12 @@ def test_classes_are_normalised_already() -> None:
         make_options({**LEAST, "output_layer": "classes", "self_normalize": 0.1})
 
 
+@pytest.mark.parametrize("other", [{"output_layer": "classes"}, {"self_normalize": 0.1}])
+def test_only_a_plain_softmax_is_sampled(other: dict[str, object]) -> None:
+    with pytest.raises(OptionError, match="sampled_softmax estimates a plain softmax: not with"):
+        make_options({**LEAST, "sampled_softmax": 64, **other})
+
+
 def test_classes_are_not_smoothed() -> None:
     with pytest.raises(OptionError, match="label_smoothing is for one softmax: not with output_l"):
         make_options({**LEAST, "output_layer": "classes", "label_smoothing": 0.1})

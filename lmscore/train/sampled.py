@@ -1,0 +1,150 @@
+"""A softmax over a sample of the vocabulary: what a big vocabulary costs in training, cut down.
+
+The sum Z over all words, which the softmax divides by, is estimated from the commonest words, all
+of them, and from draws of the others (importance sampling: Bengio and Senécal 2008, "Adaptive
+importance sampling to accelerate training of a neural probabilistic language model"; one sample for
+the whole batch, as in Jean et al. 2015, "On using very large target vocabulary"). The model is that
+of the plain softmax: held-out text, export and runtime know nothing of the sample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lmscore.train.loss import CHUNK, linear_cross_entropy
+
+_EXACT = 512
+"""The commonest tokens, which every estimate of Z counts in full: about half of an English text."""
+
+_POWER = 0.75
+"""Of the frequencies that the others are drawn by, as in word2vec (Mikolov et al. 2013): between
+uniform draws and the unigram distribution, whose rare words would have weights without bound."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Columns of the output layer that stand for all of them."""
+
+    tokens: Tensor  # int64 [C], each once
+    log_weights: Tensor  # float32 [C]: 0 for the commonest, else log(times drawn / (draws * q))
+
+
+class SampledSoftmax:
+    """Draws candidates by how often each token occurs, and computes the loss over them."""
+
+    def __init__(self, counts: Tensor, draws: int) -> None:
+        """`counts` [V] are the tokens' frequencies in the training text, `draws` those a batch.
+
+        Where the commonest tokens and the draws would be no fewer than the vocabulary, the loss is
+        that of the whole softmax.
+        """
+        order = torch.argsort(counts, descending=True, stable=True)
+        self._exact, self._others = order[:_EXACT].sort().values, order[_EXACT:].sort().values
+        self._draws = draws
+        frequencies = (counts[self._others].double() + 1.0) ** _POWER
+        self._q = (frequencies / frequencies.sum()).float()  # [V - C]
+        self._is_whole = len(self._exact) + draws >= len(counts)
+
+    def draw(self) -> Candidates:
+        """The commonest tokens and a new sample of the others, by PyTorch's random numbers.
+
+        Σ weight · exp(logit) over the candidates is an unbiased estimate of Z: a token of
+        probability q is drawn `draws` · q times on average.
+        """
+        drawn = torch.multinomial(self._q, self._draws, replacement=True)
+        drawn, times = torch.unique(drawn, return_counts=True)
+        weights = times / (self._draws * self._q[drawn])
+        tokens = torch.cat([self._exact, self._others[drawn]])
+        return Candidates(tokens, torch.cat([torch.zeros(len(self._exact)), weights.log()]))
+
+    def loss(
+        self, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, dtype: torch.dtype
+    ) -> Tensor:
+        """An estimate of `linear_cross_entropy` of the same arguments, with a sample of its own.
+
+        Where no gradients are computed, the loss itself.
+        """
+        if self._is_whole or not torch.is_grad_enabled():
+            return linear_cross_entropy(hidden, weight, bias, targets, dtype)
+        candidates = self.draw()
+        tokens, log_weights = (
+            part.to(hidden.device) for part in (candidates.tokens, candidates.log_weights)
+        )
+        loss: Tensor = _SampledCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            hidden, weight, bias, targets, tokens, log_weights, dtype
+        )
+        return loss
+
+
+class _SampledCrossEntropy(torch.autograd.Function):
+    """Like `_LinearCrossEntropy`, over the candidates and each row's own target.
+
+    A target's logit counts once and in full in its row's Z: where the target is among the
+    candidates too, its column is left out of that row.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        tokens: Tensor,
+        log_weights: Tensor,
+        dtype: torch.dtype,
+    ) -> Tensor:
+        N, C = len(hidden), len(tokens)
+        low_hidden, low_weight = hidden.to(dtype), weight[tokens].to(dtype)  # [N, H], [C, H]
+        shift = bias[tokens] + log_weights  # [C]
+        target_weight = weight[targets]  # [N, H]
+        target_logits = (hidden.float() * target_weight).sum(-1) + bias[targets]  # [N]
+        column = torch.full((len(weight),), C, device=tokens.device)  # C: no column of its own
+        column[tokens] = torch.arange(C, device=tokens.device)
+        own = column[targets]  # [N]
+
+        loss = torch.zeros((), device=hidden.device)
+        errors = torch.empty(N, C, dtype=dtype, device=hidden.device)  # d loss / d logits
+        target_errors = torch.empty(N, device=hidden.device)
+        hidden_grad = torch.empty_like(low_hidden)
+        bias_grad = torch.zeros_like(shift)
+        for start in range(0, N, CHUNK):
+            rows = slice(start, start + CHUNK)
+            logits = hidden.new_empty(len(own[rows]), C + 1, dtype=torch.float32)
+            logits[:, :C] = torch.mm(low_hidden[rows], low_weight.T)
+            logits[:, :C] += shift
+            logits.scatter_(1, own[rows, None], -torch.inf)
+            logits[:, C] = target_logits[rows]
+            probs = torch.softmax(logits, -1)
+            target_probs = probs[:, C]
+            # A probability that underflows counts as the smallest float: 87 nats.
+            loss -= target_probs.clamp_min(torch.finfo(torch.float32).tiny).log().sum()
+            target_errors[rows] = target_probs - 1.0
+            errors[rows] = probs[:, :C]
+            bias_grad += probs[:, :C].sum(0)
+            torch.mm(errors[rows], low_weight, out=hidden_grad[rows])
+
+        whole_hidden_grad = hidden_grad.float() + target_errors[:, None] * target_weight
+        weight_grad = torch.zeros_like(weight)
+        weight_grad[tokens] = (errors.T @ low_hidden).to(weight.dtype)
+        weight_grad.index_add_(0, targets, target_errors[:, None] * hidden.float())
+        whole_bias_grad = torch.zeros_like(bias)
+        whole_bias_grad[tokens] = bias_grad
+        whole_bias_grad.index_add_(0, targets, target_errors)
+        ctx.save_for_backward(whole_hidden_grad.to(hidden.dtype), weight_grad, whole_bias_grad)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (scale,) = grad_outputs
+        hidden_grad, weight_grad, bias_grad = ctx.saved_tensors
+        return (
+            hidden_grad * scale,
+            weight_grad * scale,
+            bias_grad * scale,
+            *[None] * 4,
+        )
