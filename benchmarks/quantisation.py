@@ -53,7 +53,7 @@ def lines_of(options: argparse.Namespace, count: int | None = None) -> list[str]
 
 def perplexity(options: argparse.Namespace, variant: str) -> float:
     """Per word; the same whenever and wherever, so nobody needs to take turns for it."""
-    from lmscore.runtime.score import Summary
+    from lmscore.runtime.scoring.score import Summary
 
     summary = Summary()
     summary.extend(load(options, variant).score_stream(lines_of(options), tokens=False))

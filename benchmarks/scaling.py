@@ -43,7 +43,7 @@ def settings() -> Iterator[tuple[str, int, dict[str, int]]]:
 
 def open_graph(options: argparse.Namespace, sizes: dict[str, int]) -> Any:
     from lmscore.bundle import Bundle
-    from lmscore.runtime.graph import Graph
+    from lmscore.runtime.engine.graph import Graph
 
     model = make_model(
         options.work,

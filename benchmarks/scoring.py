@@ -73,7 +73,7 @@ def lines_of(options: Options) -> list[str]:
 def ids(options: Options) -> list[list[int]]:
     """For each line the ids that are scored, </s> the last."""
     from lmscore.bundle import Bundle
-    from lmscore.runtime.tokenizer import TextTokenizer
+    from lmscore.runtime.text.tokenizer import TextTokenizer
 
     bundle = Bundle.read(options.model)
     found = TextTokenizer.load(bundle).encode_batch(lines_of(options))
@@ -121,7 +121,7 @@ def torch_network(options: Options):  # noqa: ANN201
     import torch
 
     from lmscore.bundle import Bundle
-    from lmscore.export.weights import load_weights
+    from lmscore.bundle.weights import load_weights
     from lmscore.train.memory import keep_freed_memory
     from lmscore.train.network import RecurrentLM
 
@@ -158,7 +158,7 @@ def onnxruntime_steps(options: Options) -> float:
     import numpy as np
 
     from lmscore.bundle import Bundle
-    from lmscore.runtime.ort import import_onnxruntime
+    from lmscore.runtime.engine.sessions import import_onnxruntime
 
     bundle = Bundle.read(options.model)
     session = import_onnxruntime().InferenceSession(
@@ -221,8 +221,8 @@ def gpt2(options: Options) -> float:
 def ceiling(variant: str) -> Callable[[Options], float]:
     def run(options: Options) -> float:
         from lmscore.bundle import Bundle
-        from lmscore.runtime.batching import token_budget
         from lmscore.runtime.bench.products import scoring_ceiling
+        from lmscore.runtime.engine.batching import token_budget
 
         config = Bundle.read(options.model).config
         return scoring_ceiling(

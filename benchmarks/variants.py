@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.bundle import Cell, Config
+from lmscore.bundle.weights import Weights
 from lmscore.export import export
 from lmscore.export.builder import CONTRIB, GraphBuilder
 from lmscore.export.cells import cell_weights
@@ -16,8 +17,7 @@ from lmscore.export.graph import OPERATORS
 from lmscore.export.int8 import Int8Operators
 from lmscore.export.quantize import quantize_rows
 from lmscore.export.recurrence import add_recurrence, add_running
-from lmscore.export.weights import Weights
-from lmscore.runtime import operators
+from lmscore.runtime.engine import operators
 
 Floats = NDArray[np.float32]
 

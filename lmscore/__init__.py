@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lmscore.errors import LmscoreError
     from lmscore.runtime.decoding.result import Sample
+    from lmscore.runtime.engine.state import State
     from lmscore.runtime.load import load
     from lmscore.runtime.model import LanguageModel
-    from lmscore.runtime.score import Score
-    from lmscore.runtime.state import State
+    from lmscore.runtime.scoring.score import Score
 
 __version__ = "0.1.0"
 
@@ -20,8 +20,8 @@ _HOMES = {
     "LmscoreError": "lmscore.errors",
     "LanguageModel": "lmscore.runtime.model",
     "Sample": "lmscore.runtime.decoding.result",
-    "Score": "lmscore.runtime.score",
-    "State": "lmscore.runtime.state",
+    "Score": "lmscore.runtime.scoring.score",
+    "State": "lmscore.runtime.engine.state",
     "load": "lmscore.runtime.load",
 }
 

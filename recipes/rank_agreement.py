@@ -13,9 +13,9 @@ import sys
 import numpy as np
 
 import lmscore
-from lmscore.runtime.log_z import rank_agreement
+from lmscore.runtime.checking.log_z import rank_agreement
 from lmscore.runtime.rescoring.formats import read
-from lmscore.runtime.rescoring.list_scoring import score_lists
+from lmscore.runtime.rescoring.models.list_scoring import score_lists
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import torch
 
 from lmscore.bundle import Bundle
 from lmscore.files import read_lines
-from lmscore.runtime.tokenizer import Ids, TextTokenizer
+from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
 from lmscore.train.adaptive import Cache, check_adaptable
 from lmscore.train.inherit import load_weights_into
 from lmscore.train.network import RecurrentLM

@@ -8,8 +8,8 @@ import pytest
 
 from lmscore.bundle import INT8, graph_file
 from lmscore.errors import DeviceError
+from lmscore.runtime.engine.sessions import CUDA, import_onnxruntime, open_session
 from lmscore.runtime.load import BUNDLED_MODEL
-from lmscore.runtime.ort import CUDA, import_onnxruntime, open_session
 
 
 def cuda_is_listed() -> bool:

@@ -28,8 +28,8 @@ from lmscore.bundle import (
     Direction,
     TokenizerKind,
 )
+from lmscore.bundle.parity import MAX_COLUMNS, Parity
 from lmscore.files import sha256_file
-from lmscore.runtime.parity import MAX_COLUMNS, Parity
 
 WORDS = [
     "the",

@@ -6,11 +6,11 @@ import pytest
 
 import lmscore
 from lmscore.bundle import INT8, PARITY_FILE, Bundle, graph_file
-from lmscore.runtime.check import check
-from lmscore.runtime.graph import Graph
+from lmscore.bundle.parity import Parity
+from lmscore.runtime.checking.check import check
+from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.load import BUNDLED_MODEL
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.parity import Parity
 
 
 @pytest.fixture(scope="module")

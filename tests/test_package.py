@@ -16,33 +16,58 @@ import lmscore
 PACKAGE = Path(lmscore.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# What each part may import of the others when it is imported (None), or at all.
-BASE = {"bundle", "errors", "files"}
-ALLOWED = {
-    "errors": set[str](),
+BASE = {"errors", "files"}
+ENGINE = BASE | {"bundle", "runtime.arguments", "runtime.text", "runtime.engine"}
+MODEL = ENGINE | {"runtime.scoring", "runtime.decoding", "runtime.model", "runtime.load"}
+
+# The rooms of the package, and which others each may import; what a room stands on comes first.
+# A module that stands alone is a room of its own.
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
     "files": {"errors"},
-    "bundle": {"errors", "files"},
-    "runtime": BASE | {"runtime"},
-    "export": BASE | {"runtime", "export"},
-    "train": BASE | {"runtime", "export", "train"},
-    "cli": BASE | {"runtime", "export", "train", "cli", ""},
+    "bundle": BASE,
+    "runtime.arguments": BASE,
+    "runtime.text": BASE | {"bundle"},
+    "runtime.engine": BASE | {"bundle", "runtime.text"},
+    "runtime.scoring": ENGINE,
+    "runtime.decoding": ENGINE | {"runtime.scoring"},
+    "runtime.model": ENGINE | {"runtime.scoring", "runtime.decoding"},
+    "runtime.load": ENGINE | {"runtime.model"},
+    "runtime.adapters": MODEL,
+    "runtime.checking": MODEL,
+    "runtime.bench": MODEL,
+    "runtime.rescoring.models": MODEL,
+    "runtime.rescoring.lists": MODEL | {"runtime.rescoring.models"},
+    "runtime.rescoring.formats": BASE | {"runtime.rescoring.lists"},
+    "runtime.rescoring.tuning": BASE | {"runtime.rescoring.lists"},
+    "runtime.rescoring.lattices": MODEL | {"runtime.rescoring.formats"},
+    "export": BASE | {"bundle", "runtime.engine", "runtime.checking"},
+    "train": BASE | {"bundle", "runtime.text", "runtime.scoring"},
+    "cli": BASE | {"bundle"},
+    "cli.verbs": BASE | {"bundle", "cli"},
 }
-LIBRARIES = {
-    "errors": set[str](),
-    "files": set[str](),
-    "bundle": set[str](),
-    "runtime": {
-        "numpy",
-        "onnxruntime",
-        "tokenizers",
-        "kenlm",
-        "llguidance",
-        "rapidfuzz",
-        "sacrebleu",
-    },
-    "export": {"numpy", "onnx", "google", "safetensors"},
+# What a verb and its helpers import inside functions.
+REACHED_LAZILY = {*ROOMS, ""} - {"cli.verbs"}
+
+LIBRARIES: dict[str, set[str]] = {
+    "bundle": {"numpy", "safetensors"},
+    "runtime.text": {"numpy", "tokenizers"},
+    "runtime.engine": {"numpy", "onnxruntime"},
+    "runtime.scoring": {"numpy", "tokenizers"},
+    "runtime.decoding": {"numpy", "tokenizers", "llguidance"},
+    "runtime.model": {"numpy"},
+    "runtime.adapters": {"numpy"},
+    "runtime.checking": {"numpy"},
+    "runtime.bench": {"numpy", "onnxruntime"},
+    "runtime.rescoring.models": {"numpy", "kenlm"},
+    "runtime.rescoring.lists": {"numpy", "rapidfuzz", "sacrebleu"},
+    "runtime.rescoring.formats": set(),
+    "runtime.rescoring.tuning": {"numpy"},
+    "runtime.rescoring.lattices": {"numpy"},
+    "export": {"numpy", "onnx", "google"},
     "train": {"numpy", "torch", "safetensors", "tokenizers", "tensorboard"},
     "cli": {"typer", "rich", "matplotlib"},
+    "cli.verbs": {"typer"},
 }
 # Loaded where they are needed, never by importing a module.
 LAZY = {
@@ -57,10 +82,17 @@ LAZY = {
 }
 
 
-def part_of(module: Path) -> str:
-    """The part of the package a file belongs to; the top-level __init__ is ""."""
-    first = module.relative_to(PACKAGE).parts[0]
-    return first.removesuffix(".py").removesuffix("__init__")
+def room_of(name: str) -> str:
+    """The room that a dotted name below `lmscore` lies in; "" is the package's own door."""
+    parts = name.split(".")
+    found = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((room for room in found if room in ROOMS), "")
+
+
+def name_of(module: Path) -> str:
+    """The dotted name of a file, below `lmscore`."""
+    parts = module.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
 
 
 def imports(module: Path, *, at_import: bool = False) -> Iterator[str]:
@@ -79,32 +111,40 @@ def imports(module: Path, *, at_import: bool = False) -> Iterator[str]:
             waiting += ast.iter_child_nodes(node)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def may_import(room: str) -> set[str]:
+    return ROOMS[room] | {room} | (REACHED_LAZILY if room.startswith("cli") else set())
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_imports_point_one_way(module: Path) -> None:
-    part = part_of(module)
-    if not part:
+    room = room_of(name_of(module))
+    if not room:  # a door that holds nothing but names
         return
     for name in imports(module):
-        library, *inner = name.split(".")
+        library, _, inner = name.partition(".")
         if library == "lmscore":
-            target = inner[0] if inner and (PACKAGE / inner[0]).with_suffix(".py").exists() else ""
-            if inner and (PACKAGE / inner[0]).is_dir():
-                target = inner[0]
-            assert target in ALLOWED[part], f"{part} imports {name}"
+            assert room_of(inner) in may_import(room), f"{room} imports {name}"
         elif library not in sys.stdlib_module_names:
-            assert library in LIBRARIES[part], f"{part} imports {name}"
+            assert library in LIBRARIES.get(room, set()), f"{room} imports {name}"
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_heavy_imports_wait(module: Path) -> None:
-    part = part_of(module)
+    room = room_of(name_of(module))
     for name in imports(module, at_import=True):
-        library, *inner = name.split(".")
+        library, _, inner = name.partition(".")
         assert library not in LAZY, f"{module} imports {name} before it is needed"
-        if part == "cli" and library == "lmscore" and inner:
-            assert inner[0] not in ("runtime", "export", "train"), f"{module} imports {name}"
-        if not part:
+        if room.startswith("cli") and library == "lmscore" and inner:
+            assert room_of(inner) in ROOMS[room] | {room, ""}, f"{module} imports {name}"
+        if not room:
             assert library in sys.stdlib_module_names, f"{module} imports {name}"
+
+
+def test_no_room_stands_on_one_above_it() -> None:
+    order = list(ROOMS)
+    for room, below in ROOMS.items():
+        for other in below - {room}:
+            assert order.index(other) < order.index(room), f"{room} stands on {other}"
 
 
 def test_public_names() -> None:

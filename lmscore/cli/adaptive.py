@@ -11,7 +11,7 @@ from lmscore.bundle import Bundle
 from lmscore.errors import OptionError, needs_extra
 
 if TYPE_CHECKING:
-    from lmscore.runtime.score import Summary
+    from lmscore.runtime.scoring.score import Summary
 
 
 def check_options(

@@ -46,7 +46,7 @@ def make_command(argv: Sequence[str]) -> Callable[..., object]:
     app.callback()(_options)
     named = next((word for word in argv if not word.startswith("-")), None)
     for verb in [named] if named in VERBS else VERBS:
-        module = import_module(f"lmscore.cli.{verb}")
+        module = import_module(f"lmscore.cli.verbs.{verb}")
         app.command(verb)(getattr(module, VERBS[verb]))
     return get_command(app)
 

@@ -11,8 +11,8 @@ from lmscore.cli.outfile import Output
 from lmscore.cli.records import Record
 
 if TYPE_CHECKING:
-    from lmscore.runtime.compat import Report, Tool
-    from lmscore.runtime.score import Score
+    from lmscore.runtime.scoring.compat import Report, Tool
+    from lmscore.runtime.scoring.score import Score
 
 
 def start_report(
@@ -35,7 +35,7 @@ def start_report(
         raise typer.BadParameter(
             f"--compat {tool} counts every word, and --no-bos leaves the first without a score"
         )
-    from lmscore.runtime.compat import Report
+    from lmscore.runtime.scoring.compat import Report
 
     return Report(tool, eos=eos, source=" ".join(paths))
 

@@ -15,7 +15,7 @@ from lmscore.cli.records import Record, json_line
 from lmscore.errors import InputError
 
 if TYPE_CHECKING:
-    from lmscore.runtime.score import Score, TokenScore, WordScore
+    from lmscore.runtime.scoring.score import Score, TokenScore, WordScore
 
 OutputFormat = Literal["tsv", "jsonl"]
 Per = Literal["sentence", "token", "word"]

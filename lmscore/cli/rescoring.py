@@ -16,11 +16,11 @@ from lmscore.errors import OptionError
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
     from lmscore.runtime.rescoring.formats import Format
-    from lmscore.runtime.rescoring.list_scoring import Counts
-    from lmscore.runtime.rescoring.nbest import NBestList
-    from lmscore.runtime.rescoring.rescore import Gain, Totals
-    from lmscore.runtime.rescoring.scorer import ListScorer
-    from lmscore.runtime.rescoring.weights import Weights
+    from lmscore.runtime.rescoring.lists.nbest import NBestList
+    from lmscore.runtime.rescoring.lists.rescore import Gain, Totals
+    from lmscore.runtime.rescoring.lists.weights import Weights
+    from lmscore.runtime.rescoring.models.list_scoring import Counts
+    from lmscore.runtime.rescoring.models.scorer import ListScorer
 
 Ranked = tuple["NBestList", list[int]]  # a list, and the places of its hypotheses, best first
 
@@ -45,7 +45,7 @@ class Job:
             OptionError: document context with something else than one recurrent model, and
                 whatever scoring and ranking raise.
         """
-        from lmscore.runtime.rescoring.rescore import ranking
+        from lmscore.runtime.rescoring.lists.rescore import ranking
 
         for nbest in self._scored(lists):
             order = ranking(nbest, self.weights)
@@ -54,10 +54,10 @@ class Job:
 
     def _scored(self, lists: Iterable[NBestList]) -> Iterator[NBestList]:
         if self.context == "sentence":
-            from lmscore.runtime.rescoring.rescore import add_scores
+            from lmscore.runtime.rescoring.lists.rescore import add_scores
 
             return add_scores(lists, self.scorers, prepare=self.prepare, totals=self.totals)
-        from lmscore.runtime.rescoring.context import add_scores_in_context
+        from lmscore.runtime.rescoring.lists.context import add_scores_in_context
 
         name, lm = self._only_model()
         return add_scores_in_context(
@@ -72,7 +72,7 @@ class Job:
         )
 
     def _only_model(self) -> tuple[str, LanguageModel]:
-        from lmscore.runtime.rescoring.scorer import ModelScorer
+        from lmscore.runtime.rescoring.models.scorer import ModelScorer
 
         scorer = self.scorers[0]
         if len(self.scorers) > 1 or not isinstance(scorer, ModelScorer):
@@ -159,9 +159,9 @@ def _models(scorers: Sequence[ListScorer], context: Context) -> str:
 
 
 def _model(scorer: ListScorer, context: Context) -> str:
-    from lmscore.runtime.rescoring.mixture import Mixture
-    from lmscore.runtime.rescoring.ngram import NgramScorer
-    from lmscore.runtime.rescoring.scorer import ModelScorer
+    from lmscore.runtime.rescoring.models.mixture import Mixture
+    from lmscore.runtime.rescoring.models.ngram import NgramScorer
+    from lmscore.runtime.rescoring.models.scorer import ModelScorer
 
     if isinstance(scorer, ModelScorer):
         return describe(scorer.lm, context)

@@ -19,7 +19,7 @@ from lmscore.errors import LmscoreError
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
-    from lmscore.runtime.score import Score
+    from lmscore.runtime.scoring.score import Score
 
 Result = TypeVar("Result")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from lmscore.runtime.score import Score
+    from lmscore.runtime.scoring.score import Score
 
 Unit = Literal["word", "token", "character"]
 

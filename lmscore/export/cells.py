@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.bundle import GATES, Cell, Config
+from lmscore.bundle.weights import Weights
 from lmscore.export.builder import GraphBuilder
 from lmscore.export.class_heads import part_biases, split_by_class
 from lmscore.export.heads import add_target_product
-from lmscore.export.weights import Weights
 
 ONNX_GATES: Mapping[Cell, tuple[int, ...]] = {
     "lstm": (0, 3, 1, 2),  # ONNX: i o f c, PyTorch: i f g o

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.bundle import Config
+from lmscore.bundle.weights import Weights
 from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
 from lmscore.export.heads import add_best, as_rows, first_rows
-from lmscore.export.weights import Weights
 
 with needs_extra("export"):
     from onnx import TensorProto

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lmscore.bundle import FP16, FP32, INT8, PARITY_FILE, Bundle, Config, GraphRecord, graph_file
+from lmscore.bundle.parity import Parity
+from lmscore.bundle.weights import Weights, load_weights
 from lmscore.errors import ExportError, OptionError
 from lmscore.export.graph import OPERATORS, build_model
-from lmscore.export.weights import Weights, load_weights
 from lmscore.files import atomic_write
-from lmscore.runtime.check import Report, check
-from lmscore.runtime.graph import Graph
-from lmscore.runtime.operators import check_operators
-from lmscore.runtime.ort import import_onnxruntime, open_session
-from lmscore.runtime.parity import Parity
+from lmscore.runtime.checking.check import Report, check
+from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine.operators import check_operators
+from lmscore.runtime.engine.sessions import import_onnxruntime, open_session
 
 _LARGEST_FILE = 2**31 - 2**20  # protobuf's 2 GiB, and room for what is not weights
 _WEIGHT_BYTES = {FP32: 4, FP16: 2, INT8: 1}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lmscore.bundle import FORMAT_VERSION, FP16, FP32, INT8, Config
+from lmscore.bundle.weights import Weights
 from lmscore.errors import needs_extra
 from lmscore.export.builder import CONTRIB, GraphBuilder
 from lmscore.export.cells import Float32Operators
@@ -17,7 +18,6 @@ from lmscore.export.half import Float16Operators
 from lmscore.export.heads import add_heads
 from lmscore.export.int8 import Int8Operators
 from lmscore.export.layers import Operators, add_layers
-from lmscore.export.weights import Weights
 
 with needs_extra("export"):
     from onnx import ModelProto, TensorProto, ValueInfoProto, helper

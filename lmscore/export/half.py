@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.bundle import Config
+from lmscore.bundle.weights import Weights
 from lmscore.errors import ExportError, needs_extra
 from lmscore.export.builder import GraphBuilder
 from lmscore.export.cells import Float32Operators
-from lmscore.export.weights import Weights
 
 with needs_extra("export"):
     from onnx import TensorProto

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from lmscore.bundle import Config
+from lmscore.bundle.weights import Weights
 from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
 from lmscore.export.cells import cell_weights
@@ -25,7 +26,6 @@ from lmscore.export.quantize import (
     store_factor,
 )
 from lmscore.export.recurrence import add_recurrence, add_running
-from lmscore.export.weights import Weights
 
 with needs_extra("export"):
     from onnx import TensorProto

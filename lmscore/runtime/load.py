@@ -10,10 +10,10 @@ from pathlib import Path
 
 from lmscore.bundle import FP16, FP32, INT8, Bundle
 from lmscore.errors import DeviceError, ModelNotFoundError, OptionError, VariantError
-from lmscore.runtime.graph import Graph
+from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine.sessions import CPU, CUDA, find_providers, import_onnxruntime
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.ort import CPU, CUDA, find_providers, import_onnxruntime
-from lmscore.runtime.tokenizer import TextTokenizer
+from lmscore.runtime.text.tokenizer import TextTokenizer
 
 MODEL_VARIABLE = "LMSCORE_MODEL"
 BUNDLED_MODEL = Path(__file__).parents[1] / "models" / "english"

@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from lmscore.bundle import CONTEXTS, Bundle, Config, Context
 from lmscore.errors import DeviceError, InputError, OptionError
 from lmscore.runtime.arguments import check_count
-from lmscore.runtime.graph import Graph
-from lmscore.runtime.ort import CPU_DEVICE
-from lmscore.runtime.score import Score
-from lmscore.runtime.scoring import Scorer
-from lmscore.runtime.state import State
-from lmscore.runtime.tokenizer import Ids, TextTokenizer, check_text
-from lmscore.runtime.windows import windows
+from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine.sessions import CPU_DEVICE
+from lmscore.runtime.engine.state import State
+from lmscore.runtime.scoring.score import Score
+from lmscore.runtime.scoring.scorer import Scorer
+from lmscore.runtime.scoring.windows import windows
+from lmscore.runtime.text.tokenizer import Ids, TextTokenizer, check_text
 
 if TYPE_CHECKING:  # decoding is imported where it is asked for: who scores need not wait for it
     from lmscore.runtime.decoding.result import Sample
@@ -510,7 +510,7 @@ class LanguageModel:
 
     def _shares_boundaries(self) -> bool:
         """Whether only some tokens show that the word before them is over, as in subword models."""
-        from lmscore.runtime.words import boundary_tokens
+        from lmscore.runtime.scoring.words import boundary_tokens
 
         return boundary_tokens(self.tokenizer, self.config.bos_token_id) is not None
 

@@ -107,7 +107,7 @@ def load_weights_into(network: RecurrentLM, bundle: Bundle) -> None:
     Raises:
         ModelNotFoundError, ModelError: they are missing or damaged.
     """
-    from lmscore.export.weights import load_weights  # it needs onnx beside it, the loop does not
+    from lmscore.bundle.weights import load_weights  # it needs onnx beside it, the loop does not
 
     weights = load_weights(bundle)
     network.load_weights({name: torch.from_numpy(weight) for name, weight in weights.items()})

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from lmscore.bundle import Config
-from lmscore.runtime.parity import MAX_COLUMNS, Parity
+from lmscore.bundle.parity import MAX_COLUMNS, Parity
 from lmscore.train.corpus import Corpus
 from lmscore.train.network import RecurrentLM
 

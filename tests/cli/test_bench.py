@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import lmscore
-from lmscore.cli import bench
+from lmscore.cli.verbs import bench
 from lmscore.errors import InputError
 from lmscore.runtime.bench import benchmark
 from tests.cli.conftest import Run, finish, start

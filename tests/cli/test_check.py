@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lmscore.bundle import PARITY_FILE, Bundle
-from lmscore.runtime.parity import Parity
+from lmscore.bundle.parity import Parity
 from tests.cli.conftest import Run
 
 

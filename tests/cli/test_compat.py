@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import lmscore
-from lmscore.runtime.compat import Report, Tool
+from lmscore.runtime.scoring.compat import Report, Tool
 from tests.cli.conftest import Run
 
 LINES = ["thanks for  all the fish", "", "the zebra sat"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lmscore.runtime.ort import CUDA
+from lmscore.runtime.engine.sessions import CUDA
 from tests.cli.conftest import finish, start
 from tests.devices import build_without_gpu, cuda_is_listed
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lmscore
-from lmscore.runtime.score import Score
+from lmscore.runtime.scoring.score import Score
 from tests.cli.conftest import Run, finish, start
 
 LINES = ["thanks for all the fish", "", "the zebra sat", "  the\tcat  ", "so long and bye bye"]

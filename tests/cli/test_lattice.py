@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lmscore.cli.lattice import lattice
+from lmscore.cli.verbs.lattice import lattice
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.rescoring.lattice import LatticeOptions, all_paths, read_lattices
+from lmscore.runtime.rescoring.lattices import LatticeOptions, all_paths, read_lattices
 from tests.cli.conftest import Run
 
 # Acoustic and language model costs; the words say which of the two texts a path has.

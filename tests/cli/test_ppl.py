@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import lmscore
-from lmscore.runtime.score import Summary
+from lmscore.runtime.scoring.score import Summary
 from tests.cli.conftest import Run
 from tests.models import make_model
 

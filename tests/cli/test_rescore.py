@@ -18,7 +18,7 @@ import pytest
 from lmscore.cli.rescoring import Meter
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.formats import read
-from lmscore.runtime.rescoring.weights import Weights
+from lmscore.runtime.rescoring.lists.weights import Weights
 from tests.cli.conftest import Run, finish, start
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -21,10 +21,10 @@ from lmscore.cli.earlier import Earlier
 from lmscore.cli.layout import Layout, OutputFormat, Per
 from lmscore.cli.outfile import record_file
 from lmscore.cli.records import Record
-from lmscore.cli.score import _write
+from lmscore.cli.verbs.score import _write
 from lmscore.errors import LmscoreError
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.score import Score, Summary
+from lmscore.runtime.scoring.score import Score, Summary
 from tests.cli.conftest import Run, finish, start
 
 if sys.platform == "win32":

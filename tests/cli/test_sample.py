@@ -73,7 +73,7 @@ def test_prompts_from_files(run: Run, tmp_path: Path) -> None:
 def test_more_prompts_than_fit_a_window(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     stdin = "the cat\na dog\nthe mat\n"
     whole = run("sample", "--seed", "1", *FP32, stdin=stdin)
-    monkeypatch.setattr("lmscore.cli.sample._WINDOW", 2)
+    monkeypatch.setattr("lmscore.cli.verbs.sample._WINDOW", 2)
     assert run("sample", "--seed", "1", *FP32, stdin=stdin) == whole
 
 
@@ -99,7 +99,7 @@ def test_a_terminal_gives_the_empty_prompt(run: Run, monkeypatch: pytest.MonkeyP
 def test_prompts_that_are_typed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = run("sample", "-i", "-", "--seed", "1", stdin="the\na\n")
     monkeypatch.setattr("lmscore.cli.scoring.interactive", lambda paths: True)
-    monkeypatch.setattr("lmscore.cli.sample.interactive", lambda paths: True)
+    monkeypatch.setattr("lmscore.cli.verbs.sample.interactive", lambda paths: True)
     typed = run("sample", "-i", "-", "--seed", "1", stdin="the\na\n")
     assert typed.out == expected.out
     assert typed.err == "lmscore: type prompts, one per line; Ctrl-D ends it\n"

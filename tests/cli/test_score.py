@@ -16,7 +16,7 @@ import lmscore
 from lmscore.cli.layout import Layout
 from lmscore.cli.records import Record
 from lmscore.cli.scoring import score_records
-from lmscore.runtime.score import Score, WordScore
+from lmscore.runtime.scoring.score import Score, WordScore
 from tests.cli.conftest import Run
 from tests.models import make_model
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lmscore.cli import train as train_verb
+from lmscore.cli.verbs import train as train_verb
 from lmscore.train import TrainOptions
 from lmscore.train.metrics import METRICS_FILE
 from tests.cli.conftest import Run, finish, start

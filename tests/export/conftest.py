@@ -10,8 +10,8 @@ import pytest
 
 from lmscore.bundle import CELLS, Cell, Config
 from lmscore.export.graph import build_model
-from lmscore.runtime.graph import Graph
-from lmscore.runtime.ort import session_options
+from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine.sessions import session_options
 from tests.models import TorchModel
 
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from lmscore.bundle import CELLS, PARITY_FILE, Bundle, Cell, graph_file
+from lmscore.bundle.parity import Parity
 from lmscore.errors import ExportError, ModelError, ModelNotFoundError, OptionError
 from lmscore.export import export_model
 from lmscore.export.export import check_size
 from lmscore.files import sha256_file
-from lmscore.runtime.parity import Parity
 from tests.export.conftest import tiny_config
 from tests.models import make_model
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from lmscore.export.graph import build_model
-from lmscore.runtime.graph import Graph
-from lmscore.runtime.ort import session_options
+from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine.sessions import session_options
 from tests.export.conftest import open_graph, tiny_config
 from tests.models import TorchModel
 

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from lmscore.export.builder import GraphBuilder
 from lmscore.export.quantize import add_product, quantize_rows, store_factor
-from lmscore.runtime.ort import session_options
+from lmscore.runtime.engine.sessions import session_options
 
 matrices = arrays.arrays(
     np.float32,

@@ -24,14 +24,14 @@ import atheris
 with atheris.instrument_imports(include=["lmscore", "json", "numpy.lib", "zipfile"]):
     import lmscore
     from lmscore.bundle import PARITY_FILE, TOKENIZER_FILE, WEIGHTS_FILE, Bundle, Config
+    from lmscore.bundle.parity import Parity
+    from lmscore.bundle.weights import load_weights
     from lmscore.cli.records import read_records
     from lmscore.errors import LmscoreError
-    from lmscore.export.weights import load_weights
     from lmscore.files import read_lines
+    from lmscore.runtime.engine.operators import check_operators
     from lmscore.runtime.load import find_model
-    from lmscore.runtime.operators import check_operators
-    from lmscore.runtime.parity import Parity
-    from lmscore.runtime.tokenizer import TextTokenizer
+    from lmscore.runtime.text.tokenizer import TextTokenizer
 
 LM = lmscore.load(threads=1)
 FOLDER = Path(tempfile.mkdtemp(prefix="lmscore-fuzzing-"))

@@ -27,10 +27,10 @@ from lmscore.bundle import (
     Bundle,
     graph_file,
 )
+from lmscore.bundle.parity import Parity
+from lmscore.bundle.weights import load_weights
 from lmscore.errors import LmscoreError
-from lmscore.export.weights import load_weights
 from lmscore.runtime.load import load
-from lmscore.runtime.parity import Parity
 from tests.hostile.directory import FP32_FILE, copied, forge
 
 TEXTS = ["the cat sat on the mat", "", "hello é <s> 🏳"]

@@ -20,12 +20,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from lmscore.bundle import CONFIG_FILE, PARITY_FILE, TOKENIZER_FILE, WEIGHTS_FILE, Bundle, Config
+from lmscore.bundle.parity import Parity
+from lmscore.bundle.weights import load_weights
 from lmscore.errors import InputError, LmscoreError, ModelError, ModelNotFoundError
 from lmscore.export import export_model
-from lmscore.export.weights import load_weights
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.parity import Parity
 from tests.cli.conftest import Run, finish, start
 from tests.hostile.directory import FP32_FILE, copied, edit_json, forge
 
@@ -412,7 +412,7 @@ def test_arrays_that_are_not_what_they_say(model: Path, content: bytes) -> None:
 
 
 def test_an_archive_that_fills_the_memory(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmscore.runtime.parity._MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("lmscore.bundle.parity._MAX_BYTES", 1 << 20)
     archive_with(model / PARITY_FILE, "zeros.npy", bytes(1 << 20))
     assert (model / PARITY_FILE).stat().st_size < 1 << 15
     with pytest.raises(ModelError, match=r"unpacked it would take \d+ bytes, at most 1048576 are"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lmscore.bundle import PARITY_FILE, Bundle
-from lmscore.runtime.parity import Parity
+from lmscore.bundle.parity import Parity
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from lmscore.errors import (
     VariantError,
 )
 from lmscore.runtime import load as loading
-from lmscore.runtime.graph import Graph
+from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.load import find_model, load
 from tests.models import make_model
 

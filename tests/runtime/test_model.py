@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmscore.errors import InputError, ModelError, OptionError
-from lmscore.runtime import scoring, windows
+from lmscore.runtime.engine.state import State
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.score import Score
-from lmscore.runtime.state import State
+from lmscore.runtime.scoring import scorer as scoring
+from lmscore.runtime.scoring import windows
+from lmscore.runtime.scoring.score import Score
 
 TOLERANCE = 1e-4  # nats per token, fp32
 INT8_TOLERANCE = 0.1  # nats per token: int8 takes one scale for all that shares a batch

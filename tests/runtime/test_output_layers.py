@@ -14,18 +14,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lmscore.bundle import PARITY_FILE, Bundle
+from lmscore.bundle.parity import Parity
 from lmscore.errors import ModelError, OptionError
-from lmscore.runtime import scoring
-from lmscore.runtime.batching import target_budget, token_budget
-from lmscore.runtime.certificate import check_model
-from lmscore.runtime.check import check
-from lmscore.runtime.graph import Graph
+from lmscore.runtime.checking.certificate import check_model
+from lmscore.runtime.checking.check import check
+from lmscore.runtime.checking.log_z import measure_log_z, rank_agreement
+from lmscore.runtime.engine.batching import target_budget, token_budget
+from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.load import load
-from lmscore.runtime.log_z import measure_log_z, rank_agreement
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.parity import Parity
-from lmscore.runtime.rescoring import walk
-from lmscore.runtime.rescoring.list_scoring import score_lists
+from lmscore.runtime.rescoring.models import walk
+from lmscore.runtime.rescoring.models.list_scoring import score_lists
+from lmscore.runtime.scoring import scorer as scoring
 from tests.models import make_model
 
 VARIANTS = ("fp32", "int8")

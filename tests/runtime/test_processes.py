@@ -16,10 +16,10 @@ import pytest
 
 import lmscore
 from lmscore.bundle import Bundle
-from lmscore.runtime.graph import Graph
+from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine.sessions import open_session
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.ort import open_session
-from lmscore.runtime.tokenizer import TextTokenizer
+from lmscore.runtime.text.tokenizer import TextTokenizer
 
 TEXTS = ["the cat sat", "thanks for all the fish"] * 8
 THREADS = 8

@@ -12,7 +12,7 @@ import lmscore
 from lmscore.bundle import Bundle
 from lmscore.export import export_model
 from lmscore.files import read_lines
-from lmscore.runtime.score import Summary
+from lmscore.runtime.scoring.score import Summary
 from lmscore.train import train
 from lmscore.train.batches import SentenceBatches
 from lmscore.train.corpus import CorpusCounts

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lmscore.bundle import PARITY_FILE, Bundle, Cell, Config
-from lmscore.runtime.parity import MAX_COLUMNS, Parity
+from lmscore.bundle.parity import MAX_COLUMNS, Parity
 from lmscore.train.network import RecurrentLM
 from lmscore.train.samples import make_parity
 from tests.train.toy import toy_config, toy_corpus

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from lmscore.bundle import TokenizerKind
 from lmscore.errors import InputFileError, ModelError, OptionError
-from lmscore.runtime.tokenizer import TextTokenizer
+from lmscore.runtime.text.tokenizer import TextTokenizer
 from lmscore.train.options import TrainOptions
 from lmscore.train.prepare import make_config
 from lmscore.train.tokenizers import Vocabulary, load_vocabulary, make_vocabulary

@@ -13,7 +13,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from lmscore.bundle import Config, Context
-from lmscore.runtime.tokenizer import TextTokenizer
+from lmscore.runtime.text.tokenizer import TextTokenizer
 from lmscore.train.corpus import Corpus, CorpusCounts, build_corpus
 from lmscore.train.options import TrainOptions
 from lmscore.train.precision import computes_bf16

@@ -1,6 +1,6 @@
 """Words after words, and what the model says of each: what decoders of words call.
 
-The score of a word is that of `lmscore.runtime.words`: the probability that it is over belongs to
+A word is scored as by `lmscore.runtime.scoring.words`: the probability that it is over belongs to
 it. So a word costs one run of the graph, which reads it, and the words of a sentence sum to its
 score.
 """
@@ -16,11 +16,11 @@ import numpy as np
 from lmscore.errors import InputError
 from lmscore.runtime.adapters.cache import Cache
 from lmscore.runtime.arguments import check_count
-from lmscore.runtime.batching import token_budget
+from lmscore.runtime.engine.batching import token_budget
+from lmscore.runtime.engine.state import State, Tensor
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.prefix import Prefix, encode_after
-from lmscore.runtime.state import State, Tensor
-from lmscore.runtime.words import boundary_tokens
+from lmscore.runtime.scoring.prefix import Prefix, encode_after
+from lmscore.runtime.scoring.words import boundary_tokens
 
 _CACHE_BYTES = 64 << 20  # of the readings, unless their number is given
 _STEPS_PER_READING = 8

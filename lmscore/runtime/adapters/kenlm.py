@@ -23,8 +23,8 @@ from lmscore.errors import InputError
 from lmscore.runtime.adapters.histories import History, WordHistories, WordStep
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel as _LanguageModel
-from lmscore.runtime.score import WordScore, perplexity_of
-from lmscore.runtime.words import END
+from lmscore.runtime.scoring.score import WordScore, perplexity_of
+from lmscore.runtime.scoring.words import END
 
 _LN10 = math.log(10)
 _ORDER = 2**31 - 1  # the largest that KenLM's type can hold

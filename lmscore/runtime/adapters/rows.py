@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.runtime.decoding.steps import advance, read_prompt
+from lmscore.runtime.engine.state import State
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.state import State
 
 
 class Row(NamedTuple):

@@ -25,8 +25,8 @@ from lmscore.runtime.bench.measure import (
     prepare,
 )
 from lmscore.runtime.bench.products import weight_bytes
-from lmscore.runtime.cores import usable_cores
-from lmscore.runtime.ort import CPU_DEVICE
+from lmscore.runtime.engine.cores import usable_cores
+from lmscore.runtime.engine.sessions import CPU_DEVICE
 
 TURNS = 3
 

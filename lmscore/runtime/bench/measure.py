@@ -22,14 +22,14 @@ from lmscore.runtime.bench.apart import peak_memory
 from lmscore.runtime.bench.products import repeat, scoring_ceiling, step_ceiling, weight_bytes
 from lmscore.runtime.bench.reading import reading_seconds
 from lmscore.runtime.decoding.steps import advance_top
-from lmscore.runtime.graph import Graph
+from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine.sessions import CPU_DEVICE, import_onnxruntime
 from lmscore.runtime.load import load
-from lmscore.runtime.ort import CPU_DEVICE, import_onnxruntime
-from lmscore.runtime.windows import windows
+from lmscore.runtime.scoring.windows import windows
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
-    from lmscore.runtime.tokenizer import Ids
+    from lmscore.runtime.text.tokenizer import Ids
 
 BEAM_SIZE = 32  # hypotheses of the beam step, and the best tokens that are chosen for each
 

@@ -18,8 +18,8 @@ from lmscore.runtime.decoding.constraint import Constraint, ConstraintState
 from lmscore.runtime.decoding.result import FinishReason, Sample
 from lmscore.runtime.decoding.steps import Position, Top, advance, advance_top, read_prompt, top_of
 from lmscore.runtime.decoding.text import Continuation, Prompt
-from lmscore.runtime.graph import Graph
-from lmscore.runtime.tokenizer import Ids, TextTokenizer
+from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
 
 _MAX_PENALTY = 10  # so that num_tokens ** length_penalty stays a float
 

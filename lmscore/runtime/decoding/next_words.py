@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.runtime.batching import token_budget
 from lmscore.runtime.decoding.steps import Position, advance, read_prompt
-from lmscore.runtime.graph import Graph, State
-from lmscore.runtime.tokenizer import Ids, TextTokenizer
-from lmscore.runtime.words import END, boundary_tokens
+from lmscore.runtime.engine.batching import token_budget
+from lmscore.runtime.engine.graph import Graph, State
+from lmscore.runtime.scoring.words import END, boundary_tokens
+from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
 
 _BATCH = 32  # partial words read at a time: a graph run costs about as much as for one
 _WORDS_PER_ROW = 8  # unless many words are wanted: after each run, all that wait are sorted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from lmscore.runtime.score import TokenScore
+from lmscore.runtime.scoring.score import TokenScore
 
 FinishReason = Literal["eos", "length", "stop"]
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.runtime.batching import token_budget
 from lmscore.runtime.decoding.constraint import Constraint, ConstraintState
 from lmscore.runtime.decoding.result import FinishReason, Sample
 from lmscore.runtime.decoding.sampling import SamplingOptions, draw, random_stream
 from lmscore.runtime.decoding.steps import Position, advance, read_prompt
 from lmscore.runtime.decoding.text import Continuation, Prompt
-from lmscore.runtime.graph import Graph
-from lmscore.runtime.tokenizer import Ids, TextTokenizer
+from lmscore.runtime.engine.batching import token_budget
+from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
 
 _ARRAYS = 8  # of [B, V] that warping and drawing need, beside those of the graph
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.runtime.batching import token_budget
-from lmscore.runtime.graph import Graph, State
-from lmscore.runtime.tokenizer import Ids
+from lmscore.runtime.engine.batching import token_budget
+from lmscore.runtime.engine.graph import Graph, State
+from lmscore.runtime.text.tokenizer import Ids
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from lmscore.runtime.bench.onnx_file import Node, Value, onnx_file
-from lmscore.runtime.ort import open_session
+from lmscore.runtime.engine.sessions import open_session
 
 ARRAYS = [
     np.arange(6, dtype=np.float32).reshape(2, 3) / 7,

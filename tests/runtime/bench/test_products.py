@@ -26,7 +26,7 @@ from lmscore.runtime.bench.products import (
     target_products,
     weight_bytes,
 )
-from lmscore.runtime.ort import open_session
+from lmscore.runtime.engine.sessions import open_session
 from tests.models import make_model
 
 VARIANTS = sorted(ARITHMETIC)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.decoding.beam import BeamOptions, BeamSearch
 from lmscore.runtime.decoding.result import Sample
+from lmscore.runtime.engine.state import State
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.state import State
 from tests.models import WORDS, make_model
 
 PROMPTS = st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join)

@@ -16,9 +16,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from lmscore.errors import InputError, ModelError, OptionError
 from lmscore.runtime.decoding import next_words
+from lmscore.runtime.engine.state import State
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.state import State
 from tests.models import WORDS, make_model
 
 TEXTS = st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join)

@@ -18,7 +18,7 @@ from lmscore.runtime.decoding.result import Sample
 from lmscore.runtime.decoding.sample import Sampler
 from lmscore.runtime.decoding.sampling import SamplingOptions
 from lmscore.runtime.decoding.text import Prompt
-from lmscore.runtime.graph import Graph
+from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
 from tests.models import WORDS, make_model

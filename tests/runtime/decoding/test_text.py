@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, pre_tokenizers
 from lmscore.errors import InputError
 from lmscore.runtime.decoding.result import Sample
 from lmscore.runtime.decoding.text import Continuation, Prompt
-from lmscore.runtime.tokenizer import TextTokenizer
+from lmscore.runtime.text.tokenizer import TextTokenizer
 from lmscore.train.options import TrainOptions
 from lmscore.train.prepare import make_config
 from lmscore.train.tokenizers import make_vocabulary

@@ -23,7 +23,7 @@ from lmscore.runtime.rescoring.formats.json_text import (
     optional_string,
     string,
 )
-from lmscore.runtime.rescoring.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
 
 _RANK = re.compile(r"\[\d+\]$")  # what the name of an output ends in: target1[3]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lmscore.runtime.rescoring.formats.document import Document
-from lmscore.runtime.rescoring.nbest import NBestList
+from lmscore.runtime.rescoring.lists.nbest import NBestList
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from lmscore.runtime.rescoring.formats.json_text import (
     string,
     top_elements,
 )
-from lmscore.runtime.rescoring.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
 
 _TEXTS = "input"
 _SCORES = "am_score"

@@ -27,7 +27,7 @@ from lmscore.runtime.rescoring.formats.json_text import (
     optional_string,
     string,
 )
-from lmscore.runtime.rescoring.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
 
 
 def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:  # noqa: ARG001

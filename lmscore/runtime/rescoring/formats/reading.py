@@ -21,8 +21,8 @@ from lmscore.runtime.rescoring.formats.moses import MOSES
 from lmscore.runtime.rescoring.formats.nemo import NEMO
 from lmscore.runtime.rescoring.formats.srilm import SRILM
 from lmscore.runtime.rescoring.formats.tsv import TSV
-from lmscore.runtime.rescoring.nbest import NBestList
-from lmscore.runtime.rescoring.references import with_references
+from lmscore.runtime.rescoring.lists.nbest import NBestList
+from lmscore.runtime.rescoring.lists.references import with_references
 
 FORMATS: Mapping[str, Format] = {
     known.name: known

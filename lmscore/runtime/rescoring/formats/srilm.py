@@ -27,7 +27,7 @@ from lmscore.runtime.rescoring.formats.document import (
 )
 from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
 from lmscore.runtime.rescoring.formats.numbers import parse_score, to_float
-from lmscore.runtime.rescoring.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
 
 _HEADERS = {"NBestList1.0": 1, "NBestList2.0": 2}
 _LOG10 = math.log(10)  # nats

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lmscore.runtime.rescoring.formats import read, render
-from lmscore.runtime.rescoring.nbest import NBestList
+from lmscore.runtime.rescoring.lists.nbest import NBestList
 
 Lists = list[NBestList]
 Read = Callable[..., Lists]

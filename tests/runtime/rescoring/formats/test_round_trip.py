@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmscore.runtime.rescoring.formats import read, render
-from lmscore.runtime.rescoring.nbest import NBestList
+from lmscore.runtime.rescoring.lists.nbest import NBestList
 
 WORDS = ["a", "naïve", "日本", "a\u2028b", "|", "=", "x=1", "-1.5", "7", "[noise]", '"', "\\n"]
 TEXTS = st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join)

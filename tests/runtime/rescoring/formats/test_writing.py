@@ -11,7 +11,7 @@ import pytest
 
 from lmscore.errors import OptionError, OutputFileError
 from lmscore.runtime.rescoring.formats import Format, read, render, write
-from lmscore.runtime.rescoring.nbest import NBestList
+from lmscore.runtime.rescoring.lists.nbest import NBestList
 
 TSV = b"u1\ta\nu2\tb\n"
 

@@ -1,0 +1,412 @@
+"""config.json as a type: sizes, ids, weights and states of a model, read and validated.
+
+Letters in shapes: B batch, T time (tokens), V vocabulary, H hidden, E embedding (H unless said
+otherwise), L layers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast, get_args
+
+from lmscore.errors import ModelError
+
+FORMAT_VERSION = 1
+
+CONFIG_FILE = "config.json"
+
+Cell = Literal["lstm", "gru", "rnn-tanh", "rnn-relu", "rnn-sigmoid", "lstm-coupled", "window"]
+Context = Literal["sentence", "document"]
+Direction = Literal["forward", "backward"]
+OutputLayer = Literal["softmax", "classes"]
+TokenizerKind = Literal["bpe", "unigram", "word", "char", "custom"]
+
+CELLS: tuple[Cell, ...] = get_args(Cell)
+CONTEXTS: tuple[Context, ...] = get_args(Context)
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+OUTPUT_LAYERS: tuple[OutputLayer, ...] = get_args(OutputLayer)
+TOKENIZER_KINDS: tuple[TokenizerKind, ...] = get_args(TokenizerKind)
+
+GATES: Mapping[Cell, int] = {
+    "lstm": 4,
+    "gru": 3,
+    "rnn-tanh": 1,
+    "rnn-relu": 1,
+    "rnn-sigmoid": 1,
+    "lstm-coupled": 3,
+    "window": 1,
+}
+"""Rows of H in a cell's weights, in PyTorch's order: LSTM i f g o, GRU r z n; coupled LSTM i g o.
+
+`lstm-coupled` forgets as much as it takes in, f = 1 - i (Greff et al. 2017, CIFG). `window` has no
+recurrence: it reads the last tokens at once (Bengio et al. 2003).
+"""
+
+FP32 = "fp32"
+INT8 = "int8"
+FP16 = "fp16"  # for GPUs
+
+_LARGEST = {
+    "vocab_size": 1 << 31,
+    "hidden_size": 1 << 20,
+    "num_hidden_layers": 1 << 10,
+    "embedding_size": 1 << 20,
+    "window_size": 1 << 10,
+}
+"""More than any model has; what is made for each of 10**9 declared layers would fill the memory."""
+
+_VARIANT_NAME = re.compile(r"[a-z0-9_]+")  # becomes part of a file name, so nothing that climbs
+
+
+@dataclass(frozen=True)
+class StateTensor:
+    """One tensor of the recurrent state: float32 [layers, B, size]; the batch is always axis 1."""
+
+    name: str  # the graph input
+    next: str  # the graph output that replaces it
+    layers: int
+    size: int
+
+    def shape(self, batch: int) -> tuple[int, int, int]:
+        """The shape for `batch` rows."""
+        return (self.layers, batch, self.size)
+
+
+@dataclass(frozen=True)
+class LogZRecord:
+    """How far a self-normalised graph's scores are from log-probabilities, on the held-out sample.
+
+    Z is the sum of exp(score) over the vocabulary, so a score is a log-probability plus log Z.
+    """
+
+    mean: float  # of log Z over tokens, nats
+    std: float  # its standard deviation, nats
+    rank_agreement: float  # Kendall's tau of sentences by score and by log-prob, per token
+
+
+@dataclass(frozen=True)
+class GraphRecord:
+    """What export measured on one variant's graph, and the hash that ties the file to it."""
+
+    sha256: str
+    size_bytes: int
+    quantized: tuple[str, ...]  # what is stored in 8 bits; empty for fp32
+    max_log_prob_difference: float  # nats, against PyTorch over the parity grid
+    max_batching_difference: float  # nats, a token scored alone against in a batch
+    perplexity_change: float  # relative, on the held-out sample: 0.01 is one per cent worse
+    checked_with: str  # "onnxruntime 1.31.1"
+    log_z: LogZRecord | None = None  # of self-normalised models
+
+
+@dataclass(frozen=True)
+class Config:
+    """config.json: everything about a model except its weights and its vocabulary."""
+
+    cell: Cell
+    vocab_size: int  # V
+    hidden_size: int  # H
+    num_hidden_layers: int  # L
+    tie_word_embeddings: bool
+    bos_token_id: int  # equals eos_token_id in `document` context
+    eos_token_id: int
+    unk_token_id: int | None
+    context: Context
+    tokenizer: TokenizerKind
+    tokenizer_sha256: str
+    direction: Direction = "forward"  # backward: every sentence is read from its end
+    output_layer: OutputLayer = "softmax"
+    cutoffs: tuple[int, ...] = ()  # of classes: the ids at which the second, third, ... begin
+    self_normalized: bool = False  # a target's score alone is nearly its log-probability
+    embedding_size: int | None = None  # E; None: H
+    residual: bool = False  # from the second layer on, what a layer is given is added to its output
+    window_size: int | None = None  # of the cell `window`: tokens read at once; None for the others
+    training: Mapping[str, Any] = field(default_factory=dict)  # free-form record of how it was made
+    graphs: Mapping[str, GraphRecord] = field(default_factory=dict)  # by variant
+
+    @property
+    def embedding_dim(self) -> int:
+        """E, the size of an embedding."""
+        return self.hidden_size if self.embedding_size is None else self.embedding_size
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether the last layer is projected from H to E, for the tied matrix to take it."""
+        return self.tie_word_embeddings and self.embedding_dim != self.hidden_size
+
+    @property
+    def output_dim(self) -> int:
+        """The columns of the output matrix: E if it is the embedding, H else."""
+        return self.embedding_dim if self.tie_word_embeddings else self.hidden_size
+
+    @property
+    def architecture(self) -> str:
+        """The network in a few words."""
+        words = [f"{self.num_hidden_layers} x {self.cell}"]
+        if self.window_size is not None:
+            words[0] += f" of {self.window_size} tokens"
+        words.append(f"hidden size {self.hidden_size}")
+        if self.embedding_dim != self.hidden_size:
+            words.append(f"embedding size {self.embedding_dim}")
+        if self.residual:
+            words.append("residual")
+        return ", ".join(words)
+
+    @property
+    def state(self) -> tuple[StateTensor, ...]:
+        """The tensors of the recurrent state, in the graph's order.
+
+        That of the cell `window` is what it read last: the embeddings of window_size - 1 tokens.
+        """
+        if self.window_size is not None:
+            places = self.window_size - 1
+            return (StateTensor("window", "next_window", places, self.embedding_dim),)
+        names = ("h", "c") if self.cell.startswith("lstm") else ("h",)
+        return tuple(
+            StateTensor(name, f"next_{name}", self.num_hidden_layers, self.hidden_size)
+            for name in names
+        )
+
+    @property
+    def classes(self) -> tuple[slice, ...]:
+        """The ids of each class after the first, whose words are scored with the classes."""
+        ends = (*self.cutoffs, self.vocab_size)
+        return tuple(map(slice, self.cutoffs, ends[1:]))
+
+    @property
+    def output_summary(self) -> str:
+        """The output layer in a few words, for people."""
+        if self.output_layer == "classes":
+            return f"classes, from the ids {', '.join(map(str, self.cutoffs))} on"
+        return "softmax, self-normalised" if self.self_normalized else "softmax"
+
+    @property
+    def has_partial_output(self) -> bool:
+        """Whether a graph can score targets without distributions over the whole vocabulary."""
+        return self.output_layer == "classes" or self.self_normalized
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every tensor in model.safetensors."""
+        V, H, E = self.vocab_size, self.hidden_size, self.embedding_dim
+        rows = GATES[self.cell] * H
+        shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, E)}
+        for layer in range(self.num_hidden_layers):
+            shapes[f"rnn.weight_ih_l{layer}"] = (rows, self._input_size(layer))
+            if self.cell != "window":
+                shapes[f"rnn.weight_hh_l{layer}"] = (rows, H)
+            shapes[f"rnn.bias_ih_l{layer}"] = (rows,)
+            if self.cell != "window":
+                shapes[f"rnn.bias_hh_l{layer}"] = (rows,)
+        if self.is_projected:
+            shapes["projection.weight"] = (E, H)
+        if not self.tie_word_embeddings:
+            shapes["output.weight"] = (V, H)
+        shapes["output.bias"] = (V,)
+        if self.output_layer == "classes":
+            shapes["output.classes.weight"] = (len(self.cutoffs), self.output_dim)
+            shapes["output.classes.bias"] = (len(self.cutoffs),)
+        return shapes
+
+    def _input_size(self, layer: int) -> int:
+        """The columns of a layer's input weights."""
+        return self.hidden_size if layer > 0 else (self.window_size or 1) * self.embedding_dim
+
+    @property
+    def num_parameters(self) -> int:
+        """Trained numbers; the tied matrix counts once."""
+        total = 0
+        for shape in self.weight_shapes().values():
+            product = 1
+            for size in shape:
+                product *= size
+            total += product
+        return total
+
+    def to_json(self) -> str:
+        """The text of config.json."""
+        document: dict[str, Any] = {"format_version": FORMAT_VERSION}
+        document.update(dataclasses.asdict(self))
+        document["state"] = [dataclasses.asdict(tensor) for tensor in self.state]
+        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str = CONFIG_FILE) -> Config:
+        """Parse and validate config.json; `source` names the file in errors.
+
+        Raises:
+            ModelError: not JSON, a wrong format version, an unknown, missing or impossible key.
+        """
+        document = _parse_object(text, source)
+        version = document.pop("format_version", None)
+        if not _is_int(version) or version != FORMAT_VERSION:
+            raise ModelError(
+                f"{source}: format_version is {version!r}, this lmscore reads {FORMAT_VERSION}; "
+                "use the lmscore that wrote the model, or export it again"
+            )
+        if "state" not in document:
+            raise ModelError(f"{source}: key 'state' is missing")
+        state = document.pop("state")
+        graphs = document.pop("graphs", {})
+        _check_keys(document, cls, source, optional=_OPTIONAL_KEYS)
+        if not isinstance(graphs, dict):
+            raise ModelError(f"{source}: graphs must be an object")
+        config = cls(
+            **{**document, "cutoffs": _cutoffs(document, source)},
+            graphs={name: _graph_record(record, name, source) for name, record in graphs.items()},
+        )
+        config._validate(source)
+        if state != [dataclasses.asdict(tensor) for tensor in config.state]:
+            raise ModelError(f"{source}: state does not fit the cell {config.cell!r} and its sizes")
+        try:
+            config.to_json().encode()
+        except (ValueError, RecursionError) as error:  # nan, inf, half a character, too deep
+            raise ModelError(f"{source}: holds what cannot be written again: {error}") from error
+        return config
+
+    def _validate(self, source: str) -> None:
+        for key, choices in (
+            ("cell", CELLS),
+            ("context", CONTEXTS),
+            ("tokenizer", TOKENIZER_KINDS),
+            ("direction", DIRECTIONS),
+            ("output_layer", OUTPUT_LAYERS),
+        ):
+            if getattr(self, key) not in choices:
+                raise ModelError(
+                    f"{source}: {key} is {getattr(self, key)!r}, expected one of "
+                    + ", ".join(choices)
+                )
+        self._validate_sizes(source)
+        for key in ("bos_token_id", "eos_token_id", "unk_token_id"):
+            value = getattr(self, key)
+            if key == "unk_token_id" and value is None:
+                continue
+            if not _is_int(value) or not 0 <= value < self.vocab_size:
+                raise ModelError(
+                    f"{source}: {key} is {value!r}, expected an id below {self.vocab_size}"
+                )
+        for key in ("tie_word_embeddings", "self_normalized", "residual"):
+            if not isinstance(getattr(self, key), bool):
+                raise ModelError(f"{source}: {key} must be true or false")
+        self._validate_classes(source)
+        if not isinstance(self.tokenizer_sha256, str):
+            raise ModelError(f"{source}: tokenizer_sha256 must be a string")
+        if not isinstance(self.training, dict):
+            raise ModelError(f"{source}: training must be an object")
+
+    def _validate_sizes(self, source: str) -> None:
+        for key, largest in _LARGEST.items():
+            value = getattr(self, key)
+            if key in ("embedding_size", "window_size") and value is None:
+                continue
+            if not _is_int(value) or value < 1:
+                raise ModelError(f"{source}: {key} is {value!r}, expected a positive integer")
+            if value > largest:
+                raise ModelError(f"{source}: {key} is {value}, more than {largest}; is it damaged?")
+        if (self.window_size is not None) != (self.cell == "window") or self.window_size == 1:
+            raise ModelError(
+                f"{source}: window_size is {self.window_size!r}, expected 2 or more for the cell "
+                "window and null for every other"
+            )
+
+    def _validate_classes(self, source: str) -> None:
+        bounds = (0, *self.cutoffs, self.vocab_size)
+        if any(begin >= end for begin, end in itertools.pairwise(bounds)):
+            raise ModelError(
+                f"{source}: cutoffs are {list(self.cutoffs)}, expected rising ids between 0 and "
+                f"{self.vocab_size}"
+            )
+        if (self.output_layer == "classes") != bool(self.cutoffs):
+            raise ModelError(
+                f"{source}: output_layer is {self.output_layer!r} with {len(self.cutoffs)} cutoffs"
+            )
+        if self.output_layer == "classes" and self.self_normalized:
+            raise ModelError(f"{source}: classes are normalised, so self_normalized must be false")
+
+
+_OPTIONAL_KEYS = tuple(
+    f.name
+    for f in dataclasses.fields(Config)
+    if f.default is not dataclasses.MISSING or f.default_factory is not dataclasses.MISSING
+)
+
+
+def _parse_object(text: str, source: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text, object_pairs_hook=_unique_keys)
+    except json.JSONDecodeError as error:
+        raise ModelError(f"{source}, line {error.lineno}: not JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:  # a key twice, too many digits, too deep
+        raise ModelError(f"{source}: cannot be used: {error}") from error
+    if not isinstance(document, dict):
+        raise ModelError(f"{source}: expected a JSON object")
+    return document
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in document:
+            raise ValueError(f"key {key!r} is there twice")
+        document[key] = value
+    return document
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _cutoffs(document: Mapping[str, Any], source: str) -> tuple[int, ...]:
+    cutoffs = document.get("cutoffs", [])
+    if not isinstance(cutoffs, list) or not all(map(_is_int, cutoffs)):
+        raise ModelError(f"{source}: cutoffs are {cutoffs!r}, expected a list of ids")
+    return tuple(cutoffs)
+
+
+def _check_keys(
+    document: Mapping[str, Any], record: type[Any], where: str, optional: tuple[str, ...] = ()
+) -> None:
+    known = {f.name for f in dataclasses.fields(record)}
+    for key in document:
+        if key not in known:
+            raise ModelError(f"{where}: unknown key {key!r}")
+    for key in sorted(known - document.keys() - set(optional)):
+        raise ModelError(f"{where}: key {key!r} is missing")
+
+
+def _graph_record(document: object, variant: str, source: str) -> GraphRecord:
+    where = f"{source}: graphs.{variant}"
+    if not _VARIANT_NAME.fullmatch(variant):
+        raise ModelError(f"{source}: graphs has {variant!r}, which is no name of a variant")
+    fields = _fields(document, GraphRecord, where, optional=("log_z",))
+    log_z = fields.pop("log_z", None)
+    if log_z is not None:
+        log_z = LogZRecord(**_fields(log_z, LogZRecord, f"{where}.log_z"))
+    return GraphRecord(**{**fields, "quantized": tuple(fields["quantized"])}, log_z=log_z)
+
+
+def _fields(
+    document: object, record: type[Any], where: str, optional: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The keys and values of a JSON object that holds a record; `optional` ones are not checked."""
+    if not isinstance(document, dict):
+        raise ModelError(f"{where} must be an object")
+    _check_keys(document, record, where, optional)
+    for f in dataclasses.fields(record):
+        if f.name in optional:
+            continue
+        value = document[f.name]
+        fits = {
+            "str": isinstance(value, str),
+            "int": _is_int(value),
+            "float": isinstance(value, float) or _is_int(value),
+            "tuple[str, ...]": isinstance(value, list)
+            and all(isinstance(item, str) for item in value),
+        }[cast(str, f.type)]
+        if not fits:
+            raise ModelError(f"{where}.{f.name} is {value!r}, expected {f.type}")
+    return document

@@ -1,0 +1,132 @@
+"""The model directory: the names of its files, and the hashes that hold them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmscore.bundle.config import CONFIG_FILE, FP32, Config
+from lmscore.errors import ModelError, ModelNotFoundError, VariantError
+from lmscore.files import atomic_write_bytes, open_input_raw, sha256_file
+
+TOKENIZER_FILE = "tokenizer.json"
+WEIGHTS_FILE = "model.safetensors"
+PARITY_FILE = "parity.npz"
+CARD_FILE = "README.md"
+
+
+def graph_file(variant: str) -> str:
+    """The file name of a variant's graph: `model.onnx` for fp32, `model_<variant>.onnx` else."""
+    return "model.onnx" if variant == FP32 else f"model_{variant}.onnx"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model directory and its validated configuration."""
+
+    path: Path
+    config: Config
+
+    @classmethod
+    def read(cls, path: str | Path) -> Bundle:
+        """Read a model directory's config.json; the other files are read by those who need them.
+
+        Raises:
+            ModelNotFoundError: there is no such directory, or no config.json in it.
+            InputFileError: config.json cannot be read.
+            ModelError: config.json is not valid.
+        """
+        path = Path(path)
+        try:
+            found, is_directory = path.exists(), path.is_dir()
+        except OSError as error:  # too long a name, a folder that may not be entered
+            raise ModelNotFoundError(f"{path}: {error.strerror}") from error
+        if not is_directory:
+            what = "is a file, not a model directory" if found else "no such directory"
+            raise ModelNotFoundError(f"{path}: {what}")
+        source = _required(path, CONFIG_FILE)
+        with open_input_raw(source) as file:
+            data = file.read()
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{source}: not UTF-8") from error
+        return cls(path, Config.from_json(text, source=str(source)))
+
+    def write_config(self) -> None:
+        """Write config.json, atomically."""
+        atomic_write_bytes(self.path / CONFIG_FILE, self.config.to_json().encode())
+
+    def file(self, name: str) -> Path:
+        """The path of a file that must be there.
+
+        Raises:
+            ModelNotFoundError: it is not.
+        """
+        return _required(self.path, name)
+
+    def tokenizer_file(self) -> Path:
+        """The path of tokenizer.json, checked against the hash in config.json.
+
+        Raises:
+            ModelNotFoundError: it is missing.
+            ModelError: it is not the tokenizer that the model was trained with.
+        """
+        path = self.file(TOKENIZER_FILE)
+        if sha256_file(path) != self.config.tokenizer_sha256:
+            raise ModelError(
+                f"{path}: does not match tokenizer_sha256 in {CONFIG_FILE}; "
+                "put back the tokenizer the model was trained with"
+            )
+        return path
+
+    def variants(self) -> tuple[str, ...]:
+        """The exported variants whose graphs are in the directory, in config.json's order."""
+        return tuple(v for v in self.config.graphs if (self.path / graph_file(v)).is_file())
+
+    def graph_path(self, variant: str) -> Path:
+        """The path of a variant's graph, checked against the size and hash in config.json.
+
+        Raises:
+            VariantError: the model was never exported to this variant, or the file is gone.
+            ModelError: the file is damaged, or not the one that export checked.
+        """
+        if variant not in self.variants():
+            there = ", ".join(self.variants()) or "none"
+            raise VariantError(
+                f"{self.path}: no variant {variant!r} (there: {there}); "
+                "lmscore export makes fp32, int8 and fp16"
+            )
+        path = self.path / graph_file(variant)
+        record = self.config.graphs[variant]
+        size = path.stat().st_size
+        if size != record.size_bytes:
+            raise ModelError(
+                f"{path}: {size} bytes, {CONFIG_FILE} says {record.size_bytes}; "
+                "the file is truncated or not the one exported; copy or export it again"
+            )
+        if sha256_file(path) != record.sha256:
+            raise ModelError(
+                f"{path}: does not match its sha256 in {CONFIG_FILE}; copy or export it again"
+            )
+        return path
+
+
+def _required(folder: Path, name: str) -> Path:
+    path = folder / name
+    if path.exists() and not path.is_file():  # a pipe would keep its reader waiting for ever
+        raise ModelNotFoundError(f"{path}: is not a file, but a directory, pipe or device")
+    if not path.is_file():
+        raise ModelNotFoundError(f"{folder}: {name} is missing; {_CURES.get(name, EXPORT_AGAIN)}")
+    return path
+
+
+EXPORT_AGAIN = "export the model again: lmscore export DIRECTORY"
+"""What mends a directory whose graphs do not fit it, for error messages."""
+
+_CURES = {
+    CONFIG_FILE: "is this a model directory that lmscore train wrote?",
+    TOKENIZER_FILE: "copy it from where the model was trained",
+    WEIGHTS_FILE: "copy it from where the model was trained",
+    PARITY_FILE: "copy it from where the model was trained",
+}

@@ -1,0 +1,166 @@
+"""parity.npz: token sequences with the log-probs and final states that PyTorch computed.
+
+Train writes it beside the weights; export, and anyone without torch, compares graphs with it.
+
+Letters in shapes: N sequences, T their longest length, C kept vocabulary columns, L layers,
+H hidden, M held-out sentences of at most T2 tokens.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.bundle.config import Config
+from lmscore.errors import ModelError
+from lmscore.files import atomic_write, open_input_raw
+
+MAX_COLUMNS = 1024
+"""Vocabulary ids whose log-probs are kept, at most; a smaller vocabulary is kept whole."""
+
+_MAX_BYTES = 1 << 30  # unpacked; parity.npz takes about 2 MB
+
+_STATE_PREFIX = "final_state_"
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What PyTorch computed with the weights as they are stored; log-probs in nats.
+
+    Places past a row's length hold any id of the vocabulary and meaningless log-probs.
+    """
+
+    inputs: NDArray[np.int64]  # [N, T]
+    targets: NDArray[np.int64]  # [N, T]
+    lengths: NDArray[np.int32]  # [N], 1..T
+    columns: NDArray[np.int64]  # [C]
+    log_probs: NDArray[np.float32]  # [N, T, C]
+    target_log_probs: NDArray[np.float32]  # [N, T]
+    final_state: tuple[NDArray[np.float32], ...]  # [L, N, H] each: from zeros, after `lengths`
+    heldout_inputs: NDArray[np.int64]  # [M, T2]
+    heldout_targets: NDArray[np.int64]  # [M, T2]
+    heldout_lengths: NDArray[np.int32]  # [M], 1..T2
+    heldout_target_log_probs: NDArray[np.float32]  # [M, T2]
+    heldout_target_scores: NDArray[np.float32] | None = None  # [M, T2]; of self-normalised models
+
+    def save(self, path: str | Path) -> None:
+        """Write the file, atomically.
+
+        Raises:
+            OutputFileError: it cannot be written.
+        """
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        if self.heldout_target_scores is not None:
+            arrays[_SCORES] = self.heldout_target_scores
+        for index, tensor in enumerate(self.final_state):
+            arrays[f"{_STATE_PREFIX}{index}"] = tensor
+        with atomic_write(path) as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path, config: Config) -> Parity:
+        """Read the file and hold it against the model's configuration.
+
+        Raises:
+            InputFileError: the file cannot be opened.
+            ModelError: it is damaged, or does not fit the configuration.
+        """
+        arrays = _read_arrays(path)
+        names = (*_ARRAYS, _SCORES) if config.self_normalized else _ARRAYS
+        expected = set(names) | {_state_key(index) for index in range(len(config.state))}
+        if missing := sorted(expected - arrays.keys()):
+            raise ModelError(f"{path}: {missing[0]} is missing; train the model again")
+        state = tuple(arrays[_state_key(index)] for index in range(len(config.state)))
+        parity = cls(**{name: arrays[name] for name in names}, final_state=state)
+        parity._validate(path, config)
+        return parity
+
+    def _validate(self, path: str | Path, config: Config) -> None:
+        for name, dtype, shape in self._layout(config):
+            array = self._state(name) if name.startswith(_STATE_PREFIX) else getattr(self, name)
+            if array.dtype != dtype or array.shape != shape:
+                raise ModelError(
+                    f"{path}: {name} is {array.dtype} {list(array.shape)}, expected "
+                    f"{np.dtype(dtype)} {list(shape)}; train the model again"
+                )
+        for name in ("inputs", "targets", "columns", "heldout_inputs", "heldout_targets"):
+            _check_range(path, name, getattr(self, name), 0, config.vocab_size - 1)
+        for name, rows in (("lengths", self.inputs), ("heldout_lengths", self.heldout_inputs)):
+            _check_range(path, name, getattr(self, name), 1, rows.shape[1])
+
+    def _state(self, key: str) -> NDArray[np.float32]:
+        return self.final_state[int(key.removeprefix(_STATE_PREFIX))]
+
+    def _layout(self, config: Config) -> list[tuple[str, type[np.generic], tuple[int, ...]]]:
+        rows, columns = _pair(self.inputs), self.columns.shape[:1]
+        heldout = _pair(self.heldout_inputs)
+        layout: list[tuple[str, type[np.generic], tuple[int, ...]]] = [
+            ("inputs", np.int64, rows),
+            ("targets", np.int64, rows),
+            ("lengths", np.int32, rows[:1]),
+            ("columns", np.int64, columns),
+            ("log_probs", np.float32, rows + columns),
+            ("target_log_probs", np.float32, rows),
+            ("heldout_inputs", np.int64, heldout),
+            ("heldout_targets", np.int64, heldout),
+            ("heldout_lengths", np.int32, heldout[:1]),
+            ("heldout_target_log_probs", np.float32, heldout),
+        ]
+        if self.heldout_target_scores is not None:
+            layout.append((_SCORES, np.float32, heldout))
+        for index, tensor in enumerate(config.state):
+            layout.append((_state_key(index), np.float32, tensor.shape(rows[0])))
+        return layout
+
+
+_SCORES = "heldout_target_scores"
+_ARRAYS = tuple(f.name for f in fields(Parity) if f.name not in ("final_state", _SCORES))
+
+
+def _state_key(index: int) -> str:
+    return f"{_STATE_PREFIX}{index}"
+
+
+def _pair(array: NDArray[np.int64]) -> tuple[int, int]:
+    """An array's shape, as that of a matrix with at least one row and column."""
+    rows, columns = (*array.shape, 0, 0)[:2]
+    return max(rows, 1), max(columns, 1)
+
+
+def _read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
+    with open_input_raw(path) as file:
+        try:
+            _check_sizes(file)
+            with np.load(file, allow_pickle=False) as archive:
+                return {name: _array(archive[name], name) for name in archive.files}
+        except Exception as error:  # zipfile and numpy raise a dozen kinds
+            raise ModelError(f"{path}: damaged ({error}); copy it again") from error
+
+
+def _check_sizes(file: BinaryIO) -> None:
+    """Refuse an archive that would fill the memory: it takes few bytes to say many zeros."""
+    with zipfile.ZipFile(file) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > _MAX_BYTES:
+        raise ValueError(f"unpacked it would take {size} bytes, at most {_MAX_BYTES} are expected")
+    file.seek(0)
+
+
+def _array(found: object, name: str) -> NDArray[Any]:
+    if not isinstance(found, np.ndarray):  # numpy hands out the bytes of any other member
+        raise ValueError(f"{name} is no array")
+    return found
+
+
+def _check_range(
+    path: str | Path, name: str, values: NDArray[np.integer], low: int, high: int
+) -> None:
+    if values.size and not low <= values.min() <= values.max() <= high:
+        raise ModelError(
+            f"{path}: {name} has values outside {low}..{high}; it is not this model's file"
+        )

@@ -1,0 +1,198 @@
+"""`lmscore filter`: the lines of a corpus whose perplexity lies within bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lmscore.cli import options, streams
+from lmscore.cli.kept import Kept
+from lmscore.cli.outfile import check_not_read, check_resumable, open_records, same_file
+from lmscore.cli.records import read_records
+from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
+from lmscore.cli.units import Unit, count
+from lmscore.files import open_output
+
+if TYPE_CHECKING:
+    from lmscore.runtime.scoring.score import Score
+
+Write = Callable[[bytes], object]
+
+
+def filter_lines(
+    files: options.Files = None,
+    *,
+    min_ppl: Annotated[
+        float | None, typer.Option(metavar="X", help="The lowest perplexity to keep.")
+    ] = None,
+    max_ppl: Annotated[
+        float | None, typer.Option(metavar="Y", help="The highest perplexity to keep.")
+    ] = None,
+    per: Annotated[
+        Unit, typer.Option(help="Perplexity per word, token or character, </s> counted as one.")
+    ] = "word",
+    invert: Annotated[
+        bool, typer.Option("--invert", help="Print the lines outside of the bounds instead.")
+    ] = False,
+    rejected: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the lines that are not printed to this file."),
+    ] = None,
+    model: options.Model = None,
+    variant: options.Variant = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    context: options.ContextMode = None,
+    bos: options.Bos = True,
+    eos: options.Eos = True,
+    input_format: options.Reading = "text",
+    field: options.Field = "text",
+    errors: options.Utf8Errors = "strict",
+    output: options.Output = None,
+    resume: options.Resume = False,
+    line_buffered: options.LineBuffered = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Print the lines whose perplexity lies within bounds, byte for byte as they were.
+
+    At least one bound is needed; a perplexity equal to a bound lies within. A line that has none,
+    because --no-eos leaves nothing to divide by, lies outside. --resume takes up the --output of a
+    run that was interrupted behind its last whole line.
+    """
+    bounds = _bounds(min_ppl, max_ppl, per, eos=eos)
+    _check_files(output, rejected, resume=resume)
+    import lmscore
+
+    paths = files or ["-"]
+    check_not_read(rejected, paths)
+    typed = interactive(paths)
+    if typed and not quiet:
+        streams.note(PROMPT)
+    records = read_records(paths, input_format=input_format, field=field, errors=errors)
+    # In this order: the rejected lines appear once those kept are safe.
+    with (
+        _rejected_lines(rejected) as reject,
+        open_records(output, resume=resume, inputs=paths) as out,
+    ):
+        lm = lmscore.load(model, variant=variant, device=device, threads=threads)
+        scored = partial(
+            score_records,
+            lm,
+            bos=bos,
+            eos=eos,
+            context=context,
+            line_buffered=line_buffered or typed,
+            flush=out.flush,
+        )
+        shown = partial(with_progress, paths=paths, data_on_stdout=output is None)
+        earlier = Kept(out)
+        if (context or lm.config.context) == "sentence":
+            pairs = shown(
+                scored(earlier.skip(records, reject, bar=not typed)), skipped=earlier.bytes
+            )
+        else:  # to have the state, what was kept must be read again, too
+            pairs = shown(scored(records))
+        tally = _Tally()
+        keep = _whole_lines(out.write_bytes)
+        for record, score in pairs:
+            perplexity = bounds.perplexity(score)
+            kept = bounds.hold(perplexity) != invert
+            tally.add(score, kept=kept, defined=not math.isnan(perplexity))
+            if not kept:
+                reject(record.raw)
+            elif not earlier.has(record):
+                keep(record.raw)
+        earlier.check_end()
+    if not quiet:
+        before = f"resumed after {earlier.count} lines: " if earlier.count else ""
+        streams.note(f"{describe(lm, context)}: {before}{tally}")
+
+
+def _check_files(output: Path | None, rejected: Path | None, *, resume: bool) -> None:
+    if rejected == Path("-"):
+        raise typer.BadParameter("--rejected needs a file; standard output has the lines kept")
+    if rejected and output and same_file(rejected, output):
+        raise typer.BadParameter("--output and --rejected must be two files")
+    if resume:
+        check_resumable(output)
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    lowest: float
+    highest: float
+    per: Unit
+    eos: bool
+
+    def perplexity(self, score: Score) -> float:
+        """Of one line; nan where there is nothing to divide by."""
+        from lmscore.runtime.scoring.score import perplexity_of
+
+        return perplexity_of(score.log_prob, count(score, self.per, eos=self.eos))
+
+    def hold(self, perplexity: float) -> bool:
+        return self.lowest <= perplexity <= self.highest
+
+
+def _bounds(min_ppl: float | None, max_ppl: float | None, per: Unit, *, eos: bool) -> _Bounds:
+    if min_ppl is None and max_ppl is None:
+        raise typer.BadParameter("nothing to filter by: give --min-ppl, --max-ppl or both")
+    lowest = -math.inf if min_ppl is None else min_ppl
+    highest = math.inf if max_ppl is None else max_ppl
+    if math.isnan(lowest) or math.isnan(highest):
+        raise typer.BadParameter("--min-ppl and --max-ppl must be numbers, not nan")
+    if lowest > highest:
+        raise typer.BadParameter(f"--min-ppl {lowest:g} is above --max-ppl {highest:g}")
+    return _Bounds(lowest, highest, per, eos)
+
+
+@dataclass
+class _Tally:
+    lines: int = 0
+    words: int = 0
+    kept_lines: int = 0
+    kept_words: int = 0
+    undefined: int = 0
+
+    def add(self, score: Score, *, kept: bool, defined: bool) -> None:
+        self.lines += 1
+        self.words += score.num_words
+        self.kept_lines += kept
+        self.kept_words += kept * score.num_words
+        self.undefined += not defined
+
+    def __str__(self) -> str:
+        text = f"kept {self.kept_lines} of {self.lines} lines, "
+        text += f"{self.kept_words} of {self.words} words"
+        if self.undefined:
+            text += f"; {self.undefined} without a perplexity (nothing to divide by)"
+        return text
+
+
+@contextmanager
+def _rejected_lines(path: Path | None) -> Iterator[Write]:
+    """Where the other lines go: nowhere, into a file that is whole or absent, or down a pipe."""
+    if path is None:
+        yield lambda _: None
+    else:
+        with open_output(path) as file:
+            yield _whole_lines(file.write)
+
+
+def _whole_lines(write: Write) -> Write:
+    """Pass lines on; the last of a file may lack its end, and gets it when another follows."""
+    is_open = False
+
+    def write_line(raw: bytes) -> None:
+        nonlocal is_open
+        write(b"\n" + raw if is_open else raw)
+        is_open = not raw.endswith(b"\n")
+
+    return write_line

@@ -1,0 +1,110 @@
+"""`lmscore info`: what a model directory holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from lmscore.bundle import Bundle, Config, LogZRecord
+from lmscore.cli import options, streams
+from lmscore.cli.table import size, table
+from lmscore.cli.verbs.export import certificate
+
+
+def info(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="MODEL", help="The same as --model.", show_default=False),
+    ] = None,
+    *,
+    model: options.Model = None,
+    output_format: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+) -> None:
+    """Describe a model: architecture, files, checks, training."""
+    from lmscore.runtime.load import find_model
+
+    if directory and model:
+        raise typer.BadParameter("given twice, as an argument and as --model")
+    bundle = Bundle.read(find_model(directory or model))
+    streams.write(_as_json(bundle) if output_format == "json" else _as_text(bundle))
+
+
+def _as_json(bundle: Bundle) -> str:
+    document = {
+        "path": str(bundle.path),
+        "num_parameters": bundle.config.num_parameters,
+        "files": _files(bundle),
+        "config": json.loads(bundle.config.to_json()),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _as_text(bundle: Bundle) -> str:
+    config = bundle.config
+    blocks = [table([("model", bundle.path), *_architecture(config)])]
+    blocks.append(table((name, size(count)) for name, count in _files(bundle).items()))
+    if bundle.variants():
+        blocks.append(certificate(config, bundle.variants()))
+        blocks.append(_graphs(bundle))
+    if config.training:
+        blocks.append(table([("training", ""), *_flat(config.training, "  ")]))
+    return "\n".join(blocks)
+
+
+def _architecture(config: Config) -> list[tuple[str, str]]:
+    tied = "tied" if config.tie_word_embeddings else "untied"
+    special = {
+        "<s>": config.bos_token_id,
+        "</s>": config.eos_token_id,
+        "<unk>": config.unk_token_id,
+    }
+    return [
+        ("cell", config.architecture),
+        ("vocabulary", f"{config.vocab_size} ({config.tokenizer})"),
+        ("output layer", config.output_summary),
+        ("special ids", ", ".join(f"{k} {v}" for k, v in special.items() if v is not None)),
+        ("parameters", f"{config.num_parameters:,} ({tied})"),
+        ("context", config.context),
+        ("direction", config.direction),
+    ]
+
+
+def _graphs(bundle: Bundle) -> str:
+    """What of the certificate is too long for a column."""
+    rows: list[tuple[str, str, str]] = []
+    for variant in bundle.variants():
+        record = bundle.config.graphs[variant]
+        rows.append((variant, "in 8 bits", ", ".join(record.quantized) or "nothing"))
+        if record.log_z is not None:
+            rows.append(("", "log Z", _log_z(record.log_z)))
+        rows.append(("", "sha256", record.sha256))
+    return table(rows)
+
+
+def _log_z(record: LogZRecord) -> str:
+    return (
+        f"mean {record.mean:+.3f}, deviation {record.std:.3f} nats; Kendall's tau of sentences "
+        f"{record.rank_agreement:.3f}"
+    )
+
+
+def _files(bundle: Bundle) -> dict[str, int]:
+    return {
+        file.name: file.stat().st_size for file in sorted(bundle.path.iterdir()) if file.is_file()
+    }
+
+
+def _flat(values: Mapping[str, Any], indent: str) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            rows += [(f"{indent}{key}", ""), *_flat(value, indent + "  ")]
+        elif isinstance(value, list):
+            rows.append((f"{indent}{key}", ", ".join(map(str, value))))
+        else:
+            rows.append((f"{indent}{key}", str(value)))
+    return rows

@@ -1,0 +1,255 @@
+"""`lmscore lattice`: lattices with the scores of a language model in them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lmscore.cli import options, streams
+from lmscore.cli.lists import check_lists_stay, preparation, write_texts
+from lmscore.cli.progress import Progress
+from lmscore.cli.records import json_line
+from lmscore.cli.scoring import describe, interactive, total_bytes
+from lmscore.errors import OptionError
+from lmscore.files import names_directory
+
+if TYPE_CHECKING:
+    from lmscore.runtime.model import LanguageModel
+    from lmscore.runtime.rescoring.lattices import Lattice, LatticeOptions, RescoredLattice
+
+_DECIMALS = 6  # of the scores in n-best lists
+
+
+def lattice(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Lattices, all in one format; a directory stands for its files, @FILE for the "
+            "paths in it; gzip and xz are unpacked. Default: standard input (-).",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="Write to this file, .gz and .xz compressed, or HTK's into this directory (one "
+            "that is there, or ends in /), under the names of the files read. "
+            "Default: standard output (-).",
+            callback=options.unless_standard_output,
+        ),
+    ] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="Print only the best text of each lattice, a line each.")
+    ] = False,
+    with_ids: Annotated[bool, typer.Option("--with-ids", help="With --best: id<TAB>text.")] = False,
+    n_best: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Write the N best texts of each, as JSON Lines lists."
+        ),
+    ] = None,
+    lm_weight: Annotated[
+        float, typer.Option(metavar="X", help="The weight of the new LM score.")
+    ] = 0.5,
+    old_lm_weight: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="That of the lattice's own. Default: 1 - LM weight."),
+    ] = None,
+    lm_scale: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="What both together count. Default: the file's, or 1."),
+    ] = None,
+    acoustic_scale: Annotated[
+        float | None, typer.Option(metavar="X", help="Default: the file's, or 1.")
+    ] = None,
+    word_penalty: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Nats added for every word. Default: the file's, or 0."),
+    ] = None,
+    order: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Take histories for one that end in the same N - 1 words; 0: never.",
+        ),
+    ] = 5,
+    beam: Annotated[
+        float,
+        typer.Option(
+            metavar="X",
+            min=0,
+            help="Drop what is worse by this many nats, as the LM counts them; 0: nothing.",
+        ),
+    ] = 12.0,
+    max_tokens: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Partial hypotheses kept at a node; 0: all."),
+    ] = 20,
+    feature: options.Feature = "lmscore",
+    model: options.Model = None,
+    variant: options.Variant = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    input_format: Annotated[
+        options.LatticeFormat | None,
+        typer.Option(
+            help="The format of the lattices. Default: told from the content.",
+            show_default=False,
+        ),
+    ] = None,
+    output_format: Annotated[
+        options.LatticeFormat | None,
+        typer.Option(
+            "--format",
+            help="The format to write lattices in. Default: the one they were read in.",
+            show_default=False,
+        ),
+    ] = None,
+    words: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="kaldi-lattice: words.txt, where words are numbers."),
+    ] = None,
+    lowercase: options.Lowercase = False,
+    remove: options.Remove = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Rescore lattices: text archives of Kaldi's, or HTK's standard lattice format.
+
+    They come back in their own format with the language model scores exchanged, unless --best or
+    --n-best ask for texts. The score of a path, all scores being natural logarithms:
+
+    acoustic scale * acoustic + word penalty * words
+    + LM scale * (LM weight * new LM + old LM weight * old LM)
+
+    The new score is that of the whole sentence, </s> included, except where --order, --beam and
+    --max-tokens cut the search short.
+    """
+    _check_layout(output, best=best, with_ids=with_ids, n_best=n_best)
+    if output_format is not None and (best or n_best is not None):
+        raise typer.BadParameter("--format is for lattices, not for --best and --n-best")
+    import lmscore
+    from lmscore.runtime.rescoring.lattices import LatticeOptions, open_lattices
+
+    paths = files or ["-"]
+    if best or n_best is not None:  # lattices take their own place, texts would take theirs
+        check_lists_stay(output, paths)
+    search = LatticeOptions(
+        lm_weight=lm_weight,
+        old_lm_weight=old_lm_weight,
+        acoustic_scale=acoustic_scale,
+        lm_scale=lm_scale,
+        word_penalty=word_penalty,
+        order=order or None,
+        beam=beam or None,
+        max_tokens=max_tokens or None,
+        prepare=preparation(None, remove or [], lowercase=lowercase),
+    )
+    lattice_format, lattices = open_lattices(paths, input_format, symbols=words)
+    lm = lmscore.load(model, variant=variant, device=device, threads=threads)
+    work = _Work(lm, search)
+    rescored = work.shown(lattices, paths, data_on_stdout=output is None)
+    if best:
+        write_texts((_text(found, with_ids=with_ids) for found in rescored), output)
+    elif n_best is not None:
+        write_texts((_n_best(found, n_best, feature) for found in rescored), output)
+    else:
+        _write(
+            (found.lattice for found in rescored), output, output_format or lattice_format, words
+        )
+    if not quiet:
+        streams.note(work.summary())
+
+
+def _check_layout(output: str | None, *, best: bool, with_ids: bool, n_best: int | None) -> None:
+    if best and n_best is not None:
+        raise typer.BadParameter("--best prints texts and --n-best lists: give one")
+    if with_ids and not best:
+        raise typer.BadParameter("--with-ids goes with --best")
+    if (best or n_best is not None) and output is not None and names_directory(output):
+        raise typer.BadParameter("--best and --n-best write one file: give --output a file")
+
+
+class _Work:
+    """Lattices rescored, and what it came to."""
+
+    def __init__(self, lm: LanguageModel, search: LatticeOptions) -> None:
+        self._lm, self._search = lm, search
+        self._lattices = self._expanded = self._read = self._changed = 0
+
+    def shown(
+        self, lattices: Iterable[Lattice], paths: Sequence[str], *, data_on_stdout: bool
+    ) -> Iterator[RescoredLattice]:
+        """Rescore, under a progress bar where it does not come between the data."""
+        shown = not interactive(paths) and not (data_on_stdout and streams.is_terminal(sys.stdout))
+        done = 0
+        with Progress("rescoring", total=total_bytes(paths), shown=shown) as progress:
+            for old in lattices:
+                yield self._rescored(old)
+                done += len((old.text or "").encode())
+                progress.update(done, f"{self._lattices / progress.seconds:.2f} lattices/s")
+
+    def _rescored(self, old: Lattice) -> RescoredLattice:
+        from lmscore.runtime.rescoring.lattices import n_best, rescore_lattice
+
+        found = rescore_lattice(self._lm, old, self._search)
+        self._lattices += 1
+        self._expanded += found.num_tokens
+        self._read += found.num_read
+        self._changed += found.best.words != n_best(old, 1)[0].words
+        return found
+
+    def summary(self) -> str:
+        return (
+            f"{describe(self._lm, 'sentence')}: {self._lattices} lattices, "
+            f"{self._expanded} partial hypotheses, {self._read} tokens read; "
+            f"another best text in {self._changed} of {self._lattices}"
+        )
+
+
+def _text(found: RescoredLattice, *, with_ids: bool) -> str:
+    fields = [found.lattice.id, found.best.text] if with_ids else [found.best.text]
+    return "\t".join(fields) + "\n"
+
+
+def _n_best(found: RescoredLattice, n: int, feature: str) -> str:
+    """A line of our JSON lists; raises OptionError where the feature's name is taken."""
+    hypotheses = []
+    for path in found.n_best(n):
+        scores = {
+            "score": path.total,
+            "acoustic": path.scores.acoustic,
+            "lm": path.scores.lm,
+            "other": path.scores.other,
+        }
+        if feature in scores:
+            raise OptionError(
+                f"lattices have a score {feature!r} already; choose another --feature"
+            )
+        scores[feature] = path.scores.new_lm
+        rounded = {name: round(score, _DECIMALS) for name, score in scores.items()}
+        hypotheses.append({"text": path.text, **rounded})
+    return json_line({"id": found.lattice.id, "hypotheses": hypotheses})
+
+
+def _write(
+    lattices: Iterable[Lattice],
+    output: str | None,
+    lattice_format: options.LatticeFormat,
+    symbols: Path | None,
+) -> None:
+    from lmscore.runtime.rescoring.lattices import render_lattices, write_lattices
+
+    if output is None:
+        write_texts(render_lattices(lattices, lattice_format, symbols=symbols), None)
+    else:
+        write_lattices(lattices, output, lattice_format, symbols=symbols)

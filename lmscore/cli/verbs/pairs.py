@@ -1,0 +1,227 @@
+"""`lmscore pairs`: which of two sentences is likelier, over minimal pairs."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lmscore.cli import options, streams
+from lmscore.cli.records import Line, Record, json_line, json_object, located_lines, text_field
+from lmscore.cli.scoring import describe, score_records, with_progress
+from lmscore.cli.table import table
+from lmscore.cli.units import Unit, count
+from lmscore.errors import InputError
+
+if TYPE_CHECKING:
+    from lmscore.runtime.model import LanguageModel
+    from lmscore.runtime.scoring.score import Score
+
+OutputFormat = Literal["tsv", "jsonl"]
+
+
+def pairs(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE",
+            help="One pair per line; gzip and xz are unpacked. Default: standard input (-).",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    input_format: Annotated[
+        Literal["jsonl", "tsv"],
+        typer.Option(help="jsonl: an object per line; tsv: good<TAB>bad, or id<TAB>good<TAB>bad."),
+    ] = "jsonl",
+    good: Annotated[
+        str, typer.Option(metavar="NAME", help="The key of the better sentence.")
+    ] = "sentence_good",
+    bad: Annotated[
+        str, typer.Option(metavar="NAME", help="The key of the worse sentence.")
+    ] = "sentence_bad",
+    by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A key to group by: UID for BLiMP.")
+    ] = None,
+    normalize: Annotated[
+        Literal["none", Unit],
+        typer.Option(help="Compare log-probabilities per token, word or character."),
+    ] = "none",
+    output_format: Annotated[OutputFormat, typer.Option("--format")] = "tsv",
+    model: options.Model = None,
+    variant: options.Variant = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    bos: options.Bos = True,
+    eos: options.Eos = True,
+    errors: options.Utf8Errors = "strict",
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare the sentences of minimal pairs, such as BLiMP's.
+
+    Without a header: log_prob_good, log_prob_bad (nats), 1 if the first is greater and 0 if not,
+    and the two sentences, with tabs between them, an id first where the input has one. With
+    --format jsonl an object per pair, its fields kept. The summary gives the accuracy; a tie is not
+    correct. Every sentence is scored on its own, whatever context the model was trained for.
+    """
+    import lmscore
+
+    paths = files or ["-"]
+    lines = located_lines(paths, errors=errors)
+    read = _from_jsonl if input_format == "jsonl" else _from_tsv
+    lm = lmscore.load(model, variant=variant, device=device, threads=threads)
+    as_line = LINES[output_format]
+    tallies: dict[str | None, _Tally] = {}
+    for pair, scores in _score_pairs(lm, read(lines, good, bad), paths, bos=bos, eos=eos):
+        result = Result(*(_normalized(score, normalize, pair, eos=eos) for score in scores))
+        tallies.setdefault(_group(pair, by), _Tally()).add(result)
+        streams.write(as_line(pair, result))
+    streams.flush()
+    if not quiet:
+        total = sum(tallies.values(), _Tally())
+        streams.note(f"{describe(lm, 'sentence')}: {total}")
+        for line in _groups(by, tallies) if by is not None else ():
+            streams.note(line)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two sentences, the first of which should be likelier, and what came with them."""
+
+    good: str
+    bad: str
+    where: str  # file and line, for errors
+    fields: dict[str, Any]  # the two among them
+    id: str | None = None  # of a tsv line
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was compared, in nats."""
+
+    good: float
+    bad: float
+
+    @property
+    def is_correct(self) -> bool:
+        """Whether the good sentence is likelier; not, if both are alike."""
+        return self.good > self.bad
+
+
+def _from_jsonl(lines: Iterable[Line], good: str, bad: str) -> Iterator[Pair]:
+    for line in lines:
+        fields = json_object(line)
+        yield Pair(
+            text_field(fields, good, line.where, option="--good"),
+            text_field(fields, bad, line.where, option="--bad"),
+            line.where,
+            fields,
+        )
+
+
+def _from_tsv(lines: Iterable[Line], good: str, bad: str) -> Iterator[Pair]:
+    """The first line shows whether there is an id."""
+    names: tuple[str, ...] = ()
+    for line in lines:
+        columns = line.text.split("\t")
+        names = names or (("id", good, bad) if len(columns) == 3 else (good, bad))
+        if len(columns) != len(names):
+            wanted = "<TAB>".join(names)
+            raise InputError(f"{line.where}: expected {wanted}, got {len(columns)} columns")
+        fields = dict(zip(names, columns, strict=True))
+        yield Pair(columns[-2], columns[-1], line.where, fields, id=fields.get("id"))
+
+
+def _group(pair: Pair, by: str | None) -> str | None:
+    if by is None:
+        return None
+    if by not in pair.fields:
+        raise InputError(f"{pair.where}: no field {by!r} to group by; name another: --by NAME")
+    value = pair.fields[by]
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _score_pairs(
+    lm: LanguageModel, pairs: Iterable[Pair], paths: Sequence[str], *, bos: bool, eos: bool
+) -> Iterator[tuple[Pair, tuple[Score, Score]]]:
+    """Each pair with its scores, in order, in constant memory."""
+    waiting: deque[Pair] = deque()
+
+    def sentences() -> Iterator[Record]:
+        for pair in pairs:
+            waiting.append(pair)
+            yield Record(pair.good)
+            yield Record(pair.bad)
+
+    scored = score_records(lm, sentences(), bos=bos, eos=eos, context="sentence")
+    shown = with_progress(scored, paths, data_on_stdout=True)
+    for (_, good), (_, bad) in zip(shown, shown, strict=True):
+        yield waiting.popleft(), (good, bad)
+
+
+def _normalized(score: Score, unit: Literal["none", Unit], pair: Pair, *, eos: bool) -> float:
+    if unit == "none":
+        return score.log_prob
+    units = count(score, unit, eos=eos)
+    if not units:
+        raise InputError(f"{pair.where}: a sentence without a {unit} has no score per {unit}")
+    return score.log_prob / units
+
+
+def _tsv(pair: Pair, result: Result) -> str:
+    if any(character in text for character in "\t\n" for text in (pair.good, pair.bad)):
+        raise InputError(f"{pair.where}: a sentence holds a tab or line break; use --format jsonl")
+    columns = [f"{result.good:.4f}", f"{result.bad:.4f}", str(int(result.is_correct))]
+    ids = [] if pair.id is None else [pair.id]
+    return "\t".join([*ids, *columns, pair.good, pair.bad]) + "\n"
+
+
+def _jsonl(pair: Pair, result: Result) -> str:
+    added = {
+        "log_prob_good": result.good,
+        "log_prob_bad": result.bad,
+        "difference": result.good - result.bad,
+        "correct": result.is_correct,
+    }
+    return json_line({**pair.fields, **added})
+
+
+LINES: dict[OutputFormat, Callable[[Pair, Result], str]] = {"tsv": _tsv, "jsonl": _jsonl}
+
+
+@dataclass
+class _Tally:
+    pairs: int = 0
+    correct: int = 0
+    ties: int = 0
+
+    def add(self, result: Result) -> None:
+        self.pairs += 1
+        self.correct += result.is_correct
+        self.ties += result.good == result.bad
+
+    def __add__(self, other: _Tally) -> _Tally:
+        pairs, correct = self.pairs + other.pairs, self.correct + other.correct
+        return _Tally(pairs, correct, self.ties + other.ties)
+
+    @property
+    def accuracy(self) -> str:
+        return f"{100 * self.correct / self.pairs:.2f} %"
+
+    def __str__(self) -> str:
+        text = f"accuracy {self.accuracy}, {self.correct} of {_plural(self.pairs, 'pair')}"
+        return f"{text}; {_plural(self.ties, 'tie')}, not correct" if self.ties else text
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _groups(by: str, tallies: dict[str | None, _Tally]) -> list[str]:
+    header = (by, "accuracy", "correct", "pairs", "ties")
+    rows = [(name, t.accuracy, t.correct, t.pairs, t.ties) for name, t in tallies.items()]
+    return table([header, *rows]).splitlines()

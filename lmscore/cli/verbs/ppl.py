@@ -1,0 +1,122 @@
+"""`lmscore ppl`: the perplexity of a text, with everything it depends on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import typer
+
+from lmscore.cli import options, streams
+from lmscore.cli.adaptive import adapted, check_model, check_options, describe_adapted
+from lmscore.cli.compat import start_report
+from lmscore.cli.records import Record, read_records
+from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
+
+
+def ppl(
+    files: options.Files = None,
+    *,
+    output_format: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    compat: options.Compat = None,
+    model: options.Model = None,
+    variant: options.Variant = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    context: options.ContextMode = None,
+    bos: options.Bos = True,
+    eos: options.Eos = True,
+    input_format: options.Reading = "text",
+    field: options.Field = "text",
+    errors: options.Utf8Errors = "strict",
+    cache: Annotated[
+        bool,
+        typer.Option("--cache", help="Beside it, with a cache of the words read (extra train)."),
+    ] = False,
+    cache_size: Annotated[int, typer.Option(metavar="N", min=1, help="Tokens remembered.")] = 2000,
+    cache_flatness: Annotated[
+        float, typer.Option(metavar="R", min=0, help="How much alike states must be.")
+    ] = 0.3,
+    cache_weight: Annotated[
+        float, typer.Option(metavar="P", min=0, max=1, help="Of the cache against the model.")
+    ] = 0.2,
+    dynamic: Annotated[
+        bool,
+        typer.Option("--dynamic", help="Beside it, learning from what is read (extra train)."),
+    ] = False,
+    dynamic_rate: Annotated[
+        float, typer.Option(metavar="R", min=0, help="Learning rate of --dynamic.")
+    ] = 0.2,
+    dynamic_decay: Annotated[
+        float, typer.Option(metavar="P", min=0, max=1, help="Back to the trained weights.")
+    ] = 0.001,
+    dynamic_tokens: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Read between two updates.")
+    ] = 20,
+) -> None:
+    """Print the perplexity of a text, per token and per word.
+
+    Over all lines of all files. With it come the counts it is made of, the log-probability in
+    nats, OOVs counted and left out, and bits per character and per byte, which may be compared
+    across vocabularies. With --compat, the figures that KenLM or SRILM would give instead.
+    --cache and --dynamic add what a model of documents reaches when it adapts to what it reads:
+    that takes PyTorch and the weights, and says nothing about the exported graph.
+    """
+    import lmscore
+    from lmscore.runtime.scoring.compat import needs_words
+    from lmscore.runtime.scoring.score import Summary
+
+    paths = files or ["-"]
+    layouts = {"--format": output_format != "text"}
+    report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
+    wanted = {"cache": cache, "dynamic": dynamic}
+    settings: dict[str, dict[str, float]] = {
+        "cache": {"size": cache_size, "flatness": cache_flatness, "weight": cache_weight},
+        "dynamic": {"rate": dynamic_rate, "decay": dynamic_decay, "tokens": dynamic_tokens},
+    }
+    adaptive = {name: values for name, values in settings.items() if wanted[name]}
+    check_options(adaptive, compat=compat, bos=bos, eos=eos, context=context)
+    if interactive(paths):
+        streams.note(PROMPT)
+    records = read_records(paths, input_format=input_format, field=field, errors=errors)
+    lm = lmscore.load(model, variant=variant, device=device, threads=threads)
+    texts: list[str] = []
+    if adaptive:
+        check_model(lm.path)
+        records = _noted(records, texts)
+    words = report is not None and needs_words(lm.config)
+    scored = score_records(lm, records, bos=bos, eos=eos, context=context, words=words)
+    summary = Summary(eos=eos)
+    for _, score in with_progress(scored, paths, data_on_stdout=False):
+        (report or summary).add(score)
+    found = {
+        name: adapted(lm.path, texts, summary, name, values, device=device, threads=threads)
+        for name, values in adaptive.items()
+    }
+    if report is not None:
+        streams.write(report.summary())
+    elif output_format == "json":
+        how = {
+            "model": str(lm.path),
+            "variant": lm.variant,
+            "context": context or lm.config.context,
+            "bos": bos,
+            "eos": eos,
+        }
+        parts = {
+            name: {"settings": adaptive[name], **figures.as_dict()}
+            for name, figures in found.items()
+        }
+        streams.write(json.dumps({**how, **summary.as_dict(), **parts}, indent=2) + "\n")
+    else:
+        streams.write(f"{describe(lm, context)}\n{summary}\n")
+        for name, figures in found.items():
+            streams.write(f"\n{describe_adapted(name, adaptive[name])}\n{figures}\n")
+
+
+def _noted(records: Iterator[Record], texts: list[str]) -> Iterator[Record]:
+    """The same records, their texts noted to be read again."""
+    for record in records:
+        texts.append(record.text)
+        yield record

@@ -1,0 +1,259 @@
+"""`lmscore rescore`: n-best lists with the scores of language models in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lmscore.bundle import Context
+from lmscore.cli import options, streams
+from lmscore.cli.lists import (
+    assignments,
+    check_lists_stay,
+    mixture_weights,
+    note_mixtures,
+    number,
+    preparation,
+    write_texts,
+)
+from lmscore.cli.rescoring import Job, Meter, Ranked, summary
+from lmscore.cli.scoring import interactive
+from lmscore.files import names_directory, read_lines
+
+if TYPE_CHECKING:
+    from lmscore.runtime.rescoring.formats import Format
+    from lmscore.runtime.rescoring.lists.nbest import NBestList
+
+_PROMPT = "type n-best lists; Ctrl-D ends them"
+
+
+def rescore(
+    files: options.Lists = None,
+    *,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="Write to this file, .gz and .xz compressed, or into this directory (one that is "
+            "there, or ends in /), under the names of the files read. "
+            "Default: standard output (-).",
+            callback=options.unless_standard_output,
+        ),
+    ] = None,
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Put the hypotheses of each list in order, best first.")
+    ] = False,
+    best: Annotated[
+        bool,
+        typer.Option("--best", help="Print only the text of the best hypothesis, a line per list."),
+    ] = False,
+    with_ids: Annotated[bool, typer.Option("--with-ids", help="With --best: id<TAB>text.")] = False,
+    lm_weight: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="The weight of each new score. Default: 0.5."),
+    ] = None,
+    word_penalty: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X", help="Added for every word; below 0 longer texts lose. Default: 0."
+        ),
+    ] = None,
+    length_normalization: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Divide the sum by words to the power of X. Default: 0."),
+    ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=X",
+            help="The weight of a score of the list. Default: 1 for the decoder's own, 0 for the "
+            "rest; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="All weights, as `lmscore tune` writes them."),
+    ] = None,
+    metric: Annotated[
+        options.MetricName | None,
+        typer.Option(
+            help="Say how far the first and the best hypotheses are from the references; --join "
+            "and --remove hold for both.",
+            show_default=False,
+        ),
+    ] = None,
+    references: options.References = None,
+    feature: options.Feature = "lmscore",
+    model: options.Model = None,
+    lm: options.Models = None,
+    mix: options.Mix = None,
+    mix_weights: options.MixWeights = None,
+    mix_text: options.MixText = None,
+    variant: options.Variant = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    unnormalized: options.Unnormalized = False,
+    context: Annotated[
+        Context,
+        typer.Option(
+            help="How lists connect: each on its own, or the state carried from one to the next "
+            "along the best hypotheses, which is slower."
+        ),
+    ] = "sentence",
+    eos: Annotated[
+        bool, typer.Option("--eos/--no-eos", help="Score the end of every hypothesis, </s>.")
+    ] = True,
+    input_format: options.ReadingLists = None,
+    beam_size: options.BeamSize = None,
+    scores: options.Archives = None,
+    join: options.Join = None,
+    lowercase: options.Lowercase = False,
+    remove: options.Remove = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Score the hypotheses of n-best lists, and put the scores into the lists.
+
+    The lists come back in their own format with a new score, log P of each hypothesis: in nats,
+    log10 in SRILM's lists, costs in Kaldi's. Order and everything else stay as they are, unless
+    --rerank or --best ask for the hypotheses with the highest
+
+    score = (sum of weight * score + word penalty * words) / words ** length normalization
+
+    docs/formats.md has the formats and the names of their scores; `words`, `rank`, `NAME*words`
+    and `NAME*characters` can be weighed everywhere. In document context all lists are one
+    document, in the order of the input.
+    """
+    _check_layout(output, rerank=rerank, best=best, with_ids=with_ids)
+    if quiet and metric is not None:
+        raise typer.BadParameter("--metric is said in the summary: leave out --quiet")
+    own_weights = _own_weights(weight or [])
+    if weights is not None:
+        _refuse(lm_weight, word_penalty, length_normalization, own_weights)
+    from lmscore.runtime.rescoring.formats import read
+    from lmscore.runtime.rescoring.lists.metrics import METRICS
+    from lmscore.runtime.rescoring.lists.rescore import (
+        LM_WEIGHT,
+        Gain,
+        Totals,
+        default_weights,
+        peek,
+    )
+    from lmscore.runtime.rescoring.lists.weights import read_weights
+    from lmscore.runtime.rescoring.models.list_scoring import Counts
+    from lmscore.runtime.rescoring.models.scorers import open_scorers
+
+    tuned = None if weights is None else read_weights(weights)
+    prepare = preparation(join, remove or [], lowercase=lowercase)
+    gain = Gain(normalize=preparation(join, remove or [], lowercase=False))
+    if metric is not None:
+        gain.metric = METRICS[metric]
+        gain.metric.statistics([""], "")  # to learn now what is not installed
+    paths = files or ["-"]
+    if best:  # lists take their own place, texts would take that of the lists
+        check_lists_stay(output, paths)
+    if interactive(paths) and not quiet:
+        streams.note(_PROMPT)
+    list_format, lists = read(
+        paths,
+        input_format,
+        references=references,
+        beam_size=beam_size,
+        scores=assignments("--scores", scores or []),
+    )
+    first, lists = peek(lists)
+    counts, totals = Counts(), Totals()
+    scorers = open_scorers(
+        lm or [],
+        model=model,
+        name=feature,
+        mix=mix,
+        weights=mixture_weights(mix_weights),
+        texts=None if mix_text is None else map(prepare, read_lines(mix_text)),
+        eos=eos,
+        counts=counts,
+        device=device,
+        variant=variant,
+        threads=threads,
+        unnormalized=unnormalized,
+    )
+    if not quiet:
+        note_mixtures(scorers)
+    chosen = tuned or default_weights(
+        first,
+        list_format.score,
+        [scorer.name for scorer in scorers],
+        lm_weight=LM_WEIGHT if lm_weight is None else lm_weight,
+        word_penalty=word_penalty or 0.0,
+        length_normalization=length_normalization or 0.0,
+        given=own_weights,
+    )
+    job = Job(scorers, chosen, prepare, context, eos, totals, counts, gain)
+    meter = Meter(list_format)
+    ranked = job.rank(meter.read(lists))
+    shown = meter.shown(ranked, paths, totals, data_on_stdout=output is None)
+    if best:
+        write_texts((_line(*found, with_ids=with_ids) for found in shown), output)
+    else:
+        _write_lists(list_format, shown, output, rerank=rerank)
+    if not quiet:
+        for line in summary(job, first):
+            streams.note(line)
+
+
+def _check_layout(output: str | None, *, rerank: bool, best: bool, with_ids: bool) -> None:
+    if rerank and best:
+        raise typer.BadParameter("--rerank writes whole lists and --best does not: give one")
+    if with_ids and not best:
+        raise typer.BadParameter("--with-ids goes with --best")
+    if best and output is not None and names_directory(output):
+        raise typer.BadParameter("--best writes one file: give --output a file")
+
+
+def _own_weights(values: Sequence[str]) -> dict[str, float]:
+    """What --weight gives, by name."""
+    return {
+        name: number(f"--weight {name}", value)
+        for name, value in assignments("--weight", values).items()
+    }
+
+
+def _refuse(
+    lm_weight: float | None,
+    word_penalty: float | None,
+    length_normalization: float | None,
+    own: dict[str, float],
+) -> None:
+    given = {
+        "--lm-weight": lm_weight is not None,
+        "--word-penalty": word_penalty is not None,
+        "--length-normalization": length_normalization is not None,
+        "--weight": bool(own),
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise typer.BadParameter(f"--weights has all weights: leave out {option}")
+
+
+def _write_lists(
+    list_format: Format, ranked: Iterable[Ranked], output: str | None, *, rerank: bool
+) -> None:
+    from lmscore.runtime.rescoring.formats import render, write
+
+    lists = (nbest.reordered(order) if rerank else nbest for nbest, order in ranked)
+    if output is None:
+        write_texts(render(list_format, lists), None)
+    else:
+        write(list_format, lists, output)
+
+
+def _line(nbest: NBestList, order: Sequence[int], *, with_ids: bool) -> str:
+    """The best hypothesis, on one line whatever is in it; of an empty list an empty text."""
+    text = nbest.hypotheses[order[0]].text if order else ""
+    fields = [nbest.id.replace("\t", " "), text] if with_ids else [text]
+    return "\t".join(fields).replace("\r", " ").replace("\n", " ") + "\n"

@@ -1,0 +1,186 @@
+"""`lmscore score`: a log-probability for every line, token or word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from operator import itemgetter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lmscore.cli import options, streams
+from lmscore.cli.compat import print_report, start_report
+from lmscore.cli.earlier import Earlier
+from lmscore.cli.layout import Layout, OutputFormat, Per
+from lmscore.cli.outfile import Output, check_resumable, open_records
+from lmscore.cli.records import Record, read_records
+from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
+
+if TYPE_CHECKING:
+    from lmscore.runtime.scoring.score import Score, Summary
+
+
+def score(
+    files: options.Files = None,
+    *,
+    output_format: Annotated[OutputFormat, typer.Option("--format")] = "tsv",
+    per: Annotated[Per, typer.Option(help="What gets a row of its own.")] = "sentence",
+    surprisal: Annotated[
+        bool, typer.Option("--surprisal", help="Print bits, -log2 of the probability, not nats.")
+    ] = False,
+    header: Annotated[
+        bool, typer.Option("--header", help="Print a first line with the names of the columns.")
+    ] = False,
+    compat: options.Compat = None,
+    model: options.Model = None,
+    variant: options.Variant = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    unnormalized: options.Unnormalized = False,
+    context: options.ContextMode = None,
+    bos: options.Bos = True,
+    eos: options.Eos = True,
+    prefix: options.Prefix = None,
+    prefix_field: options.PrefixField = None,
+    prefix_column: options.PrefixColumn = False,
+    input_format: options.Reading = "text",
+    field: options.Field = "text",
+    errors: options.Utf8Errors = "strict",
+    output: options.Output = None,
+    resume: options.Resume = False,
+    line_buffered: options.LineBuffered = False,
+    quiet: options.Quiet = False,
+) -> None:
+    r"""Print the log-probability (in nats) of every line of text.
+
+    Columns: log_prob, num_tokens, num_oov, text, with tabs between them, an id first where the
+    input has one. The end of sentence </s> is scored and counted. With --per token or --per word
+    there is a row for each of them, </s> included: id of the line (or its number), index in the
+    line, text, start and end in the line in characters, log_prob, is_oov; a tab, line break or
+    backslash in the text is written as \t, \n, \r or \\. With --format jsonl there is an object
+    per line, "tokens" or "words" in it; it keeps the fields of the JSON Lines it was read from.
+    With --compat there is a block per line, with --per word the words in it, and one at the end.
+    """
+    own_prefixes = _has_own_prefixes(prefix, prefix_field, input_format, column=prefix_column)
+    if header and output_format != "tsv":
+        raise typer.BadParameter("--header is for --format tsv")
+    paths = files or ["-"]
+    layout = Layout(output_format, per, surprisal=surprisal, ids=input_format == "tsv")
+    layouts = {
+        "--format": output_format != "tsv",
+        "--per token": per == "token",
+        "--surprisal": surprisal,
+        "--header": header,
+        "--resume": resume,
+    }
+    report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
+    if resume:
+        check_resumable(output)
+        _check_layout_resumes(layout, ends=bos and eos)
+    import lmscore
+    from lmscore.runtime.scoring.compat import needs_words
+    from lmscore.runtime.scoring.score import Summary
+
+    typed = interactive(paths)
+    if typed and not quiet:
+        streams.note(PROMPT)
+    records = read_records(
+        paths,
+        input_format=input_format,
+        field=field,
+        prefix_field=prefix_field,
+        prefix_column=prefix_column,
+        errors=errors,
+    )
+    with open_records(output, resume=resume, inputs=paths) as out:
+        lm = lmscore.load(
+            model, variant=variant, device=device, threads=threads, unnormalized=unnormalized
+        )
+        scored = partial(
+            score_records,
+            lm,
+            bos=bos,
+            eos=eos,
+            context=context,
+            tokens=per == "token" or (report is not None and per == "word"),
+            words=per == "word" or (report is not None and needs_words(lm.config)),
+            prefix=prefix,
+            own_prefixes=own_prefixes,
+            line_buffered=line_buffered or typed,
+            flush=out.flush,
+        )
+        shown = partial(with_progress, paths=paths, data_on_stdout=output is None)
+        if report is not None:
+            print_report(
+                report, shown(scored(records)), out, words=per == "word", summary=not quiet
+            )
+            return
+        earlier = Earlier(out, layout, header=header)
+        if (context or lm.config.context) == "sentence" or prefix is not None or own_prefixes:
+            rest = earlier.skip(records, lambda record: record, bar=not typed)
+            pairs = shown(scored(rest), skipped=earlier.bytes)
+        else:  # to have the state, what is there must be read again, too
+            pairs = earlier.skip(shown(scored(records)), itemgetter(0), bar=False)
+        summary = _write(out, layout, pairs, earlier, Summary(eos=eos))
+    if not quiet:
+        before = f"resumed after {earlier.count} lines: " if earlier.count else ""
+        streams.note(f"{describe(lm, context)}: {before}{_counts(summary)}")
+        streams.note(_figures(summary))
+
+
+def _write(
+    out: Output,
+    layout: Layout,
+    scored: Iterable[tuple[Record, Score]],
+    earlier: Earlier,
+    summary: Summary,
+) -> Summary:
+    for number, (record, result) in enumerate(scored, earlier.count + 1):
+        lines = layout.lines(number, record, result)
+        earlier.settle(lines, result.num_tokens)
+        out.write(lines)
+        summary.add(result)
+    return summary
+
+
+def _check_layout_resumes(layout: Layout, *, ends: bool) -> None:
+    rows = layout.output_format == "tsv" and layout.per != "sentence"
+    if rows and layout.ids and not ends:
+        raise typer.BadParameter(
+            f"--resume cannot tell which lines had no {layout.per} to score, since their ids may "
+            "repeat: use --format jsonl"
+        )
+
+
+def _has_own_prefixes(
+    prefix: str | None, field: str | None, input_format: options.InputFormat, *, column: bool
+) -> bool:
+    if [prefix is not None, field is not None, column].count(True) > 1:
+        raise typer.BadParameter("give one of --prefix, --prefix-field and --prefix-column")
+    if field is not None and input_format != "jsonl":
+        raise typer.BadParameter("--prefix-field needs --input-format jsonl")
+    if column and input_format != "tsv":
+        raise typer.BadParameter("--prefix-column needs --input-format tsv")
+    return field is not None or column
+
+
+def _counts(summary: Summary) -> str:
+    tokens = "tokens with </s>" if summary.eos else "tokens without </s>"
+    counts = {
+        "sentences": summary.sentences,
+        "words": summary.words,
+        tokens: summary.tokens,
+        "OOVs": summary.oovs,
+    }
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def _figures(summary: Summary) -> str:
+    from lmscore.runtime.scoring.score import rounded
+
+    word = "word, </s> counted" if summary.eos else "word"
+    return (
+        f"log-probability {summary.log_prob:.4f} nats, perplexity "
+        f"{rounded(summary.perplexity, 2)} per token, {rounded(summary.ppl, 2)} per {word}"
+    )

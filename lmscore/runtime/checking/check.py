@@ -1,0 +1,254 @@
+"""Compare a graph with what PyTorch computed, in every way the runtime uses it.
+
+Letters in shapes: N sequences, T their longest length, C kept vocabulary columns, L layers,
+H hidden, M held-out sentences of at most T2 tokens, V vocabulary, K targets per position.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.bundle import FP16, FP32, LogZRecord
+from lmscore.bundle.parity import Parity
+from lmscore.runtime.checking.log_z import measure_log_z
+from lmscore.runtime.checking.replay import (
+    Floats,
+    Heldout,
+    Run,
+    alone,
+    heldout_scores,
+    in_chunks,
+    within,
+)
+from lmscore.runtime.engine.graph import Graph
+
+MAX_DIFFERENCE = 1e-3
+"""An fp32 graph's log-probs (nats) and states may be this far from PyTorch's; 1e-5 is usual."""
+
+MAX_DIFFERENCES = {FP32: MAX_DIFFERENCE, FP16: 0.05}
+"""The same by variant, where there is a limit.
+
+A logit between 32 and 64 is rounded by up to 1/64 in float16. Where every product and sum of the
+bundled model is rounded, as the CPU does not, its log-probs move by 0.01 at most.
+"""
+
+MAX_HEAD_DIFFERENCE = 1e-5
+"""In any graph, target and top log-probs may be this far (nats) from the log-probs they pick."""
+
+MAX_PERPLEXITY_CHANGE = 0.10
+"""A quantised graph's perplexity may be this much worse; far more than quantising should cost."""
+
+MAX_HALF_PERPLEXITY_CHANGE = 1e-3
+"""That of an fp16 graph; a hundredth of it is usual."""
+
+MAX_LOG_Z_CHANGE = 0.1
+"""In any graph, mean and standard deviation of log Z may be this far (nats) from PyTorch's."""
+
+_FINITE = sys.float_info.max
+_CHUNK_SIZES = (1, 2, 5)
+_MOST_TARGETS = 3
+_LARGEST_K = 5
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A largest difference, and where it was found; infinite if anything compared was NaN."""
+
+    value: float
+    where: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` measured; differences of log-probs are in nats."""
+
+    log_probs: Difference  # from PyTorch
+    state: Difference  # from PyTorch, relative to 1 + |value|
+    steps: Difference  # chunks and single steps, the state carried, from whole sequences
+    parents: Difference  # rows re-ordered, repeated and dropped from the same rows in their order
+    heads: Difference  # target and top log-probs from the log-probs of the same run
+    batching: Difference  # a token scored alone from the same in a padded batch
+    perplexity: float  # of the held-out sample, per token
+    perplexity_change: float  # relative to PyTorch's: 0.01 is one per cent worse
+    scores: Difference = Difference(0.0, "no scores")  # without the softmax, from PyTorch's
+    log_z: LogZRecord | None = None  # of self-normalised models
+    log_z_change: float = 0.0  # the larger one of its mean's and its deviation's, from PyTorch
+
+    def failure(self, variant: str) -> str | None:
+        """Why a graph of this variant is not fit for use, or None."""
+        limit_of_values = MAX_DIFFERENCES.get(variant, _FINITE)
+        for what, difference, limit in (
+            ("log-probs differ", self.log_probs, limit_of_values),
+            ("states differ", self.state, limit_of_values),
+            ("log-probs of steps differ", self.steps, limit_of_values),
+            ("log-probs of picked rows differ", self.parents, limit_of_values),
+            ("log-probs in a batch differ", self.batching, limit_of_values),
+            ("scores differ", self.scores, limit_of_values),
+            ("outputs disagree", self.heads, MAX_HEAD_DIFFERENCE),
+        ):
+            if difference.value > limit:
+                return f"{what} by {difference.value:.3g} at {difference.where}, limit {limit:g}"
+        limit = MAX_HALF_PERPLEXITY_CHANGE if variant == FP16 else MAX_PERPLEXITY_CHANGE
+        if not self.perplexity_change <= limit:
+            return (
+                f"held-out perplexity is {self.perplexity_change:.1%} worse than PyTorch's, "
+                f"limit {limit:.1%}"
+            )
+        if not self.log_z_change <= MAX_LOG_Z_CHANGE:
+            return (
+                f"mean or deviation of log Z is {self.log_z_change:.3g} nats from PyTorch's, "
+                f"limit {MAX_LOG_Z_CHANGE:g}"
+            )
+        return None
+
+
+@np.errstate(invalid="ignore", over="ignore")  # what is not finite is found, not warned of
+def check(graph: Graph, parity: Parity) -> Report:
+    """Run the whole grid on a graph.
+
+    Whole sequences, chunks and single steps with the state carried; padded in a batch and alone;
+    `parents` that permute, repeat and drop rows; 0 to 3 targets; k from 0 to 5; and the held-out
+    sample.
+    """
+    whole, single = in_chunks(graph, parity, parity.inputs.shape[1]), alone(graph, parity)
+    steps = {f"chunks of {size}": in_chunks(graph, parity, size) for size in _CHUNK_SIZES}
+    runs = {"whole sequences": whole, "one by one": single, **steps}
+    picked = _pick_rows(graph, parity)
+    heldout = Heldout.run(graph, parity)
+    mean = heldout.mean(heldout.batched)
+    report = Report(
+        log_probs=_worst(
+            *(_difference(run, parity, parity, where) for where, run in runs.items()),
+            _picked_difference(picked, parity.log_probs),
+            _largest(heldout.batched - parity.heldout_target_log_probs, heldout.mask, "held-out"),
+        ),
+        state=_worst(*(_state_difference(run, parity, where) for where, run in runs.items())),
+        steps=_worst(*(_difference(run, whole, parity, where) for where, run in steps.items())),
+        parents=_picked_difference(picked, whole.log_probs),
+        heads=_heads_difference(graph, parity),
+        batching=_worst(
+            _difference(whole, single, parity, "parity"),
+            _largest(heldout.batched - heldout.alone, heldout.mask, "held-out"),
+        ),
+        perplexity=float(np.exp(-mean)),
+        perplexity_change=float(np.expm1(heldout.mean(parity.heldout_target_log_probs) - mean)),
+    )
+    expected = parity.heldout_target_scores
+    return report if expected is None else _with_scores(report, graph, parity, expected, heldout)
+
+
+def _with_scores(
+    report: Report, graph: Graph, parity: Parity, expected: Floats, heldout: Heldout
+) -> Report:
+    """The report, with what scores without the softmax are like; `expected` are PyTorch's."""
+    scores = heldout_scores(graph, parity)
+    found = measure_log_z(scores, heldout.batched, heldout.mask)
+    reference = measure_log_z(expected, parity.heldout_target_log_probs, heldout.mask)
+    return replace(
+        report,
+        scores=_largest(scores - expected, heldout.mask, "held-out"),
+        log_z=found,
+        log_z_change=max(abs(found.mean - reference.mean), abs(found.std - reference.std)),
+    )
+
+
+@np.errstate(invalid="ignore")
+def compare(graph: Graph, other: Graph, parity: Parity) -> Difference:
+    """How far the log-probs of two variants of a model are from each other, in nats."""
+    one, two = (in_chunks(g, parity, parity.inputs.shape[1]) for g in (graph, other))
+    return _difference(one, two, parity, "whole sequences")
+
+
+def _worst(*differences: Difference) -> Difference:
+    return max(differences, key=lambda difference: difference.value)
+
+
+def _largest(difference: Floats, mask: NDArray[np.bool_], where: str) -> Difference:
+    """The largest |difference| [N, T] or [N, T, C] where mask [N, T] holds."""
+    size = _size(difference).reshape(*mask.shape, -1)
+    per_token = np.where(mask, size.max(axis=2, initial=0), 0)
+    row, token = np.unravel_index(per_token.argmax(), per_token.shape)
+    return Difference(float(per_token[row, token]), f"{where}, sequence {row}, token {token}")
+
+
+def _size(difference: Floats) -> Floats:
+    """|difference|, and infinity for NaN, which no comparison would find."""
+    return np.where(np.isnan(difference), np.float32(np.inf), np.abs(difference))
+
+
+def _difference(run: Run, reference: Run | Parity, parity: Parity, where: str) -> Difference:
+    mask = within(parity.inputs, parity.lengths)
+    return _worst(
+        _largest(run.log_probs - reference.log_probs, mask, where),
+        _largest(run.target_log_probs - reference.target_log_probs, mask, where),
+    )
+
+
+def _state_difference(run: Run, parity: Parity, where: str) -> Difference:
+    # The rnn-relu state has no bound, so its rounding grows with its size.
+    differences = [
+        float(_size((ours - theirs) / (1 + np.abs(theirs))).max())
+        for ours, theirs in zip(run.state, parity.final_state, strict=True)
+    ]
+    return Difference(max(differences), f"final state, {where}")
+
+
+@dataclass(frozen=True)
+class _Picked:
+    """The second tokens of rows that `parents` reversed, repeated and dropped before them."""
+
+    rows: NDArray[np.intp]  # [R], of the parity sequences
+    log_probs: Floats  # [R, 1, C]
+
+
+def _pick_rows(graph: Graph, parity: Parity) -> _Picked | None:
+    """None where no sequence has a second token."""
+    rows = np.flatnonzero(parity.lengths >= 2)
+    if not rows.size:
+        return None
+    state = graph.run(
+        graph.state_outputs, parity.inputs[rows, :1], state=graph.initial_state(len(rows))
+    )
+    places = np.arange(len(rows), dtype=np.int64)
+    parents = np.concatenate([places[::-1], places[:1], places[::2]])
+    (log_probs,) = graph.run(
+        ["log_probs"], parity.inputs[rows[parents], 1:2], state=tuple(state), parents=parents
+    )
+    return _Picked(rows[parents], log_probs[..., parity.columns])
+
+
+def _picked_difference(picked: _Picked | None, reference: Floats) -> Difference:
+    """From the same places of `reference`, [N, T, C]."""
+    if picked is None:
+        return Difference(0.0, "parents")
+    difference = picked.log_probs - reference[picked.rows, 1:2]
+    return _largest(difference, np.ones((len(picked.rows), 1), np.bool_), "parents")
+
+
+def _heads_difference(graph: Graph, parity: Parity) -> Difference:
+    """Every number of targets and of best tokens, on a corner of the parity sequences."""
+    tokens, first = parity.inputs[:2, :4], parity.targets[:2, :4, None]
+    V = graph.config.vocab_size
+    differences: list[Difference] = []
+    for k in range(min(_LARGEST_K, V) + 1):
+        targets = (first + np.arange(min(k, _MOST_TARGETS), dtype=np.int64)) % V
+        log_probs, of_targets, best, best_tokens = graph.run(
+            ["log_probs", "target_log_probs", "top_log_probs", "top_tokens"],
+            tokens,
+            state=graph.initial_state(len(tokens)),
+            targets=targets,
+            k=k,
+        )
+        largest = -np.sort(-log_probs, axis=2)[..., :k]
+        pairs = (
+            (of_targets, np.take_along_axis(log_probs, targets, 2)),
+            (best, largest),
+            (best, np.take_along_axis(log_probs, best_tokens, 2)),
+        )
+        everywhere = np.ones(tokens.shape, np.bool_)
+        differences += [_largest(a - b, everywhere, f"k = {k}") for a, b in pairs]
+    return _worst(*differences)

@@ -1,0 +1,138 @@
+"""Score the sequences of parity.npz with a graph: in chunks, alone, and the held-out sample.
+
+Letters in shapes: N sequences, T their longest length, C kept vocabulary columns, L layers,
+H hidden, M held-out sentences of at most T2 tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.bundle.parity import Parity
+from lmscore.runtime.engine.graph import Graph, State
+
+_HELDOUT_ROWS = 32
+_HELDOUT_VALUES = 1 << 25  # log-probs of one run, 128 MiB
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The parity sequences as a graph scores them, in the shapes of `Parity`."""
+
+    log_probs: Floats  # [N, T, C]
+    target_log_probs: Floats  # [N, T]
+    state: State  # [L, N, H] each
+
+    @classmethod
+    def zeros(cls, graph: Graph, parity: Parity) -> Run:
+        """To be filled in."""
+        return cls(
+            np.zeros_like(parity.log_probs),
+            np.zeros_like(parity.target_log_probs),
+            graph.initial_state(len(parity.inputs)),
+        )
+
+
+def in_chunks(graph: Graph, parity: Parity, size: int) -> Run:
+    """Carry the state from chunk to chunk; rows that are finished are dropped by `parents`."""
+    run = Run.zeros(graph, parity)
+    rows = np.arange(len(parity.inputs))
+    state = graph.initial_state(len(rows))
+    for start in range(0, int(parity.lengths.max()), size):
+        parents = np.flatnonzero(parity.lengths[rows] > start)
+        rows, part = rows[parents], slice(start, start + size)
+        tokens = parity.inputs[rows, part]
+        log_probs, target_log_probs, *following = graph.run(
+            ["log_probs", "target_log_probs", *graph.state_outputs],
+            tokens,
+            state=state,
+            targets=parity.targets[rows, part, None],
+            lengths=np.minimum(parity.lengths[rows] - start, tokens.shape[1]).astype(np.int32),
+            parents=parents,
+        )
+        state = tuple(following)
+        run.log_probs[rows, part] = log_probs[..., parity.columns]
+        run.target_log_probs[rows, part] = target_log_probs[..., 0]
+        for all_rows, running in zip(run.state, state, strict=True):
+            all_rows[:, rows] = running
+    return run
+
+
+def alone(graph: Graph, parity: Parity) -> Run:
+    """Each sequence in a run of its own, without padding and without `parents`."""
+    run = Run.zeros(graph, parity)
+    for row, length in enumerate(parity.lengths):
+        log_probs, target_log_probs, *state = graph.run(
+            ["log_probs", "target_log_probs", *graph.state_outputs],
+            parity.inputs[row : row + 1, :length],
+            state=graph.initial_state(1),
+            targets=parity.targets[row : row + 1, :length, None],
+        )
+        run.log_probs[row, :length] = log_probs[0][:, parity.columns]
+        run.target_log_probs[row, :length] = target_log_probs[0, :, 0]
+        for all_rows, one in zip(run.state, state, strict=True):
+            all_rows[:, row : row + 1] = one
+    return run
+
+
+@dataclass(frozen=True)
+class Heldout:
+    """Target log-probs of the held-out sample, [M, T2]."""
+
+    mask: NDArray[np.bool_]  # the places within each sentence
+    batched: Floats
+    alone: Floats  # each sentence in a run of its own
+
+    @classmethod
+    def run(cls, graph: Graph, parity: Parity) -> Heldout:
+        """Score the sample both ways."""
+        M, T2 = parity.heldout_inputs.shape
+        rows = max(1, min(_HELDOUT_ROWS, _HELDOUT_VALUES // (T2 * graph.config.vocab_size)))
+        return cls(
+            within(parity.heldout_inputs, parity.heldout_lengths),
+            _score_heldout(graph, parity, _slices(M, rows)),
+            _score_heldout(graph, parity, _slices(M, 1)),
+        )
+
+    def mean(self, log_probs: Floats) -> float:
+        """Nats per token, of log-probs [M, T2] of this sample."""
+        return float(log_probs[self.mask].mean(dtype=np.float64))
+
+
+def heldout_scores(graph: Graph, parity: Parity) -> Floats:
+    """Scores of the held-out sample without the softmax, float32 [M, T2]; 0 past each length."""
+    slices = _slices(len(parity.heldout_inputs), _HELDOUT_ROWS)
+    return _score_heldout(graph, parity, slices, "target_scores")
+
+
+def _slices(total: int, size: int) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, total, size))
+
+
+def _score_heldout(
+    graph: Graph, parity: Parity, batches: Iterable[slice], output: str = "target_log_probs"
+) -> Floats:
+    scores = np.zeros_like(parity.heldout_target_log_probs)
+    for rows in batches:
+        lengths = parity.heldout_lengths[rows]
+        T = lengths.max()
+        (found,) = graph.run(
+            [output],
+            parity.heldout_inputs[rows, :T],
+            state=graph.initial_state(len(lengths)),
+            targets=parity.heldout_targets[rows, :T, None],
+            lengths=lengths,
+        )
+        scores[rows, :T] = found[..., 0]
+    return scores
+
+
+def within(tokens: NDArray[np.int64], lengths: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Bool [N, T]: the places before each row's length."""
+    return np.arange(tokens.shape[1]) < lengths[:, None]

@@ -1,0 +1,336 @@
+"""The graph of one variant: loaded, held against the configuration, and run on checked arrays.
+
+Letters in shapes: B batch, T time (tokens), K targets per position, S rows of the incoming state,
+L layers, H hidden, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lmscore.bundle import EXPORT_AGAIN, Bundle, Config
+from lmscore.errors import (
+    DeviceError,
+    InputError,
+    LmscoreError,
+    ModelError,
+    OptionError,
+    VariantError,
+)
+from lmscore.runtime.engine.binding import run_bound
+from lmscore.runtime.engine.operators import check_operators
+from lmscore.runtime.engine.sessions import (
+    CPU_DEVICE,
+    is_cuda,
+    open_session,
+    session_device,
+    thread_count,
+)
+from lmscore.runtime.engine.workers import Workers
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+State = tuple[NDArray[np.float32], ...]
+"""The tensors of a state; on a GPU each is a `DeviceTensor`, which stands for an array."""
+
+_log = logging.getLogger("lmscore")
+
+_FLOAT, _INT32, _INT64 = "tensor(float)", "tensor(int32)", "tensor(int64)"
+
+
+class Graph:
+    """A session and the configuration its inputs and outputs were held against."""
+
+    def __init__(
+        self,
+        session: InferenceSession,
+        config: Config,
+        variant: str,
+        source: str | Path,
+        *,
+        keep_state_on_device: bool | None = None,
+        unnormalized: bool = False,
+    ) -> None:
+        """Take a session whose file is `source`.
+
+        Args:
+            session: of ONNX Runtime.
+            config: what the file is held against.
+            variant: its name.
+            source: the file, for errors.
+            keep_state_on_device: give the state as `DeviceTensor`s. Default: on CUDA.
+            unnormalized: whether `target_output` needs no softmax.
+
+        Raises:
+            ModelError: an input or output is missing, unknown, or of another type or size.
+        """
+        try:
+            _check_signature(session.get_inputs(), graph_inputs(config), f"{source}: input")
+            _check_signature(session.get_outputs(), graph_outputs(config), f"{source}: output")
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{source}: a name in it is not UTF-8; {EXPORT_AGAIN}") from error
+        self._session = session
+        self.config = config
+        self.variant = variant
+        self.workers: Workers[Graph] | None = None  # that do batches side by side
+        self.device = session_device(session)
+        self.target_output = "target_scores" if unnormalized else "target_log_probs"
+        self._source = source
+        self._whole = _whole_outputs(config)
+        self._keep_state_on_device = (
+            is_cuda(self.device) if keep_state_on_device is None else keep_state_on_device
+        )
+
+    @classmethod
+    def load(
+        cls,
+        bundle: Bundle,
+        variant: str,
+        *,
+        device: str = "auto",
+        providers: Sequence[str] | None = None,
+        threads: int | None = None,
+        unnormalized: bool = False,
+    ) -> Graph:
+        """Load a variant's graph from a model directory, checked against its hash.
+
+        Raises:
+            VariantError: the model has no such variant.
+            OptionError: unnormalized, and the model was not trained for that.
+            ModelError: the file is damaged, holds what export never writes, or its inputs and
+                outputs are not the config's.
+            OptionError, DeviceError, MissingExtraError: as `open_session`.
+        """
+        if unnormalized and not bundle.config.self_normalized:
+            raise OptionError(
+                f"{bundle.path}: was not trained to score without its softmax, and what it gave "
+                "would be no log-probabilities; train with --self-normalize, or score as it is"
+            )
+        path = bundle.graph_path(variant)
+        check_operators(path)
+        session = open_session(path, device=device, providers=providers, threads=threads)
+        graph = cls(session, bundle.config, variant, path, unnormalized=unnormalized)
+        count = thread_count(threads)
+        if graph.device == CPU_DEVICE and count > 1:
+            this = weakref.proxy(graph)  # in a circle it would outlive the last who holds it
+            graph.workers = Workers(functools.partial(cls._on_one_core, this, bundle), count)
+        return graph
+
+    def _on_one_core(self, bundle: Bundle) -> Graph:
+        """The same graph in a session whose runs take one core; this one if its file has gone."""
+        try:
+            path = bundle.graph_path(self.variant)
+            session = open_session(path, device=CPU_DEVICE, threads=1)
+        except (ModelError, VariantError) as error:  # replaced or removed since it was loaded
+            _log.info("scoring one batch at a time: %s", error)
+            return self
+        return Graph(session, self.config, self.variant, path, unnormalized=self.unnormalized)
+
+    @property
+    def unnormalized(self) -> bool:
+        """Whether targets are scored without the softmax."""
+        return self.target_output == "target_scores"
+
+    @property
+    def state_outputs(self) -> list[str]:
+        """The outputs that hold the state after a run."""
+        return [tensor.next for tensor in self.config.state]
+
+    def initial_state(self, batch_size: int) -> State:
+        """Zeros, float32 [L, batch_size, H] for each state tensor."""
+        return tuple(
+            np.zeros(tensor.shape(batch_size), dtype=np.float32) for tensor in self.config.state
+        )
+
+    def run(
+        self,
+        outputs: Sequence[str],
+        tokens: NDArray[np.int64],
+        *,
+        state: State,
+        targets: NDArray[np.int64] | None = None,
+        k: int = 0,
+        lengths: NDArray[np.int32] | None = None,
+        parents: NDArray[np.int64] | None = None,
+    ) -> list[NDArray[Any]]:
+        """Run the graph and fetch the named outputs, in that order.
+
+        tokens int64 [B, T]; state float32 [L, S, H] each; targets int64 [B, T, K], default K = 0;
+        k is the number of best tokens wanted; lengths int32 [B], default T; parents int64 [B],
+        the state row each batch row continues, default row b (then S must be B).
+
+        Outputs past a row's length are meaningless; `next_*` is the state after `lengths` tokens,
+        which on a GPU stays there. Where the model has a cheaper way to the outputs asked for than
+        distributions over the whole vocabulary, they are not computed.
+
+        Raises:
+            InputError: an argument has the wrong shape, type or range.
+            ModelError, DeviceError: ONNX Runtime fails on the CPU, or on another device.
+        """
+        if tokens.ndim != 2 or tokens.size == 0:
+            raise InputError(f"tokens must be [B, T] and not empty, not {list(tokens.shape)}")
+        B, T = tokens.shape
+        self._check(tokens, state, k, targets=targets, lengths=lengths, parents=parents)
+        feeds: dict[str, NDArray[Any]] = {
+            "tokens": tokens,
+            "targets": np.empty((B, T, 0), np.int64) if targets is None else targets,
+            "k": np.array([k], dtype=np.int64),
+            "lengths": np.full(B, T, np.int32) if lengths is None else lengths,
+            "parents": np.arange(B, dtype=np.int64) if parents is None else parents,
+        }
+        if self.config.has_partial_output:
+            rows = B if self._whole.intersection(outputs) else 0
+            feeds["distributions"] = np.array([rows], dtype=np.int64)
+        names = (tensor.name for tensor in self.config.state)
+        return self._fetch(list(outputs), {**feeds, **dict(zip(names, state, strict=True))})
+
+    def check_finite(self, log_probs: ArrayLike) -> None:
+        """Refuse log-probabilities that are none.
+
+        Raises:
+            ModelError: one is nan or infinite.
+        """
+        if not np.isfinite(log_probs).all():
+            raise ModelError(
+                f"{self._source}: yields log-probabilities that are not finite; its weights are "
+                "damaged or trained to overflow"
+            )
+
+    def _fetch(self, outputs: list[str], feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        try:
+            if self._keep_state_on_device:
+                found = run_bound(
+                    self._session, self.device, outputs, feeds, stay=self.state_outputs
+                )
+                # What is done with a state is to hand it back, and a DeviceTensor can do that.
+                return cast("list[NDArray[Any]]", found)
+            arrays = {name: np.asarray(array) for name, array in feeds.items()}
+            return cast("list[NDArray[Any]]", self._session.run(outputs, arrays))
+        except MemoryError:
+            raise
+        except Exception as error:  # ONNX Runtime's have no base of their own
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> LmscoreError:
+        said = " ".join(str(error).split())
+        if self.device == CPU_DEVICE:
+            return ModelError(f"{self._source}: ONNX Runtime cannot run it: {said}")
+        return DeviceError(
+            f"{self._source}: ONNX Runtime cannot run it on {self.device}: {said}; "
+            "is its memory full? take a smaller batch, or device cpu"
+        )
+
+    def _check(
+        self, tokens: NDArray[Any], state: State, k: int, **given: NDArray[Any] | None
+    ) -> None:
+        """Refuse what ONNX Runtime would wrap around, read out of bounds, or abort on."""
+        B, T = tokens.shape
+        S, V = _state_rows(self.config, state), self.config.vocab_size
+        if S != B and given["parents"] is None:
+            raise InputError(f"state has {S} rows for {B} rows of tokens; give parents")
+        if not 0 <= k <= V:
+            raise InputError(f"k must lie in 0..{V}, not {k}")
+        fits: dict[str, tuple[type[np.generic], tuple[int | None, ...], int, int]] = {
+            "tokens": (np.int64, (B, T), 0, V - 1),
+            "targets": (np.int64, (B, T, None), 0, V - 1),
+            "lengths": (np.int32, (B,), 1, T),
+            "parents": (np.int64, (B,), 0, S - 1),
+        }
+        for name, array in {"tokens": tokens, **given}.items():
+            if array is not None:
+                _check_array(name, array, *fits[name])
+
+
+def _whole_outputs(config: Config) -> frozenset[str]:
+    """The outputs for which distributions over the whole vocabulary must be computed."""
+    exact = ["target_log_probs"] if config.self_normalized else []
+    return frozenset(("log_probs", "top_log_probs", "top_tokens", *exact))
+
+
+def graph_inputs(config: Config) -> dict[str, tuple[str, tuple[int | None, ...]]]:
+    """Name, type and shape (None where dynamic) of the canonical graph's inputs, in order."""
+    return {
+        "tokens": (_INT64, (None, None)),
+        "targets": (_INT64, (None, None, None)),
+        "k": (_INT64, (1,)),
+        "lengths": (_INT32, (None,)),
+        "parents": (_INT64, (None,)),
+        **({"distributions": (_INT64, (1,))} if config.has_partial_output else {}),
+        **{s.name: (_FLOAT, (s.layers, None, s.size)) for s in config.state},
+    }
+
+
+def graph_outputs(config: Config) -> dict[str, tuple[str, tuple[int | None, ...]]]:
+    """Name, type and shape (None where dynamic) of the canonical graph's outputs, in order."""
+    return {
+        "log_probs": (_FLOAT, (None, None, config.vocab_size)),
+        "target_log_probs": (_FLOAT, (None, None, None)),
+        **({"target_scores": (_FLOAT, (None, None, None))} if config.self_normalized else {}),
+        "top_log_probs": (_FLOAT, (None, None, None)),
+        "top_tokens": (_INT64, (None, None, None)),
+        **{s.next: (_FLOAT, (s.layers, None, s.size)) for s in config.state},
+    }
+
+
+def _check_signature(
+    found: Sequence[Any], expected: dict[str, tuple[str, tuple[int | None, ...]]], where: str
+) -> None:
+    there = {arg.name: arg for arg in found}
+    for name in sorted(expected.keys() ^ there.keys()):
+        what = "is missing" if name in expected else "is unknown"
+        raise ModelError(f"{where} {name!r} {what}; {EXPORT_AGAIN}")
+    for name, (dtype, shape) in expected.items():
+        arg = there[name]
+        sizes = tuple(size if isinstance(size, int) else None for size in arg.shape)
+        if arg.type != dtype or sizes != shape:
+            raise ModelError(
+                f"{where} {name!r} is {arg.type} {_text(sizes)}, config.json wants "
+                f"{dtype} {_text(shape)}; {EXPORT_AGAIN}"
+            )
+
+
+def _text(shape: Sequence[int | None]) -> str:
+    return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"
+
+
+def _state_rows(config: Config, state: State) -> int:
+    """S, the number of rows of a state that fits the model."""
+    if len(state) != len(config.state):
+        raise InputError(f"state has {len(state)} tensors, expected {len(config.state)}")
+    S = state[0].shape[1] if state[0].ndim == 3 else 0
+    for tensor, array in zip(config.state, state, strict=True):
+        if array.dtype != np.float32 or array.shape != tensor.shape(S) or S == 0:
+            raise InputError(
+                f"state {tensor.name!r} is {array.dtype} {list(array.shape)}, "
+                f"expected float32 {_text((tensor.layers, S or None, tensor.size))}"
+            )
+    return S
+
+
+def _check_array(
+    name: str,
+    array: NDArray[Any],
+    dtype: type[np.generic],
+    shape: tuple[int | None, ...],
+    low: int,
+    high: int,
+) -> None:
+    fits = array.ndim == len(shape) and all(
+        want in (None, size) for want, size in zip(shape, array.shape, strict=True)
+    )
+    if array.dtype != dtype or not fits:
+        raise InputError(
+            f"{name} is {array.dtype} {list(array.shape)}, "
+            f"expected {np.dtype(dtype)} {_text(shape)}"
+        )
+    if array.size and not low <= array.min() <= array.max() <= high:
+        raise InputError(f"{name} must lie in {low}..{high}, not {array.min()}..{array.max()}")

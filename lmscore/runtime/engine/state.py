@@ -1,0 +1,145 @@
+"""The recurrent state of a batch of hypotheses, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lmscore.errors import InputError
+from lmscore.runtime.engine.binding import DeviceTensor
+
+Tensor = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a model remembers of each hypothesis; nothing changes it.
+
+    Attributes:
+        tensors: float32 [L, B, H], one per state tensor of the model (LSTM: h and c), read-only.
+            On a GPU they stay there: `np.asarray` of one copies it to the host, and so do `select`,
+            `concat`, `==`, `hash` and pickle; `parents` of `LanguageModel.step` does not.
+
+    Two states are equal, and hash alike, when their tensors are equal bit for bit.
+    """
+
+    tensors: tuple[Tensor, ...]
+
+    def __post_init__(self) -> None:
+        """Check the shapes, and make the arrays read-only.
+
+        Raises:
+            InputError: a tensor is not float32 [L, B, H], holds nan or inf, or they differ in B.
+        """
+        given: object = self.tensors
+        if not isinstance(given, tuple | list) or not given:
+            raise InputError("a state needs at least one tensor")
+        object.__setattr__(self, "tensors", tuple(map(_read_only, self.tensors)))
+        for index, tensor in enumerate(self.tensors):
+            if tensor.shape[1] != len(self):
+                raise InputError(
+                    f"state tensor {index} has {tensor.shape[1]} rows on axis 1, "
+                    f"tensor 0 has {len(self)}"
+                )
+
+    @classmethod
+    def owning(cls, tensors: Iterable[Tensor]) -> State:
+        """A state of arrays that nobody else writes to: made read-only instead of copied."""
+        return cls(tuple(map(_frozen, tensors)))
+
+    def __len__(self) -> int:
+        """Its rows B: one per hypothesis."""
+        return int(self.tensors[0].shape[1])
+
+    def select(self, rows: Sequence[int] | NDArray[np.integer]) -> State:
+        """The state whose row b is row `rows[b]` of this one: permutes, repeats and drops rows.
+
+        Raises:
+            InputError: rows are not integers 0 <= row < len(self).
+        """
+        index = _rows(rows, len(self))
+        return State.owning(tensor[:, index] for tensor in self.tensors)
+
+    @classmethod
+    def concat(cls, states: Iterable[State]) -> State:
+        """The rows of several states of one model, one after another.
+
+        Raises:
+            InputError: there is none, or their sizes differ.
+        """
+        states = list(states) if isinstance(states, Iterable) else []
+        if not states or not all(isinstance(state, State) for state in states):
+            raise InputError("concat needs a list of at least one state")
+        for number, state in enumerate(states):
+            _check_same_model(states[0], state, number)
+        columns = zip(*(state.tensors for state in states), strict=True)
+        return cls.owning(np.concatenate(column, axis=1) for column in columns)
+
+    def __eq__(self, other: object) -> bool:
+        return self._content() == other._content() if isinstance(other, State) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._content())
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(str(list(tensor.shape)) for tensor in self.tensors)
+        return f"State({len(self)} rows: {shapes})"
+
+    def __reduce__(self) -> tuple[type[State], tuple[tuple[Tensor, ...]]]:
+        return State, (tuple(map(np.asarray, self.tensors)),)
+
+    def _content(self) -> tuple[tuple[tuple[int, ...], bytes], ...]:
+        return tuple((tensor.shape, np.asarray(tensor).tobytes()) for tensor in self.tensors)
+
+
+def _read_only(tensor: Tensor | DeviceTensor) -> Tensor | DeviceTensor:
+    if isinstance(tensor, DeviceTensor):
+        return tensor
+    if not isinstance(tensor, np.ndarray) or tensor.dtype != np.float32 or tensor.ndim != 3:
+        found = type(tensor).__name__
+        if isinstance(tensor, np.ndarray):
+            found = f"{tensor.dtype} {list(tensor.shape)}"
+        raise InputError(f"a state tensor must be float32 [L, B, H], not {found}")
+    if not tensor.flags.writeable:
+        return tensor
+    if not np.isfinite(tensor).all():  # ONNX Runtime may make finite scores of it
+        raise InputError("a state tensor holds nan or inf")
+    return _frozen(tensor.copy())
+
+
+def _frozen(tensor: Tensor) -> Tensor:
+    if isinstance(tensor, np.ndarray):  # a DeviceTensor is read-only already
+        tensor.flags.writeable = False
+    return tensor
+
+
+def _rows(rows: ArrayLike, size: int) -> NDArray[np.integer]:
+    try:
+        index = np.asarray(rows)
+    except ValueError as error:  # rows of different lengths
+        raise InputError(f"rows must be a list or 1-d array of integers: {error}") from error
+    if index.size == 0:
+        index = index.astype(np.int64)
+    if index.ndim != 1 or not np.issubdtype(index.dtype, np.integer):
+        raise InputError("rows must be a list or 1-d array of integers")
+    outside = index[(index < 0) | (index >= size)]
+    if outside.size:
+        raise InputError(f"row {outside[0]} is not in a state of {size} rows")
+    return index
+
+
+def _check_same_model(first: State, state: State, number: int) -> None:
+    if len(state.tensors) != len(first.tensors):
+        raise InputError(
+            f"state {number} has {len(state.tensors)} tensors, state 0 has {len(first.tensors)}"
+        )
+    for index, (a, b) in enumerate(zip(first.tensors, state.tensors, strict=True)):
+        for axis, name in ((0, "layers"), (2, "hidden size")):
+            if a.shape[axis] != b.shape[axis]:
+                raise InputError(
+                    f"state {number}, tensor {index}: {name} (axis {axis}) is {b.shape[axis]}, "
+                    f"in state 0 it is {a.shape[axis]}"
+                )

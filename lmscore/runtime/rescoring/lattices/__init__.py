@@ -1,0 +1,34 @@
+"""Lattices of other people's recognisers: read, rescored, searched, and written back."""
+
+from lmscore.runtime.rescoring.lattices.lattice import Arc, Lattice, Scales, Scores
+from lmscore.runtime.rescoring.lattices.options import LatticeOptions
+from lmscore.runtime.rescoring.lattices.paths import LatticePath, all_paths, n_best
+from lmscore.runtime.rescoring.lattices.reading import (
+    FORMATS,
+    LatticeFormat,
+    detect,
+    open_lattices,
+    read_lattices,
+)
+from lmscore.runtime.rescoring.lattices.rescore import RescoredLattice, rescore_lattice
+from lmscore.runtime.rescoring.lattices.writing import render_lattices, write_lattices
+
+__all__ = [
+    "FORMATS",
+    "Arc",
+    "Lattice",
+    "LatticeFormat",
+    "LatticeOptions",
+    "LatticePath",
+    "RescoredLattice",
+    "Scales",
+    "Scores",
+    "all_paths",
+    "detect",
+    "n_best",
+    "open_lattices",
+    "read_lattices",
+    "render_lattices",
+    "rescore_lattice",
+    "write_lattices",
+]

@@ -1,0 +1,66 @@
+"""What makes a lattice unusable, said with the line where it stands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from lmscore.errors import InputError
+from lmscore.runtime.rescoring.formats.document import Document
+from lmscore.runtime.rescoring.formats.numbers import to_float
+from lmscore.runtime.rescoring.lattices.lattice import Lattice, Scales
+
+_MAX_DIGITS = 18  # of a number; Python refuses to read very long ones
+
+
+def checked(lattice: Lattice, document: Document, line: int, arc_lines: Sequence[int]) -> Lattice:
+    """The lattice, if it has a path and no cycle; an empty one is fine.
+
+    Args:
+        lattice: what was read.
+        document: from where.
+        line: where it begins.
+        arc_lines: where each of its arcs stands.
+
+    Raises:
+        InputError: it has not; names file and line.
+    """
+    number = lattice.cyclic_arc()
+    if number is not None:
+        raise InputError(
+            f"{document.where(arc_lines[number])}: this arc is part of a cycle; "
+            f"lattice {lattice.id!r} must be acyclic"
+        )
+    if not lattice.nodes:
+        return lattice
+    where = f"{document.where(line)}: lattice {lattice.id!r}"
+    if not lattice.finals:
+        raise InputError(f"{where} has no final node; is the file complete?")
+    if lattice.completions(Scales())[lattice.start] == -math.inf:
+        raise InputError(
+            f"{where}: no path of probability above 0 leads from its start to a final node"
+        )
+    return lattice
+
+
+def parse_count(text: str, where: str) -> int:
+    """A number of a node, or of nodes.
+
+    Raises:
+        InputError: the text is no such number.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        raise InputError(f"{where}: {text!r} is no number of a node, arc or word")
+    return int(text)
+
+
+def parse_number(text: str, where: str) -> float:
+    """A finite number.
+
+    Raises:
+        InputError: the text is none.
+    """
+    value = to_float(text)
+    if value is None or not math.isfinite(value):
+        raise InputError(f"{where}: {text!r} is no finite number")
+    return value

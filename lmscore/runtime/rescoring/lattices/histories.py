@@ -1,0 +1,164 @@
+"""What has been said on the ways through a lattice, each beginning read by the model once.
+
+Letters in shapes: B histories that are read in one run, S states they go on from, K targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from itertools import count
+from typing import NamedTuple, cast
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from lmscore.runtime.engine.batching import target_budget
+from lmscore.runtime.engine.graph import Graph, State
+from lmscore.runtime.text.tokenizer import Ids
+
+Tokens = tuple[int, ...]
+"""The tokens of a word."""
+
+
+class _Row(NamedTuple):
+    """One of the states that a run has left."""
+
+    block: State
+    row: int
+
+
+class History:
+    """What has been said; equal ones are the same object, as long as it is in use.
+
+    Attributes:
+        number: no other history has it.
+        wanted: tokens whose log-probability will be asked for; reading finds them all at once.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_after",
+        "_before",
+        "_log_probs",
+        "_scores",
+        "_token",
+        "number",
+        "wanted",
+    )
+
+    def __init__(self, number: int, token: int, before: _Row) -> None:
+        self.number = number
+        self.wanted: set[int] = set()
+        self._token = token  # the last one, which is read when what follows is known
+        self._before = before
+        self._after: _Row | None = None  # once it is read
+        self._log_probs: dict[int, float] = {}  # of tokens that may follow
+        self._scores: dict[Tokens, float] = {}  # of words that may follow
+
+
+class Histories:
+    """All that has been said, as the model has read it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._numbers = count()
+        self._known: WeakValueDictionary[tuple[int, Tokens], History] = WeakValueDictionary()
+        self.num_read = 0  # tokens
+        bos = graph.config.bos_token_id
+        self.root = History(next(self._numbers), bos, _Row(graph.initial_state(1), 0))
+
+    def extend(self, ways: Sequence[tuple[History, Tokens]]) -> list[tuple[float, History]]:
+        """For each history and word (of at least one token): its log-probability, and what follows.
+
+        Each distinct beginning is read once; all of them take a run for each token of the longest
+        word, or more where they do not fit into one.
+
+        Raises:
+            ModelError: the model yields nan or inf.
+        """
+        distinct = sorted(set(ways), key=_by_number)
+        known = {way: history for way in distinct if (history := self._find(*way))}
+        new = [way for way in distinct if way not in known]
+        found = {**known, **dict(zip(new, self._extend(new), strict=True))}
+        return [(history._scores[word], found[history, word]) for history, word in ways]
+
+    def _find(self, history: History, word: Tokens) -> History | None:
+        return self._known.get((history.number, word)) if word in history._scores else None
+
+    def _extend(self, ways: Sequence[tuple[History, Tokens]]) -> list[History]:
+        """Read the words, one token of all of them after another."""
+        reached = {(history, word[:0]): history for history, word in ways}
+        for depth in range(max((len(word) for _, word in ways), default=0)):
+            steps = {(history, word[: depth + 1]) for history, word in ways if len(word) > depth}
+            self._read((reached[history, part[:-1]], part[-1]) for history, part in steps)
+            for history, part in sorted(steps, key=_by_number):
+                reached[history, part] = self._child(reached[history, part[:-1]], part[-1])
+        for history, word in ways:
+            parts = (reached[history, word[:i]] for i in range(len(word)))
+            history._scores[word] = sum(
+                part._log_probs[token] for part, token in zip(parts, word, strict=True)
+            )
+            self._known[history.number, word] = reached[history, word]
+        return [reached[way] for way in ways]
+
+    def _child(self, history: History, token: int) -> History:
+        after = cast("_Row", history._after)  # it has been read
+        return History(next(self._numbers), token, after)
+
+    def _read(self, pairs: Iterable[tuple[History, int]]) -> None:
+        """Find the log-probability of each token after its history."""
+        missing: dict[History, set[int]] = {}
+        for history, token in pairs:
+            if token not in history._log_probs:
+                missing.setdefault(history, history.wanted).add(token)
+        waiting = sorted(missing, key=lambda history: history.number)
+        budget = target_budget(self._graph)
+        for first in range(0, len(waiting), budget):
+            self._run(waiting[first : first + budget])
+
+    def _run(self, histories: Sequence[History]) -> None:
+        """Read the last token of each; find what they want."""
+        targets = [sorted(history.wanted - history._log_probs.keys()) for history in histories]
+        state, parents = _joined([history._before for history in histories])
+        tokens = np.array([history._token for history in histories])
+        log_probs, *following = self._graph.run(
+            [self._graph.target_output, *self._graph.state_outputs],
+            tokens[:, None],
+            state=state,
+            targets=_table(targets)[:, None],
+            parents=parents,
+        )
+        self._graph.check_finite(log_probs)
+        block = tuple(np.asarray(tensor) for tensor in following)
+        self.num_read += len(histories)
+        for row, (history, wanted) in enumerate(zip(histories, targets, strict=True)):
+            found = log_probs[row, 0, : len(wanted)].tolist()
+            history._log_probs.update(zip(wanted, found, strict=True))
+            history._after = history._after or _Row(block, row)
+            history.wanted = set()
+
+
+def _by_number(way: tuple[History, Tokens]) -> tuple[int, Tokens]:
+    """The order of ways, which is the same in every process."""
+    return way[0].number, way[1]
+
+
+def _joined(rows: Sequence[_Row]) -> tuple[State, Ids]:
+    """The distinct states among `rows` as one of S rows, and which of them each is, int64 [B]."""
+    numbers: dict[tuple[int, int], int] = {}
+    parents = [numbers.setdefault((id(row.block), row.row), len(numbers)) for row in rows]
+    first = dict(zip(parents, rows, strict=True))  # any of the equal ones
+    distinct = [first[number] for number in range(len(numbers))]
+    state = tuple(
+        np.stack([block[tensor][:, row] for block, row in distinct], axis=1)
+        for tensor in range(len(distinct[0].block))
+    )
+    return state, np.array(parents)
+
+
+def _table(targets: Sequence[Collection[int]]) -> Ids:
+    """Rows of tokens as int64 [B, K]; shorter ones end in zeros."""
+    table = np.zeros((len(targets), max(map(len, targets))), np.int64)
+    for row, tokens in enumerate(targets):
+        table[row, : len(tokens)] = list(tokens)
+    return table

@@ -1,0 +1,217 @@
+"""Kaldi's lattices as text (`ark,t`), compact or not, read.
+
+A lattice is a line with the utterance's id, a line for each arc and each final state, and an empty
+line. Costs are -ln P: graph and acoustic, unscaled. Compact: `state next word graph,acoustic,ids`,
+with `ids` the transition-ids of the arc joined by `_`; otherwise
+`state next transition-id word graph,acoustic`. A weight that is not there is 0 in every part. Words
+are numbers of a symbol table, or already spelt (`int2sym.pl -f 3`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from lmscore.errors import InputError
+from lmscore.runtime.rescoring.formats.document import Document, Line
+from lmscore.runtime.rescoring.formats.numbers import parse_score
+from lmscore.runtime.rescoring.lattices.checks import checked, parse_count
+from lmscore.runtime.rescoring.lattices.lattice import END, Arc, Lattice, Scores
+
+NAME = "kaldi-lattice"
+
+_EPSILONS = frozenset({"<eps>", "0"})
+_MARKS = {"<eps>": "", "<s>": "", "</s>": END}
+
+
+@dataclass(frozen=True, slots=True)
+class KaldiArc:
+    """What is kept of an arc for writing it back."""
+
+    label: str  # the word as the file has it
+    transition: str | None  # the transition-id; None in a compact lattice
+    alignment: str = ""  # the third part of its weight
+
+
+@dataclass(frozen=True, slots=True)
+class KaldiSource:
+    """What is kept of a lattice for writing it back."""
+
+    is_compact: bool
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What is known of an archive by now."""
+
+    document: Document
+    symbols: Mapping[str, str] | None
+    is_compact: bool | None = None  # whether its lattices are
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What has been read of one lattice."""
+
+    arcs: list[Arc] = field(default_factory=list)
+    arc_lines: list[int] = field(default_factory=list)
+    finals: dict[int, Scores] = field(default_factory=dict)
+    alignments: dict[int, str] = field(default_factory=dict)  # of finals
+    nodes: dict[int, int] = field(default_factory=dict)  # numbers of states, the first is 0
+
+    def node(self, state: int) -> int:
+        """The number of a state among those that occur."""
+        return self.nodes.setdefault(state, len(self.nodes))
+
+
+def read(document: Document, symbols: Mapping[str, str] | None = None) -> Iterator[Lattice]:
+    """The lattices of an archive.
+
+    Args:
+        document: the archive.
+        symbols: words by their numbers; None where the archive has the words themselves.
+
+    Raises:
+        InputFileError: the file is damaged.
+        InputError: a line is not what it should be, or a lattice cannot be used.
+    """
+    reader = _Reader(document, symbols)
+    for lines in _blocks(document.lines()):
+        yield _read_lattice(reader, lines)
+
+
+def _blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """The lines of each lattice, with the blank ones before it and those that end it."""
+    block: list[Line] = []
+    has_begun, has_ended = False, False
+    for line in lines:
+        is_blank = not line.text.strip()
+        if has_ended and not is_blank:
+            yield block
+            block, has_begun, has_ended = [], False, False
+        block.append(line)
+        has_begun = has_begun or not is_blank
+        has_ended = has_begun and is_blank
+    if has_begun:
+        yield block
+
+
+def _read_lattice(reader: _Reader, lines: list[Line]) -> Lattice:
+    head, *body = (line for line in lines if line.text.strip())
+    key = head.text.strip()
+    if all(column.isdigit() for column in key.split()[:2]) and len(key.split()) > 1:
+        raise InputError(
+            f"{reader.document.where(head.number)}: expected an utterance's id, got {key!r}"
+        )
+    mark = reader.document.start if lines[0].number == 1 else ""
+    parts = _Parts()
+    for line in body:
+        _read_line(reader, line, parts)
+    _check_spelt(reader, parts)
+    lattice = Lattice(
+        key,
+        tuple(parts.alignments.get(node, "") for node in range(len(parts.nodes))),
+        0,
+        tuple(parts.arcs),
+        parts.finals,
+        text=mark + "".join(line.text + line.end for line in lines),
+        source=KaldiSource(reader.is_compact is not False),
+    )
+    return checked(lattice, reader.document, head.number, parts.arc_lines)
+
+
+def _read_line(reader: _Reader, line: Line, parts: _Parts) -> None:
+    where = reader.document.where(line.number)
+    columns = line.text.split()
+    if len(columns) > 5:
+        raise InputError(
+            f"{where}: {len(columns)} columns; an arc has 3 to 5, a final state 1 or 2"
+        )
+    _note_kind(reader, columns, where)
+    state = parse_count(columns[0], f"{where}, column 1")
+    node = parts.node(state)
+    if len(columns) > 2:
+        end = parts.node(parse_count(columns[1], f"{where}, column 2"))
+        parts.arcs.append(_read_arc(reader, node, end, columns, where))
+        parts.arc_lines.append(line.number)
+        return
+    if node in parts.finals:
+        raise InputError(f"{where}: a second final weight of state {state}")
+    weight = columns[1] if len(columns) == 2 else None
+    parts.finals[node], parts.alignments[node] = _read_weight(weight, f"{where}, column 2")
+
+
+def _read_arc(reader: _Reader, start: int, end: int, columns: list[str], where: str) -> Arc:
+    if _is_compact(columns):
+        transition, place = None, 3
+    else:
+        parse_count(columns[2], f"{where}, column 3")
+        transition, place = columns[2], 4
+    label = columns[place - 1]
+    weight = columns[place] if len(columns) > place else None
+    scores, alignment = _read_weight(weight, f"{where}, column {place + 1}")
+    word = _read_word(reader, label, f"{where}, column {place}")
+    return Arc(start, end, word, scores, KaldiArc(label, transition, alignment))
+
+
+def _is_compact(columns: list[str]) -> bool:
+    """Of the columns of an arc: 4 are a compact one, or one with no weight that is not."""
+    return len(columns) == 3 or (len(columns) == 4 and "," in columns[3])
+
+
+def _note_kind(reader: _Reader, columns: list[str], where: str) -> None:
+    """Which of the two kinds a line is of; an archive has one of them."""
+    if len(columns) == 1:
+        return
+    is_compact = columns[1].count(",") != 1 if len(columns) == 2 else _is_compact(columns)
+    if reader.is_compact is None:
+        reader.is_compact = is_compact
+    if is_compact != reader.is_compact:
+        found, others = ("compact", "uncompacted") if is_compact else ("uncompacted", "compact")
+        raise InputError(
+            f"{where}: a line of {found} lattices in an archive of {others} ones; "
+            "make them alike with Kaldi's lattice-copy"
+        )
+
+
+def _read_weight(text: str | None, where: str) -> tuple[Scores, str]:
+    """Scores and transition-ids."""
+    if text is None:
+        return Scores(), ""
+    parts = text.split(",")
+    if len(parts) not in (2, 3):
+        raise InputError(
+            f"{where}: the weight {text!r} is not graph,acoustic or graph,acoustic,ids"
+        )
+    graph = parse_score(parts[0], f"{where}, graph cost", unit=-1)
+    acoustic = parse_score(parts[1], f"{where}, acoustic cost", unit=-1)
+    return Scores(acoustic, graph), "".join(parts[2:])
+
+
+def _read_word(reader: _Reader, label: str, where: str) -> str:
+    word = label
+    if reader.symbols is not None:
+        label = str(parse_count(label, where))
+        if label != "0" and label not in reader.symbols:
+            raise InputError(f"{where}: no word has the number {label} in the symbol table")
+        word = reader.symbols.get(label, "<eps>")
+    elif label in _EPSILONS:
+        return ""
+    if word.startswith("#") and word[1:].isdigit():
+        raise InputError(
+            f"{where}: the disambiguation symbol {word!r} does not belong in a lattice"
+        )
+    return _MARKS.get(word, word)
+
+
+def _check_spelt(reader: _Reader, parts: _Parts) -> None:
+    """Refuse to take numbers for words."""
+    if reader.symbols is not None:
+        return
+    words = [(arc.word, line) for arc, line in zip(parts.arcs, parts.arc_lines, strict=True)]
+    words = [(word, line) for word, line in words if word]
+    if words and all(word.isdigit() for word, _ in words):
+        raise InputError(
+            f"{reader.document.where(words[0][1])}: the words are numbers, such as "
+            f"{words[0][0]}; give the symbol table they come from (words.txt)"
+        )

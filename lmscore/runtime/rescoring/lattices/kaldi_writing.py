@@ -1,0 +1,88 @@
+"""Kaldi's lattices as text (`ark,t`), written; what was read keeps its alignments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from lmscore.errors import OptionError
+from lmscore.runtime.rescoring.lattices.kaldi import KaldiArc, KaldiSource
+from lmscore.runtime.rescoring.lattices.lattice import MARKS, Arc, Lattice, Scores
+
+
+def render(lattice: Lattice, labels: Mapping[str, str] | None = None) -> str:
+    """A lattice as an archive has it; one that was read is given back as it was.
+
+    Args:
+        lattice: of any origin. A word that is not from a Kaldi archive is looked up.
+        labels: numbers by their words; None to write such words as they are.
+
+    Raises:
+        OptionError: a word is not among them, or the language model scale of another format is none
+            that costs could be divided by.
+    """
+    if lattice.text is not None and isinstance(lattice.source, KaldiSource):
+        return lattice.text
+    if not isinstance(lattice.source, KaldiSource) and lattice.scales.lm <= 0:
+        raise OptionError(
+            f"lattice {lattice.id!r} has the language model scale {lattice.scales.lm}, which "
+            "lattices of Kaldi's cannot express"
+        )
+    is_compact = not isinstance(lattice.source, KaldiSource) or lattice.source.is_compact
+    lines = [f"{lattice.id} \n"]
+    for node in _from_start(lattice):
+        lines += (_render_arc(lattice, arc, is_compact, labels) for arc in lattice.leaving[node])
+        if node in lattice.finals:
+            alignment = lattice.nodes[node] if isinstance(lattice.nodes[node], str) else ""
+            weight = _weight(lattice, lattice.finals[node], 0, alignment, is_compact)
+            lines.append(f"{node}\t{weight}\n")
+    return "".join([*lines, "\n"])
+
+
+def is_ended(text: str) -> bool:
+    """Whether the text of a lattice ends in the empty line that has to stand before another."""
+    return text.endswith("\n") and not text.split("\n")[-2].strip()
+
+
+def _from_start(lattice: Lattice) -> list[int]:
+    """The nodes; the first that is written is where paths begin."""
+    others = (node for node in range(len(lattice.nodes)) if node != lattice.start)
+    return [lattice.start, *others] if lattice.nodes else []
+
+
+def _render_arc(
+    lattice: Lattice, arc: Arc, is_compact: bool, labels: Mapping[str, str] | None
+) -> str:
+    source = arc.source
+    if not isinstance(source, KaldiArc):
+        source = KaldiArc(_label(arc.word, labels), None)
+    weight = _weight(lattice, arc.scores, arc.num_words, source.alignment, is_compact)
+    columns = [arc.start, arc.end, source.label, weight]
+    if not is_compact:
+        columns.insert(2, source.transition)
+    return "\t".join(map(str, columns)) + "\n"
+
+
+def _label(word: str, labels: Mapping[str, str] | None) -> str:
+    spelt = word if word not in MARKS else "<eps>"
+    if labels is None:
+        return spelt
+    if spelt not in labels:
+        raise OptionError(f"the word {spelt!r} is not in the symbol table")
+    return labels[spelt]
+
+
+def _weight(
+    lattice: Lattice, scores: Scores, num_words: int, alignment: str, is_compact: bool
+) -> str:
+    """Kaldi's files say nothing of scales: those that another format's did are worked in."""
+    scales, graph, acoustic = lattice.scales, lattice.scales.lm_score(scores), scores.acoustic
+    if not isinstance(lattice.source, KaldiSource):
+        graph += (scores.other + scales.word_penalty * num_words) / scales.lm
+        acoustic *= scales.acoustic
+    parts = [_cost(graph), _cost(acoustic)]
+    return ",".join([*parts, alignment] if is_compact else parts)
+
+
+def _cost(log_prob: float) -> str:
+    return "Infinity" if log_prob == -math.inf else f"{0.0 - log_prob:.10g}"

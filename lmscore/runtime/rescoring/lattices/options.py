@@ -1,0 +1,75 @@
+"""How a lattice is rescored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Real
+
+from lmscore.errors import OptionError
+from lmscore.runtime.arguments import check_count
+from lmscore.runtime.rescoring.lattices.lattice import Scales
+
+
+def as_it_is(word: str) -> str:
+    """The word itself."""
+    return word
+
+
+@dataclass(frozen=True, slots=True)
+class LatticeOptions:
+    """How a lattice is rescored.
+
+    The score of a path is
+
+        acoustic_scale * acoustic + word_penalty * words + other
+        + lm_scale * (lm_weight * new LM + old_lm_weight * old LM)
+
+    with all scores in nats; `other` is what the file counts besides, pronunciations.
+
+    Raises:
+        OptionError: an option has an impossible value.
+    """
+
+    lm_weight: float = 0.5  # of the new language model
+    old_lm_weight: float | None = None  # of what the file has; default: 1 - lm_weight
+    acoustic_scale: float | None = None  # default: the file's, or 1
+    lm_scale: float | None = None  # default: the file's, or 1
+    word_penalty: float | None = None  # nats; default: the file's, or 0
+    order: int | None = 5  # histories are told apart by their last order - 1 words; None: by all
+    beam: float | None = 12.0  # nats, where the language model counts once; None: all that is there
+    max_tokens: int | None = 20  # at a node; None: all that is there
+    prepare: Callable[[str], str] = as_it_is  # what the model is to read for a word; "": nothing
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for name in ("order", "max_tokens"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name))
+        for name in ("lm_weight", "old_lm_weight", "acoustic_scale", "lm_scale", "word_penalty"):
+            _check_number(name, getattr(self, name), math.isfinite, "a finite number")
+        for name in ("lm_scale", "beam"):
+            _check_number(name, getattr(self, name), lambda value: value > 0, "above 0")
+        if not callable(self.prepare):
+            raise OptionError(f"prepare must be a function of a word, not {self.prepare!r}")
+
+    def scales(self, given: Scales) -> Scales:
+        """What counts how much, given what the file says."""
+        old_weight = 1.0 - self.lm_weight if self.old_lm_weight is None else self.old_lm_weight
+        return Scales(
+            acoustic=_or(self.acoustic_scale, given.acoustic),
+            lm=_or(self.lm_scale, given.lm),
+            word_penalty=_or(self.word_penalty, given.word_penalty),
+            old_weight=old_weight,
+            new_weight=self.lm_weight,
+        )
+
+
+def _check_number(name: str, value: object, is_legal: Callable[[float], bool], what: str) -> None:
+    if value is not None and not (isinstance(value, Real) and is_legal(float(value))):
+        raise OptionError(f"{name} must be {what}, not {value!r}")
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value

@@ -1,0 +1,266 @@
+"""HTK's Standard Lattice Format (SLF), read; after the HTK Book, chapter 16.
+
+Words stand on the links, or on the nodes they end at. Scores are logarithms in the file's base,
+e where it names none; base 0 stands for probabilities. `lmscale`, `wdpenalty`, `acscale` and
+`prscale` of the header are not part of them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lmscore.errors import InputError
+from lmscore.files import STANDARD_INPUT
+from lmscore.runtime.rescoring.formats.document import Document, Line
+from lmscore.runtime.rescoring.formats.numbers import checked_score
+from lmscore.runtime.rescoring.lattices.checks import checked, parse_count, parse_number
+from lmscore.runtime.rescoring.lattices.lattice import END, MARKS, Arc, Lattice, Scales, Scores
+from lmscore.runtime.rescoring.lattices.slf_text import Fields, parse_fields
+
+NAME = "htk-slf"
+
+_ENDS = frozenset({"</s>", "!SENT_END"})
+_NO_SUBLATTICES = "a lattice with sub-lattices cannot be rescored; expand it first"
+_SUFFIX = re.compile(r"(\.(lat|slf|htk|gz|xz))+$")
+
+
+@dataclass(frozen=True, slots=True)
+class SlfSource:
+    """What is kept of a file for writing its lattice back."""
+
+    file_name: str  # "" if there is none
+    header: tuple[Line, ...]  # up to the sizes, comments included
+    unit: float  # nats in one of the file's logarithms; 0: probabilities
+    scales: Scales  # as the header has them
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What has been read of a lattice."""
+
+    document: Document
+    header: list[Line] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+    setting_lines: dict[str, int] = field(default_factory=dict)
+    nodes: dict[int, tuple[Fields, int]] = field(default_factory=dict)  # and the line
+    links: dict[int, tuple[Fields, int]] = field(default_factory=dict)
+
+    def number(self, name: str, default: float) -> float:
+        """A number in the header."""
+        if name not in self.settings:
+            return default
+        return parse_number(self.settings[name], self.where(name))
+
+    def where(self, name: str) -> str:
+        """The place of a setting."""
+        return self.document.where(self.setting_lines[name], f"field {name!r}")
+
+
+def read(document: Document) -> Iterator[Lattice]:
+    """The lattice of a file, the only one in it.
+
+    Raises:
+        InputFileError: the file is damaged.
+        InputError: a line is not what it should be, or the lattice cannot be used.
+    """
+    lines = list(document.lines())
+    parts = _Parts(document)
+    for line in lines:
+        if not line.text.strip() or line.text.lstrip().startswith("#"):
+            if not parts.nodes and not parts.links:
+                parts.header.append(line)
+        else:
+            _read_line(parts, line)
+    text = document.start + "".join(line.text + line.end for line in lines)
+    yield _lattice(parts, text)
+
+
+def _read_line(parts: _Parts, line: Line) -> None:
+    where = parts.document.where(line.number)
+    if line.text.strip() == ".":
+        raise InputError(f"{where}: {_NO_SUBLATTICES}")
+    fields = parse_fields(line.text, where)
+    is_sized = {"N", "L"} <= parts.settings.keys()
+    for key, found in (("I", parts.nodes), ("J", parts.links)):
+        if key in fields.values and is_sized:
+            number = parse_count(fields.values[key], f"{where}, field {key!r}")
+            if key == "I" and "L" in fields.values:
+                raise InputError(f"{where}, field 'L': {_NO_SUBLATTICES}")
+            if number in found:
+                raise InputError(f"{where}, field {key!r}: number {number} comes a second time")
+            found[number] = fields, line.number
+            return
+    if is_sized:
+        raise InputError(f"{where}: expected a node (I=) or a link (J=), got {line.text.strip()!r}")
+    parts.header.append(line)
+    parts.settings.update(fields.values)
+    parts.setting_lines.update(dict.fromkeys(fields.values, line.number))
+
+
+def _lattice(parts: _Parts, text: str) -> Lattice:
+    document = parts.document
+    _check_supported(parts)
+    _check_sized(parts)
+    num_nodes = _check_size(parts, "N", parts.nodes, "nodes")
+    _check_size(parts, "L", parts.links, "links")
+    unit = _unit(parts)
+    scales = Scales(
+        acoustic=parts.number("acscale", 1.0),
+        lm=parts.number("lmscale", 1.0),
+        word_penalty=parts.number("wdpenalty", 0.0) * (unit or 1.0),
+    )
+    nodes = [parts.nodes[number][0] for number in range(num_nodes)]
+    other_scale = parts.number("prscale", 1.0)
+    arcs = tuple(
+        _arc(document, fields, line, nodes, unit, other_scale)
+        for _, (fields, line) in sorted(parts.links.items())
+    )
+    header_line = parts.header[0].number if parts.header else 1
+    lattice = Lattice(
+        parts.settings.get("U") or _SUFFIX.sub("", _file_name(document)),
+        tuple(nodes),
+        _start(parts, nodes, arcs, header_line),
+        arcs,
+        dict.fromkeys(_finals(parts, num_nodes, arcs), Scores()),
+        scales,
+        text,
+        SlfSource(_file_name(document), tuple(parts.header), unit, scales),
+    )
+    return checked(
+        lattice, document, header_line, [line for _, (_, line) in sorted(parts.links.items())]
+    )
+
+
+def _check_supported(parts: _Parts) -> None:
+    if "S" in parts.settings:
+        raise InputError(f"{parts.where('S')}: {_NO_SUBLATTICES}")
+    if parts.settings.get("dir", "f").lower() not in ("f", "forward"):
+        raise InputError(f"{parts.where('dir')}: only forward lattices can be rescored")
+
+
+def _check_sized(parts: _Parts) -> None:
+    for key, what in (("N", "nodes"), ("L", "links")):
+        if key not in parts.settings:
+            raise InputError(f"{parts.document.name}: no field {key}= with the number of {what}")
+
+
+def _check_size(parts: _Parts, key: str, found: Mapping[int, tuple[Fields, int]], what: str) -> int:
+    size = parse_count(parts.settings[key], parts.where(key))
+    for number, (_, line) in found.items():
+        if number >= size:
+            raise InputError(
+                f"{parts.document.where(line)}: number {number} of {size} {what}; "
+                "they are counted from 0"
+            )
+    if len(found) < size:
+        raise InputError(
+            f"{parts.where(key)}: {size} {what}, but there are {len(found)}; is the file complete?"
+        )
+    return size
+
+
+def _unit(parts: _Parts) -> float:
+    base = parts.number("base", math.e)
+    if base == 0:
+        return 0.0
+    if base < 0 or base == 1:
+        raise InputError(f"{parts.where('base')}: {base} is no base of logarithms")
+    return math.log(base)
+
+
+def _arc(
+    document: Document, fields: Fields, line: int, nodes: list[Fields], unit: float, scale: float
+) -> Arc:
+    where = document.where(line)
+    start = _end_of_link(fields, "S", len(nodes), where)
+    end = _end_of_link(fields, "E", len(nodes), where)
+    on_node = nodes[end].values
+    words = [values["W"] for values in (fields.values, on_node) if "W" in values]
+    spoken = [word for word in map(_word, words) if word]
+    if len(spoken) > 1:
+        raise InputError(
+            f"{where}, field 'W': a word on the link and one on its end, node {end}; "
+            "expected one of them"
+        )
+    values = {**on_node, **fields.values}
+    acoustic, lm, other = (_score(values, name, unit, where) for name in ("a", "l", "r"))
+    scores = Scores(acoustic, lm, scale * other)
+    return Arc(start, end, spoken[0] if spoken else "", scores, fields)
+
+
+def _end_of_link(fields: Fields, name: str, num_nodes: int, where: str) -> int:
+    if name not in fields.values:
+        raise InputError(f"{where}: a link needs S= and E=, the nodes it goes from and to")
+    node = parse_count(fields.values[name], f"{where}, field {name!r}")
+    if node >= num_nodes:
+        raise InputError(f"{where}, field {name!r}: there is no node {node}")
+    return node
+
+
+def _word(word: str) -> str:
+    """What is said: HTK's names that begin with ! are of silences and the like."""
+    if word in _ENDS:
+        return END
+    if word == "<s>" or (len(word) > 1 and word[0] in "!#"):
+        return ""
+    return word
+
+
+def _score(values: Mapping[str, str], name: str, unit: float, where: str) -> float:
+    if name not in values:
+        return 0.0
+    where = f"{where}, field {name!r}"
+    text = values[name]
+    if text.lower() in ("-inf", "-infinity"):
+        return -math.inf
+    value = parse_number(text, where)
+    if unit:
+        return checked_score(value, where, unit=unit)
+    if value < 0:
+        raise InputError(f"{where}: {text} is no probability, but the lattice has base=0")
+    return math.log(value) if value else -math.inf
+
+
+def _start(parts: _Parts, nodes: list[Fields], arcs: tuple[Arc, ...], line: int) -> int:
+    entered = {arc.end for arc in arcs}
+    if "start" in parts.settings:
+        starts = [_named_node(parts, "start", len(nodes))]
+    else:
+        starts = [node for node in range(len(nodes)) if node not in entered]
+    where = f"{parts.document.where(line)}: the lattice"
+    if len(starts) > 1:
+        raise InputError(
+            f"{where} has several nodes that no link leads to, {starts[0]} and {starts[1]}; "
+            "name its start in the header (start=)"
+        )
+    if not starts:
+        return 0  # an empty lattice, or one with a cycle
+    word = nodes[starts[0]].values.get("W", "")
+    if _word(word) not in MARKS and starts[0] not in entered:
+        raise InputError(
+            f"{parts.document.where(parts.nodes[starts[0]][1])}, field 'W': the word {word!r} "
+            "stands on the start, where no link leads to it"
+        )
+    return starts[0]
+
+
+def _finals(parts: _Parts, num_nodes: int, arcs: tuple[Arc, ...]) -> list[int]:
+    if "end" in parts.settings:
+        return [_named_node(parts, "end", num_nodes)]
+    left = {arc.start for arc in arcs}
+    return [node for node in range(num_nodes) if node not in left]
+
+
+def _named_node(parts: _Parts, name: str, num_nodes: int) -> int:
+    node = parse_count(parts.settings[name], parts.where(name))
+    if node >= num_nodes:
+        raise InputError(f"{parts.where(name)}: there is no node {node}")
+    return node
+
+
+def _file_name(document: Document) -> str:
+    return "" if document.name == STANDARD_INPUT else Path(document.name).name

@@ -1,0 +1,117 @@
+"""HTK's Standard Lattice Format (SLF), written; what was read keeps all fields that it had."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from lmscore.runtime.rescoring.formats.document import Line
+from lmscore.runtime.rescoring.lattices.lattice import Arc, Lattice, Scales, Scores
+from lmscore.runtime.rescoring.lattices.slf import SlfSource
+from lmscore.runtime.rescoring.lattices.slf_text import Fields, quoted, replace_fields
+
+
+def file_name(lattice: Lattice) -> str:
+    """The name of the file that a lattice is to have in a directory."""
+    if isinstance(lattice.source, SlfSource) and lattice.source.file_name:
+        return lattice.source.file_name
+    return re.sub(r'[\\/:*?"<>|\s]', "_", lattice.id) + ".lat"
+
+
+def render(lattice: Lattice) -> str:
+    """A lattice as a file has it; one that was read is given back as it was."""
+    if lattice.text is not None and isinstance(lattice.source, SlfSource):
+        return lattice.text
+    lattice = _with_one_end(lattice)
+    source = lattice.source if isinstance(lattice.source, SlfSource) else _new_source(lattice)
+    lines = [f"N={len(lattice.nodes)} L={len(lattice.arcs)}"]
+    lines += (_render_node(number, node) for number, node in enumerate(lattice.nodes))
+    lines += (_render_link(lattice, i, arc, source.unit) for i, arc in enumerate(lattice.arcs))
+    header = [*_render_header(lattice, source), *_named_ends(lattice)]
+    return "".join(f"{line}\n" for line in (*header, *lines))
+
+
+def _with_one_end(lattice: Lattice) -> Lattice:
+    """The same lattice with a final node that scores nothing and that no link leaves."""
+    left = {arc.start for arc in lattice.arcs}
+    finals = list(lattice.finals.items())
+    if not finals or (len(finals) == 1 and finals[0][0] not in left and not _counts(lattice)):
+        return lattice
+    end = len(lattice.nodes)
+    ways = tuple(Arc(node, end, "", scores) for node, scores in finals)
+    return replace(
+        lattice,
+        nodes=(*lattice.nodes, None),
+        arcs=lattice.arcs + ways,
+        finals={end: Scores()},
+        text=None,
+    )
+
+
+def _counts(lattice: Lattice) -> bool:
+    """Whether ending at a final node scores anything."""
+    return any(
+        scores.acoustic or scores.other or lattice.scales.lm_score(scores)
+        for scores in lattice.finals.values()
+    )
+
+
+def _new_source(lattice: Lattice) -> SlfSource:
+    """For a lattice of another format: a header with what has to be said."""
+    header = f"VERSION=1.0\nUTTERANCE={quoted(lattice.id)}"
+    lines = tuple(Line(text, "\n", number) for number, text in enumerate(header.split("\n"), 1))
+    return SlfSource("", lines, 1.0, Scales())
+
+
+def _render_header(lattice: Lattice, source: SlfSource) -> Iterator[str]:
+    """The old header without sizes and numbers of nodes, with the scales as they are now."""
+    unit, now, then = source.unit or 1.0, lattice.scales, source.scales
+    pairs = {
+        "acscale": (now.acoustic, then.acoustic),
+        "lmscale": (now.lm, then.lm),
+        "wdpenalty": (now.word_penalty / unit, then.word_penalty / unit),
+    }
+    changed = {name: _number(new) for name, (new, old) in pairs.items() if new != old}
+    values: dict[str, str | None] = {**dict.fromkeys(("N", "L", "start", "end")), **changed}
+    lines = [(line.text, replace_fields(line.text, values)) for line in source.header]
+    yield from (new.rstrip() for old, new in lines if new.strip() or not old.strip())
+    there = " ".join(old for old, _ in lines)
+    yield from (f"{name}={value}" for name, value in changed.items() if f"{name}=" not in there)
+
+
+def _named_ends(lattice: Lattice) -> Iterator[str]:
+    """Fields for the start and the end of a lattice, where its links do not show them."""
+    entered, left = {arc.end for arc in lattice.arcs}, {arc.start for arc in lattice.arcs}
+    nodes = set(range(len(lattice.nodes)))
+    if nodes - entered > {lattice.start} or lattice.start in entered:
+        yield f"start={lattice.start}"
+    if nodes - left != set(lattice.finals):
+        yield from (f"end={node}" for node in lattice.finals)
+
+
+def _render_node(number: int, node: object) -> str:
+    if isinstance(node, Fields):
+        return node.replaced({"I": str(number)})
+    return f"I={number}"
+
+
+def _render_link(lattice: Lattice, number: int, arc: Arc, unit: float) -> str:
+    numbers = {"J": str(number), "S": str(arc.start), "E": str(arc.end)}
+    lm = _in_base(lattice.scales.lm_score(arc.scores), unit)
+    if isinstance(arc.source, Fields):
+        return arc.source.replaced({**numbers, "l": lm})
+    word = {"": "!NULL"}.get(arc.word, quoted(arc.word))
+    fields = {**numbers, "W": word, "a": _in_base(arc.scores.acoustic, unit), "l": lm}
+    if arc.scores.other:
+        fields["r"] = _in_base(arc.scores.other, unit)
+    return " ".join(f"{name}={value}" for name, value in fields.items())
+
+
+def _in_base(score: float, unit: float) -> str:
+    return _number(score / unit if unit else math.exp(score))
+
+
+def _number(value: float) -> str:
+    return f"{value + 0.0:.10g}"

@@ -1,0 +1,54 @@
+"""The words of a lattice as the model reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmscore.runtime.rescoring.lattices.histories import Tokens
+from lmscore.runtime.rescoring.lattices.lattice import END, MARKS
+from lmscore.runtime.scoring.prefix import Prefix, encode_after
+from lmscore.runtime.text.tokenizer import TextTokenizer
+
+_ANY_WORD = "a"
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """The tokens of a word; none where the model is to read nothing."""
+
+    first: Tokens  # where it begins a text
+    later: Tokens  # after another word
+
+
+def spell(
+    tokenizer: TextTokenizer, words: Iterable[str], prepare: Callable[[str], str], *, eos: int
+) -> dict[str, Spelling]:
+    """The tokens of each word.
+
+    A word is tokenized by itself, and after another one with a space between them. So texts have
+    the tokens that they have as a whole in every tokenizer that splits at white space.
+
+    Raises:
+        InputError: a word has no ids.
+    """
+    distinct = sorted(set(words) - MARKS)
+    prepared = [prepare(word) for word in distinct]
+    texts = [text for text in prepared if text]
+    found: dict[str, Spelling] = {"": Spelling((), ())}
+    if texts:
+        first = tokenizer.encode_batch(texts, name="word")
+        later = encode_after(
+            tokenizer, [_before(tokenizer)] * len(texts), texts, joiner=" ", number=1
+        )
+        for text, alone, after in zip(texts, first, later, strict=True):
+            found[text] = Spelling(tuple(alone.tolist()), tuple(after.ids.tolist()))
+    spelt = {word: found[text] for word, text in zip(distinct, prepared, strict=True)}
+    return {**spelt, "": found[""], END: Spelling((eos,), (eos,))}
+
+
+def _before(tokenizer: TextTokenizer) -> Prefix:
+    ids, nothing = tokenizer.encode(_ANY_WORD), np.empty(0, np.int64)
+    return Prefix(_ANY_WORD, "", ids, lead=nothing, first=nothing)

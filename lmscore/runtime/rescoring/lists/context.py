@@ -1,0 +1,95 @@
+"""N-best lists of consecutive utterances: each is scored after what was chosen in those before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from lmscore.errors import InputError, OptionError
+from lmscore.runtime.engine.batching import score_document, token_budget, token_rows
+from lmscore.runtime.engine.state import State
+from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.rescoring.lists.nbest import NBestList
+from lmscore.runtime.rescoring.lists.rescore import Prepare, Totals, with_scores
+from lmscore.runtime.rescoring.lists.weights import Weights
+from lmscore.runtime.rescoring.models.list_scoring import Counts, score_lists
+from lmscore.runtime.scoring.score import Score
+
+
+def add_scores_in_context(
+    lists: Iterable[NBestList],
+    lm: LanguageModel,
+    weights: Weights,
+    *,
+    name: str,
+    eos: bool = True,
+    prepare: Prepare = str,
+    totals: Totals | None = None,
+    counts: Counts | None = None,
+) -> Iterator[NBestList]:
+    """Lists with a new feature, the state carried along the hypotheses that the weights choose.
+
+    As `LanguageModel.score_stream` does in document context: all lists are one document, and a list
+    without hypotheses leaves the state as it is. Each list has to wait for the choice in the one
+    before, so batches are small and this takes longer than scoring each on its own.
+
+    Args:
+        lists: in the order in which they were said.
+        lm: the model; made for it are those that were trained on documents.
+        weights: what chooses, the new feature among them.
+        name: of the new feature.
+        eos: whether </s> is scored.
+        prepare: makes of the text of a hypothesis the one that is scored.
+        totals: is added to, as lists are scored, and so is `counts`.
+
+    Raises:
+        InputError: a hypothesis is not a text that the model can read.
+        OptionError: a backward model; a list has a feature of that name, or lacks one that is
+            weighed.
+    """
+    if lm.config.direction == "backward":
+        raise OptionError(
+            f"{lm.path}: document context is not for a backward model, which reads each sentence "
+            "from its end"
+        )
+    state = lm.initial_state()
+    for nbest in lists:
+        texts = [prepare(hypothesis.text) for hypothesis in nbest.hypotheses]
+        scores = {name: _score(lm, nbest.id, texts, state, eos=eos, counts=counts)}
+        if totals is not None:
+            totals.add(scores)
+        scored = with_scores(nbest, scores)
+        best = weights.best(scored)
+        if best is not None:
+            state = state_after(lm, texts[best], state)
+        yield scored
+
+
+def _score(
+    lm: LanguageModel,
+    key: str,
+    texts: list[str],
+    state: State,
+    *,
+    eos: bool,
+    counts: Counts | None,
+) -> list[Score]:
+    try:
+        (scores,) = score_lists(lm, [texts], eos=eos, states=[state], counts=counts)
+    except InputError:
+        lm.tokenizer.encode_batch(texts, name=f"list {key!r}, hypothesis")  # names the list
+        raise
+    return scores
+
+
+def state_after(lm: LanguageModel, text: str, state: State) -> State:
+    """The state of one row after <s> and a sentence, from which the next sentence goes on.
+
+    Its end </s> is not read: where a model was trained on documents, it is the <s> of the next.
+    """
+    graph = lm._graph_here()
+    bos = np.array([graph.config.bos_token_id], np.int64)
+    rows = token_rows([lm.tokenizer.encode(text)], before=[bos], eos=graph.config.eos_token_id)
+    budget = token_budget(graph.config)
+    return State.owning(score_document(graph, rows, state.tensors, budget=budget)[1])

@@ -1,0 +1,160 @@
+"""N-best lists scored by the model: many lists at a time, each distinct beginning read once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmscore.errors import InputError, OptionError
+from lmscore.runtime.engine.batching import TokenRows, reading_order, token_rows
+from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine.state import State, Tensor
+from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.rescoring.models.list_windows import Window, windows
+from lmscore.runtime.rescoring.models.walk import METHODS, Method, score_shared
+from lmscore.runtime.scoring.score import Score
+from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was scored, and what it took."""
+
+    lists: int = 0
+    hypotheses: int = 0
+    tokens: int = 0  # of all hypotheses, as their scores count them
+    tokens_scored: int = 0  # that the model had to read
+
+    @property
+    def tokens_saved(self) -> int:
+        """Those that another hypothesis shares."""
+        return self.tokens - self.tokens_scored
+
+
+def score_lists(
+    lm: LanguageModel,
+    lists: Iterable[Sequence[str]],
+    *,
+    bos: bool = True,
+    eos: bool = True,
+    method: Method = "auto",
+    states: Iterable[State] | None = None,
+    counts: Counts | None = None,
+) -> Iterator[list[Score]]:
+    """Score n-best lists as they come, in their order, in bounded memory.
+
+    The scores are those of `LanguageModel.score_batch` in sentence context. Hypotheses that begin
+    alike, of one list or of several, are read together as far as they do.
+
+    Args:
+        lm: the model.
+        lists: the hypotheses of each; a list may be empty.
+        bos: start each hypothesis from <s>. Without it, its first token is read, not scored.
+        eos: score the end of sentence, </s>.
+        method: "tree" shares beginnings, "flat" reads each distinct hypothesis by itself, "auto"
+            takes the one that will be quicker.
+        states: one row for each list, from which its hypotheses go on. Default: the initial state.
+        counts: is added to, as lists are scored.
+
+    Returns:
+        For each list a score for each hypothesis, in its order; `Score.tokens` is left empty.
+
+    Raises:
+        InputError: a hypothesis is not a string that the model can read, or lists and states do
+            not fit each other; says which.
+        OptionError: no such method.
+        ModelError: the model yields nan or inf.
+    """
+    if method not in METHODS:
+        raise OptionError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+    scorer = _Scorer(lm._graph_here(), lm.tokenizer, bos, eos, method)
+    return scorer.stream(windows(lists, states), Counts() if counts is None else counts)
+
+
+@dataclass(frozen=True)
+class _Scorer:
+    """A model, and the convention by which hypotheses are scored."""
+
+    graph: Graph
+    tokenizer: TextTokenizer
+    bos: bool
+    eos: bool
+    method: Method
+
+    def stream(self, parts: Iterable[Window], counts: Counts) -> Iterator[list[Score]]:
+        for window in parts:
+            distinct, places = _distinct(window)
+            scores, tokens_scored = self._score(window, distinct) if distinct else ([], 0)
+            counts.tokens_scored += tokens_scored
+            for numbers in places:
+                found = [scores[number] for number in numbers]
+                counts.lists += 1
+                counts.hypotheses += len(found)
+                counts.tokens += sum(score.num_tokens for score in found)
+                yield found
+
+    def _score(self, window: Window, texts: Sequence[_Text]) -> tuple[list[Score], int]:
+        """The score of each text, and the tokens that the model had to read."""
+        rows = self._rows(self._encode(window, [text for _, text in texts]))
+        parents = np.array([row for row, _ in texts], np.int64)
+        state = _joined(window.states) if window.states else self.graph.initial_state(1)
+        log_probs, num_read = score_shared(self.graph, rows, state, parents, method=self.method)
+        self.graph.check_finite(log_probs)
+        return self._scores([text for _, text in texts], rows, log_probs), num_read
+
+    def _encode(self, window: Window, texts: Sequence[str]) -> list[Ids]:
+        try:
+            return self.tokenizer.encode_batch(texts)
+        except InputError:
+            for number, hypotheses in enumerate(window.lists, window.first):
+                self.tokenizer.encode_batch(hypotheses, name=f"list {number}, hypothesis")
+            raise
+
+    def _rows(self, ids: Sequence[Ids]) -> TokenRows:
+        """One row per text, of what is scored and nothing else."""
+        config = self.graph.config
+        begin = np.array([config.bos_token_id] if self.bos else [], np.int64)
+        ids = reading_order(ids, config)
+        rows = token_rows(ids, before=[begin] * len(ids), eos=config.eos_token_id)
+        return rows if self.eos else _without_ends(rows)
+
+    def _scores(self, texts: Sequence[str], rows: TokenRows, log_probs: Tensor) -> list[Score]:
+        R, unk_id = len(texts), self.graph.config.unk_token_id
+        owners = np.repeat(np.arange(R), rows.lengths)
+        oov = rows.targets == (-1 if unk_id is None else unk_id)
+        columns = zip(
+            texts,
+            np.bincount(owners, log_probs, R).tolist(),
+            rows.lengths.tolist(),
+            (len(text.split()) for text in texts),
+            np.bincount(owners[oov], minlength=R).tolist(),
+            np.bincount(owners[oov], log_probs[oov], R).tolist(),
+            strict=True,
+        )
+        return [Score(*column) for column in columns]
+
+
+_Text = tuple[int, str]  # the row of the starting state, and what is said from there
+
+
+def _distinct(window: Window) -> tuple[list[_Text], list[list[int]]]:
+    """The distinct texts of a window, and for each list the numbers of its own among them."""
+    numbers: dict[_Text, int] = {}
+    places = []
+    for position, hypotheses in enumerate(window.lists):
+        row = position if window.states else 0
+        places.append([numbers.setdefault((row, text), len(numbers)) for text in hypotheses])
+    return list(numbers), places
+
+
+def _joined(states: Sequence[State]) -> tuple[Tensor, ...]:
+    return (states[0] if len(states) == 1 else State.concat(states)).tensors
+
+
+def _without_ends(rows: TokenRows) -> TokenRows:
+    """The rows without the last position of each, which predicts </s>."""
+    kept = np.ones(len(rows.inputs), np.bool_)
+    kept[(rows.starts + rows.lengths - 1)[rows.lengths > 0]] = False
+    return TokenRows(rows.inputs[kept], rows.targets[kept], np.maximum(rows.lengths - 1, 0))

@@ -1,0 +1,119 @@
+"""N-gram models in ARPA files or KenLM's binary files, read by the package kenlm."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import log
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lmscore.bundle import Direction
+from lmscore.errors import InputError, ModelError, needs_extra
+from lmscore.files import open_input
+from lmscore.runtime.rescoring.models.scorer import score_distinct, score_of_words
+from lmscore.runtime.scoring.score import Score, WordScore
+from lmscore.runtime.scoring.words import END
+from lmscore.runtime.text.tokenizer import check_text
+
+if TYPE_CHECKING:
+    import kenlm
+
+_LN10 = log(10)
+_WORD = re.compile(r"\S+")
+_UNKNOWN = "<unk>"
+_CONTROL = ("<s>", END)
+_BINARY = b"mmap lm http://kheafield.com/code"
+_ARPA = b"\\data\\"
+_HEADER = 1 << 16  # bytes: an ARPA file may begin with blank lines
+
+
+@dataclass(frozen=True)
+class NgramScorer:
+    """A back-off n-gram model; its tokens are words."""
+
+    name: str
+    model: kenlm.Model
+    eos: bool = True  # whether </s> is scored
+
+    @classmethod
+    def load(cls, name: str, path: str | Path, *, eos: bool = True) -> NgramScorer:
+        """Load an ARPA file, which may be compressed, or a binary file of KenLM.
+
+        Raises:
+            MissingExtraError: kenlm is not installed.
+            ModelError: kenlm cannot read the file.
+        """
+        with needs_extra("kenlm"):
+            import kenlm
+        config = kenlm.Config()
+        config.show_progress = False
+        config.arpa_complain = kenlm.ARPALoadComplain.NONE
+        try:
+            return cls(name, kenlm.Model(str(path), config), eos)
+        except (OSError, RuntimeError) as error:
+            raise ModelError(f"{path}: {' '.join(str(error).split())}") from error
+
+    @property
+    def direction(self) -> Direction:
+        """Which end of a sentence it reads first."""
+        return "forward"
+
+    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[list[Score]]:
+        """Score n-best lists as they come, in their order, in bounded memory.
+
+        Raises:
+            InputError: a hypothesis is not a string, or no valid Unicode; says which.
+        """
+        return score_distinct(lists, self.score_stream)
+
+    def score_stream(self, texts: Iterable[str]) -> Iterator[Score]:
+        """Score texts as they come, each a sentence of its own, with `Score.words`.
+
+        Log-probabilities are in nats. A word that the model does not have is an OOV, and scores
+        what the model gives `<unk>`, or 10 ** -100 if it has none.
+
+        Raises:
+            InputError: a text is not a string, or no valid Unicode; says which.
+        """
+        for number, text in enumerate(texts, 1):
+            check_text(text, number)
+            try:
+                yield score_of_words(text, list(self._words(text)))
+            except UnicodeEncodeError as error:
+                raise InputError(f"text {number}: lone surrogate, not valid Unicode") from error
+
+    def _words(self, text: str) -> Iterator[WordScore]:
+        import kenlm
+
+        before, after = kenlm.State(), kenlm.State()
+        self.model.BeginSentenceWrite(before)
+        for word, spelling, start, end in self._spelt(text):
+            found = self.model.BaseFullScore(before, spelling, after)
+            yield WordScore(word, found.log_prob * _LN10, found.oov, start, end, 1)
+            before, after = after, before
+
+    def _spelt(self, text: str) -> Iterator[tuple[str, str, int, int]]:
+        """Each word, how KenLM is asked for it, and its offsets.
+
+        KenLM's own way to divide a text knows the white space of ASCII only.
+        """
+        for match in _WORD.finditer(text):
+            word = match.group()
+            # Text is text, and no control token; and KenLM reads no further than a NUL.
+            known = word not in _CONTROL and "\0" not in word
+            yield word, word if known else _UNKNOWN, *match.span()
+        if self.eos:
+            yield END, END, len(text), len(text)
+
+
+def is_ngram_file(path: str | Path) -> bool:
+    """Whether a file looks like an ARPA file, perhaps compressed, or a binary file of KenLM.
+
+    Raises:
+        InputFileError: it cannot be read.
+    """
+    with open_input(path) as file:
+        header = file.read(_HEADER)
+    return header.startswith(_BINARY) or _ARPA in header.split()

@@ -1,0 +1,124 @@
+"""What scores the hypotheses of n-best lists: one language model, whatever its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import fsum
+from typing import Protocol
+
+from lmscore.bundle import Direction
+from lmscore.errors import InputError
+from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.rescoring.models.list_scoring import Counts, score_lists
+from lmscore.runtime.rescoring.models.list_windows import Window, windows
+from lmscore.runtime.rescoring.models.walk import Method
+from lmscore.runtime.scoring.score import Score, WordScore
+
+
+class ListScorer(Protocol):
+    """A model whose scores are a feature of hypotheses."""
+
+    @property
+    def name(self) -> str:
+        """What the feature is called."""
+        ...
+
+    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[list[Score]]:
+        """Score n-best lists as they come, in their order, in bounded memory.
+
+        Returns:
+            For each list a score for each hypothesis, in its order; there may be none.
+
+        Raises:
+            InputError: a hypothesis is not a string that the model can read; says which.
+        """
+        ...
+
+
+class WordScorer(ListScorer, Protocol):
+    """A model that also scores word by word, so that it can be a part of a mixture."""
+
+    @property
+    def direction(self) -> Direction:
+        """Which end of a sentence it reads first."""
+        ...
+
+    def score_stream(self, texts: Iterable[str]) -> Iterator[Score]:
+        """Score texts as they come, in their order, in bounded memory, with `Score.words`.
+
+        Raises:
+            InputError: a text is not a string that the model can read; says which.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ModelScorer:
+    """A recurrent model; every hypothesis is a sentence of its own."""
+
+    name: str
+    lm: LanguageModel
+    eos: bool = True  # whether </s> is scored
+    method: Method = "auto"  # of scoring lists
+    counts: Counts | None = None  # is added to, as lists are scored
+
+    @property
+    def direction(self) -> Direction:
+        """Which end of a sentence it reads first."""
+        return self.lm.config.direction
+
+    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[list[Score]]:
+        """Score lists along their prefix trees; `Score.words` is left empty."""
+        return score_lists(self.lm, lists, eos=self.eos, method=self.method, counts=self.counts)
+
+    def score_stream(self, texts: Iterable[str]) -> Iterator[Score]:
+        """Score texts word by word."""
+        return self.lm.score_stream(
+            texts, eos=self.eos, context="sentence", tokens=False, words=True
+        )
+
+
+def score_distinct(
+    lists: Iterable[Sequence[str]], score_texts: Callable[[Sequence[str]], Iterable[Score]]
+) -> Iterator[list[Score]]:
+    """Score n-best lists by a function of texts, which is given equal hypotheses only once.
+
+    Raises:
+        InputError: a hypothesis is not a string, or the function refuses it; says which.
+    """
+    for window in windows(lists):
+        texts = list(dict.fromkeys(text for hypotheses in window.lists for text in hypotheses))
+        try:
+            found = dict(zip(texts, score_texts(texts), strict=True))
+        except InputError:
+            _refuse(window, score_texts)
+            raise
+        for hypotheses in window.lists:
+            yield [found[text] for text in hypotheses]
+
+
+def _refuse(window: Window, score_texts: Callable[[Sequence[str]], Iterable[Score]]) -> None:
+    """Find the hypothesis that fails alone, and say where it is."""
+    for number, hypotheses in enumerate(window.lists, window.first):
+        for position, text in enumerate(hypotheses, 1):
+            try:
+                list(score_texts([text]))
+            except InputError as error:
+                reason = str(error).removeprefix("text 1: ")
+                raise InputError(f"list {number}, hypothesis {position}: {reason}") from error
+
+
+def score_of_words(text: str, words: Sequence[WordScore]) -> Score:
+    """The score of a text whose tokens are words."""
+    log_probs = [word.log_prob for word in words]
+    unknown = [word.log_prob for word in words if word.is_oov]
+    return Score(
+        text=text,
+        log_prob=fsum(log_probs),
+        num_tokens=len(words),
+        num_words=len(text.split()),
+        num_oov=len(unknown),
+        oov_log_prob=fsum(unknown),
+        words=tuple(words),
+    )

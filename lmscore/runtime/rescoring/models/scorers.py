@@ -1,0 +1,140 @@
+"""Several models at once: opened by name and path, as features side by side or as a mixture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from lmscore.errors import ModelError, ModelNotFoundError, OptionError
+from lmscore.runtime.load import load
+from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.rescoring.models.list_scoring import Counts
+from lmscore.runtime.rescoring.models.mixture import Mixture, fit_mixture
+from lmscore.runtime.rescoring.models.ngram import NgramScorer, is_ngram_file
+from lmscore.runtime.rescoring.models.scorer import ListScorer, ModelScorer, WordScorer
+from lmscore.runtime.rescoring.models.walk import Method
+
+Mix = Literal["linear"]
+
+_NAMED = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
+
+
+def open_scorers(
+    lms: Sequence[str] = (),
+    *,
+    model: str | Path | None = None,
+    name: str = "lm",
+    mix: Mix | None = None,
+    weights: Sequence[float] | None = None,
+    texts: Iterable[str] | None = None,
+    eos: bool = True,
+    method: Method = "auto",
+    counts: Counts | None = None,
+    device: str = "auto",
+    variant: str | None = None,
+    threads: int | None = None,
+    unnormalized: bool = False,
+) -> list[ListScorer]:
+    """Open the models that lists are scored with: a feature for each, or one for their mixture.
+
+    Args:
+        lms: each `NAME=PATH`, or `PATH` if there is only one: a model directory, or an n-gram model
+            in an ARPA file or a binary file of KenLM (extra `kenlm`).
+        model: a model directory, where there are no `lms`. Default: as `lmscore.load` has it.
+        name: of the feature, where there is one model without a name of its own, or a mixture.
+        mix: "linear" makes one scorer of all `lms`, which interpolates them word by word.
+        weights: of the mixture, in the order of the `lms`.
+        texts: the sentences that the weights are fitted to instead.
+        eos: whether </s> is scored.
+        method: how lists go through a recurrent model, see `list_scoring.score_lists`.
+        counts: is added to as recurrent models score lists; a mixture does not count.
+        device: of recurrent models, as are variant and threads; see `lmscore.load`.
+        variant: the same for all of them.
+        threads: of the CPU.
+        unnormalized: score without the softmax, as `lmscore.load` says.
+
+    Raises:
+        OptionError: a name is missing, or given twice, or the options do not go together.
+        ModelNotFoundError: there is nothing at a path.
+        ModelError: what is there is no model, or a damaged one.
+        InputError: the models divide a text of `texts` into different words.
+        MissingExtraError: ONNX Runtime or kenlm is not installed.
+        VariantError: a model does not have the variant.
+        DeviceError: the device cannot be used.
+    """
+    _check_options(lms, model, mix, weights, texts)
+    named = _named(lms, name)
+    load_model = partial(
+        load, device=device, variant=variant, threads=threads, unnormalized=unnormalized
+    )
+    if not named:
+        return [ModelScorer(name, load_model(model), eos, method, counts)]
+    scorers = [
+        _open(name, path, load_model, eos=eos, method=method, counts=counts)
+        for name, path in named.items()
+    ]
+    if mix is None:
+        return list(scorers)
+    if texts is not None:
+        return [fit_mixture(name, scorers, texts)]
+    return [Mixture(name, tuple(scorers), tuple(weights or ()))]
+
+
+def _check_options(
+    lms: Sequence[str],
+    model: str | Path | None,
+    mix: Mix | None,
+    weights: Sequence[float] | None,
+    texts: Iterable[str] | None,
+) -> None:
+    if lms and model is not None:
+        raise OptionError("give the model either by --model or by --lm")
+    if mix is None and (weights is not None or texts is not None):
+        raise OptionError("--mix-weights and --mix-text are for --mix linear")
+    if mix is None:
+        return
+    if mix != "linear":
+        raise OptionError(f"mix must be 'linear', not {mix!r}")
+    if len(lms) < 2:
+        raise OptionError("--mix needs several models: --lm NAME=PATH for each")
+    if (weights is None) == (texts is None):
+        raise OptionError("--mix needs the weights, --mix-weights, or a text to fit them to")
+
+
+def _named(lms: Sequence[str], name: str) -> dict[str, str]:
+    """Paths by name."""
+    if len(lms) == 1 and not _NAMED.fullmatch(lms[0]):
+        return {name: lms[0]}
+    named: dict[str, str] = {}
+    for lm in lms:
+        match = _NAMED.fullmatch(lm)
+        if match is None:
+            raise OptionError(f"--lm {lm}: each of several models needs a name: NAME=PATH")
+        if match[1] in named:
+            raise OptionError(f"--lm {lm}: there is another model of the name {match[1]!r}")
+        named[match[1]] = match[2]
+    return named
+
+
+def _open(
+    name: str,
+    path: str,
+    load_model: Callable[[str], LanguageModel],
+    *,
+    eos: bool,
+    method: Method,
+    counts: Counts | None,
+) -> WordScorer:
+    if not path or Path(path).is_dir():
+        return ModelScorer(name, load_model(path), eos, method, counts)
+    if not Path(path).exists():
+        raise ModelNotFoundError(f"{path}: no such model directory or file")
+    if not is_ngram_file(path):
+        raise ModelError(
+            f"{path}: neither a model directory nor an n-gram model: no ARPA file, and no binary "
+            "file of KenLM"
+        )
+    return NgramScorer.load(name, path, eos=eos)

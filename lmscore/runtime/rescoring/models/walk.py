@@ -1,0 +1,110 @@
+"""Rows of tokens scored along their prefix trees, or flat where that is cheaper.
+
+A tree is walked level by level. With many texts in it, a level has enough nodes to keep the matrix
+products busy: measured, from 32 on a node costs no more than a token of a long sequence. Where
+levels are thin, in short or single lists, it is the runs of the graph that cost; so levels between
+which nothing branches or ends are run as sequences. To run every branch as a sequence, whatever
+its neighbours do, takes more: counted on real lists, the sequences are of so many lengths that
+padding or further runs cost more than the levels they save.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from typing import Literal
+
+import numpy as np
+
+from lmscore.bundle import Config
+from lmscore.runtime.engine.batching import TokenRows, score_rows, target_budget
+from lmscore.runtime.engine.graph import Graph, State
+from lmscore.runtime.engine.state import Tensor
+from lmscore.runtime.rescoring.models.prefix_tree import Level, PrefixTree, prefix_trees
+from lmscore.runtime.text.tokenizer import Ids
+
+Method = Literal["auto", "tree", "flat"]
+METHODS: tuple[Method, ...] = ("auto", "tree", "flat")
+
+_RUN_COST = 10  # tokens: what a run of the graph costs by itself; measured 8 to 10, int8 and fp32
+_MAX_STATE_FLOATS = 4 << 20  # of the states of a level: 16 MiB
+
+
+def score_shared(
+    graph: Graph, rows: TokenRows, state: State, parents: Ids, *, method: Method
+) -> tuple[Tensor, int]:
+    """The log-probability of every target, read once for all rows that share its beginning.
+
+    Args:
+        graph: the model.
+        rows: the tokens, R rows.
+        state: S rows.
+        parents: int64 [R], the row of `state` that each goes on from.
+        method: "tree", "flat", or "auto" for the one that counting finds cheaper.
+
+    Returns:
+        log_probs float32 [N] (nats), and the number of tokens that were read for them.
+    """
+    budget, N = target_budget(graph), len(rows.inputs)
+    trees = None if method == "flat" else _trees(graph, rows, parents, budget, method)
+    if trees is None:
+        return score_rows(graph, rows, state, budget=budget, parents=parents).log_probs, N
+    log_probs = np.empty(N, np.float32)
+    for tree in trees:
+        _walk(graph, tree, state, budget, log_probs)
+    return log_probs, sum(level.num_nodes for tree in trees for level in tree)
+
+
+def _trees(
+    graph: Graph, rows: TokenRows, parents: Ids, budget: int, method: Method
+) -> list[PrefixTree] | None:
+    """The trees of some rows, or None where reading all N tokens of them costs less.
+
+    A token costs the same in both, but flat scoring takes few runs of the graph, a tree nearly one
+    for each level. So where levels would be thin even if nothing were shared, as in a 5-best list
+    scored by itself, it is not even worth the time to build the tree.
+    """
+    N = len(rows.inputs)
+    if method == "auto" and (1 + _RUN_COST) * rows.lengths.max() > N:
+        return None
+    max_rows = _max_rows(graph.config)
+    trees = list(prefix_trees(rows, parents, max_rows=max_rows, max_nodes=budget))
+    levels = [level for tree in trees for level in tree]
+    cost = sum(level.num_nodes + _RUN_COST * _runs(graph, level, budget) for level in levels)
+    return None if method == "auto" and cost > N else trees
+
+
+def _max_rows(config: Config) -> int:
+    return max(1, _MAX_STATE_FLOATS // sum(tensor.layers * tensor.size for tensor in config.state))
+
+
+def _runs(graph: Graph, level: Level, budget: int) -> int:
+    # Without the softmax it is the rows of all targets that take the memory. (Levels that were put
+    # together are within the budget, and have one target a node, but for the last.)
+    cut_by_targets = graph.unnormalized and level.tokens.shape[1] == 1
+    rows = level.num_targets if cut_by_targets else level.num_nodes
+    return min(len(level), ceil(rows / budget))
+
+
+def _walk(graph: Graph, tree: PrefixTree, state: State, budget: int, log_probs: Tensor) -> None:
+    """Read a tree from the top; write the log-probs of its positions in place."""
+    for level in tree:
+        states = []
+        for part in level.parts(_runs(graph, level, budget)):
+            found, *following = graph.run(
+                [graph.target_output, *graph.state_outputs],
+                part.tokens,
+                state=state,
+                targets=part.target_table(),
+                parents=part.parents,
+            )
+            log_probs[part.positions] = found[part.nodes, part.times, part.slots]
+            states.append(tuple(following))
+        state = _joined(states)
+
+
+def _joined(states: Sequence[State]) -> State:
+    """The rows of several states, one after another."""
+    if len(states) == 1:
+        return states[0]
+    return tuple(np.concatenate(tensors, axis=1) for tensors in zip(*states, strict=True))

@@ -1,0 +1,158 @@
+"""What tuning needs of n-best lists: the terms of every hypothesis, and how far it is from right.
+
+Letters in shapes: U lists (utterances), N hypotheses of all of them one after another, F terms,
+S statistics of the metric.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.errors import InputError, OptionError
+from lmscore.runtime.rescoring.lists.metrics import Metric, Statistics
+from lmscore.runtime.rescoring.lists.nbest import NBestList
+from lmscore.runtime.rescoring.lists.weights import Floats, terms, weighted
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The hypotheses of some lists; a list without any has the empty text in their place."""
+
+    names: tuple[str, ...]  # of the terms
+    terms: Floats  # [N, F]
+    statistics: Statistics  # [N, S]
+    starts: Rows  # [U], the row of each list's first hypothesis
+    metric: Metric
+
+    def __len__(self) -> int:
+        """U."""
+        return len(self.starts)
+
+    @property
+    def lengths(self) -> Rows:
+        """How many hypotheses each list has, [U]."""
+        return np.diff(self.starts, append=len(self.terms))
+
+    @property
+    def owners(self) -> Rows:
+        """The list of each row, [N]."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def of(self, lists: Rows) -> Candidates:
+        """Those of some lists only."""
+        lengths = self.lengths[lists]
+        ends = np.cumsum(lengths)
+        rows = np.arange(lengths.sum()) + np.repeat(self.starts[lists] - (ends - lengths), lengths)
+        return Candidates(
+            self.names, self.terms[rows], self.statistics[rows], ends - lengths, self.metric
+        )
+
+    def best(self, weights: Floats) -> Rows:
+        """The row of each list with the highest score, the first of equals, [U]."""
+        scores = weighted(self.terms, weights)
+        highest = np.maximum.reduceat(scores, self.starts)[self.owners]
+        numbers = np.where(scores == highest, np.arange(len(scores)), len(scores))
+        return np.minimum.reduceat(numbers, self.starts)
+
+    def oracle(self) -> Rows:
+        """The row of each list that makes the metric best, [U].
+
+        Lists are visited in turns until nothing improves. That finds the best for error rates; for
+        BLEU and chrF, which do not add up over sentences, something close to it.
+        """
+        sign = 1 if self.metric.higher_is_better else -1
+        rows, ends = self.starts.copy(), self.starts + self.lengths
+        total = self.statistics[rows].sum(0)
+        moved = True
+        while moved:
+            moved = False
+            for place, (start, end) in enumerate(zip(self.starts, ends, strict=True)):
+                rest = total - self.statistics[rows[place]]
+                values = sign * self.metric.value(rest + self.statistics[start:end])
+                if values.max() > values[rows[place] - start]:
+                    rows[place] = start + values.argmax()
+                    total = rest + self.statistics[rows[place]]
+                    moved = True
+        return rows
+
+    def value(self, rows: Rows) -> float:
+        """The metric of a selection of rows."""
+        return float(self.metric.value(self.statistics[rows].sum(0)))
+
+
+def candidates(
+    lists: Iterable[NBestList],
+    names: Sequence[str],
+    metric: Metric,
+    *,
+    length_normalization: float = 0.0,
+    normalize: Callable[[str], str] = str,
+) -> Candidates:
+    """Bring lists with references into the form that tuning works on.
+
+    Args:
+        lists: no hypothesis is dropped; a list without any counts as one that found nothing.
+        names: the terms, named as in `Weights`.
+        metric: what to tune for.
+        length_normalization: as in `Weights`.
+        normalize: changes hypotheses and references before they are compared.
+
+    Raises:
+        OptionError: no term is named, or a hypothesis lacks a feature.
+        InputError: there is no list, a list has no reference, all references are empty, or a
+            feature is not finite.
+        MissingExtraError: a package that the metric needs is not installed.
+    """
+    if not names:
+        raise OptionError("no features to weigh: name at least one")
+    blocks: list[Floats] = []
+    statistics: list[Statistics] = []
+    something_said = False
+    for nbest in lists:
+        reference = normalize(reference_of(nbest))
+        something_said = something_said or bool(reference.strip())
+        texts = [normalize(hypothesis.text) for hypothesis in nbest.hypotheses]
+        statistics.append(_statistics(metric, texts or [""], reference))
+        values = terms(nbest, names, length_normalization=length_normalization)
+        _check_finite(nbest, names, values)
+        blocks.append(values if texts else np.zeros((1, len(names))))
+    if not blocks:
+        raise InputError("there is no list to tune on")
+    if not something_said:
+        raise InputError("all references are empty: there is nothing to compare with")
+    lengths = np.array([len(block) for block in blocks])
+    starts = np.cumsum(lengths) - lengths
+    return Candidates(
+        tuple(names), np.concatenate(blocks), np.concatenate(statistics), starts, metric
+    )
+
+
+def reference_of(nbest: NBestList) -> str:
+    """The reference of a list; raises InputError where it has none."""
+    if nbest.reference is None:
+        raise InputError(f"list {nbest.id!r} has no reference; give a file with --references")
+    return nbest.reference
+
+
+def _statistics(metric: Metric, texts: Sequence[str], reference: str) -> Statistics:
+    """Those of each text, equal ones counted once."""
+    numbers: dict[str, int] = {}
+    places = [numbers.setdefault(text, len(numbers)) for text in texts]
+    return metric.statistics(list(numbers), reference)[places]
+
+
+def _check_finite(nbest: NBestList, names: Sequence[str], values: Floats) -> None:
+    for place, row in enumerate(values.tolist(), 1):
+        for name, value in zip(names, row, strict=True):
+            if not math.isfinite(value):
+                raise InputError(
+                    f"list {nbest.id!r}, hypothesis {place}: feature {name!r} is {value}; "
+                    "tuning needs finite numbers: mend it or leave the feature out"
+                )

@@ -1,0 +1,199 @@
+"""What a score is, and what a corpus of scores adds up to. Log-probabilities are in nats."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_NATS_PER_BIT = math.log(2)
+_MANY = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScore:
+    """One scored token."""
+
+    id: int
+    text: str  # as the vocabulary spells it: "Ġthe", "</s>", "<unk>"
+    log_prob: float  # nats
+    is_oov: bool
+    start: int  # offsets into the scored text, in characters; </s>: its length, twice
+    end: int
+
+    @property
+    def surprisal(self) -> float:
+        """In bits: -log2 of its probability."""
+        return -self.log_prob / _NATS_PER_BIT
+
+
+@dataclass(frozen=True, slots=True)
+class WordScore:
+    """One word of a text, or its end; `words.py` says which tokens belong to it."""
+
+    text: str  # as it stands in the text; "</s>" for the end
+    log_prob: float  # nats
+    is_oov: bool  # whether one of its tokens is <unk>
+    start: int  # offsets into the scored text, in characters; </s>: its length, twice
+    end: int
+    num_tokens: int  # scored ones; 0 where the word was read only
+
+    @property
+    def surprisal(self) -> float:
+        """In bits: -log2 of its probability."""
+        return -self.log_prob / _NATS_PER_BIT
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The log-probability of one text, and what went into it."""
+
+    text: str
+    log_prob: float  # nats, over all scored tokens
+    num_tokens: int  # scored tokens, with </s> where it was asked for
+    num_words: int  # pieces of the text between white space
+    num_oov: int  # scored tokens that are <unk>
+    oov_log_prob: float  # the part of log_prob that is due to them
+    tokens: tuple[TokenScore, ...] = ()  # empty when scored with tokens=False
+    words: tuple[WordScore, ...] = ()  # empty unless scored with words=True
+
+    @property
+    def perplexity(self) -> float:
+        """Per token, OOVs included; nan where there is no token."""
+        return perplexity_of(self.log_prob, self.num_tokens)
+
+    @property
+    def surprisal(self) -> float:
+        """In bits: -log2 of its probability."""
+        return -self.log_prob / _NATS_PER_BIT
+
+
+@dataclass(slots=True)
+class Summary:
+    """Totals over many scores, and the perplexities that follow from them.
+
+    An undefined figure (nothing to divide by) is nan; one too large for a float is inf.
+    """
+
+    eos: bool = True  # whether the scores include the end of every sentence
+    sentences: int = 0
+    words: int = 0
+    tokens: int = 0
+    oovs: int = 0
+    characters: int = 0  # a newline for each scored </s> included
+    bytes: int = 0  # of UTF-8, likewise
+    log_prob: float = 0.0  # nats
+    oov_log_prob: float = 0.0  # nats
+
+    def add(self, score: Score) -> None:
+        """Count one more sentence."""
+        self.sentences += 1
+        self.words += score.num_words
+        self.tokens += score.num_tokens
+        self.oovs += score.num_oov
+        self.characters += len(score.text) + self.eos
+        self.bytes += len(score.text.encode()) + self.eos
+        self.log_prob += score.log_prob
+        self.oov_log_prob += score.oov_log_prob
+
+    def extend(self, scores: Iterable[Score]) -> None:
+        """Count many."""
+        for score in scores:
+            self.add(score)
+
+    @property
+    def perplexity(self) -> float:
+        """Per token, OOVs included."""
+        return perplexity_of(self.log_prob, self.tokens)
+
+    @property
+    def perplexity_excluding_oovs(self) -> float:
+        """Per token, over the tokens that the vocabulary has."""
+        return perplexity_of(self.log_prob - self.oov_log_prob, self.tokens - self.oovs)
+
+    @property
+    def ppl(self) -> float:
+        """Per word, each sentence end counted as a word (SRILM's ppl)."""
+        return perplexity_of(self.log_prob, self.words + self.sentences * self.eos)
+
+    @property
+    def ppl1(self) -> float:
+        """Per word, sentence ends not counted (SRILM's ppl1)."""
+        return perplexity_of(self.log_prob, self.words)
+
+    @property
+    def bits_per_character(self) -> float:
+        """Bits per Unicode code point; each </s> is a newline."""
+        return _bits(self.log_prob, self.characters)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits per byte of UTF-8; each </s> is a newline."""
+        return _bits(self.log_prob, self.bytes)
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Every figure by name, ready for JSON: nan and inf become None."""
+        return {name: _finite(getattr(self, name)) for name in _FIGURES}
+
+    def __str__(self) -> str:
+        """A block of lines for people: one figure each, with its unit."""
+        lines = {
+            "sentences": f"{self.sentences}",
+            "words": f"{self.words}",
+            "tokens": f"{self.tokens} ({self.oovs} OOV)",
+            "log-probability": f"{self.log_prob:.4f} nats ({self.oov_log_prob:.4f} from OOVs)",
+            "perplexity per token": (
+                f"{rounded(self.perplexity, 4)} "
+                f"(without OOVs {rounded(self.perplexity_excluding_oovs, 4)})"
+            ),
+            "perplexity per word": (
+                f"{rounded(self.ppl, 4)} with </s> (ppl), {rounded(self.ppl1, 4)} without (ppl1)"
+                if self.eos
+                else f"{rounded(self.ppl, 4)} (</s> was not scored)"
+            ),
+            "bits per character": f"{self.bits_per_character:.4f}",
+            "bits per byte": f"{self.bits_per_byte:.4f}",
+        }
+        width = max(map(len, lines))
+        return "\n".join(f"{label:<{width}}  {text}" for label, text in lines.items())
+
+
+_FIGURES = (
+    "sentences",
+    "words",
+    "tokens",
+    "oovs",
+    "characters",
+    "bytes",
+    "log_prob",
+    "oov_log_prob",
+    "perplexity",
+    "perplexity_excluding_oovs",
+    "ppl",
+    "ppl1",
+    "bits_per_character",
+    "bits_per_byte",
+)
+
+
+def rounded(perplexity: float, digits: int) -> str:
+    """A perplexity for people; where words are whole lines, as in Chinese, it has 70 digits."""
+    return f"{perplexity:.{digits}{'f' if perplexity < _MANY else 'e'}}"
+
+
+def perplexity_of(log_prob: float, count: int) -> float:
+    """Of `count` predictions with this log-probability (nats): nan of none, inf past a float."""
+    if count <= 0:
+        return math.nan
+    try:
+        return math.exp(-log_prob / count)
+    except OverflowError:
+        return math.inf
+
+
+def _bits(log_prob: float, count: int) -> float:
+    return -log_prob / count / _NATS_PER_BIT if count > 0 else math.nan
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

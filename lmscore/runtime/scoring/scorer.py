@@ -1,0 +1,243 @@
+"""Texts to scores: what is read, what is scored, and what of it is unknown."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.bundle import Context
+from lmscore.errors import InputError
+from lmscore.runtime.engine.batching import (
+    Boundaries,
+    RowScores,
+    ScoredRows,
+    TokenRows,
+    reading_order,
+    score_document,
+    start_rows,
+    target_budget,
+    token_budget,
+    token_rows,
+)
+from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine.state import Tensor
+from lmscore.runtime.scoring.prefix import Prefix, encode_after, split_space
+from lmscore.runtime.scoring.score import Score, TokenScore
+from lmscore.runtime.scoring.windows import Window
+from lmscore.runtime.scoring.words import WordTokens, boundary_tokens, word_scores, word_tokens
+from lmscore.runtime.text.tokenizer import Encoded, Ids, TextTokenizer
+
+_NO_IDS = np.empty(0, np.int64)
+_NO_SPANS = np.empty((0, 2), np.int64)
+
+
+Part = slice | Ids
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the model is given to read for some texts. R texts, N tokens in all rows."""
+
+    texts: Sequence[str]  # R
+    encoded: list[Encoded]  # R
+    words: list[WordTokens]  # R, or none
+    rows: TokenRows
+    starts: Ids  # [R], where the scored tokens of each text begin among the N
+    ends: Ids  # [R]
+    parts: Sequence[Part]  # R, the same tokens in the text's own order
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A graph, its tokenizer, and the convention by which texts are scored."""
+
+    graph: Graph
+    tokenizer: TextTokenizer
+    bos: bool
+    eos: bool
+    context: Context
+    tokens: bool  # whether to fill Score.tokens
+    words: bool  # whether to fill Score.words
+    joiner: str  # between a prefix and its text, in sentence context
+    ahead: int  # windows that are read while one is being scored
+
+    def stream(self, windows: Iterable[Window], prefix: str | None) -> Iterator[Score]:
+        """Score windows of texts, in their order.
+
+        Args:
+            windows: of texts, perhaps with a prefix for each.
+            prefix: of those that have none of their own. Where there are prefixes, no state is
+                carried from text to text.
+
+        Raises:
+            InputError: a text or prefix has no ids; names its number.
+            ModelError: the model yields nan or inf.
+        """
+        budget = token_budget(self.graph.config) if self.words else target_budget(self.graph)
+        (shared,) = self._prefixes([prefix or ""], first=1)
+        state = self._state_after(shared.lead, budget)
+        shared = replace(shared, lead=_NO_IDS)
+        started: deque[tuple[Reading, ScoredRows]] = deque()
+        try:
+            for window in windows:
+                prefixes = self._prefixes(window.prefixes, first=window.first)
+                reading = self._read(window, prefixes or [shared] * len(window.texts))
+                if self.context == "document" and prefix is None and not prefixes:
+                    found, state = score_document(self.graph, reading.rows, state, budget=budget)
+                    yield from self._scores(reading, found)
+                else:
+                    rows = start_rows(self.graph, reading.rows, state, budget=budget)
+                    started.append((reading, rows))
+                if len(started) > self.ahead:
+                    yield from self._finished(started)
+            yield from self._all_finished(started)
+        except InputError:  # of a window that was read ahead: those before it come first
+            yield from self._all_finished(started)
+            raise
+        finally:
+            for _, rows in started:
+                rows.cancel()
+
+    def _all_finished(self, started: deque[tuple[Reading, ScoredRows]]) -> Iterator[Score]:
+        while started:
+            yield from self._finished(started)
+
+    def _finished(self, started: deque[tuple[Reading, ScoredRows]]) -> Iterator[Score]:
+        reading, rows = started.popleft()
+        return self._scores(reading, rows.result())
+
+    def _prefixes(self, texts: Sequence[str], *, first: int) -> list[Prefix]:
+        ids = self.tokenizer.encode_batch(texts, first=first, name="prefix")
+        return list(map(self._prefix, texts, ids))
+
+    def _prefix(self, text: str, ids: Ids) -> Prefix:
+        bos = np.array([self.graph.config.bos_token_id] if self.bos else [], np.int64)
+        if self.context == "document":  # the text begins as it would after any other
+            lead = np.concatenate((bos, ids)) if text else _NO_IDS
+            return Prefix(text, "", ids, lead=lead, first=bos)
+        text, space, ids = split_space(self.tokenizer, text, ids)
+        before = np.concatenate((bos, ids))
+        return Prefix(text, space, ids, lead=before[:-1], first=before[-1:])
+
+    def _state_after(self, ids: Ids, budget: int) -> tuple[Tensor, ...]:
+        rows = token_rows([ids], before=[_NO_IDS], eos=self.graph.config.eos_token_id)
+        return score_document(self.graph, rows, self.graph.initial_state(1), budget=budget)[1]
+
+    def _read(self, window: Window, prefixes: Sequence[Prefix]) -> Reading:
+        encoded = self._encode(window, prefixes)
+        ids = reading_order([tokens.ids for tokens in encoded], self.graph.config)
+        before = [prefix.tokens for prefix in prefixes]
+        rows = token_rows(ids, before=before, eos=self.graph.config.eos_token_id)
+        starts = rows.starts + np.array([len(prefix.lead) for prefix in prefixes], np.int64)
+        ends = np.maximum(starts, rows.starts + rows.lengths - (0 if self.eos else 1))
+        parts = list(map(slice, starts.tolist(), ends.tolist()))
+        words = self._words(window.texts, encoded, parts) if self.words else []
+        if self.graph.config.direction == "backward":
+            turned = list(map(self._turned, parts))
+            return Reading(window.texts, encoded, words, rows, starts, ends, turned)
+        rows = self._with_boundaries(rows, words, parts)
+        return Reading(window.texts, encoded, words, rows, starts, ends, parts)
+
+    def _turned(self, part: slice) -> Ids:
+        """The places of a text's tokens that were read from its end, where </s> stays the last.
+
+        No Z is needed for its words: the token that begins a word is the last of it to be read.
+        """
+        places = np.arange(part.start, part.stop)
+        ends = len(places) - self.eos
+        return np.concatenate((places[:ends][::-1], places[ends:]))
+
+    def _encode(self, window: Window, prefixes: Sequence[Prefix]) -> list[Encoded]:
+        if self.context == "sentence" and any(prefix.text or prefix.space for prefix in prefixes):
+            return encode_after(
+                self.tokenizer, prefixes, window.texts, joiner=self.joiner, number=window.first
+            )
+        if self.tokens or self.words:
+            return self.tokenizer.encode_spans(window.texts, first=window.first)
+        ids = self.tokenizer.encode_batch(window.texts, first=window.first)
+        return [Encoded(row, _NO_SPANS) for row in ids]
+
+    def _words(
+        self, texts: Sequence[str], encoded: Sequence[Encoded], parts: Sequence[slice]
+    ) -> list[WordTokens]:
+        return [
+            word_tokens(text, tokens.spans, eos=self.eos and part.stop > part.start)
+            for text, tokens, part in zip(texts, encoded, parts, strict=True)
+        ]
+
+    def _with_boundaries(
+        self, rows: TokenRows, words: Sequence[WordTokens], parts: Sequence[slice]
+    ) -> TokenRows:
+        """The rows, with the places where a token shows that the word before it is over."""
+        tokens = boundary_tokens(self.tokenizer, self.graph.config.bos_token_id) if words else None
+        if tokens is None:
+            return rows
+        at = np.zeros(len(rows.targets), np.bool_)
+        for part, found in zip(parts, words, strict=True):
+            at[part.stop - len(found.owners) + found.boundaries] = True
+        at &= self.tokenizer.begins_word[rows.targets]
+        return replace(rows, boundaries=Boundaries(at, tokens))
+
+    def _scores(self, reading: Reading, found: RowScores) -> Iterator[Score]:
+        unk_id = self.graph.config.unk_token_id
+        oov = reading.rows.targets == (-1 if unk_id is None else unk_id)
+        sums = _sums(reading, found.log_probs, oov)
+        self.graph.check_finite(sums[0])
+        columns = zip(reading.texts, reading.parts, *(each.tolist() for each in sums), strict=True)
+        for number, (text, part, log_prob, num_tokens, num_oov, oov_log_prob) in enumerate(columns):
+            yield Score(
+                text=text,
+                log_prob=log_prob,
+                num_tokens=num_tokens,
+                num_words=len(text.split()),
+                num_oov=num_oov,
+                oov_log_prob=oov_log_prob,
+                tokens=self._token_scores(reading, number, found.log_probs[part], oov[part])
+                if self.tokens
+                else (),
+                words=word_scores(
+                    reading.words[number], found.log_probs[part], found.boundaries[part], oov[part]
+                )
+                if self.words
+                else (),
+            )
+
+    def _token_scores(
+        self, reading: Reading, number: int, log_probs: Tensor, oov: NDArray[np.bool_]
+    ) -> tuple[TokenScore, ...]:
+        ids, spans = reading.encoded[number]
+        end = len(reading.texts[number])
+        targets = reading.rows.targets[reading.parts[number]].tolist()
+        # A first token that was only read has no score; </s> is past the last of the text's own.
+        scored = [*spans.tolist(), *[[end, end]] * self.eos][len(ids) + self.eos - len(targets) :]
+        texts = map(self.tokenizer.token, targets)
+        columns = zip(targets, texts, log_probs.tolist(), oov.tolist(), scored, strict=True)
+        return tuple(
+            TokenScore(token, text, log_prob, is_oov, start, stop)
+            for token, text, log_prob, is_oov, (start, stop) in columns
+        )
+
+
+def _sums(reading: Reading, log_probs: Tensor, oov: NDArray[np.bool_]) -> tuple[NDArray[Any], ...]:
+    """Log-probability, tokens, OOVs, and the OOVs' log-probability: [R] each, all texts at once."""
+    R = len(reading.texts)
+    owners = np.repeat(np.arange(R), reading.rows.lengths)
+    places = np.arange(len(owners))
+    scored = (places >= reading.starts[owners]) & (places < reading.ends[owners])
+    unknown = scored & oov
+    return (
+        _sum_by_owner(owners[scored], log_probs[scored], R),
+        reading.ends - reading.starts,
+        np.bincount(owners[unknown], minlength=R),
+        _sum_by_owner(owners[unknown], log_probs[unknown], R),
+    )
+
+
+def _sum_by_owner(owners: NDArray[Any], values: Tensor, R: int) -> NDArray[np.float64]:
+    """Of nothing at all NumPy gives whole numbers."""
+    return np.bincount(owners, values, R).astype(np.float64)

@@ -1,0 +1,78 @@
+"""A stream of texts, cut into lists of bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import zip_longest
+
+from lmscore.errors import InputError
+from lmscore.runtime.text.tokenizer import check_text
+
+_WINDOW_TEXTS = 2048  # enough to sort into batches of even length, few enough to answer soon
+_WINDOW_CHARACTERS = 1 << 18
+
+
+@dataclass(frozen=True)
+class Window:
+    """Some texts that follow each other in a stream."""
+
+    first: int  # the number of the first text, from 1
+    texts: list[str] = field(default_factory=list)
+    prefixes: list[str] = field(default_factory=list)  # one per text, or none at all
+
+
+def windows(
+    texts: Iterable[str],
+    prefixes: Iterable[str] | None = None,
+    *,
+    size: int | None = None,
+    overhead: int = 0,
+) -> Iterator[Window]:
+    """Cut a stream of texts into windows of bounded size, none of them empty.
+
+    Args:
+        texts: the stream.
+        prefixes: one for each text, if any.
+        size: texts in a window at most. Default: enough to sort into batches of even length.
+        overhead: characters that each text takes beside its own and those of its prefix.
+
+    Raises:
+        InputError: an item is not a string, or has no counterpart; says which.
+    """
+    size = size or _WINDOW_TEXTS
+    window, characters = Window(1), 0
+    for number, (text, prefix) in enumerate(_pairs(texts, prefixes), 1):
+        window.texts.append(text)
+        characters += len(text) + overhead
+        if prefix is not None:
+            window.prefixes.append(prefix)
+            characters += len(prefix)
+        if len(window.texts) == size or characters >= _WINDOW_CHARACTERS:
+            yield window
+            window, characters = Window(number + 1), 0
+    if window.texts:
+        yield window
+
+
+def _pairs(
+    texts: Iterable[str], prefixes: Iterable[str] | None
+) -> Iterator[tuple[str, str | None]]:
+    if prefixes is None:
+        for number, alone in enumerate(texts, 1):
+            check_text(alone, number)
+            yield alone, None
+        return
+    pairs = zip_longest(texts, prefixes, fillvalue=_Missing())
+    for number, (text, prefix) in enumerate(pairs, 1):
+        if isinstance(text, _Missing):
+            raise InputError(f"prefix {number} has no text: give one prefix for each text")
+        if isinstance(prefix, _Missing):
+            raise InputError(f"text {number} has no prefix: give one prefix for each text")
+        check_text(text, number)
+        check_text(prefix, number, "prefix")
+        yield text, prefix
+
+
+class _Missing:
+    """Where one of two streams has ended."""

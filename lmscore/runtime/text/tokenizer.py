@@ -1,0 +1,224 @@
+"""Text to token ids: the model's own tokenizer.json, in which typed text is only ever text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from lmscore.bundle import CONFIG_FILE, Bundle, Config
+from lmscore.errors import InputError, ModelError
+from lmscore.runtime.text.pieces import token_pieces
+
+Ids = NDArray[np.int64]
+
+
+class Encoded(NamedTuple):
+    """The tokens of a text."""
+
+    ids: Ids  # [n]
+    spans: Ids  # [n, 2], character offsets into the text; [0, 2] where they are not wanted
+
+
+_Encode = Callable[..., list[Encoding]]  # of a batch
+
+
+class TextTokenizer:
+    """A Hugging Face tokenizer that never truncates, pads, samples or adds special tokens.
+
+    A typed `<s>` or `</s>` is text like any other. Where the vocabulary holds it as a word (a word
+    model's does), it becomes `<unk>`: control ids come from the scorer alone.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, config: Config, *, source: str) -> None:
+        """Wrap a loaded tokenizer; `source` names its file in errors.
+
+        Raises:
+            ModelError: it does not fit the config's vocabulary size and special ids.
+        """
+        _check_vocabulary(tokenizer, config, source)
+        self._tokenizer = _only_text(tokenizer)
+        self._unk_id = config.unk_token_id
+        self._bos_id, self._eos_id = config.bos_token_id, config.eos_token_id
+
+    @classmethod
+    def load(cls, bundle: Bundle) -> TextTokenizer:
+        """Load a model directory's tokenizer.json.
+
+        Raises:
+            ModelNotFoundError: it is missing.
+            ModelError: it is damaged, or not the one the model was trained with.
+        """
+        path = bundle.tokenizer_file()
+        return cls(_read(path), bundle.config, source=str(path))
+
+    def encode(self, text: str) -> Ids:
+        """The token ids of one text, int64 [n]; empty for a text without tokens.
+
+        Raises:
+            InputError: not a string, or a string that has no ids.
+        """
+        return self.encode_batch([text])[0]
+
+    def encode_batch(
+        self, texts: Sequence[str], *, first: int = 1, name: str = "text"
+    ) -> list[Ids]:
+        """The token ids of several texts, each int64 [n].
+
+        Args:
+            texts: tokenized in parallel, unless TOKENIZERS_PARALLELISM is off.
+            first: the number of the first text in errors.
+            name: what errors call a text.
+
+        Raises:
+            InputError: a text is not a string, or has no ids; names its number.
+        """
+        encode = self._tokenizer.encode_batch_fast  # counts no offsets
+        return [ids for ids, _ in self._encoded(encode, texts, first, name)]
+
+    def encode_spans(self, texts: Sequence[str], *, first: int = 1) -> list[Encoded]:
+        """Like `encode_batch`, with the character offsets that the tokenizer reports.
+
+        They refer to the text as given, whatever a normalizer makes of it. Tokens that share a
+        character, as the bytes of an emoji do, share its offsets.
+        """
+        found = self._encoded(self._tokenizer.encode_batch, texts, first, "text")
+        return [
+            Encoded(ids, np.array(encoding.offsets, np.int64).reshape(-1, 2))
+            for ids, encoding in found
+        ]
+
+    def token(self, token_id: int) -> str:
+        """A token as the vocabulary spells it: `the`, `Ġthe`, `▁the`, `</s>`."""
+        token = self._tokenizer.id_to_token(token_id)
+        if token is None:
+            raise InputError(f"token id {token_id} is not in the vocabulary")
+        return token
+
+    @cached_property
+    def pieces(self) -> tuple[bytes, ...]:
+        """The bytes that each token adds to a text that has begun, V of them; `</s>` adds none."""
+        return token_pieces(self._tokenizer, (self._bos_id, self._eos_id))
+
+    @cached_property
+    def begins_word(self) -> NDArray[np.bool_]:
+        """Which tokens show that the word before them is over, bool [V]: white space, and </s>."""
+        texts = (piece.decode("utf-8", "ignore") for piece in self.pieces)
+        begins = np.array([text[:1].isspace() for text in texts])
+        begins[self._eos_id] = True
+        return begins
+
+    def _encoded(
+        self, encode: _Encode, texts: Sequence[str], first: int, name: str
+    ) -> list[tuple[Ids, Encoding]]:
+        given: object = texts
+        if isinstance(given, str) or not isinstance(given, Sequence):
+            raise InputError(f"expected a list of texts, got {type(given).__name__}")
+        for number, text in enumerate(texts, first):
+            check_text(text, number, name)
+        encodings = _encodings(encode, texts, first, name)
+        rows = [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
+        if rows and self._is_control(np.concatenate(rows)).any():
+            rows = [
+                self._without_control_ids(row, f"{name} {number}")
+                for number, row in enumerate(rows, first)
+            ]
+        return list(zip(rows, encodings, strict=True))
+
+    def _is_control(self, ids: Ids) -> NDArray[np.bool_]:
+        return np.asarray((ids == self._bos_id) | (ids == self._eos_id))
+
+    def _without_control_ids(self, ids: Ids, where: str) -> Ids:
+        control = self._is_control(ids)
+        if control.any():
+            if self._unk_id is None:
+                typed = self.token(int(ids[control][0]))
+                raise InputError(
+                    f"{where}: {typed!r} is reserved, and the vocabulary has no unknown "
+                    "token to put in its place; remove it from the text"
+                )
+            ids[control] = self._unk_id
+        return ids
+
+
+def check_text(text: object, number: int, name: str = "text") -> None:
+    """Refuse what is not a string.
+
+    Raises:
+        InputError: names the item by its number.
+    """
+    if not isinstance(text, str):
+        raise InputError(f"{name} {number}: expected a string, got {type(text).__name__}")
+
+
+def _encodings(encode: _Encode, texts: Sequence[str], first: int, name: str) -> list[Encoding]:
+    try:
+        with _panics_as_errors():
+            return encode(texts, add_special_tokens=False)
+    except Exception as error:  # tokenizers raises bare Exception and TypeError
+        if len(texts) == 1:
+            raise InputError(f"{name} {first}: {_reason(texts[0], error)}") from error
+    # One of them cannot be tokenized: the one that fails alone names itself.
+    return [_encodings(encode, [text], n, name)[0] for n, text in enumerate(texts, first)]
+
+
+def _read(path: Path) -> Tokenizer:
+    try:
+        with _panics_as_errors():
+            return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ModelError(f"{path}: not a tokenizer that tokenizers can read: {error}") from error
+
+
+def _only_text(tokenizer: Tokenizer) -> Tokenizer:
+    """Switch off what makes ids depend on anything but the text."""
+    tokenizer.encode_special_tokens = True
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    if getattr(tokenizer.model, "dropout", None):  # BPE dropout draws other tokens every time
+        tokenizer.model.dropout = None
+    return tokenizer
+
+
+def _check_vocabulary(tokenizer: Tokenizer, config: Config, source: str) -> None:
+    size = tokenizer.get_vocab_size()
+    if size != config.vocab_size or None in map(tokenizer.id_to_token, range(size)):
+        raise ModelError(
+            f"{source}: {size} tokens do not fill the ids below vocab_size "
+            f"{config.vocab_size} of {CONFIG_FILE}"
+        )
+    for key in ("bos_token_id", "eos_token_id", "unk_token_id"):
+        token_id = getattr(config, key)
+        if token_id is not None and tokenizer.id_to_token(token_id) is None:
+            raise ModelError(f"{source}: no token has the id {token_id}, {key} of {CONFIG_FILE}")
+    unk = getattr(tokenizer.model, "unk_token", None)
+    if unk is not None and tokenizer.token_to_id(unk) != config.unk_token_id:
+        raise ModelError(
+            f"{source}: the unknown token {unk!r} has the id {tokenizer.token_to_id(unk)}, "
+            f"unk_token_id of {CONFIG_FILE} is {config.unk_token_id}"
+        )
+
+
+@contextmanager
+def _panics_as_errors() -> Iterator[None]:
+    """Rust's panics are no Exceptions; a pattern of tokenizer.json that is too slow ends in one."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":
+            raise RuntimeError(str(error)) from error
+        raise
+
+
+def _reason(text: str, error: Exception) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as surrogate:
+        return f"lone surrogate at character {surrogate.start + 1}, which is not valid Unicode"
+    return f"cannot be tokenized: {error}"
