@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from lmscore.bundle import PARITY_FILE, Bundle
+from lmscore.bundle.parity import Parity
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
 
@@ -64,6 +66,18 @@ def document_lm(document_model_path: Path) -> LanguageModel:
 def bpe_lm(bpe_model_path: Path) -> LanguageModel:
     """The byte-level model in fp32."""
     return load(bpe_model_path, variant="fp32")
+
+
+@pytest.fixture(scope="module")
+def bundle(model_path: Path) -> Bundle:
+    """The word model's directory."""
+    return Bundle.read(model_path)
+
+
+@pytest.fixture(scope="module")
+def parity(bundle: Bundle) -> Parity:
+    """The word model's parity.npz."""
+    return Parity.load(bundle.path / PARITY_FILE, bundle.config)
 
 
 def _exported(path: Path, **options: Any) -> Path:
