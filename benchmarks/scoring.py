@@ -120,8 +120,7 @@ def torch_batches(kind: str) -> Callable[[Options], float]:
 def torch_network(options: Options):  # noqa: ANN201
     import torch
 
-    from lmscore.bundle import Bundle
-    from lmscore.bundle.weights import load_weights
+    from lmscore.bundle import Bundle, load_weights
     from lmscore.train.memory import keep_freed_memory
     from lmscore.train.network import RecurrentLM
 

@@ -31,7 +31,7 @@ def lmscore_step(
     from lmscore.train.batches import Batch
     from lmscore.train.classes import choose_cutoffs
     from lmscore.train.dropout import Rates
-    from lmscore.train.evaluate import batch_loss
+    from lmscore.train.loss import batch_loss
     from lmscore.train.memory import keep_freed_memory
     from lmscore.train.network import RecurrentLM
     from lmscore.train.precision import matrix_dtype

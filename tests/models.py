@@ -18,7 +18,7 @@ from tokenizers.trainers import BpeTrainer
 
 from lmscore.bundle import (
     CONTEXTS,
-    PARITY_FILE,
+    MAX_COLUMNS,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
     Bundle,
@@ -26,9 +26,9 @@ from lmscore.bundle import (
     Config,
     Context,
     Direction,
+    Parity,
     TokenizerKind,
 )
-from lmscore.bundle.parity import MAX_COLUMNS, Parity
 from lmscore.files import sha256_file
 
 WORDS = [
@@ -132,7 +132,7 @@ def make_model(
     )
     model = TorchModel(config, seed=seed, dtype=dtype)
     save_file(model.weights(dtype), path / WEIGHTS_FILE)
-    make_parity(model, seed=seed).save(path / PARITY_FILE)
+    make_parity(model, seed=seed).save(path)
     bundle = Bundle(path, config)
     bundle.write_config()
     if variants:

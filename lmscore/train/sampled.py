@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmscore.train.loss import CHUNK, linear_cross_entropy
+from lmscore.train.cross_entropy import CHUNK, linear_cross_entropy
 
 _EXACT = 512
 """The commonest tokens, which every estimate of Z counts in full: about half of an English text."""

@@ -262,8 +262,8 @@ def test_what_is_measured_of_log_z_is_kept(bundle: Bundle) -> None:
     graphs = {**bundle.config.graphs, "int8": record}
     config = dataclasses.replace(bundle.config, self_normalized=True, graphs=graphs)
     assert Config.from_json(config.to_json()) == config
-    assert config.has_partial_output
-    assert not bundle.config.has_partial_output
+    assert config.head_spec.has_partial_output
+    assert not bundle.config.head_spec.has_partial_output
 
 
 def test_no_model_directory(tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lmscore.bundle import WEIGHTS_FILE, Bundle
-from lmscore.bundle.weights import load_weights
+from lmscore.bundle import WEIGHTS_FILE, Bundle, load_weights
 from lmscore.errors import ModelError, ModelNotFoundError
 from tests.models import TorchModel, make_model
 

@@ -15,7 +15,7 @@ from lmscore.bundle import CELLS, Cell
 from lmscore.train import train
 from lmscore.train.batches import PADDING, Batch
 from lmscore.train.diagnosis import dead_units, gradient_by_lag, gradient_norms, make_probe
-from lmscore.train.evaluate import batch_loss
+from lmscore.train.loss import batch_loss
 from lmscore.train.metrics import EVALUATED
 from lmscore.train.network import RecurrentLM
 from lmscore.train.workers import Workers

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmscore.bundle import CELLS, Cell
-from lmscore.train.cells import RecurrentLayer
+from lmscore.train.cells import make_layer, start_from_identity
 from lmscore.train.dropout import LockedDropout, Rates, drop_words
 from lmscore.train.network import RecurrentLM
 from tests.models import TorchModel
@@ -38,9 +38,9 @@ def test_weights_are_those_of_the_config(
 
 def test_tied_is_the_same_matrix() -> None:
     tied = RecurrentLM(toy_config())
-    assert tied.output_matrix is tied.embedding.weight
+    assert tied.head.matrix is tied.embedding.weight
     untied = RecurrentLM(toy_config(tie_word_embeddings=False))
-    assert untied.output_matrix is not untied.embedding.weight
+    assert untied.head.matrix is not untied.embedding.weight
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -68,7 +68,7 @@ def test_it_computes_what_the_papers_say(cell: Cell, shape: dict[str, Any]) -> N
     config = toy_config(cell=cell, **shape)
     written_out = TorchModel(config, seed=3)
     network = RecurrentLM(config)
-    network.load_weights(written_out.weights())
+    network.load_weights({n: w.numpy() for n, w in written_out.weights().items()})
     draw = torch.Generator().manual_seed(0)
     tokens = torch.randint(30, (9, 4), generator=draw)
     state = tuple(torch.rand(t.shape(4), generator=draw) for t in config.state)
@@ -81,7 +81,7 @@ def test_it_computes_what_the_papers_say(cell: Cell, shape: dict[str, Any]) -> N
         np.testing.assert_allclose(one.detach().numpy(), other, atol=1e-5)
 
 
-@given(cell=st.sampled_from(CELLS), cut=st.integers(1, 6), layers=st.integers(1, 2))
+@given(cell=st.sampled_from(list(CELLS)), cut=st.integers(1, 6), layers=st.integers(1, 2))
 def test_steps_are_the_sequence(cell: Cell, cut: int, layers: int) -> None:
     network = RecurrentLM(toy_config(cell=cell, num_hidden_layers=layers))
     tokens = torch.arange(14).reshape(7, 2)
@@ -141,11 +141,12 @@ def test_a_word_is_dropped_at_all_its_places() -> None:
 
 def test_recurrent_weights_are_dropped_and_the_others_scaled() -> None:
     torch.manual_seed(0)
-    layer = RecurrentLayer("rnn-relu", 1, 64, weight_drop=0.5)
+    config = toy_config(cell="rnn-relu", embedding_size=1, hidden_size=64)
+    layer = make_layer(config, 0, weight_drop=0.5)
     with torch.no_grad():
         for weight in layer.parameters():
             weight.zero_()
-        layer.weight_hh.fill_(1.0)
+        layer.get_parameter("weight_hh").fill_(1.0)
     hidden, _ = layer(torch.zeros(2, 1, 1), (torch.ones(1, 1, 64),))
     # A unit adds up the ones that are left, doubled, with the same mask at every step.
     mask = hidden[0, 0] / 2
@@ -157,9 +158,9 @@ def test_recurrent_weights_are_dropped_and_the_others_scaled() -> None:
 
 def test_output_bias_starts_at_the_unigram_frequencies() -> None:
     network = RecurrentLM(toy_config(4))
-    network.set_output_bias(torch.tensor([0, 7, 1, 0]))
+    network.head.set_bias(torch.tensor([0, 7, 1, 0]))
     expected = torch.tensor([1 / 12, 8 / 12, 2 / 12, 1 / 12]).log()
-    torch.testing.assert_close(network.output_bias.detach(), expected)
+    torch.testing.assert_close(network.head.bias.detach(), expected)
 
 
 def test_an_lstm_remembers_by_default() -> None:
@@ -177,7 +178,7 @@ def test_a_coupled_lstm_remembers_what_it_does_not_take_in() -> None:
 
 def test_from_identity_a_state_is_copied() -> None:
     network = RecurrentLM(toy_config(cell="rnn-relu"))
-    network.start_from_identity()
+    start_from_identity(network.layers)
     state = torch.rand(1, 2, 8)
     _, (after,) = network(torch.zeros(100, 2, dtype=torch.int64), (state,))
     torch.testing.assert_close(after, state, atol=0.05, rtol=0)
