@@ -82,16 +82,13 @@ __all__ = [
     "save_weights",
 ]
 
-_LAZY = {
-    "MAX_COLUMNS": "parity",
-    "Parity": "parity",
-    "Weights": "weights",
-    "load_weights": "weights",
-    "save_weights": "weights",
-}
+_HOMES = {"MAX_COLUMNS": "parity", "Parity": "parity"}  # of the others: weights
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+if not TYPE_CHECKING:  # or mypy would believe in any name
+
+    def __getattr__(name: str) -> Any:
+        """Import what needs numpy on first use."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'weights')}"), name)

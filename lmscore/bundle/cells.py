@@ -14,37 +14,25 @@ Cell = Literal["lstm", "gru", "rnn-tanh", "rnn-relu", "rnn-sigmoid", "lstm-coupl
 
 @dataclass(frozen=True, kw_only=True)
 class CellSpec:
-    """The facts of one cell."""
+    """The facts of one cell.
 
-    gates: int = 1
-    """A layer's weights have gates * H rows, the gates in PyTorch's order."""
+    A cell without recurrence reads the last window_size tokens at once in its first layer. Its
+    state is the embeddings of all of them but the newest, float32 [window_size - 1, B, E], and no
+    layer has `weight_hh` and `bias_hh`.
+    """
 
-    state: tuple[str, ...] = ("h",)
-    """The tensors of the recurrent state, each float32 [L, B, H]; the first is the output."""
-
+    gates: int = 1  # a layer's weights have gates * H rows, the gates in PyTorch's order
+    state: tuple[str, ...] = ("h",)  # float32 [L, B, H] each; the first is a layer's output
     is_recurrent: bool = True
-    """False: the first layer reads the last window_size tokens at once, and the state is the
-    embeddings of all of them but the newest, float32 [window_size - 1, B, E]. No layer has
-    `weight_hh` and `bias_hh`."""
-
-    is_bounded: bool = True
-    """Whether every unit of a layer's output lies within -1..1."""
-
-    is_elman: bool = False
-    """Whether h' = f(W x + R h + biases). R starts orthogonal, or as the identity."""
-
-    remembering_gate: tuple[int, float] | None = None
-    """The gate whose bias starts at this value, so that the cell remembers by default."""
-
-    onnx_gates: tuple[int, ...] = (0,)
-    """For each gate of the ONNX operator, the number of the stored gate that it is."""
-
-    onnx_negated: int | None = None
-    """The gate of the ONNX operator whose weights are the stored ones with the opposite sign."""
+    is_bounded: bool = True  # every unit of a layer's output lies within -1..1
+    is_elman: bool = False  # h' = f(W x + R h + biases): R starts orthogonal, or as the identity
+    remembering_gate: tuple[int, float] | None = None  # a gate, and what its bias starts at
+    onnx_gates: tuple[int, ...] = (0,)  # which stored gate each gate of the ONNX operator is
+    onnx_negated: int | None = None  # the ONNX operator's gate that is stored with the other sign
 
 
 CELLS: Mapping[Cell, CellSpec] = {
-    # PyTorch: i f g o, ONNX: i o f c. The forget gate starts at 1 (Jozefowicz et al. 2015).
+    # PyTorch: i f g o, ONNX: i o f c. It remembers by default (Jozefowicz et al. 2015).
     "lstm": CellSpec(gates=4, state=("h", "c"), remembering_gate=(1, 1.0), onnx_gates=(0, 3, 1, 2)),
     # PyTorch: r z n, ONNX: z r h.
     "gru": CellSpec(gates=3, onnx_gates=(1, 0, 2)),
@@ -60,7 +48,6 @@ CELLS: Mapping[Cell, CellSpec] = {
         onnx_gates=(0, 2, 0, 1),
         onnx_negated=2,
     ),
-    # Bengio et al. 2003.
-    "window": CellSpec(state=("window",), is_recurrent=False),
+    "window": CellSpec(state=("window",), is_recurrent=False),  # Bengio et al. 2003
 }
 """Every cell that a model can have."""

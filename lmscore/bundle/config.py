@@ -141,7 +141,7 @@ class Config:
     @property
     def output_summary(self) -> str:
         """The output layer in a few words, for people."""
-        return self.head_spec.summary(self)
+        return self.head_spec.summary.format(", ".join(map(str, self.cutoffs)))
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every tensor in model.safetensors."""
@@ -162,6 +162,7 @@ class Config:
             shapes["projection.weight"] = (E, H)
         if not self.tie_word_embeddings:
             shapes["output.weight"] = (V, H)
+        shapes["output.bias"] = (V,)
         return {**shapes, **self.head_spec.weights(self)}
 
     def _input_size(self, layer: int) -> int:

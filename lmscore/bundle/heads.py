@@ -17,8 +17,25 @@ HeadName = Literal["softmax", "self-normalised", "classes"]
 
 OUTPUT_LAYERS: tuple[OutputLayer, ...] = get_args(OutputLayer)
 
-_IN_CLASSES = 32
-"""Of the words that are in classes, one in so many is computed for a token, on average."""
+_IN_CLASSES = 32  # of the words in classes, one in so many is computed for a token, on average
+
+
+def _no_weights(_: Config) -> dict[str, tuple[int, ...]]:
+    return {}
+
+
+def _class_weights(config: Config) -> dict[str, tuple[int, ...]]:
+    n, D = len(config.cutoffs), config.output_dim
+    return {"output.classes.weight": (n, D), "output.classes.bias": (n,)}
+
+
+def _vocabulary(config: Config) -> int:
+    return config.vocab_size
+
+
+def _class_width(config: Config) -> int:
+    first = config.cutoffs[0]
+    return first + (config.vocab_size - first) // _IN_CLASSES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,27 +43,16 @@ class HeadSpec:
     """The facts of one output layer."""
 
     name: HeadName
-
-    summary: Callable[[Config], str]
-    """The output layer in a few words, for people."""
-
-    weights: Callable[[Config], dict[str, tuple[int, ...]]]
-    """Name and shape of the weights that it has besides the output matrix [V, D]."""
-
-    target_rows: Callable[[Config], int]
-    """The rows of weights [rows, D] that every token is multiplied by to score one target."""
-
-    target_width: Callable[[Config], int]
-    """The floats of the widest arrays per token where targets alone are scored."""
-
-    can_be_sampled: bool = False
-    """Whether a sample of the vocabulary can estimate its loss."""
-
-    has_scores: bool = False
-    """Whether a target's logit alone is nearly its log-probability: the output target_scores."""
-
-    has_classes: bool = False
-    """Whether the words from the first of `cutoffs` on are scored by class."""
+    summary: str  # for people; {} stands for the cutoffs
+    # Name and shape of the weights besides the output matrix [V, D] and its bias [V].
+    weights: Callable[[Config], dict[str, tuple[int, ...]]] = _no_weights
+    # The rows of weights [rows, D] that every token is multiplied by to score one target.
+    target_rows: Callable[[Config], int] = _vocabulary
+    # The floats of the widest arrays per token where targets alone are scored.
+    target_width: Callable[[Config], int] = _vocabulary
+    can_be_sampled: bool = False  # a sample of the vocabulary can estimate its loss
+    has_scores: bool = False  # a target's logit alone is nearly its log-prob: output target_scores
+    has_classes: bool = False  # the words from the first of `cutoffs` on are scored by class
 
     @property
     def has_partial_output(self) -> bool:
@@ -59,53 +65,22 @@ class HeadSpec:
         return not self.has_classes
 
 
-def _class_summary(config: Config) -> str:
-    return f"classes, from the ids {', '.join(map(str, config.cutoffs))} on"
-
-
-def _bias(config: Config) -> dict[str, tuple[int, ...]]:
-    return {"output.bias": (config.vocab_size,)}
-
-
-def _class_weights(config: Config) -> dict[str, tuple[int, ...]]:
-    count = len(config.cutoffs)
-    return {
-        **_bias(config),
-        "output.classes.weight": (count, config.output_dim),
-        "output.classes.bias": (count,),
-    }
-
-
-def _class_width(config: Config) -> int:
-    first = config.cutoffs[0]
-    return first + (config.vocab_size - first) // _IN_CLASSES
-
-
 HEADS: Mapping[tuple[OutputLayer, bool], HeadSpec] = {
-    ("softmax", False): HeadSpec(
-        name="softmax",
-        can_be_sampled=True,
-        summary=lambda _: "softmax",
-        weights=_bias,
-        target_rows=lambda config: config.vocab_size,
-        target_width=lambda config: config.vocab_size,
-    ),
+    ("softmax", False): HeadSpec(name="softmax", summary="softmax", can_be_sampled=True),
     ("softmax", True): HeadSpec(
         name="self-normalised",
-        summary=lambda _: "softmax, self-normalised",
-        weights=_bias,
-        target_rows=lambda config: config.vocab_size,
+        summary="softmax, self-normalised",
         # A target's row, and its products with the hidden state.
         target_width=lambda config: 2 * config.output_dim,
         has_scores=True,
     ),
     ("classes", False): HeadSpec(
         name="classes",
-        summary=_class_summary,
+        summary="classes, from the ids {} on",
         weights=_class_weights,
         target_rows=lambda config: config.cutoffs[0] + len(config.cutoffs),
         target_width=_class_width,
         has_classes=True,
     ),
 }
-"""Every output layer that a model can have, by `output_layer` and `self_normalized`."""
+"""Every output layer, by `output_layer` and `self_normalized` in config.json."""

@@ -56,7 +56,18 @@ def linear_log_z(
     return torch.cat([torch.logsumexp(logits, -1) for _, logits in chunks])
 
 
-class _LinearCrossEntropy(torch.autograd.Function):
+class ScaledGradients(torch.autograd.Function):
+    """A function whose forward saves the gradients of its first arguments: backward scales them."""
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """Scale the gradients that forward saved; the other arguments have none."""
+        (scale,) = grad_outputs
+        gradients = [gradient * scale for gradient in ctx.saved_tensors]
+        return *gradients, *[None] * (len(ctx.needs_input_grad) - len(gradients))
+
+
+class _LinearCrossEntropy(ScaledGradients):
     """Forward computes the gradients too, chunk by chunk, while the logits are in the cache.
 
     One softmax per token instead of three passes (log-softmax, its exponential, the gradient) over
@@ -97,12 +108,6 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weight_grad = errors.T @ low_hidden
         ctx.save_for_backward(hidden_grad.to(hidden.dtype), weight_grad.to(weight.dtype), bias_grad)
         return loss
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (scale,) = grad_outputs
-        hidden_grad, weight_grad, bias_grad = ctx.saved_tensors
-        return hidden_grad * scale, weight_grad * scale, bias_grad * scale, None, None, None
 
 
 def _chunks(hidden: Tensor, weight: Tensor, bias: Tensor) -> Iterator[tuple[slice, Tensor]]:

@@ -74,7 +74,7 @@ def train(
             *corpora,
             resume=resume,
             workers=workers,
-            keep_best=lambda best: _write_weights(folder, best),
+            keep_best=lambda best: save_weights(folder, best.to_weights()),
             report=report,
         )
         trainer.run()
@@ -164,16 +164,12 @@ def _rates(options: TrainOptions) -> Rates:
     )
 
 
-def _write_weights(folder: Path, network: RecurrentLM) -> None:
-    save_weights(folder, network.to_weights())
-
-
 def _finish(bundle: Bundle, trainer: Trainer, train: Corpus, valid: Corpus) -> None:
     network = trainer.network.eval()
     load_weights_into(network, bundle)  # the best ones
     if network.config.head_spec.has_scores:
         _center(network, valid)
-        _write_weights(bundle.path, network)
+        save_weights(bundle.path, network.to_weights())
     make_parity(network, valid).save(bundle.path)
     summary = _summary(trainer, train, valid, held_out(network, valid))
     bundle = Bundle(bundle.path, replace(bundle.config, training=summary))
