@@ -10,12 +10,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmscore.bundle import CELLS, Cell
+from lmscore.bundle import CELLS, HEADS, Cell, HeadSpec
+from lmscore.train import cells as cells_module
+from lmscore.train import network as network_module
 from lmscore.train.cells import make_layer, start_from_identity
 from lmscore.train.dropout import LockedDropout, Rates, drop_words
 from lmscore.train.network import RecurrentLM
-from tests.models import TorchModel
-from tests.train.toy import toy_config
+from tests.models import CELL_STEPS, TorchModel
+from tests.train.toy import head_config, toy_config
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -34,6 +36,32 @@ def test_weights_are_those_of_the_config(
     assert shapes == config.weight_shapes()
     # The tied matrix is one parameter, not two that look alike.
     assert sum(weight.numel() for weight in network.parameters()) == config.num_parameters
+
+
+@pytest.mark.parametrize("spec", HEADS.values(), ids=lambda spec: spec.name)
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_output_layer_is_a_distribution_and_its_loss(spec: HeadSpec, tied: bool) -> None:
+    config = head_config(spec, tie_word_embeddings=tied, embedding_size=5)
+    network = RecurrentLM(config)
+    network.head.set_bias(torch.arange(30))
+    shapes = {name: tuple(weight.shape) for name, weight in network.to_weights().items()}
+    assert shapes == config.weight_shapes()
+    assert sum(weight.numel() for weight in network.parameters()) == config.num_parameters
+
+    draw = torch.Generator().manual_seed(0)
+    features = torch.randn(9, config.output_dim, generator=draw)
+    targets = torch.randint(30, (9,), generator=draw)
+    with torch.no_grad():
+        log_probs = network.log_probs(features)
+        loss = network.head.loss(features, targets, torch.float32)
+    torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(9))
+    torch.testing.assert_close(loss, -log_probs.gather(1, targets[:, None]).sum())
+
+
+def test_every_row_has_a_layer() -> None:
+    assert list(network_module.HEADS) == [spec.name for spec in HEADS.values()]
+    recurrent = {cell for cell, spec in CELLS.items() if spec.is_recurrent}
+    assert set(cells_module._KERNELS) == set(CELL_STEPS) == recurrent
 
 
 def test_tied_is_the_same_matrix() -> None:
