@@ -101,21 +101,20 @@ CELL_NODES: Mapping[Cell, CellNodes] = {
 """Every recurrent cell."""
 
 
-def onnx_order(weight: NDArray[np.float32], cell: CellSpec) -> NDArray[np.float32]:
-    """A stored weight [gates*H, ...] with the gates of the ONNX operator, [G*H, ...]."""
-    stored = weight.reshape(cell.gates, -1, *weight.shape[1:])
-    gates = stored[list(cell.onnx_gates)]
-    if cell.onnx_negated is not None:
-        gates[cell.onnx_negated] *= -1
-    return gates.reshape(-1, *weight.shape[1:])
-
-
 def cell_weights(
     weights: Weights, config: Config, layer: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """A layer's W [G*H, D], R [G*H, H] and both biases, W's first, [2*G*H]."""
     W, R, W_bias, R_bias = (
-        onnx_order(weights[f"rnn.{name}_l{layer}"], config.cell_spec)
+        _onnx_order(weights[f"rnn.{name}_l{layer}"], config.cell_spec)
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
     return W, R, np.concatenate([W_bias, R_bias])
+
+
+def _onnx_order(weight: NDArray[np.float32], cell: CellSpec) -> NDArray[np.float32]:
+    """A stored weight [gates*H, ...] with the gates of the ONNX operator, [G*H, ...]."""
+    gates = np.stack(np.split(weight, cell.gates))[list(cell.onnx_gates)]
+    if cell.onnx_negated is not None:
+        gates[cell.onnx_negated] *= -1
+    return np.concatenate(gates)

@@ -14,6 +14,7 @@ from lmscore.bundle import (
     FP32,
     INT8,
     PARITY_FILE,
+    WEIGHTS_FILE,
     Bundle,
     Config,
     GraphRecord,
@@ -113,7 +114,7 @@ def _check_file(
     report = check(Graph(open_session(written, device="cpu"), config, variant, target), parity)
     if failure := report.failure(variant):
         raise ExportError(
-            f"{target} not written: {failure}; {PARITY_FILE} and model.safetensors may be of "
+            f"{target} not written: {failure}; {PARITY_FILE} and {WEIGHTS_FILE} may be of "
             "different trainings, else please report it"
         )
     return report

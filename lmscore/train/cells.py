@@ -63,39 +63,29 @@ def _lstm(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
 
 
 def _coupled_lstm(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
-    return _lstm(x, state, _coupled(weights))
+    """An LSTM that forgets what it takes in, f = 1 - i (Greff et al. 2017, CIFG); stored: i g o.
+
+    1 - sigmoid(a) is sigmoid(-a): the forget gate is the input gate with its weights negated.
+    """
+
+    def with_forget_gate(weight: Tensor) -> Tensor:
+        i, g, o = weight.chunk(3)
+        return torch.cat([i, -i, g, o])
+
+    W, R, W_bias, R_bias = map(with_forget_gate, weights)
+    return _lstm(x, state, (W, R, W_bias, R_bias))
 
 
 def _sigmoid_rnn(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
-    hidden, after = torch.rnn_tanh(
-        x, 2 * state[0] - 1, _halved(weights), True, 1, 0.0, True, False, False
-    )
-    return (hidden + 1) / 2, ((after + 1) / 2,)
-
-
-def _coupled(weights: _Weights) -> _Weights:
-    """The weights i g o of a coupled LSTM as those of an LSTM, i f g o.
-
-    It forgets what it takes in, f = 1 - i (Greff et al. 2017, CIFG); and 1 - sigmoid(a) is
-    sigmoid(-a), so that the forget gate is the input gate with its weights negated.
-    """
-    W, R, W_bias, R_bias = (_with_forget_gate(weight) for weight in weights)
-    return W, R, W_bias, R_bias
-
-
-def _with_forget_gate(weight: Tensor) -> Tensor:
-    i, rest = weight.tensor_split([len(weight) // 3])
-    return torch.cat([i, -i, rest])
-
-
-def _halved(weights: _Weights) -> _Weights:
-    """The weights of an Elman network with a sigmoid as those of one with tanh.
+    """An Elman network with a sigmoid, by the kernel of one with tanh.
 
     sigmoid(a) = (1 + tanh(a / 2)) / 2. With s = 2 h - 1 for the state, s' = tanh of
     (W x + W_bias + R (s + 1) / 2 + R_bias) / 2.
     """
     W, R, W_bias, R_bias = weights
-    return W / 2, R / 4, W_bias / 2, R_bias / 2 + R.sum(1) / 4
+    halved = (W / 2, R / 4, W_bias / 2, R_bias / 2 + R.sum(1) / 4)
+    hidden, (after,) = _single(torch.rnn_tanh, x, (2 * state[0] - 1,), halved)
+    return (hidden + 1) / 2, ((after + 1) / 2,)
 
 
 class WindowLayer(nn.Module):
