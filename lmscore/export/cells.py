@@ -75,14 +75,9 @@ def _lstm_step(step: Step) -> list[str]:
 class CellNodes:
     """How a recurrent cell is computed; the gates stand in the order of the ONNX operator."""
 
-    operator: str
-    """The operator of ONNX that is a whole layer."""
-
-    step: Callable[[Step], list[str]]
-    """The same for one step: adds nodes, and gives the next state, [B, H] each."""
-
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    """The attributes of the operator."""
+    operator: str  # of ONNX, which is a whole layer
+    step: Callable[[Step], list[str]]  # the same for one step: gives the next state, [B, H] each
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # of the operator
 
 
 def _elman(activation: str) -> CellNodes:

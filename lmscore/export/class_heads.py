@@ -146,26 +146,27 @@ class _Class:
         """
         members = self._members()
         chosen = self.op("Gather", rows, members, to="rows", axis=0)
-        name = f"words_of_class_{self.part.number}"
-        log_probs = self.part.log_probs(self.b, operators, chosen, to=name)
+        log_probs = self.part.log_probs(self.b, operators, chosen, to=self._name("words"))
         found = self._add_found(members, log_probs, found)
         return self.common.whole(self.b, log_probs, self.size), found
 
     def op(self, operator: str, *inputs: str, to: str, **attributes: Any) -> str:
         """Add a node with one output, and return that output's name."""
-        return self.b.op(operator, *inputs, to=f"{to}_of_class_{self.part.number}", **attributes)
+        return self.b.op(operator, *inputs, to=self._name(to), **attributes)
+
+    def _name(self, what: str) -> str:
+        return f"{what}_of_class_{self.part.number}"
 
     def scalar(self, name: str, value: int) -> str:
         """Store an int64."""
-        return self.b.constant(f"{name}_of_class_{self.part.number}", np.array(value, np.int64))
+        return self.b.constant(self._name(name), np.array(value, np.int64))
 
     def _members(self) -> str:
         """The tokens that the class is computed for, rising, [n]."""
-        counts = self.b.cast(self.mask, TensorProto.INT32, to=f"counts_of_class_{self.part.number}")
-        count = self.op(
-            "ReduceSum", counts, self.b.integers("second_axis", 1), to="count", keepdims=0
-        )
-        has_target = self.b.cast(count, TensorProto.BOOL, to=f"any_of_class_{self.part.number}")
+        counts = self.b.cast(self.mask, TensorProto.INT32, to=self._name("counts"))
+        axis = self.b.integers("second_axis", 1)
+        count = self.op("ReduceSum", counts, axis, to="count", keepdims=0)
+        has_target = self.b.cast(count, TensorProto.BOOL, to=self._name("any"))
         wanted = self.op("Or", has_target, self.common.is_whole, to="wanted")
         found = self.op("NonZero", wanted, to="wanted_2d")
         return self.op("Squeeze", found, self.b.integers("first_axis", 0), to="members")
@@ -181,7 +182,6 @@ class _Class:
         within = self.op("Where", in_class, picked, nothing, to="within")
         before = self.op("Gather", found, members, to="before", axis=0)
         total = self.op("Add", before, within, to="total")
-        column = self.op(
-            "Unsqueeze", members, self.b.integers("second_axis", 1), to="member_column"
-        )
+        axis = self.b.integers("second_axis", 1)
+        column = self.op("Unsqueeze", members, axis, to="member_column")
         return self.op("ScatterND", found, column, total, to="found")
