@@ -16,7 +16,6 @@ class Float32Operators(Operators):
         return ()
 
     def store(self, name: str) -> Matrix:
-        """Store the matrix of that name in model.safetensors."""
         return (self._b.constant(name, self.weights[name]),)
 
     def embed(self, tokens: str) -> str:
@@ -24,7 +23,6 @@ class Float32Operators(Operators):
         return self._b.op("Gather", *self._embedding, tokens, to="embedded")
 
     def read(self, layer: int, x: str) -> str:
-        """A tanh layer without recurrence: x [T, B, any size] -> hidden [T, B, H]."""
         b, weights = self._b, self.weights
         W = b.constant(f"W_{layer}", weights[f"rnn.weight_ih_l{layer}"].T)
         bias = b.constant(f"bias_{layer}", weights[f"rnn.bias_ih_l{layer}"])
@@ -32,7 +30,6 @@ class Float32Operators(Operators):
         return b.op("Tanh", total, to=f"hidden_{layer}")
 
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
-        """One layer: x [T, B, H] (E in layer 0), state [1, B, H] each -> hidden, next state."""
         b, config = self._b, self._config
         nodes = CELL_NODES[config.cell]
         arrays = cell_weights(self.weights, config, layer)
@@ -52,16 +49,13 @@ class Float32Operators(Operators):
         return b.op("Squeeze", hidden, axis, to=f"hidden_{layer}"), following
 
     def narrow(self, hidden: str) -> str:
-        """Hidden [T, B, H] -> [T, B, E], which the tied matrix takes."""
         P = self._b.constant("projection.weight", self.weights["projection.weight"].T)
         return self._b.op("MatMul", hidden, P, to="narrowed")
 
     def product(self, features: str, matrix: Matrix, bias: str, *, to: str) -> str:
-        """Features [N, D], a matrix [rows, D] and its bias -> logits float32 [N, rows]."""
         return self._wide(self._b.op("Gemm", features, *matrix, bias, to=to, transB=1))
 
     def score(self, features: str, targets: str, bias: str) -> str:
-        """Features [B, T, D], targets [B, T, K] -> the targets' logits float32 [B, T, K]."""
         rows = self._b.op("Gather", *self.output, targets, to="target_rows")
         biases = self._wide(self._b.op("Gather", bias, targets, to="target_biases"))
         product = self._target_product(self._wide(features), self._wide(rows))

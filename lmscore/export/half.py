@@ -36,7 +36,6 @@ class Float16Operators(Float32Operators):
         super().__init__(b, config, {name: _half(name, weights[name]) for name in weights})
 
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
-        """One layer: x [T, B, H] (E in layer 0), state [1, B, H] each -> hidden, next state."""
         hidden, following = super().recur(layer, x, [self.as_input(name) for name in state])
         return hidden, [
             self.as_state(half, f"next_{name}") for half, name in zip(following, state, strict=True)
@@ -47,7 +46,6 @@ class Float16Operators(Float32Operators):
         return self._b.cast(state, TensorProto.FLOAT16, to=f"{state}_half")
 
     def as_state(self, value: str, name: str) -> str:
-        """A value of the operators as the state `name`, float32."""
         return self._b.cast(value, TensorProto.FLOAT, to=name)
 
     def _wide(self, value: str) -> str:

@@ -33,7 +33,6 @@ class Int8Operators(Operators):
     """Adds a model's int8 operators to a graph."""
 
     def __init__(self, b: GraphBuilder, config: Config, weights: Weights) -> None:
-        """Store the embedding, and the output matrix where it is another one."""
         super().__init__(b, config, weights)
         self._step = STEP_OF_UNIT_RANGE if config.cell_spec.is_bounded else None
         self._running = add_running(b) if config.cell_spec.is_recurrent else ""
@@ -70,7 +69,6 @@ class Int8Operators(Operators):
         return self._b.op("Mul", embedded, self._scale, to="embedded_scaled")
 
     def read(self, layer: int, x: str) -> str:
-        """A tanh layer without recurrence: x [T, B, any size] -> hidden [T, B, H]."""
         factor = self._factor(f"rnn.weight_ih_l{layer}", f"W_{layer}", f"rnn.bias_ih_l{layer}")
         total = f"total_{layer}"
         if layer == 0:
@@ -80,7 +78,6 @@ class Int8Operators(Operators):
         return self._b.op("Tanh", total, to=f"hidden_{layer}")
 
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
-        """One layer: x [T, B, H] (E in layer 0), state [1, B, H] each -> hidden, next state."""
         W, R, biases = cell_weights(self.weights, self._config, layer)
         W_bias, R_bias = np.split(biases, 2)
 
@@ -109,7 +106,6 @@ class Int8Operators(Operators):
         return self._b.op("Mul", product, self._scale, to="projected_0")
 
     def narrow(self, hidden: str) -> str:
-        """Hidden [T, B, H] -> [T, B, E], which the tied matrix takes."""
         P = self._factor("projection.weight", "projection.weight")
         return add_product(self._b, "narrowed", hidden, P, self._last_step)
 
@@ -119,7 +115,6 @@ class Int8Operators(Operators):
         return self._step_of(self._config.num_hidden_layers)
 
     def product(self, features: str, matrix: Matrix, bias: str, *, to: str) -> str:
-        """Features [N, D], a matrix [rows, D] and its bias -> logits float32 [N, rows]."""
         stored, scales = matrix
         # The runtime folds the Transpose when it loads; in the file a tied matrix stands once.
         transposed = self._b.op("Transpose", stored, to=f"{stored}_transposed", perm=[1, 0])
@@ -129,7 +124,6 @@ class Int8Operators(Operators):
         return add_product(self._b, to, features, factor, self._last_step)
 
     def score(self, features: str, targets: str, bias: str) -> str:
-        """Features [B, T, D], targets [B, T, K] -> the targets' logits float32 [B, T, K]."""
         matrix, scales = self.output
         stored = self._b.op("Gather", matrix, targets, to="target_rows_int8")
         rows = self._b.cast(stored, TensorProto.FLOAT, to="target_rows")

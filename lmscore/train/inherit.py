@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmscore.bundle import CONFIG_FILE, WEIGHTS_FILE, Bundle, Config
+from lmscore.bundle import CONFIG_FILE, Bundle, Config
 from lmscore.errors import OptionError
 from lmscore.files import atomic_write_bytes, open_input_raw
 
@@ -88,15 +88,6 @@ def _check_fixed(values: Mapping[str, Any], bundle: Bundle) -> None:
                 f"{option} is {values[option]!r}, but the model {bundle.path} that init_from "
                 f"names has {value!r}; leave it out"
             )
-
-
-def check_weights(init_from: str) -> None:
-    """See at once that there are weights to go on from.
-
-    Raises:
-        ModelNotFoundError: there are none.
-    """
-    Bundle.read(init_from).file(WEIGHTS_FILE)
 
 
 def load_weights_into(network: RecurrentLM, bundle: Bundle) -> None:

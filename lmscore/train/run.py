@@ -13,7 +13,14 @@ from typing import Any
 
 import torch
 
-from lmscore.bundle import TOKENIZER_FILE, TOKENIZER_KINDS, Bundle, Config, save_weights
+from lmscore.bundle import (
+    TOKENIZER_FILE,
+    TOKENIZER_KINDS,
+    WEIGHTS_FILE,
+    Bundle,
+    Config,
+    save_weights,
+)
 from lmscore.files import make_directory
 from lmscore.train.card import model_card
 from lmscore.train.cells import start_from_identity
@@ -23,7 +30,7 @@ from lmscore.train.device import torch_device
 from lmscore.train.dropout import Rates
 from lmscore.train.evaluate import held_out, held_out_batches, mean_log_z
 from lmscore.train.heads import SelfNormalisedHead
-from lmscore.train.inherit import check_weights, load_weights_into
+from lmscore.train.inherit import load_weights_into
 from lmscore.train.memory import explained_shortage, keep_freed_memory
 from lmscore.train.metrics import import_summary_writer
 from lmscore.train.network import RecurrentLM
@@ -90,7 +97,7 @@ def _check(folder: Path, options: TrainOptions, device: torch.device, *, resume:
     if not resume:
         check_unused(folder)
     if options.init_from and not checkpoints(folder / CHECKPOINTS):
-        check_weights(options.init_from)
+        Bundle.read(options.init_from).file(WEIGHTS_FILE)  # or an error now
     check_readable(options)
     if options.tensorboard:
         import_summary_writer()  # or an error now, not after an hour of tokenising
