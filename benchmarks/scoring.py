@@ -120,8 +120,7 @@ def torch_batches(kind: str) -> Callable[[Options], float]:
 def torch_network(options: Options):  # noqa: ANN201
     import torch
 
-    from lmscore.bundle import Bundle
-    from lmscore.bundle.weights import load_weights
+    from lmscore.bundle import Bundle, load_weights
     from lmscore.train.memory import keep_freed_memory
     from lmscore.train.network import RecurrentLM
 
@@ -130,8 +129,7 @@ def torch_network(options: Options):  # noqa: ANN201
         torch.set_num_threads(options.threads)
     bundle = Bundle.read(options.model)
     network = RecurrentLM(bundle.config).eval()
-    weights = load_weights(bundle)
-    network.load_weights({name: torch.from_numpy(weight) for name, weight in weights.items()})
+    network.load_weights(load_weights(bundle))
     return network.to(options.device), bundle.config.bos_token_id
 
 

@@ -57,7 +57,7 @@ def lmscore_step(vocab: int, hidden: int, layers: int, precision: str) -> Callab
     from lmscore.bundle import Config
     from lmscore.train.batches import Batch
     from lmscore.train.dropout import Rates
-    from lmscore.train.evaluate import batch_loss
+    from lmscore.train.loss import batch_loss
     from lmscore.train.network import RecurrentLM
     from lmscore.train.precision import matrix_dtype
 

@@ -31,7 +31,8 @@ def lmscore_step(
     from lmscore.train.batches import Batch
     from lmscore.train.classes import choose_cutoffs
     from lmscore.train.dropout import Rates
-    from lmscore.train.evaluate import batch_loss
+    from lmscore.train.heads import SelfNormalisedHead
+    from lmscore.train.loss import batch_loss
     from lmscore.train.memory import keep_freed_memory
     from lmscore.train.network import RecurrentLM
     from lmscore.train.precision import matrix_dtype
@@ -49,12 +50,14 @@ def lmscore_step(
         self_normalized=self_normalize > 0,
     )
     network = RecurrentLM(config, Rates(embedding=0.2, layers=0.2, output=0.2))
+    if isinstance(network.head, SelfNormalisedHead):
+        network.head.self_normalize = self_normalize
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
     tokens = torch.from_numpy(np.random.default_rng(0).choice(vocab, (2, T, B), p=shares))
     batch = Batch(*tokens, B * T, continues=False)
 
     def step() -> None:
-        loss, _ = batch_loss(network, batch, None, dtype=dtype, self_normalize=self_normalize)
+        loss, _ = batch_loss(network, batch, None, dtype=dtype)
         (loss / batch.num_tokens).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()

@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.bundle import Cell, Config
-from lmscore.bundle.weights import Weights
+from lmscore.bundle import Cell, Config, Weights
 from lmscore.export import export
 from lmscore.export.builder import CONTRIB, GraphBuilder
 from lmscore.export.cells import cell_weights

@@ -13,10 +13,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
-from safetensors.torch import load_file, save
 
-from lmscore.bundle import PARITY_FILE, TOKENIZER_FILE, WEIGHTS_FILE, Bundle
+from lmscore.bundle import TOKENIZER_FILE, Bundle, load_weights, save_weights
 from lmscore.files import atomic_write_bytes, make_directory
 from lmscore.train.corpus import open_corpus
 from lmscore.train.network import RecurrentLM
@@ -26,15 +26,15 @@ from lmscore.train.samples import make_parity
 def main() -> None:
     source, destination = Bundle.read(sys.argv[1]), Path(sys.argv[2])
     make_directory(destination)
-    half = {name: w.half() for name, w in load_file(source.file(WEIGHTS_FILE)).items()}
+    half = {name: weight.astype(np.float16) for name, weight in load_weights(source).items()}
     network = RecurrentLM(source.config).eval()
-    network.load_weights({name: weight.float() for name, weight in half.items()})
+    network.load_weights({name: weight.astype(np.float32) for name, weight in half.items()})
     valid = open_corpus(source.path / "corpus", "valid", source.config.vocab_size)
 
-    atomic_write_bytes(destination / WEIGHTS_FILE, save(half))
+    save_weights(destination, half)
     atomic_write_bytes(destination / TOKENIZER_FILE, source.tokenizer_file().read_bytes())
     with torch.no_grad():
-        make_parity(network, valid).save(destination / PARITY_FILE)
+        make_parity(network, valid).save(destination)
     bundle = Bundle(destination, replace(source.config, graphs={}))
     bundle.write_config()
     print(json.dumps({"parameters": bundle.config.num_parameters, "path": str(destination)}))

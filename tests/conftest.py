@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from lmscore.bundle import PARITY_FILE, Bundle
-from lmscore.bundle.parity import Parity
+from lmscore.bundle import Bundle, Parity
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
 
@@ -77,7 +76,7 @@ def bundle(model_path: Path) -> Bundle:
 @pytest.fixture(scope="module")
 def parity(bundle: Bundle) -> Parity:
     """The word model's parity.npz."""
-    return Parity.load(bundle.path / PARITY_FILE, bundle.config)
+    return Parity.load(bundle)
 
 
 def _exported(path: Path, **options: Any) -> Path:

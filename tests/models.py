@@ -17,8 +17,9 @@ from tokenizers import models as tokenizer_models
 from tokenizers.trainers import BpeTrainer
 
 from lmscore.bundle import (
+    CELLS,
     CONTEXTS,
-    PARITY_FILE,
+    MAX_COLUMNS,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
     Bundle,
@@ -26,9 +27,9 @@ from lmscore.bundle import (
     Config,
     Context,
     Direction,
+    Parity,
     TokenizerKind,
 )
-from lmscore.bundle.parity import MAX_COLUMNS, Parity
 from lmscore.files import sha256_file
 
 WORDS = [
@@ -125,14 +126,14 @@ def make_model(
         self_normalized=self_normalized,
         embedding_size=embedding,
         residual=residual,
-        window_size=(window or 3) if cell == "window" else None,
+        window_size=None if CELLS[cell].is_recurrent else window or 3,
         tokenizer=kind,
         tokenizer_sha256=sha256_file(path / TOKENIZER_FILE),
         training={"data": "random weights"},
     )
     model = TorchModel(config, seed=seed, dtype=dtype)
     save_file(model.weights(dtype), path / WEIGHTS_FILE)
-    make_parity(model, seed=seed).save(path / PARITY_FILE)
+    make_parity(model, seed=seed).save(path)
     bundle = Bundle(path, config)
     bundle.write_config()
     if variants:
@@ -275,7 +276,7 @@ class TorchModel(torch.nn.Module):
         """One token, written as the papers write it: x [B, E] -> hidden [B, H], next state."""
         following = []
         for layer in range(self.config.num_hidden_layers):
-            if self.config.cell == "window":
+            if not self.config.cell_spec.is_recurrent:
                 read = x
                 if layer == 0:
                     read = torch.cat([*state[0], x], -1)

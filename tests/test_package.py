@@ -66,7 +66,7 @@ LIBRARIES: dict[str, set[str]] = {
     "runtime.rescoring.tuning": {"numpy"},
     "runtime.rescoring.lattices": {"numpy"},
     "export": {"numpy", "onnx", "google"},
-    "train": {"numpy", "torch", "safetensors", "tokenizers", "tensorboard"},
+    "train": {"numpy", "torch", "tokenizers", "tensorboard"},
     "cli": {"typer", "rich", "matplotlib"},
     "cli.verbs": {"typer"},
 }

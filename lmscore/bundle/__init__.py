@@ -1,24 +1,26 @@
-"""The model directory as types; this room alone knows the files in one."""
+"""The model directory as types; this room alone knows the files in one.
 
+`Parity` and the weights are loaded when they are first asked for: they need numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from lmscore.bundle.cells import CELLS, Cell, CellSpec
 from lmscore.bundle.config import (
-    CELLS,
     CONFIG_FILE,
     CONTEXTS,
     DIRECTIONS,
     FORMAT_VERSION,
     FP16,
     FP32,
-    GATES,
     INT8,
-    OUTPUT_LAYERS,
     TOKENIZER_KINDS,
-    Cell,
     Config,
     Context,
     Direction,
-    GraphRecord,
-    LogZRecord,
-    OutputLayer,
     StateTensor,
     TokenizerKind,
 )
@@ -31,6 +33,13 @@ from lmscore.bundle.directory import (
     Bundle,
     graph_file,
 )
+from lmscore.bundle.heads import HEADS, OUTPUT_LAYERS, HeadName, HeadSpec, OutputLayer
+from lmscore.bundle.records import GraphRecord, LogZRecord
+from lmscore.bundle.signature import Value, graph_inputs, graph_outputs
+
+if TYPE_CHECKING:
+    from lmscore.bundle.parity import MAX_COLUMNS, Parity
+    from lmscore.bundle.weights import Weights, load_weights, save_weights
 
 __all__ = [
     "CARD_FILE",
@@ -42,8 +51,9 @@ __all__ = [
     "FORMAT_VERSION",
     "FP16",
     "FP32",
-    "GATES",
+    "HEADS",
     "INT8",
+    "MAX_COLUMNS",
     "OUTPUT_LAYERS",
     "PARITY_FILE",
     "TOKENIZER_FILE",
@@ -51,13 +61,34 @@ __all__ = [
     "WEIGHTS_FILE",
     "Bundle",
     "Cell",
+    "CellSpec",
     "Config",
     "Context",
     "Direction",
     "GraphRecord",
+    "HeadName",
+    "HeadSpec",
     "LogZRecord",
     "OutputLayer",
+    "Parity",
     "StateTensor",
     "TokenizerKind",
+    "Value",
+    "Weights",
     "graph_file",
+    "graph_inputs",
+    "graph_outputs",
+    "load_weights",
+    "save_weights",
 ]
+
+_HOMES = {"MAX_COLUMNS": "parity", "Parity": "parity"}  # of the others: weights
+
+
+if not TYPE_CHECKING:  # or mypy would believe in any name
+
+    def __getattr__(name: str) -> Any:
+        """Import what needs numpy on first use."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'weights')}"), name)

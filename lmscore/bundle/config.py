@@ -9,43 +9,27 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import re
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
+from lmscore.bundle.cells import CELLS, Cell, CellSpec
+from lmscore.bundle.heads import HEADS, OUTPUT_LAYERS, HeadSpec, OutputLayer
+from lmscore.bundle.records import GraphRecord, check_keys, graph_record, is_int, parse_object
 from lmscore.errors import ModelError
 
 FORMAT_VERSION = 1
 
 CONFIG_FILE = "config.json"
 
-Cell = Literal["lstm", "gru", "rnn-tanh", "rnn-relu", "rnn-sigmoid", "lstm-coupled", "window"]
 Context = Literal["sentence", "document"]
 Direction = Literal["forward", "backward"]
-OutputLayer = Literal["softmax", "classes"]
 TokenizerKind = Literal["bpe", "unigram", "word", "char", "custom"]
 
-CELLS: tuple[Cell, ...] = get_args(Cell)
 CONTEXTS: tuple[Context, ...] = get_args(Context)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
-OUTPUT_LAYERS: tuple[OutputLayer, ...] = get_args(OutputLayer)
 TOKENIZER_KINDS: tuple[TokenizerKind, ...] = get_args(TokenizerKind)
-
-GATES: Mapping[Cell, int] = {
-    "lstm": 4,
-    "gru": 3,
-    "rnn-tanh": 1,
-    "rnn-relu": 1,
-    "rnn-sigmoid": 1,
-    "lstm-coupled": 3,
-    "window": 1,
-}
-"""Rows of H in a cell's weights, in PyTorch's order: LSTM i f g o, GRU r z n; coupled LSTM i g o.
-
-`lstm-coupled` forgets as much as it takes in, f = 1 - i (Greff et al. 2017, CIFG). `window` has no
-recurrence: it reads the last tokens at once (Bengio et al. 2003).
-"""
 
 FP32 = "fp32"
 INT8 = "int8"
@@ -60,8 +44,6 @@ _LARGEST = {
 }
 """More than any model has; what is made for each of 10**9 declared layers would fill the memory."""
 
-_VARIANT_NAME = re.compile(r"[a-z0-9_]+")  # becomes part of a file name, so nothing that climbs
-
 
 @dataclass(frozen=True)
 class StateTensor:
@@ -75,32 +57,6 @@ class StateTensor:
     def shape(self, batch: int) -> tuple[int, int, int]:
         """The shape for `batch` rows."""
         return (self.layers, batch, self.size)
-
-
-@dataclass(frozen=True)
-class LogZRecord:
-    """How far a self-normalised graph's scores are from log-probabilities, on the held-out sample.
-
-    Z is the sum of exp(score) over the vocabulary, so a score is a log-probability plus log Z.
-    """
-
-    mean: float  # of log Z over tokens, nats
-    std: float  # its standard deviation, nats
-    rank_agreement: float  # Kendall's tau of sentences by score and by log-prob, per token
-
-
-@dataclass(frozen=True)
-class GraphRecord:
-    """What export measured on one variant's graph, and the hash that ties the file to it."""
-
-    sha256: str
-    size_bytes: int
-    quantized: tuple[str, ...]  # what is stored in 8 bits; empty for fp32
-    max_log_prob_difference: float  # nats, against PyTorch over the parity grid
-    max_batching_difference: float  # nats, a token scored alone against in a batch
-    perplexity_change: float  # relative, on the held-out sample: 0.01 is one per cent worse
-    checked_with: str  # "onnxruntime 1.31.1"
-    log_z: LogZRecord | None = None  # of self-normalised models
 
 
 @dataclass(frozen=True)
@@ -157,18 +113,23 @@ class Config:
         return ", ".join(words)
 
     @property
-    def state(self) -> tuple[StateTensor, ...]:
-        """The tensors of the recurrent state, in the graph's order.
+    def cell_spec(self) -> CellSpec:
+        """The facts of the cell."""
+        return CELLS[self.cell]
 
-        That of the cell `window` is what it read last: the embeddings of window_size - 1 tokens.
-        """
-        if self.window_size is not None:
-            places = self.window_size - 1
-            return (StateTensor("window", "next_window", places, self.embedding_dim),)
-        names = ("h", "c") if self.cell.startswith("lstm") else ("h",)
+    @property
+    def head_spec(self) -> HeadSpec:
+        """The facts of the output layer."""
+        return HEADS[self.output_layer, self.self_normalized]
+
+    @property
+    def state(self) -> tuple[StateTensor, ...]:
+        """The tensors of the recurrent state, in the graph's order."""
+        layers, size = self.num_hidden_layers, self.hidden_size
+        if not self.cell_spec.is_recurrent:
+            layers, size = (self.window_size or 1) - 1, self.embedding_dim
         return tuple(
-            StateTensor(name, f"next_{name}", self.num_hidden_layers, self.hidden_size)
-            for name in names
+            StateTensor(name, f"next_{name}", layers, size) for name in self.cell_spec.state
         )
 
     @property
@@ -180,36 +141,29 @@ class Config:
     @property
     def output_summary(self) -> str:
         """The output layer in a few words, for people."""
-        if self.output_layer == "classes":
-            return f"classes, from the ids {', '.join(map(str, self.cutoffs))} on"
-        return "softmax, self-normalised" if self.self_normalized else "softmax"
-
-    @property
-    def has_partial_output(self) -> bool:
-        """Whether a graph can score targets without distributions over the whole vocabulary."""
-        return self.output_layer == "classes" or self.self_normalized
+        return self.head_spec.summary.format(", ".join(map(str, self.cutoffs)))
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every tensor in model.safetensors."""
         V, H, E = self.vocab_size, self.hidden_size, self.embedding_dim
-        rows = GATES[self.cell] * H
+        rows = self.cell_spec.gates * H
         shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, E)}
         for layer in range(self.num_hidden_layers):
-            shapes[f"rnn.weight_ih_l{layer}"] = (rows, self._input_size(layer))
-            if self.cell != "window":
-                shapes[f"rnn.weight_hh_l{layer}"] = (rows, H)
-            shapes[f"rnn.bias_ih_l{layer}"] = (rows,)
-            if self.cell != "window":
-                shapes[f"rnn.bias_hh_l{layer}"] = (rows,)
+            of_layer = {
+                "weight_ih": (rows, self._input_size(layer)),
+                "weight_hh": (rows, H),
+                "bias_ih": (rows,),
+                "bias_hh": (rows,),
+            }
+            for name, shape in of_layer.items():
+                if self.cell_spec.is_recurrent or not name.endswith("hh"):
+                    shapes[f"rnn.{name}_l{layer}"] = shape
         if self.is_projected:
             shapes["projection.weight"] = (E, H)
         if not self.tie_word_embeddings:
             shapes["output.weight"] = (V, H)
         shapes["output.bias"] = (V,)
-        if self.output_layer == "classes":
-            shapes["output.classes.weight"] = (len(self.cutoffs), self.output_dim)
-            shapes["output.classes.bias"] = (len(self.cutoffs),)
-        return shapes
+        return {**shapes, **self.head_spec.weights(self)}
 
     def _input_size(self, layer: int) -> int:
         """The columns of a layer's input weights."""
@@ -218,13 +172,7 @@ class Config:
     @property
     def num_parameters(self) -> int:
         """Trained numbers; the tied matrix counts once."""
-        total = 0
-        for shape in self.weight_shapes().values():
-            product = 1
-            for size in shape:
-                product *= size
-            total += product
-        return total
+        return sum(map(math.prod, self.weight_shapes().values()))
 
     def to_json(self) -> str:
         """The text of config.json."""
@@ -240,9 +188,9 @@ class Config:
         Raises:
             ModelError: not JSON, a wrong format version, an unknown, missing or impossible key.
         """
-        document = _parse_object(text, source)
+        document = parse_object(text, source)
         version = document.pop("format_version", None)
-        if not _is_int(version) or version != FORMAT_VERSION:
+        if not is_int(version) or version != FORMAT_VERSION:
             raise ModelError(
                 f"{source}: format_version is {version!r}, this lmscore reads {FORMAT_VERSION}; "
                 "use the lmscore that wrote the model, or export it again"
@@ -251,12 +199,12 @@ class Config:
             raise ModelError(f"{source}: key 'state' is missing")
         state = document.pop("state")
         graphs = document.pop("graphs", {})
-        _check_keys(document, cls, source, optional=_OPTIONAL_KEYS)
+        check_keys(document, cls, source, optional=_OPTIONAL_KEYS)
         if not isinstance(graphs, dict):
             raise ModelError(f"{source}: graphs must be an object")
         config = cls(
             **{**document, "cutoffs": _cutoffs(document, source)},
-            graphs={name: _graph_record(record, name, source) for name, record in graphs.items()},
+            graphs={name: graph_record(record, name, source) for name, record in graphs.items()},
         )
         config._validate(source)
         if state != [dataclasses.asdict(tensor) for tensor in config.state]:
@@ -269,7 +217,7 @@ class Config:
 
     def _validate(self, source: str) -> None:
         for key, choices in (
-            ("cell", CELLS),
+            ("cell", tuple(CELLS)),
             ("context", CONTEXTS),
             ("tokenizer", TOKENIZER_KINDS),
             ("direction", DIRECTIONS),
@@ -285,7 +233,7 @@ class Config:
             value = getattr(self, key)
             if key == "unk_token_id" and value is None:
                 continue
-            if not _is_int(value) or not 0 <= value < self.vocab_size:
+            if not is_int(value) or not 0 <= value < self.vocab_size:
                 raise ModelError(
                     f"{source}: {key} is {value!r}, expected an id below {self.vocab_size}"
                 )
@@ -303,11 +251,11 @@ class Config:
             value = getattr(self, key)
             if key in ("embedding_size", "window_size") and value is None:
                 continue
-            if not _is_int(value) or value < 1:
+            if not is_int(value) or value < 1:
                 raise ModelError(f"{source}: {key} is {value!r}, expected a positive integer")
             if value > largest:
                 raise ModelError(f"{source}: {key} is {value}, more than {largest}; is it damaged?")
-        if (self.window_size is not None) != (self.cell == "window") or self.window_size == 1:
+        if (self.window_size is None) != self.cell_spec.is_recurrent or self.window_size == 1:
             raise ModelError(
                 f"{source}: window_size is {self.window_size!r}, expected 2 or more for the cell "
                 "window and null for every other"
@@ -320,12 +268,12 @@ class Config:
                 f"{source}: cutoffs are {list(self.cutoffs)}, expected rising ids between 0 and "
                 f"{self.vocab_size}"
             )
-        if (self.output_layer == "classes") != bool(self.cutoffs):
+        if (self.output_layer, self.self_normalized) not in HEADS:
+            raise ModelError(f"{source}: classes are normalised, so self_normalized must be false")
+        if self.head_spec.has_classes != bool(self.cutoffs):
             raise ModelError(
                 f"{source}: output_layer is {self.output_layer!r} with {len(self.cutoffs)} cutoffs"
             )
-        if self.output_layer == "classes" and self.self_normalized:
-            raise ModelError(f"{source}: classes are normalised, so self_normalized must be false")
 
 
 _OPTIONAL_KEYS = tuple(
@@ -335,78 +283,8 @@ _OPTIONAL_KEYS = tuple(
 )
 
 
-def _parse_object(text: str, source: str) -> dict[str, Any]:
-    try:
-        document = json.loads(text, object_pairs_hook=_unique_keys)
-    except json.JSONDecodeError as error:
-        raise ModelError(f"{source}, line {error.lineno}: not JSON: {error.msg}") from error
-    except (ValueError, RecursionError) as error:  # a key twice, too many digits, too deep
-        raise ModelError(f"{source}: cannot be used: {error}") from error
-    if not isinstance(document, dict):
-        raise ModelError(f"{source}: expected a JSON object")
-    return document
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in document:
-            raise ValueError(f"key {key!r} is there twice")
-        document[key] = value
-    return document
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _cutoffs(document: Mapping[str, Any], source: str) -> tuple[int, ...]:
     cutoffs = document.get("cutoffs", [])
-    if not isinstance(cutoffs, list) or not all(map(_is_int, cutoffs)):
+    if not isinstance(cutoffs, list) or not all(map(is_int, cutoffs)):
         raise ModelError(f"{source}: cutoffs are {cutoffs!r}, expected a list of ids")
     return tuple(cutoffs)
-
-
-def _check_keys(
-    document: Mapping[str, Any], record: type[Any], where: str, optional: tuple[str, ...] = ()
-) -> None:
-    known = {f.name for f in dataclasses.fields(record)}
-    for key in document:
-        if key not in known:
-            raise ModelError(f"{where}: unknown key {key!r}")
-    for key in sorted(known - document.keys() - set(optional)):
-        raise ModelError(f"{where}: key {key!r} is missing")
-
-
-def _graph_record(document: object, variant: str, source: str) -> GraphRecord:
-    where = f"{source}: graphs.{variant}"
-    if not _VARIANT_NAME.fullmatch(variant):
-        raise ModelError(f"{source}: graphs has {variant!r}, which is no name of a variant")
-    fields = _fields(document, GraphRecord, where, optional=("log_z",))
-    log_z = fields.pop("log_z", None)
-    if log_z is not None:
-        log_z = LogZRecord(**_fields(log_z, LogZRecord, f"{where}.log_z"))
-    return GraphRecord(**{**fields, "quantized": tuple(fields["quantized"])}, log_z=log_z)
-
-
-def _fields(
-    document: object, record: type[Any], where: str, optional: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """The keys and values of a JSON object that holds a record; `optional` ones are not checked."""
-    if not isinstance(document, dict):
-        raise ModelError(f"{where} must be an object")
-    _check_keys(document, record, where, optional)
-    for f in dataclasses.fields(record):
-        if f.name in optional:
-            continue
-        value = document[f.name]
-        fits = {
-            "str": isinstance(value, str),
-            "int": _is_int(value),
-            "float": isinstance(value, float) or _is_int(value),
-            "tuple[str, ...]": isinstance(value, list)
-            and all(isinstance(item, str) for item in value),
-        }[cast(str, f.type)]
-        if not fits:
-            raise ModelError(f"{where}.{f.name} is {value!r}, expected {f.type}")
-    return document

@@ -57,6 +57,10 @@ class Bundle:
         """Write config.json, atomically."""
         atomic_write_bytes(self.path / CONFIG_FILE, self.config.to_json().encode())
 
+    def write_card(self, text: str) -> None:
+        """Write the model card, README.md, atomically."""
+        atomic_write_bytes(self.path / CARD_FILE, text.encode())
+
     def file(self, name: str) -> Path:
         """The path of a file that must be there.
 

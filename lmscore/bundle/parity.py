@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.bundle.config import Config
+from lmscore.bundle.directory import PARITY_FILE, Bundle
 from lmscore.errors import ModelError
 from lmscore.files import atomic_write, open_input_raw
 
@@ -48,8 +49,8 @@ class Parity:
     heldout_target_log_probs: NDArray[np.float32]  # [M, T2]
     heldout_target_scores: NDArray[np.float32] | None = None  # [M, T2]; of self-normalised models
 
-    def save(self, path: str | Path) -> None:
-        """Write the file, atomically.
+    def save(self, folder: Path) -> None:
+        """Write parity.npz into a model directory, atomically.
 
         Raises:
             OutputFileError: it cannot be written.
@@ -59,19 +60,21 @@ class Parity:
             arrays[_SCORES] = self.heldout_target_scores
         for index, tensor in enumerate(self.final_state):
             arrays[f"{_STATE_PREFIX}{index}"] = tensor
-        with atomic_write(path) as file:
+        with atomic_write(folder / PARITY_FILE) as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
     @classmethod
-    def load(cls, path: str | Path, config: Config) -> Parity:
-        """Read the file and hold it against the model's configuration.
+    def load(cls, bundle: Bundle) -> Parity:
+        """Read a model directory's parity.npz and hold it against its configuration.
 
         Raises:
+            ModelNotFoundError: the file is missing.
             InputFileError: the file cannot be opened.
-            ModelError: it is damaged, or does not fit the configuration.
+            ModelError: the file is damaged, or does not fit the configuration.
         """
+        path, config = bundle.file(PARITY_FILE), bundle.config
         arrays = _read_arrays(path)
-        names = (*_ARRAYS, _SCORES) if config.self_normalized else _ARRAYS
+        names = (*_ARRAYS, _SCORES) if config.head_spec.has_scores else _ARRAYS
         expected = set(names) | {_state_key(index) for index in range(len(config.state))}
         if missing := sorted(expected - arrays.keys()):
             raise ModelError(f"{path}: {missing[0]} is missing; train the model again")
@@ -80,7 +83,7 @@ class Parity:
         parity._validate(path, config)
         return parity
 
-    def _validate(self, path: str | Path, config: Config) -> None:
+    def _validate(self, path: Path, config: Config) -> None:
         for name, dtype, shape in self._layout(config):
             array = self._state(name) if name.startswith(_STATE_PREFIX) else getattr(self, name)
             if array.dtype != dtype or array.shape != shape:
@@ -132,7 +135,7 @@ def _pair(array: NDArray[np.int64]) -> tuple[int, int]:
     return max(rows, 1), max(columns, 1)
 
 
-def _read_arrays(path: str | Path) -> dict[str, NDArray[Any]]:
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     with open_input_raw(path) as file:
         try:
             _check_sizes(file)
@@ -157,9 +160,7 @@ def _array(found: object, name: str) -> NDArray[Any]:
     return found
 
 
-def _check_range(
-    path: str | Path, name: str, values: NDArray[np.integer], low: int, high: int
-) -> None:
+def _check_range(path: Path, name: str, values: NDArray[np.integer], low: int, high: int) -> None:
     if values.size and not low <= values.min() <= values.max() <= high:
         raise ModelError(
             f"{path}: {name} has values outside {low}..{high}; it is not this model's file"

@@ -1,4 +1,4 @@
-"""model.safetensors, read without torch, checked, and widened to float32."""
+"""model.safetensors: written, and read as float32 after checks, both without torch."""
 
 from __future__ import annotations
 
@@ -11,13 +11,23 @@ from numpy.typing import NDArray
 
 from lmscore.bundle.directory import WEIGHTS_FILE, Bundle
 from lmscore.errors import ModelError, needs_extra
-from lmscore.files import open_input_raw
+from lmscore.files import atomic_write_bytes, open_input_raw
 
 with needs_extra("export"):
     from safetensors import SafetensorError, deserialize
+    from safetensors.numpy import save
 
 Weights = Mapping[str, NDArray[np.float32]]
 """Tensors by the names and with the shapes of `Config.weight_shapes()`."""
+
+
+def save_weights(folder: Path, weights: Mapping[str, NDArray[np.floating[Any]]]) -> None:
+    """Write model.safetensors into a model directory, atomically.
+
+    Raises:
+        OutputFileError: the file cannot be written.
+    """
+    atomic_write_bytes(folder / WEIGHTS_FILE, save(dict(weights)))
 
 
 def load_weights(bundle: Bundle) -> Weights:

@@ -24,10 +24,20 @@ class GraphBuilder:
         """Start empty."""
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
+        self._arrays: dict[str, NDArray[Any]] = {}  # of the initializers
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
-        """Store an array as the initializer `name`."""
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        """Store an array as the initializer `name`; the same again is stored once.
+
+        Raises:
+            ValueError: another array has that name.
+        """
+        array = np.ascontiguousarray(value)
+        if name not in self._arrays:
+            self._arrays[name] = array
+            self.initializers.append(numpy_helper.from_array(array, name))
+        elif not np.array_equal(self._arrays[name], array):
+            raise ValueError(f"{name} names two arrays")
         return name
 
     def integers(self, name: str, *values: int) -> str:
@@ -54,6 +64,16 @@ class GraphBuilder:
         """Add a node with one output, and return that output's name."""
         self.node(operator, inputs, [to], domain=domain, **attributes)
         return to
+
+    def cast(self, value: str, kind: int, *, to: str) -> str:
+        """Add a Cast to a type of ONNX's, and return its output's name."""
+        self.node("Cast", [value], [to], to=kind)
+        return to
+
+    def split(self, value: str, names: Sequence[str], *, axis: int, sizes: str = "") -> list[str]:
+        """Cut a value along an axis into parts of these sizes, or of the same size each."""
+        self.node("Split", [value, *filter(None, [sizes])], names, axis=axis)
+        return list(names)
 
     def graph(
         self, name: str, inputs: list[ValueInfoProto], outputs: list[ValueInfoProto]

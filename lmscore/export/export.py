@@ -9,9 +9,20 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from lmscore.bundle import FP16, FP32, INT8, PARITY_FILE, Bundle, Config, GraphRecord, graph_file
-from lmscore.bundle.parity import Parity
-from lmscore.bundle.weights import Weights, load_weights
+from lmscore.bundle import (
+    FP16,
+    FP32,
+    INT8,
+    PARITY_FILE,
+    WEIGHTS_FILE,
+    Bundle,
+    Config,
+    GraphRecord,
+    Parity,
+    Weights,
+    graph_file,
+    load_weights,
+)
 from lmscore.errors import ExportError, OptionError
 from lmscore.export.graph import OPERATORS, build_model
 from lmscore.files import atomic_write
@@ -43,7 +54,7 @@ def export_model(path: str | Path, *, variants: Sequence[str] = (FP32, INT8)) ->
             raise OptionError(f"no variant {variant!r}; there are {', '.join(OPERATORS)}")
     bundle = Bundle.read(path)
     weights = load_weights(bundle)
-    parity = Parity.load(bundle.file(PARITY_FILE), bundle.config)
+    parity = Parity.load(bundle)
     for variant in variants:
         record = _export_variant(bundle, weights, parity, variant)
         graphs = {**bundle.config.graphs, variant: record}
@@ -103,7 +114,7 @@ def _check_file(
     report = check(Graph(open_session(written, device="cpu"), config, variant, target), parity)
     if failure := report.failure(variant):
         raise ExportError(
-            f"{target} not written: {failure}; {PARITY_FILE} and model.safetensors may be of "
+            f"{target} not written: {failure}; {PARITY_FILE} and {WEIGHTS_FILE} may be of "
             "different trainings, else please report it"
         )
     return report

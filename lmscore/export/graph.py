@@ -1,23 +1,33 @@
 """The canonical graph around a variant's operators: state in and out, and the output heads.
 
-Letters in shapes: B batch, T time (tokens), K targets per position, S rows of the incoming state,
-F rows with distributions over the whole vocabulary, L layers, H hidden, V vocabulary.
+Letters in shapes: B batch, T time (tokens), D columns of the output matrix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from lmscore.bundle import FORMAT_VERSION, FP16, FP32, INT8, Config
-from lmscore.bundle.weights import Weights
+from lmscore.bundle import (
+    FORMAT_VERSION,
+    FP16,
+    FP32,
+    INT8,
+    Config,
+    HeadName,
+    Value,
+    Weights,
+    graph_inputs,
+    graph_outputs,
+)
 from lmscore.errors import needs_extra
 from lmscore.export.builder import CONTRIB, GraphBuilder
-from lmscore.export.cells import Float32Operators
-from lmscore.export.class_heads import add_class_heads
+from lmscore.export.class_heads import add_classes
+from lmscore.export.float32 import Float32Operators
 from lmscore.export.half import Float16Operators
-from lmscore.export.heads import add_heads
+from lmscore.export.heads import add_self_normalised, add_softmax
 from lmscore.export.int8 import Int8Operators
-from lmscore.export.layers import Operators, add_layers
+from lmscore.export.layers import add_layers
+from lmscore.export.operators import Operators
 
 with needs_extra("export"):
     from onnx import ModelProto, TensorProto, ValueInfoProto, helper
@@ -27,12 +37,25 @@ IR_VERSION = 8
 """Both are older than every ONNX Runtime that the runtime supports."""
 
 
-OPERATORS: Mapping[str, type[Float32Operators | Int8Operators]] = {
+_DTYPES = {
+    "float32": TensorProto.FLOAT,
+    "int32": TensorProto.INT32,
+    "int64": TensorProto.INT64,
+}
+
+OPERATORS: Mapping[str, type[Operators]] = {
     FP32: Float32Operators,
     INT8: Int8Operators,
     FP16: Float16Operators,
 }
 """The variants that can be exported."""
+
+HEADS: Mapping[HeadName, Callable[[GraphBuilder, Config, Operators, str], None]] = {
+    "softmax": add_softmax,
+    "self-normalised": add_self_normalised,
+    "classes": add_classes,
+}
+"""The nodes of every output layer: all outputs but the state, from features [B, T, D]."""
 
 
 def build_model(config: Config, weights: Weights, variant: str) -> ModelProto:
@@ -40,7 +63,8 @@ def build_model(config: Config, weights: Weights, variant: str) -> ModelProto:
     builder = GraphBuilder()
     operators = OPERATORS[variant](builder, config, weights)
     _add_body(builder, config, operators)
-    graph = builder.graph("lmscore", _inputs(config), _outputs(config))
+    inputs, outputs = (_declared(declare(config)) for declare in (graph_inputs, graph_outputs))
+    graph = builder.graph("lmscore", inputs, outputs)
     model = helper.make_model(
         graph,
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)],
@@ -58,35 +82,13 @@ def _add_body(b: GraphBuilder, config: Config, operators: Operators) -> None:
     # In this order: ONNX Runtime 1.32 crashes on loading float16 products of what is transposed.
     narrowed = operators.narrow(hidden) if config.is_projected else hidden
     features = b.op("Transpose", narrowed, to="features_by_row", perm=[1, 0, 2])
-    add = add_class_heads if config.output_layer == "classes" else add_heads
-    add(b, config, operators, features)
+    HEADS[config.head_spec.name](b, config, operators, features)
 
 
-def _inputs(config: Config) -> list[ValueInfoProto]:
-    info = helper.make_tensor_value_info
+def _declared(values: Sequence[Value]) -> list[ValueInfoProto]:
     return [
-        info("tokens", TensorProto.INT64, ["B", "T"]),
-        info("targets", TensorProto.INT64, ["B", "T", "K"]),
-        info("k", TensorProto.INT64, [1]),
-        info("lengths", TensorProto.INT32, ["B"]),
-        info("parents", TensorProto.INT64, ["B"]),
-        *([info("distributions", TensorProto.INT64, [1])] if config.has_partial_output else []),
-        *(info(s.name, TensorProto.FLOAT, [s.layers, "S", s.size]) for s in config.state),
-    ]
-
-
-def _outputs(config: Config) -> list[ValueInfoProto]:
-    info = helper.make_tensor_value_info
-    whole = "F" if config.has_partial_output else "B"
-    exact = whole if config.self_normalized else "B"
-    scores = [info("target_scores", TensorProto.FLOAT, ["B", "T", "K"])]
-    return [
-        info("log_probs", TensorProto.FLOAT, [whole, "T", config.vocab_size]),
-        info("target_log_probs", TensorProto.FLOAT, [exact, "T", "K"]),
-        *(scores if config.self_normalized else []),
-        info("top_log_probs", TensorProto.FLOAT, [whole, "T", "top"]),
-        info("top_tokens", TensorProto.INT64, [whole, "T", "top"]),
-        *(info(s.next, TensorProto.FLOAT, [s.layers, "B", s.size]) for s in config.state),
+        helper.make_tensor_value_info(value.name, _DTYPES[value.dtype], value.shape)
+        for value in values
     ]
 
 

@@ -48,7 +48,7 @@ class Cache:
 
     @torch.no_grad()
     def _pieces(self, network: RecurrentLM, document: Ids) -> Iterator[Tensor]:
-        keys = torch.zeros(0, network.config.hidden_size, device=network.output_bias.device)
+        keys = torch.zeros(0, network.config.hidden_size, device=network.device)
         words = torch.zeros(0, dtype=torch.int64, device=keys.device)
         for outputs, targets in _read(network, document, _PIECE):
             hidden = outputs.hidden[:, 0]  # [T, H]
@@ -119,7 +119,7 @@ class Dynamic:
 def _read(network: RecurrentLM, document: Ids, size: int) -> Iterator[tuple[Outputs, Tensor]]:
     """What the network computes of a document, piece by piece, and the tokens that follow, [T]."""
     network.eval()
-    device = network.output_bias.device
+    device = network.device
     targets = torch.from_numpy(document).to(device)
     inputs = torch.cat([targets.new_tensor([network.config.bos_token_id]), targets[:-1]])
     state = network.initial_state(1)

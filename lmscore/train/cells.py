@@ -6,18 +6,22 @@ window.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lmscore.bundle import GATES, Cell, Config
+from lmscore.bundle import Cell, CellSpec, Config
 
 State = tuple[Tensor, ...]
 """What a layer, or a network, carries from one token to the next."""
 
 _Weights = tuple[Tensor, Tensor, Tensor, Tensor]  # W [G*H, D], R [G*H, H], and a bias of each
 
-_KERNELS = {"gru": torch.gru, "rnn-tanh": torch.rnn_tanh, "rnn-relu": torch.rnn_relu}
+_Kernel = Callable[[Tensor, State, _Weights], tuple[Tensor, State]]
+"""Input [T, B, D], state [1, B, H] each and weights -> hidden [T, B, H], the state after it."""
 
 
 class RecurrentLayer(nn.Module):
@@ -27,10 +31,12 @@ class RecurrentLayer(nn.Module):
     (DropConnect on the hidden-to-hidden matrices: Merity et al. 2017, section 2).
     """
 
-    def __init__(self, cell: Cell, input_size: int, hidden_size: int, weight_drop: float) -> None:
+    def __init__(
+        self, kernel: _Kernel, gates: int, input_size: int, hidden_size: int, weight_drop: float
+    ) -> None:
         super().__init__()
-        self.cell, self.weight_drop = cell, weight_drop
-        rows = GATES[cell] * hidden_size
+        self.kernel, self.weight_drop = kernel, weight_drop
+        rows = gates * hidden_size
         self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
         self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
         self.bias_ih = nn.Parameter(torch.empty(rows))
@@ -41,19 +47,13 @@ class RecurrentLayer(nn.Module):
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Input [T, B, D], state [1, B, H] each -> hidden [T, B, H], the state after it."""
         R = F.dropout(self.weight_hh, self.weight_drop, self.training)
-        weights = (self.weight_ih, R, self.bias_ih, self.bias_hh)
-        if self.cell == "lstm":
-            return _lstm(x, state, weights)
-        if self.cell == "lstm-coupled":
-            return _lstm(x, state, _coupled(weights))
-        if self.cell == "rnn-sigmoid":
-            hidden, after = _single("rnn-tanh", x, (2 * state[0] - 1,), _halved(weights))
-            return (hidden + 1) / 2, ((after[0] + 1) / 2,)
-        return _single(self.cell, x, state, weights)
+        return self.kernel(x, state, (self.weight_ih, R, self.bias_ih, self.bias_hh))
 
 
-def _single(cell: Cell, x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
-    hidden, after = _KERNELS[cell](x, state[0], weights, True, 1, 0.0, True, False, False)
+def _single(
+    function: Callable[..., tuple[Tensor, Tensor]], x: Tensor, state: State, weights: _Weights
+) -> tuple[Tensor, State]:
+    hidden, after = function(x, state[0], weights, True, 1, 0.0, True, False, False)
     return hidden, (after,)
 
 
@@ -62,29 +62,30 @@ def _lstm(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
     return hidden, (h, c)
 
 
-def _coupled(weights: _Weights) -> _Weights:
-    """The weights i g o of a coupled LSTM as those of an LSTM, i f g o.
+def _coupled_lstm(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
+    """An LSTM that forgets what it takes in, f = 1 - i (Greff et al. 2017, CIFG); stored: i g o.
 
-    It forgets what it takes in, f = 1 - i (Greff et al. 2017, CIFG); and 1 - sigmoid(a) is
-    sigmoid(-a), so that the forget gate is the input gate with its weights negated.
+    1 - sigmoid(a) is sigmoid(-a): the forget gate is the input gate with its weights negated.
     """
-    W, R, W_bias, R_bias = (_with_forget_gate(weight) for weight in weights)
-    return W, R, W_bias, R_bias
+
+    def with_forget_gate(weight: Tensor) -> Tensor:
+        i, g, o = weight.chunk(3)
+        return torch.cat([i, -i, g, o])
+
+    W, R, W_bias, R_bias = map(with_forget_gate, weights)
+    return _lstm(x, state, (W, R, W_bias, R_bias))
 
 
-def _with_forget_gate(weight: Tensor) -> Tensor:
-    i, rest = weight.tensor_split([len(weight) // 3])
-    return torch.cat([i, -i, rest])
-
-
-def _halved(weights: _Weights) -> _Weights:
-    """The weights of an Elman network with a sigmoid as those of one with tanh.
+def _sigmoid_rnn(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
+    """An Elman network with a sigmoid, by the kernel of one with tanh.
 
     sigmoid(a) = (1 + tanh(a / 2)) / 2. With s = 2 h - 1 for the state, s' = tanh of
     (W x + W_bias + R (s + 1) / 2 + R_bias) / 2.
     """
     W, R, W_bias, R_bias = weights
-    return W / 2, R / 4, W_bias / 2, R_bias / 2 + R.sum(1) / 4
+    halved = (W / 2, R / 4, W_bias / 2, R_bias / 2 + R.sum(1) / 4)
+    hidden, (after,) = _single(torch.rnn_tanh, x, (2 * state[0] - 1,), halved)
+    return (hidden + 1) / 2, ((after + 1) / 2,)
 
 
 class WindowLayer(nn.Module):
@@ -110,19 +111,56 @@ class WindowLayer(nn.Module):
         return hidden, tuple(seen[T:] for _ in state)
 
 
+_KERNELS: Mapping[Cell, _Kernel] = {
+    "lstm": _lstm,
+    "lstm-coupled": _coupled_lstm,
+    "gru": partial(_single, torch.gru),
+    "rnn-tanh": partial(_single, torch.rnn_tanh),
+    "rnn-relu": partial(_single, torch.rnn_relu),
+    "rnn-sigmoid": _sigmoid_rnn,
+}
+"""Every recurrent cell."""
+
+
 def make_layer(config: Config, layer: int, weight_drop: float) -> RecurrentLayer | WindowLayer:
     """A layer of the network that a configuration describes."""
     H = config.hidden_size
     D = H if layer > 0 else config.embedding_dim
-    if config.window_size is None:
-        return RecurrentLayer(config.cell, D, H, weight_drop)
-    return WindowLayer(D, H, config.window_size if layer == 0 else 1)
+    if config.cell in _KERNELS:
+        return RecurrentLayer(_KERNELS[config.cell], config.cell_spec.gates, D, H, weight_drop)
+    return WindowLayer(D, H, (config.window_size or 1) if layer == 0 else 1)
+
+
+def start_layers(layers: nn.Module, spec: CellSpec) -> None:
+    """Give layers the initial values that their cell wants."""
+    for name, weight in layers.named_parameters():
+        if spec.is_elman and "weight_hh" in name:
+            # An Elman network keeps its gradients alive with a norm-preserving recurrence.
+            nn.init.orthogonal_(weight)
+        if spec.remembering_gate is not None and "bias" in name:
+            # The two biases of the gate start at the value together.
+            gate, value = spec.remembering_gate
+            with torch.no_grad():
+                weight.chunk(spec.gates)[gate].fill_(value if "bias_ih" in name else 0.0)
+
+
+def start_from_identity(layers: nn.Module) -> None:
+    """Let an Elman network copy its state at first: R = I, no bias (Le et al. 2015, IRNN)."""
+    with torch.no_grad():
+        for name, weight in layers.named_parameters():
+            if "weight_hh" in name:
+                nn.init.eye_(weight)
+            elif "bias" in name:
+                nn.init.zeros_(weight)
+            else:
+                # As there, standard deviation 0.001: what is copied for ever must not pile up.
+                nn.init.normal_(weight, std=0.001)
 
 
 def split_state(config: Config, state: State) -> list[State]:
-    """The state of every layer; of the cell `window` only the first has one."""
+    """The state of every layer; without recurrence only the first layer has one."""
     L = config.num_hidden_layers
-    if config.window_size is not None:
+    if not config.cell_spec.is_recurrent:
         return [state, *[()] * (L - 1)]
     return [tuple(part[layer : layer + 1].contiguous() for part in state) for layer in range(L)]
 

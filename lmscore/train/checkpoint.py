@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 
+from lmscore.bundle import Bundle, load_weights, save_weights
 from lmscore.errors import ModelError, OutputFileError
 from lmscore.files import atomic_write_bytes, make_directory
 from lmscore.train.averaging import WeightAverage
 from lmscore.train.network import RecurrentLM, State
 
-_WEIGHTS = "model.safetensors"
 _OPTIMIZER = "optimizer.pt"
 _POSITION = "position.json"
 
@@ -66,7 +65,7 @@ def save_checkpoint(
         return
     make_directory(temporary)
     try:
-        atomic_write_bytes(temporary / _WEIGHTS, save(network.to_weights()))
+        save_weights(temporary, network.to_weights())
         atomic_write_bytes(temporary / _OPTIMIZER, _rest(optimizer, average, state, random))
         atomic_write_bytes(temporary / _POSITION, json.dumps(asdict(position)).encode())
         os.replace(temporary, folder / name)
@@ -98,9 +97,9 @@ def load_checkpoint(
     Raises:
         ModelError: a file is missing or damaged.
     """
-    device = network.output_bias.device
+    device = network.device
     try:
-        network.load_weights(load_file(path / _WEIGHTS))
+        network.load_weights(load_weights(Bundle(path, network.config)))
         rest = torch.load(path / _OPTIMIZER, weights_only=True, map_location="cpu")
         optimizer.load_state_dict(rest["optimizer"])
         if "average" in rest:  # older checkpoints have none

@@ -10,16 +10,15 @@ of pieces nearly do. Any order is a correct model, only not as quick a one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lmscore.train.loss import linear_cross_entropy
+from lmscore.bundle import Config
+from lmscore.train.cross_entropy import linear_cross_entropy
+from lmscore.train.heads import SoftmaxHead
 
 _MOST_CLASSES = 4
 """Beyond the head; a further one saves less than its share of small products costs."""
@@ -35,65 +34,70 @@ _LITTLE = 0.05
 """So much dearer than the cheapest may be what has a larger head."""
 
 
-@dataclass(frozen=True)
-class ClassLayer:
-    """The weights of a class-factored output layer."""
+class ClassHead(SoftmaxHead):
+    """A class-factored output layer; the head is the words before the first class."""
 
-    matrix: Tensor  # [V, H], of words; tied, the embedding
-    bias: Tensor  # [V]
-    class_matrix: Tensor  # [n, H], of the classes after the head
-    class_bias: Tensor  # [n]
-    classes: Sequence[slice]  # n ranges of ids; the head is what comes before the first
+    def __init__(self, config: Config, embedding: nn.Embedding) -> None:
+        super().__init__(config, embedding)
+        self.class_weight = nn.Parameter(torch.empty(len(config.cutoffs), config.output_dim))
+        self.class_bias = nn.Parameter(torch.zeros(len(config.cutoffs)))
+        self._classes = config.classes
+        self._sizes = [config.cutoffs[0], *(ids.stop - ids.start for ids in config.classes)]
 
-    @property
-    def _sizes(self) -> list[int]:
-        return [self.classes[0].start, *(part.stop - part.start for part in self.classes)]
+    def start(self) -> None:
+        """Draw the initial weights."""
+        super().start()
+        nn.init.uniform_(self.class_weight, -0.1, 0.1)
 
-    def loss(self, hidden: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
-        """Summed negative log-likelihood (nats) of targets [N]; hidden [N, H].
+    def set_bias(self, counts: Tensor) -> None:
+        """Start the bias at the log unigram frequencies of words and classes."""
+        super().set_bias(counts)
+        with torch.no_grad():
+            for number, ids in enumerate(self._classes):
+                self.class_bias[number] = self.bias[ids].logsumexp(0)
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """The weights by their names in model.safetensors."""
+        of_classes = {
+            "output.classes.weight": self.class_weight,
+            "output.classes.bias": self.class_bias,
+        }
+        return {**super().weights(), **of_classes}
+
+    def _parts(self) -> list[tuple[Tensor, Tensor]]:
+        """Matrix and bias of the head, with the classes in it, and of every class."""
+        # Split once, so that one gradient of the matrix is put together, not one for each part.
+        matrices = list(torch.split(self.matrix, self._sizes))
+        biases = list(torch.split(self.bias, self._sizes))
+        matrices[0] = torch.cat([matrices[0], self.class_weight])
+        biases[0] = torch.cat([biases[0], self.class_bias])
+        return list(zip(matrices, biases, strict=True))
+
+    def loss(self, features: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+        """Summed negative log-likelihood (nats) of targets [N]; features [N, D].
 
         A class is computed for those rows alone whose targets are in it.
         """
-        # Split once, so that one gradient of the matrix is put together, not one for each part.
-        head_matrix, *matrices = torch.split(self.matrix, self._sizes)
-        head_bias, *biases = torch.split(self.bias, self._sizes)
-        loss = linear_cross_entropy(
-            hidden,
-            torch.cat([head_matrix, self.class_matrix]),
-            torch.cat([head_bias, self.class_bias]),
-            self._head_targets(targets),
-            dtype,
-        )
-        for part, matrix, bias in zip(self.classes, matrices, biases, strict=True):
-            rows = ((targets >= part.start) & (targets < part.stop)).nonzero().squeeze(1)
-            within = targets[rows] - part.start
-            loss = loss + linear_cross_entropy(hidden[rows], matrix, bias, within, dtype)
+        head, *parts = self._parts()
+        loss = linear_cross_entropy(features, *head, self._head_targets(targets), dtype)
+        for ids, part in zip(self._classes, parts, strict=True):
+            rows = ((targets >= ids.start) & (targets < ids.stop)).nonzero().squeeze(1)
+            within = targets[rows] - ids.start
+            loss = loss + linear_cross_entropy(features[rows], *part, within, dtype)
         return loss
 
     def _head_targets(self, targets: Tensor) -> Tensor:
         """Words of the head by their ids, then the classes."""
-        starts = torch.tensor([part.start for part in self.classes], device=targets.device)
+        starts = torch.tensor([ids.start for ids in self._classes], device=targets.device)
         number = torch.bucketize(targets, starts, right=True)
         return torch.where(number > 0, starts[0] + number - 1, targets)
 
-    def log_probs(self, hidden: Tensor) -> Tensor:
-        """[..., H] -> log-probabilities of the whole vocabulary [..., V], nats."""
-        head_matrix, *matrices = torch.split(self.matrix, self._sizes)
-        head_bias, *biases = torch.split(self.bias, self._sizes)
-        logits = F.linear(
-            hidden,
-            torch.cat([head_matrix, self.class_matrix]),
-            torch.cat([head_bias, self.class_bias]),
-        )
-        head, *of_classes = torch.split(
-            F.log_softmax(logits, dim=-1), [self.classes[0].start, *[1] * len(self.classes)], dim=-1
-        )
-        within = (
-            F.log_softmax(F.linear(hidden, matrix, bias), dim=-1)
-            for matrix, bias in zip(matrices, biases, strict=True)
-        )
-        tails = (of_class + words for of_class, words in zip(of_classes, within, strict=True))
-        return torch.cat([head, *tails], dim=-1)
+    def log_probs(self, features: Tensor) -> Tensor:
+        """[..., D] -> log-probabilities of the whole vocabulary [..., V], nats."""
+        head, *parts = (F.log_softmax(F.linear(features, *part), dim=-1) for part in self._parts())
+        words, *classes = torch.split(head, [self._sizes[0], *[1] * len(parts)], dim=-1)
+        tails = (of_class + within for of_class, within in zip(classes, parts, strict=True))
+        return torch.cat([words, *tails], dim=-1)
 
 
 def choose_cutoffs(counts: NDArray[np.int64], *, recurrence: float = 0.0) -> tuple[int, ...]:

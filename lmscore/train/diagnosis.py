@@ -26,8 +26,7 @@ def gradient_norms(network: RecurrentLM) -> dict[str, float]:
         parts[f"layer_{index}"] = list(layer.parameters())
     if network.projection is not None:
         parts["projection"] = [network.projection.weight]
-    named = network.named_parameters(recurse=False)  # what belongs to no layer
-    parts["output"] = [weight for _, weight in named]
+    parts["output"] = list(network.head.parameters())  # without the embedding, if tied
     return {name: _norm([w.grad for w in weights]) for name, weights in parts.items()}
 
 
@@ -63,9 +62,9 @@ def gradient_by_lag(network: RecurrentLM, probe: Batch) -> dict[str, list[list[f
     Returns:
         For each state tensor, for each layer, a norm per k.
     """
-    if network.config.cell == "window":
+    if not network.config.cell_spec.is_recurrent:
         return {}
-    device, was_training = network.output_bias.device, network.training
+    device, was_training = network.device, network.training
     network.eval()
     tokens, targets = probe.inputs.to(device), probe.targets[-1].to(device)
     states = [tuple(part.requires_grad_() for part in network.initial_state(tokens.size(1)))]

@@ -9,11 +9,10 @@ import torch
 
 from lmscore.bundle import Config
 from lmscore.runtime.scoring.score import Summary, perplexity_of
-from lmscore.train.batches import PADDING, Batch, Batches, DocumentBatches, SentenceBatches
+from lmscore.train.batches import Batches, DocumentBatches, SentenceBatches
 from lmscore.train.corpus import Corpus, CorpusCounts
-from lmscore.train.loss import linear_log_z
-from lmscore.train.network import Outputs, RecurrentLM, State
-from lmscore.train.sampled import SampledSoftmax
+from lmscore.train.loss import run_batch
+from lmscore.train.network import RecurrentLM, State
 from lmscore.train.workers import Workers
 
 # Document context: this many places of the text are read at once, each first one without context.
@@ -45,11 +44,7 @@ def mean_loss(
     workers: Workers = _ALONE,
 ) -> float:
     """Mean negative log-likelihood per token (nats); `workers` share the work."""
-
-    def loss(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return network.loss(features, targets, dtype)
-
-    return _mean(loss, network, batches, dtype, workers)
+    return _mean(network.head.loss, network, batches, dtype, workers)
 
 
 def mean_log_z(
@@ -57,15 +52,15 @@ def mean_log_z(
 ) -> float:
     """Mean over tokens of log Z, the logarithm of what the softmax divides by (nats)."""
 
-    def log_z(features: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-        return linear_log_z(features, network.output_matrix, network.output_bias, dtype).sum()
+    def log_z(features: torch.Tensor, _: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        return network.head.log_z(features, dtype).sum()
 
     return _mean(log_z, network, batches, dtype, _ALONE)
 
 
 @torch.no_grad()
 def _mean(
-    total: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    total: Callable[[torch.Tensor, torch.Tensor, torch.dtype], torch.Tensor],
     network: RecurrentLM,
     batches: Batches,
     dtype: torch.dtype,
@@ -77,47 +72,11 @@ def _mean(
     found = 0.0
     state: State | None = None
     for batch in batches.epoch(0):
-        features, targets, outputs = _run(network, workers.share(batch), state, dtype)
-        found += float(total(features, targets))
+        features, targets, outputs = run_batch(network, workers.share(batch), state, dtype)
+        found += float(total(features, targets, dtype))
         state = outputs.state
     network.train(was_training)
     return workers.sum(found) / batches.tokens
-
-
-def batch_loss(
-    network: RecurrentLM,
-    batch: Batch,
-    state: State | None,
-    *,
-    dtype: torch.dtype,
-    self_normalize: float = 0.0,
-    sampled: SampledSoftmax | None = None,
-) -> tuple[torch.Tensor, Outputs]:
-    """Summed negative log-likelihood (nats) of a batch, and what the network computed of it.
-
-    `state` is that after the batch before; it is used where the batch continues it.
-    `self_normalize` and `sampled` are those of `RecurrentLM.loss`.
-    """
-    flat, targets, outputs = _run(network, batch, state, dtype)
-    loss = network.loss(flat, targets, dtype, self_normalize=self_normalize, sampled=sampled)
-    return loss, outputs
-
-
-def _run(
-    network: RecurrentLM, batch: Batch, state: State | None, dtype: torch.dtype
-) -> tuple[torch.Tensor, torch.Tensor, Outputs]:
-    """Features [N, E] (H if untied) and targets [N] of the places that count; all outputs."""
-    device = network.output_bias.device
-    targets = batch.targets.to(device).flatten()
-    if state is None or not batch.continues:
-        state = network.initial_state(batch.inputs.size(1))
-    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-        outputs = network.run(batch.inputs.to(device), state)
-    flat = outputs.features.flatten(0, 1)
-    if batch.num_tokens < len(targets):
-        counted = (targets != PADDING).nonzero().squeeze(1)
-        flat, targets = flat[counted], targets[counted]
-    return flat, targets, outputs
 
 
 def held_out(network: RecurrentLM, corpus: Corpus) -> dict[str, float | None]:

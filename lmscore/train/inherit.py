@@ -8,9 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from lmscore.bundle import CONFIG_FILE, WEIGHTS_FILE, Bundle, Config
+from lmscore.bundle import CONFIG_FILE, Bundle, Config
 from lmscore.errors import OptionError
 from lmscore.files import atomic_write_bytes, open_input_raw
 
@@ -92,22 +90,12 @@ def _check_fixed(values: Mapping[str, Any], bundle: Bundle) -> None:
             )
 
 
-def check_weights(init_from: str) -> None:
-    """See at once that there are weights to go on from.
-
-    Raises:
-        ModelNotFoundError: there are none.
-    """
-    Bundle.read(init_from).file(WEIGHTS_FILE)
-
-
 def load_weights_into(network: RecurrentLM, bundle: Bundle) -> None:
     """Give a network the weights of a model directory.
 
     Raises:
         ModelNotFoundError, ModelError: they are missing or damaged.
     """
-    from lmscore.bundle.weights import load_weights  # it needs onnx beside it, the loop does not
+    from lmscore.bundle import load_weights  # options, which import this module, need no numpy
 
-    weights = load_weights(bundle)
-    network.load_weights({name: torch.from_numpy(weight) for name, weight in weights.items()})
+    network.load_weights(load_weights(bundle))

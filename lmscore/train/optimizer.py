@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from lmscore.train.corpus import Corpus
 from lmscore.train.network import RecurrentLM
 from lmscore.train.options import TrainOptions
 from lmscore.train.penalties import Penalties
-from lmscore.train.sampled import SampledSoftmax
 
 
 def make_optimizer(network: RecurrentLM, options: TrainOptions) -> torch.optim.Optimizer:
@@ -33,11 +31,3 @@ def make_penalties(options: TrainOptions) -> Penalties:
         temporal=options.temporal_penalty,
         smoothing=options.label_smoothing,
     )
-
-
-def make_sampled(options: TrainOptions, train: Corpus, vocab_size: int) -> SampledSoftmax | None:
-    """A softmax that samples by the frequencies of the training text; None: the whole one."""
-    if not options.sampled_softmax:
-        return None
-    counts = torch.from_numpy(train.token_counts(vocab_size))
-    return SampledSoftmax(counts, options.sampled_softmax)

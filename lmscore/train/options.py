@@ -12,7 +12,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from lmscore.bundle import TOKENIZER_KINDS, Cell, Context, Direction, OutputLayer
+from lmscore.bundle import CELLS, HEADS, TOKENIZER_KINDS, Cell, Context, Direction, OutputLayer
 from lmscore.errors import InputFileError, OptionError
 from lmscore.files import open_input_raw
 from lmscore.train.inherit import with_inherited
@@ -175,29 +175,31 @@ class TrainOptions:
             raise OptionError("unk_token must differ from bos_token and eos_token")
 
     def _check_output(self) -> None:
-        if self.output_layer == "classes" and self.self_normalize:
+        head = HEADS.get((self.output_layer, self.self_normalize > 0))
+        if head is None:
             raise OptionError(
                 "classes are normalised exactly: give output_layer classes, or self_normalize"
             )
-        if self.output_layer == "classes" and self.label_smoothing:
+        if head.has_classes and self.label_smoothing:
             raise OptionError("label_smoothing is for one softmax: not with output_layer classes")
-        if self.sampled_softmax and (self.output_layer == "classes" or self.self_normalize):
+        if self.sampled_softmax and not head.can_be_sampled:
             raise OptionError(
                 "sampled_softmax estimates a plain softmax: not with output_layer classes or "
                 "self_normalize"
             )
-        if self.cutoffs and self.output_layer != "classes":
+        if self.cutoffs and not head.has_classes:
             raise OptionError("cutoffs are for output_layer classes")
         if any(begin >= end for begin, end in itertools.pairwise((0, *self.cutoffs))):
             raise OptionError(f"cutoffs are {list(self.cutoffs)}, expected rising ids above 0")
 
     def _check_cell(self) -> None:
         """Refuse what the cell cannot have."""
-        if self.window_size is not None and self.cell != "window":
+        cell = CELLS[self.cell]
+        if self.window_size is not None and cell.is_recurrent:
             raise OptionError(f"window_size is for the cell window, not {self.cell}; leave it out")
-        if self.weight_drop and self.cell == "window":
+        if self.weight_drop and not cell.is_recurrent:
             raise OptionError("weight_drop is of recurrent weights, and the cell window has none")
-        if self.recurrent_init == "identity" and not self.cell.startswith("rnn"):
+        if self.recurrent_init == "identity" and not cell.is_elman:
             raise OptionError(f"recurrent_init identity is for the rnn cells, not {self.cell}")
 
     def _check_optimisation(self) -> None:

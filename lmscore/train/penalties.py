@@ -70,7 +70,7 @@ def smoothing(features: Tensor, network: RecurrentLM, targets: Tensor, share: fl
         targets: int64 [N].
         share: of the probability that goes to all words alike.
     """
-    matrix, bias = network.output_matrix, network.output_bias
+    matrix, bias = network.head.matrix, network.head.bias
     above_mean = matrix[targets] - matrix.mean(0)
     logits = (features.float() * above_mean).sum(-1) + bias[targets] - bias.mean()
     return share * logits.sum()

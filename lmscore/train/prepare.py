@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from lmscore.bundle import GATES, TOKENIZER_FILE, Bundle, Config
+from lmscore.bundle import CELLS, TOKENIZER_FILE, Bundle, Config
 from lmscore.errors import InputError, InputFileError, OptionError
 from lmscore.files import atomic_write_bytes, open_input, read_files, sha256_file
 from lmscore.runtime.text.tokenizer import TextTokenizer
@@ -71,14 +71,14 @@ def prepare(folder: Path, options: TrainOptions, *, resume: bool) -> tuple[Confi
     )
     if not resume:
         _say_what_is_quicker(config, options)
-    return _with_cutoffs(config, options, train), train, valid
+    return _with_cutoffs(config, train), train, valid
 
 
 def _say_what_is_quicker(config: Config, options: TrainOptions) -> None:
     as_it_is_for_a_reason = options.self_normalize or options.label_smoothing or options.init_from
     if config.vocab_size < _BIG_VOCABULARY or as_it_is_for_a_reason:
         return
-    if options.output_layer == "softmax":
+    if not config.head_spec.has_classes:
         _log.info(
             "with %s words, --output-layer classes learns several times as fast, at about the "
             "same perplexity",
@@ -86,11 +86,11 @@ def _say_what_is_quicker(config: Config, options: TrainOptions) -> None:
         )
 
 
-def _with_cutoffs(config: Config, options: TrainOptions, train: Corpus) -> Config:
+def _with_cutoffs(config: Config, train: Corpus) -> Config:
     """The configuration with the classes that were asked for, or that cost least to compute."""
-    if options.output_layer != "classes":
+    if not config.head_spec.has_classes:
         return config
-    cutoffs = options.cutoffs or _cheapest_cutoffs(config, train)
+    cutoffs = config.cutoffs or _cheapest_cutoffs(config, train)
     if not cutoffs:
         raise OptionError(
             f"a vocabulary of {config.vocab_size} is not worth classes: leave out output_layer"
@@ -100,12 +100,12 @@ def _with_cutoffs(config: Config, options: TrainOptions, train: Corpus) -> Confi
             f"cutoffs are {list(cutoffs)}, but the vocabulary ends at {config.vocab_size}"
         )
     _log.info("classes begin at the ids %s", ", ".join(map(str, cutoffs)))
-    return dataclasses.replace(config, output_layer="classes", cutoffs=cutoffs)
+    return dataclasses.replace(config, cutoffs=cutoffs)
 
 
 def _cheapest_cutoffs(config: Config, train: Corpus) -> tuple[int, ...]:
     # A layer's matrices W and R, each of that many rows.
-    rows = 2 * GATES[config.cell] * config.hidden_size * config.num_hidden_layers
+    rows = 2 * config.cell_spec.gates * config.hidden_size * config.num_hidden_layers
     return choose_cutoffs(train.token_counts(config.vocab_size), recurrence=rows)
 
 
@@ -140,10 +140,12 @@ def make_config(options: TrainOptions, vocabulary: Vocabulary, tokenizer_sha256:
         unk_token_id=vocabulary.unk,
         context=options.context,
         direction=options.direction,
+        output_layer=options.output_layer,
+        cutoffs=options.cutoffs,
         self_normalized=options.self_normalize > 0,
         embedding_size=options.embedding_size,
         residual=options.residual,
-        window_size=(options.window_size or _WINDOW) if options.cell == "window" else None,
+        window_size=None if CELLS[options.cell].is_recurrent else options.window_size or _WINDOW,
         tokenizer=vocabulary.kind,
         tokenizer_sha256=tokenizer_sha256,
     )

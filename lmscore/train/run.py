@@ -13,27 +13,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 
 from lmscore.bundle import (
-    CARD_FILE,
-    PARITY_FILE,
     TOKENIZER_FILE,
     TOKENIZER_KINDS,
     WEIGHTS_FILE,
     Bundle,
     Config,
+    save_weights,
 )
 from lmscore.errors import OutputFileError
-from lmscore.files import atomic_write_bytes, make_directory
+from lmscore.files import make_directory
 from lmscore.locks import lock_file
 from lmscore.train.card import model_card
+from lmscore.train.cells import start_from_identity
 from lmscore.train.checkpoint import checkpoints
 from lmscore.train.corpus import Corpus
 from lmscore.train.device import torch_device
 from lmscore.train.dropout import Rates
 from lmscore.train.evaluate import held_out, held_out_batches, mean_log_z
-from lmscore.train.inherit import check_weights, load_weights_into
+from lmscore.train.heads import SelfNormalisedHead
+from lmscore.train.inherit import load_weights_into
 from lmscore.train.memory import explained_shortage, keep_freed_memory
 from lmscore.train.metrics import import_summary_writer
 from lmscore.train.network import RecurrentLM
@@ -41,6 +41,7 @@ from lmscore.train.options import TrainOptions
 from lmscore.train.precision import matrix_dtype
 from lmscore.train.prepare import CORPUS, check_readable, prepare
 from lmscore.train.record import check_unused, write_options
+from lmscore.train.sampled import SampledSoftmax
 from lmscore.train.samples import make_parity
 from lmscore.train.trainer import CHECKPOINTS, Status, Trainer
 from lmscore.train.workers import Workers, joined_workers
@@ -88,7 +89,7 @@ def train(
             *corpora,
             resume=resume,
             workers=workers,
-            keep_best=lambda best: _write_weights(folder, best),
+            keep_best=lambda best: save_weights(folder, best.to_weights()),
             report=report,
         )
         trainer.run()
@@ -120,7 +121,7 @@ def _check(folder: Path, options: TrainOptions, device: torch.device, *, resume:
     if not resume:
         check_unused(folder)
     if options.init_from and not checkpoints(folder / CHECKPOINTS):
-        check_weights(options.init_from)
+        Bundle.read(options.init_from).file(WEIGHTS_FILE)  # or an error now
     check_readable(options)
     if options.tensorboard:
         import_summary_writer()  # or an error now, not after an hour of tokenising
@@ -167,14 +168,19 @@ def _set_up_folder(folder: Path, options: TrainOptions, *, resume: bool) -> None
 
 def _network(config: Config, options: TrainOptions, corpus: Corpus) -> RecurrentLM:
     network = RecurrentLM(config, _rates(options))
+    if isinstance(network.head, SelfNormalisedHead):
+        network.head.self_normalize = options.self_normalize
+    if options.sampled_softmax:
+        counts = torch.from_numpy(corpus.token_counts(config.vocab_size))
+        network.head.sampled = SampledSoftmax(counts, options.sampled_softmax)
     if checkpoints(Path(options.output) / CHECKPOINTS):
         return network  # the trainer puts it back to where it was
     if options.init_from:
         load_weights_into(network, Bundle.read(options.init_from))
         return network
     if options.recurrent_init == "identity":
-        network.start_from_identity()
-    network.set_output_bias(torch.from_numpy(corpus.token_counts(config.vocab_size)))
+        start_from_identity(network.layers)
+    network.head.set_bias(torch.from_numpy(corpus.token_counts(config.vocab_size)))
     return network
 
 
@@ -189,20 +195,16 @@ def _rates(options: TrainOptions) -> Rates:
     )
 
 
-def _write_weights(folder: Path, network: RecurrentLM) -> None:
-    atomic_write_bytes(folder / WEIGHTS_FILE, save(network.to_weights()))
-
-
 def _finish(bundle: Bundle, trainer: Trainer, train: Corpus, valid: Corpus) -> None:
     network = trainer.network.eval()
     load_weights_into(network, bundle)  # the best ones
-    if network.config.self_normalized:
+    if network.config.head_spec.has_scores:
         _center(network, valid)
-        _write_weights(bundle.path, network)
-    make_parity(network, valid).save(bundle.path / PARITY_FILE)
+        save_weights(bundle.path, network.to_weights())
+    make_parity(network, valid).save(bundle.path)
     summary = _summary(trainer, train, valid, held_out(network, valid))
     bundle = Bundle(bundle.path, replace(bundle.config, training=summary))
-    atomic_write_bytes(bundle.path / CARD_FILE, model_card(bundle.config).encode())
+    bundle.write_card(model_card(bundle.config))
     bundle.write_config()
 
 
@@ -210,14 +212,14 @@ def _center(network: RecurrentLM, valid: Corpus) -> None:
     """Take the mean of log Z out of the bias; the softmax stays as it is."""
     sample = held_out_batches(valid, network.config, _SAMPLE_TOKENS)
     with torch.no_grad():
-        network.output_bias.sub_(mean_log_z(network, sample))
+        network.head.bias.sub_(mean_log_z(network, sample))
 
 
 def _summary(
     trainer: Trainer, train: Corpus, valid: Corpus, result: dict[str, float | None]
 ) -> dict[str, Any]:
     options, position = trainer.options, trainer.position
-    device = trainer.network.output_bias.device
+    device = trainer.network.device
     bf16 = matrix_dtype(options.precision, device) == torch.bfloat16
     return {
         "date": datetime.now(UTC).date().isoformat(),

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmscore.train.loss import CHUNK, linear_cross_entropy
+from lmscore.train.cross_entropy import CHUNK, ScaledGradients, linear_cross_entropy
 
 _EXACT = 512
 """The commonest tokens, which every estimate of Z counts in full: about half of an English text."""
@@ -80,7 +80,7 @@ class SampledSoftmax:
         return loss
 
 
-class _SampledCrossEntropy(torch.autograd.Function):
+class _SampledCrossEntropy(ScaledGradients):
     """Like `_LinearCrossEntropy`, over the candidates and each row's own target.
 
     A target's logit counts once and in full in its row's Z: where the target is among the
@@ -137,14 +137,3 @@ class _SampledCrossEntropy(torch.autograd.Function):
         whole_bias_grad.index_add_(0, targets, target_errors)
         ctx.save_for_backward(whole_hidden_grad.to(hidden.dtype), weight_grad, whole_bias_grad)
         return loss
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (scale,) = grad_outputs
-        hidden_grad, weight_grad, bias_grad = ctx.saved_tensors
-        return (
-            hidden_grad * scale,
-            weight_grad * scale,
-            bias_grad * scale,
-            *[None] * 4,
-        )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from lmscore.bundle import Config
-from lmscore.bundle.parity import MAX_COLUMNS, Parity
+from lmscore.bundle import MAX_COLUMNS, Config, Parity
 from lmscore.train.corpus import Corpus
 from lmscore.train.network import RecurrentLM
 
@@ -39,7 +38,7 @@ def make_parity(network: RecurrentLM, corpus: Corpus) -> Parity:
         heldout_lengths=held_lengths,
         heldout_target_log_probs=held_log_probs,
         heldout_target_scores=_scores(network, held_inputs, held_targets)
-        if config.self_normalized
+        if config.head_spec.has_scores
         else None,
     )
 
@@ -76,7 +75,7 @@ def _log_probs(
     network: RecurrentLM, inputs: np.ndarray, targets: np.ndarray, columns: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log-probabilities of `columns` [N, T, C] and of the targets [N, T], float32, nats."""
-    device = network.output_bias.device
+    device = network.device
     some, of_targets = [], []
     for start in range(0, len(inputs), 16):  # a few rows at once: [16, T, V] must fit in memory
         tokens = torch.from_numpy(inputs[start : start + 16].T.copy()).to(device)
@@ -90,15 +89,12 @@ def _log_probs(
 
 def _scores(network: RecurrentLM, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """The targets' own logits [N, T], float32: log-probabilities plus log Z."""
-    device = network.output_bias.device
+    device = network.device
     hidden, _ = network(
         torch.from_numpy(inputs.T.copy()).to(device), network.initial_state(len(inputs))
     )
     index = torch.from_numpy(targets).to(device)
-    rows = network.output_matrix[index]  # [N, T, H]
-    scores: np.ndarray = (
-        ((hidden.transpose(0, 1) * rows).sum(-1) + network.output_bias[index]).cpu().numpy()
-    )
+    scores: np.ndarray = network.head.scores(hidden.transpose(0, 1), index).cpu().numpy()
     return scores
 
 
@@ -106,7 +102,7 @@ def _final_state(
     network: RecurrentLM, inputs: np.ndarray, lengths: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     """The state of every row after its own length, float32 [L, N, H] each."""
-    device = network.output_bias.device
+    device = network.device
     rows = []
     for row, length in zip(inputs, lengths, strict=True):
         tokens = torch.from_numpy(row[:length, None].copy()).to(device)

@@ -26,11 +26,12 @@ from lmscore.train.checkpoint import (
 )
 from lmscore.train.corpus import Corpus
 from lmscore.train.diagnosis import dead_units, gradient_by_lag, gradient_norms, make_probe
-from lmscore.train.evaluate import batch_loss, held_out_batches, mean_loss, perplexity
+from lmscore.train.evaluate import held_out_batches, mean_loss, perplexity
 from lmscore.train.interrupt import postponed_interrupt
+from lmscore.train.loss import batch_loss
 from lmscore.train.metrics import EVALUATED, Means, MetricsLog
 from lmscore.train.network import Outputs, RecurrentLM, State
-from lmscore.train.optimizer import make_optimizer, make_penalties, make_sampled
+from lmscore.train.optimizer import make_optimizer, make_penalties
 from lmscore.train.options import TrainOptions
 from lmscore.train.precision import matrix_dtype
 from lmscore.train.workers import Workers
@@ -96,11 +97,10 @@ class Trainer:
         self.position = Position(texts=[train.sha256, valid.sha256])
         self._workers, self._keep_best, self._report = workers, keep_best, report
         self._folder = Path(options.output)
-        self._dtype = matrix_dtype(options.precision, network.output_bias.device)
+        self._dtype = matrix_dtype(options.precision, network.device)
         self._optimizer = make_optimizer(network, options)
         self._average = WeightAverage(network, options.average, options.average_decay)
         self._penalties = make_penalties(options)
-        self._sampled = make_sampled(options, train, network.config.vocab_size)
         self._state: State | None = None  # of this worker's rows
         self._rows = 0  # of the last batch, of all workers
         if not workers.is_first:  # masks of its own, for rows of its own
@@ -179,14 +179,7 @@ class Trainer:
         self._set_rate(batch, progress)
         self.network.train()
         share = self._workers.share(batch)
-        total, outputs = batch_loss(
-            self.network,
-            share,
-            self._state,
-            dtype=self._dtype,
-            self_normalize=self.options.self_normalize,
-            sampled=self._sampled,
-        )
+        total, outputs = batch_loss(self.network, share, self._state, dtype=self._dtype)
         penalty = self._penalties(self.network, outputs, share.targets.to(total.device))
         ((total + penalty) / batch.num_tokens).backward()  # type: ignore[no-untyped-call]
         weights = list(self.network.parameters())
@@ -296,7 +289,7 @@ class Trainer:
     def _save(self) -> None:
         self.position.seconds = self._budget.elapsed
         state = self._state and self._workers.whole_state(self._state, self._rows)
-        random = self._workers.gathered(random_state(self.network.output_bias.device))
+        random = self._workers.gathered(random_state(self.network.device))
         if self._workers.is_first:
             parts = (self.network, self._optimizer, self._average)
             save_checkpoint(self._folder / CHECKPOINTS, self.position, *parts, state, random)

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lmscore.bundle import PARITY_FILE, Bundle
-from lmscore.bundle.parity import Parity
-from lmscore.errors import InputFileError, ModelError, OutputFileError
+from lmscore.bundle import PARITY_FILE, Bundle, Parity
+from lmscore.errors import ModelError, ModelNotFoundError, OutputFileError
 from lmscore.runtime.engine.graph import Graph
 
 
@@ -19,19 +18,19 @@ def graph(request: pytest.FixtureRequest, bundle: Bundle) -> Graph:
 
 
 def test_what_is_saved_is_loaded(parity: Parity, bundle: Bundle, tmp_path: Path) -> None:
-    parity.save(tmp_path / "parity.npz")
-    loaded = Parity.load(tmp_path / "parity.npz", bundle.config)
+    parity.save(tmp_path)
+    loaded = Parity.load(Bundle(tmp_path, bundle.config))
     for field in dataclasses.fields(Parity):
         np.testing.assert_array_equal(getattr(loaded, field.name), getattr(parity, field.name))
 
 
-def test_a_file_that_cannot_be_opened_or_written_is_named(
+def test_a_file_that_is_missing_or_cannot_be_written_is_named(
     parity: Parity, bundle: Bundle, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputFileError, match=r"parity.npz: cannot be read"):
-        Parity.load(tmp_path / "parity.npz", bundle.config)
+    with pytest.raises(ModelNotFoundError, match=r"parity.npz is missing; copy it"):
+        Parity.load(Bundle(tmp_path, bundle.config))
     with pytest.raises(OutputFileError, match=r"parity.npz: cannot be written"):
-        parity.save(tmp_path / "nowhere" / "parity.npz")
+        parity.save(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("kept", [0, 10, 1000, -30])
@@ -39,20 +38,20 @@ def test_a_truncated_file_is_named(bundle: Bundle, tmp_path: Path, kept: int) ->
     path = tmp_path / "parity.npz"
     path.write_bytes((bundle.path / PARITY_FILE).read_bytes()[:kept])
     with pytest.raises(ModelError, match=r"parity.npz: damaged .*copy it again"):
-        Parity.load(path, bundle.config)
+        Parity.load(Bundle(tmp_path, bundle.config))
 
 
 def test_a_pickle_is_not_read(bundle: Bundle, tmp_path: Path) -> None:
     np.savez(tmp_path / "parity.npz", inputs=np.array([{}], dtype=object))
     with pytest.raises(ModelError, match=r"parity.npz: damaged"):
-        Parity.load(tmp_path / "parity.npz", bundle.config)
+        Parity.load(Bundle(tmp_path, bundle.config))
 
 
 def test_a_plain_array_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     with open(tmp_path / "parity.npz", "wb") as file:
         np.save(file, np.zeros(3))
     with pytest.raises(ModelError, match=r"parity.npz: damaged"):
-        Parity.load(tmp_path / "parity.npz", bundle.config)
+        Parity.load(Bundle(tmp_path, bundle.config))
 
 
 def test_a_missing_array_is_named(bundle: Bundle, tmp_path: Path) -> None:
@@ -60,7 +59,7 @@ def test_a_missing_array_is_named(bundle: Bundle, tmp_path: Path) -> None:
         arrays = {name: archive[name] for name in archive.files if name != "final_state_1"}
     np.savez(tmp_path / "parity.npz", **arrays)
     with pytest.raises(ModelError, match=r"final_state_1 is missing; train the model again"):
-        Parity.load(tmp_path / "parity.npz", bundle.config)
+        Parity.load(Bundle(tmp_path, bundle.config))
 
 
 @pytest.mark.parametrize(
@@ -84,6 +83,6 @@ def test_a_missing_array_is_named(bundle: Bundle, tmp_path: Path) -> None:
 def test_arrays_that_do_not_fit_the_model_are_refused(
     parity: Parity, bundle: Bundle, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
-    dataclasses.replace(parity, **change).save(tmp_path / "parity.npz")
+    dataclasses.replace(parity, **change).save(tmp_path)
     with pytest.raises(ModelError, match=message):
-        Parity.load(tmp_path / "parity.npz", bundle.config)
+        Parity.load(Bundle(tmp_path, bundle.config))

@@ -7,9 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lmscore.bundle import WEIGHTS_FILE, Bundle
-from lmscore.bundle.weights import load_weights
-from lmscore.errors import ModelError, ModelNotFoundError
+from lmscore.bundle import WEIGHTS_FILE, Bundle, load_weights, save_weights
+from lmscore.errors import ModelError, ModelNotFoundError, OutputFileError
 from tests.models import TorchModel, make_model
 
 
@@ -27,6 +26,13 @@ def test_weights_are_widened_exactly(tmp_path: Path, dtype: torch.dtype) -> None
     for name, tensor in expected.items():
         assert weights[name].dtype == np.float32
         np.testing.assert_array_equal(weights[name], tensor.numpy())
+
+
+def test_what_is_saved_is_what_torch_would_save(bundle: Bundle, tmp_path: Path) -> None:
+    save_weights(tmp_path, load_weights(bundle))
+    assert (tmp_path / WEIGHTS_FILE).read_bytes() == bundle.file(WEIGHTS_FILE).read_bytes()
+    with pytest.raises(OutputFileError, match=r"model.safetensors: cannot be written"):
+        save_weights(tmp_path / "nowhere", {})
 
 
 def rewrite(bundle: Bundle, change: dict[str, torch.Tensor | None]) -> None:

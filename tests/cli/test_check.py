@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmscore.bundle import PARITY_FILE, Bundle
-from lmscore.bundle.parity import Parity
+from lmscore.bundle import PARITY_FILE, Bundle, Parity
 from tests.cli.conftest import Run
 
 
@@ -61,9 +60,9 @@ def test_json(run: Run, copy: Path) -> None:
     heads = findings["model.onnx", "targets and best tokens, nats"]
     assert (heads["problem"], heads["recorded"], heads["limit"]) == (None, None, 1e-5)
 
-    parity = Parity.load(copy / PARITY_FILE, Bundle.read(copy).config)
+    parity = Parity.load(Bundle.read(copy))
     parity.log_probs[:] = np.nan
-    parity.save(copy / PARITY_FILE)
+    parity.save(copy)
     result = run("check", copy, "--format", "json")
     document = json.loads(result.out)
     assert (result.status, document["ok"]) == (1, False)

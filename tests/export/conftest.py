@@ -35,7 +35,7 @@ def tiny_config(
         tie_word_embeddings=tied,
         embedding_size=embedding,
         residual=residual,
-        window_size=3 if cell == "window" else None,
+        window_size=None if CELLS[cell].is_recurrent else 3,
         bos_token_id=1,
         eos_token_id=2,
         unk_token_id=0,

@@ -12,8 +12,7 @@ import onnxruntime
 import pytest
 import torch
 
-from lmscore.bundle import CELLS, PARITY_FILE, Bundle, Cell, graph_file
-from lmscore.bundle.parity import Parity
+from lmscore.bundle import CELLS, PARITY_FILE, Bundle, Cell, Parity, graph_file
 from lmscore.errors import ExportError, ModelError, ModelNotFoundError, OptionError
 from lmscore.export import export_model
 from lmscore.export.export import check_size
@@ -104,15 +103,14 @@ def test_an_unknown_variant_is_refused_before_anything_is_done(tmp_path: Path) -
 
 
 def spoil(bundle: Bundle, **changes: Any) -> None:
-    path = bundle.path / PARITY_FILE
-    dataclasses.replace(Parity.load(path, bundle.config), **changes).save(path)
+    dataclasses.replace(Parity.load(bundle), **changes).save(bundle.path)
 
 
 @pytest.mark.parametrize("variant", ["fp32", "int8", "fp16"])
 def test_a_graph_that_differs_from_torch_is_not_put_in_place(tmp_path: Path, variant: str) -> None:
     bundle = make_model(tmp_path / "model", variants=("fp32", "int8"))
     before = {path.name: sha256_file(path) for path in bundle.path.iterdir()}
-    parity = Parity.load(bundle.path / PARITY_FILE, bundle.config)
+    parity = Parity.load(bundle)
     better = parity.heldout_target_log_probs + 0.2
     spoil(bundle, heldout_target_log_probs=better.astype(np.float32))
     with pytest.raises(ExportError, match=rf"{graph_file(variant)} not written: .* limit"):
@@ -125,7 +123,7 @@ def test_a_graph_that_differs_from_torch_is_not_put_in_place(tmp_path: Path, var
 
 def test_the_worst_difference_is_named(tmp_path: Path) -> None:
     bundle = make_model(tmp_path / "model")
-    parity = Parity.load(bundle.path / PARITY_FILE, bundle.config)
+    parity = Parity.load(bundle)
     log_probs = parity.log_probs.copy()
     row = int(parity.lengths.argmax())
     log_probs[row, 2, 7] += 0.5

@@ -14,10 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lmscore.bundle import CELLS, Cell
+from lmscore.bundle import CELLS, HEADS, Cell
 from lmscore.errors import ExportError
+from lmscore.export.builder import GraphBuilder
+from lmscore.export.cells import CELL_NODES
+from lmscore.export.graph import HEADS as HEAD_NODES
 from lmscore.export.graph import IR_VERSION, OPSET, build_model
-from tests.export.conftest import OUTPUTS, Pair, open_graph, random_state, tiny_config
+from tests.export.conftest import OUTPUTS, SIZES, Pair, open_graph, random_state, tiny_config
 from tests.models import TorchModel
 
 Floats = NDArray[np.float32]
@@ -248,3 +251,19 @@ def test_metadata_declares_the_state(variant: str) -> None:
         "STATE_h": "next_h",
         "STATE_c": "next_c",
     }
+
+
+def test_every_row_has_nodes() -> None:
+    assert list(HEAD_NODES) == [spec.name for spec in HEADS.values()]
+    assert set(CELL_NODES) == {cell for cell, spec in CELLS.items() if spec.is_recurrent}
+    # And the pairs that are compared above have every output layer.
+    tested = (tiny_config("lstm", **options) for options in (*SIZES.values(), *OUTPUTS.values()))
+    assert {config.head_spec.name for config in tested} == set(HEAD_NODES)
+
+
+def test_one_name_is_one_array() -> None:
+    builder = GraphBuilder()
+    assert builder.integers("axis", 1) == builder.integers("axis", 1) == "axis"
+    assert len(builder.initializers) == 1
+    with pytest.raises(ValueError, match="axis names two arrays"):
+        builder.integers("axis", 2)

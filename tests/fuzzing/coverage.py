@@ -23,9 +23,15 @@ import atheris
 
 with atheris.instrument_imports(include=["lmscore", "json", "numpy.lib", "zipfile"]):
     import lmscore
-    from lmscore.bundle import PARITY_FILE, TOKENIZER_FILE, WEIGHTS_FILE, Bundle, Config
-    from lmscore.bundle.parity import Parity
-    from lmscore.bundle.weights import load_weights
+    from lmscore.bundle import (
+        PARITY_FILE,
+        TOKENIZER_FILE,
+        WEIGHTS_FILE,
+        Bundle,
+        Config,
+        Parity,
+        load_weights,
+    )
     from lmscore.cli.records import read_records
     from lmscore.errors import LmscoreError
     from lmscore.files import read_lines
@@ -71,7 +77,7 @@ def graph(data: bytes) -> None:
 
 def parity(data: bytes) -> None:
     """Read and held against the configuration."""
-    Parity.load(_with_file(PARITY_FILE, data).path / PARITY_FILE, LM.config)
+    Parity.load(Bundle(_with_file(PARITY_FILE, data).path, LM.config))
 
 
 def weights(data: bytes) -> None:

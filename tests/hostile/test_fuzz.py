@@ -25,10 +25,10 @@ from lmscore.bundle import (
     TOKENIZER_FILE,
     WEIGHTS_FILE,
     Bundle,
+    Parity,
     graph_file,
+    load_weights,
 )
-from lmscore.bundle.parity import Parity
-from lmscore.bundle.weights import load_weights
 from lmscore.errors import LmscoreError
 from lmscore.runtime.load import load
 from tests.hostile.directory import FP32_FILE, copied, forge
@@ -132,7 +132,7 @@ def test_damaged_parity(model: Path, damages: list[Damage]) -> None:
     config = Bundle.read(model).config
     data = damaged((model / PARITY_FILE).read_bytes(), damages)
     with spoilt(model, PARITY_FILE, data), suppress(LmscoreError):
-        Parity.load(model / PARITY_FILE, config)
+        Parity.load(Bundle(model, config))
 
 
 @given(DAMAGE)

@@ -19,9 +19,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from lmscore.bundle import CONFIG_FILE, PARITY_FILE, TOKENIZER_FILE, WEIGHTS_FILE, Bundle, Config
-from lmscore.bundle.parity import Parity
-from lmscore.bundle.weights import load_weights
+from lmscore.bundle import (
+    CONFIG_FILE,
+    PARITY_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    Bundle,
+    Config,
+    Parity,
+    load_weights,
+)
 from lmscore.errors import InputError, LmscoreError, ModelError, ModelNotFoundError
 from lmscore.export import export_model
 from lmscore.runtime.load import load
@@ -389,7 +396,7 @@ def test_a_pickle_in_parity_is_not_run(model: Path, tmp_path: Path) -> None:
     exploit = np.array([Exploit(tmp_path / "run")], dtype=object)
     archive_with(model / PARITY_FILE, "inputs.npy", as_npy(exploit))
     with pytest.raises(ModelError, match=r"parity.npz: damaged"):
-        Parity.load(model / PARITY_FILE, Bundle.read(model).config)
+        Parity.load(Bundle.read(model))
     assert not (tmp_path / "run").exists()
 
 
@@ -408,7 +415,7 @@ def test_a_pickle_in_parity_is_not_run(model: Path, tmp_path: Path) -> None:
 def test_arrays_that_are_not_what_they_say(model: Path, content: bytes) -> None:
     archive_with(model / PARITY_FILE, "inputs.npy", content)
     with pytest.raises(ModelError, match=r"parity.npz: "):
-        Parity.load(model / PARITY_FILE, Bundle.read(model).config)
+        Parity.load(Bundle.read(model))
 
 
 def test_an_archive_that_fills_the_memory(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,7 +423,7 @@ def test_an_archive_that_fills_the_memory(model: Path, monkeypatch: pytest.Monke
     archive_with(model / PARITY_FILE, "zeros.npy", bytes(1 << 20))
     assert (model / PARITY_FILE).stat().st_size < 1 << 15
     with pytest.raises(ModelError, match=r"unpacked it would take \d+ bytes, at most 1048576 are"):
-        Parity.load(model / PARITY_FILE, Bundle.read(model).config)
+        Parity.load(Bundle.read(model))
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lmscore.bundle import PARITY_FILE, Bundle
-from lmscore.bundle.parity import Parity
+from lmscore.bundle import Bundle, Parity
 from lmscore.errors import ModelError, OptionError
 from lmscore.runtime.checking.certificate import check_model
 from lmscore.runtime.checking.check import check
@@ -225,7 +224,7 @@ def test_the_certificate_finds_another_log_z(folders: dict[str, Path], tmp_path:
 
 def test_export_refuses_scores_that_are_not_those_of_pytorch(folders: dict[str, Path]) -> None:
     bundle = Bundle.read(folders["self"])
-    parity = Parity.load(bundle.file(PARITY_FILE), bundle.config)
+    parity = Parity.load(bundle)
     assert parity.heldout_target_scores is not None
     moved = dataclasses.replace(parity, heldout_target_scores=parity.heldout_target_scores + 0.2)
     for variant, what in (("fp32", "scores differ by 0.2"), ("int8", "log Z is 0.")):
@@ -238,15 +237,15 @@ def test_a_self_normalised_model_needs_the_scores_of_pytorch(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
     bundle = Bundle.read(folders["self"])
-    parity = Parity.load(bundle.file(PARITY_FILE), bundle.config)
-    dataclasses.replace(parity, heldout_target_scores=None).save(tmp_path / PARITY_FILE)
+    parity = Parity.load(bundle)
+    dataclasses.replace(parity, heldout_target_scores=None).save(tmp_path)
     with pytest.raises(ModelError, match=r"parity.npz: heldout_target_scores is missing"):
-        Parity.load(tmp_path / PARITY_FILE, bundle.config)
+        Parity.load(Bundle(tmp_path, bundle.config))
     assert parity.heldout_target_scores is not None
     short = parity.heldout_target_scores[:, 1:]
-    dataclasses.replace(parity, heldout_target_scores=short).save(tmp_path / PARITY_FILE)
+    dataclasses.replace(parity, heldout_target_scores=short).save(tmp_path)
     with pytest.raises(ModelError, match=r"heldout_target_scores is float32 \["):
-        Parity.load(tmp_path / PARITY_FILE, bundle.config)
+        Parity.load(Bundle(tmp_path, bundle.config))
 
 
 def test_ranks() -> None:

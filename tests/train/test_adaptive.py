@@ -41,7 +41,7 @@ def static(model: RecurrentLM, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 @given(
-    cell=st.sampled_from(CELLS),
+    cell=st.sampled_from(list(CELLS)),
     length=st.integers(1, 40),
     size=st.integers(1, 50),
     flatness=st.floats(0, 3),

@@ -21,20 +21,20 @@ class Run:
     def update(self, *values: float) -> None:
         for value in values:
             with torch.no_grad():
-                self.network.output_bias.fill_(value)
+                self.network.head.bias.fill_(value)
             self.average.update()
 
     @property
     def averaged(self) -> float:
         with self.average.in_place():
-            return self.network.output_bias[0].item()
+            return self.network.head.bias[0].item()
 
 
 def test_the_mean_of_all() -> None:
     run = Run("asgd")
     run.update(1.0, 2.0, 6.0)
     assert run.averaged == pytest.approx(3.0)
-    assert run.network.output_bias[0].item() == 6.0  # the weights are back
+    assert run.network.head.bias[0].item() == 6.0  # the weights are back
 
 
 def test_an_exponential_mean() -> None:

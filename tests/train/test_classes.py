@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lmscore.train import classes as classes_module
-from lmscore.train.classes import ClassLayer, choose_cutoffs
+from lmscore.train.classes import ClassHead, choose_cutoffs
+from tests.train.toy import toy_config
 
 cutoffs_of_twelve = st.sets(st.integers(1, 11), min_size=1, max_size=4).map(sorted)
 
@@ -28,25 +29,31 @@ def draw(cutoffs: list[int], N: int, seed: int, V: int = 12, H: int = 5) -> tupl
     return *weights, torch.randint(V, (N,), generator=generator)
 
 
-def layer(cutoffs: list[int], weights: tuple[Tensor, ...]) -> ClassLayer:
-    V = len(weights[1])
-    parts = [slice(*pair) for pair in itertools.pairwise([*cutoffs, V])]
-    matrix, bias, class_matrix, class_bias = weights[:4]
-    return ClassLayer(matrix, bias, class_matrix, class_bias, parts)
+def head(cutoffs: list[int], weights: list[Tensor]) -> tuple[ClassHead, list[Tensor]]:
+    """A head of these weights, matrix first, and the weights as it holds them."""
+    V, H = weights[0].shape
+    config = toy_config(V, hidden_size=H, output_layer="classes", cutoffs=tuple(cutoffs))
+    embedding = torch.nn.Embedding(V, H)
+    made = ClassHead(config, embedding)
+    own = [embedding.weight, made.bias, made.class_weight, made.class_bias]
+    with torch.no_grad():
+        for parameter, weight in zip(own, weights, strict=True):
+            parameter.copy_(weight)
+    return made, own
 
 
 @given(cutoffs=cutoffs_of_twelve, N=st.integers(1, 30), seed=st.integers(0, 1 << 16))
 def test_the_loss_is_that_of_the_distribution(cutoffs: list[int], N: int, seed: int) -> None:
     hidden, *weights, targets = draw(cutoffs, N, seed)
-    made = layer(cutoffs, tuple(weights))
+    made, own = head(cutoffs, weights)
     log_probs = made.log_probs(hidden)
     torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(N))
     expected = -log_probs.gather(1, targets[:, None]).sum()
     loss = made.loss(hidden, targets, torch.float32)
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-4)
     for found, wanted in zip(
-        torch.autograd.grad(loss, (hidden, *weights)),
-        torch.autograd.grad(expected, (hidden, *weights)),
+        torch.autograd.grad(loss, (hidden, *own)),
+        torch.autograd.grad(expected, (hidden, *own)),
         strict=True,
     ):
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
@@ -54,9 +61,9 @@ def test_the_loss_is_that_of_the_distribution(cutoffs: list[int], N: int, seed: 
 
 def test_a_class_without_targets_has_no_gradient() -> None:
     hidden, *weights, _ = draw([4, 8], 6, seed=1)
-    made = layer([4, 8], tuple(weights))
+    made, own = head([4, 8], weights)
     loss = made.loss(hidden, torch.tensor([0, 3, 9, 8, 2, 11]), torch.float32)
-    matrix, bias = torch.autograd.grad(loss, weights[:2])
+    matrix, bias = torch.autograd.grad(loss, own[:2])
     assert not matrix[4:8].any()
     assert not bias[4:8].any()
     assert matrix[8:].any(dim=1).all()

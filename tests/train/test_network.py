@@ -10,12 +10,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmscore.bundle import CELLS, Cell
-from lmscore.train.cells import RecurrentLayer
+from lmscore.bundle import CELLS, HEADS, Cell, HeadSpec
+from lmscore.train import cells as cells_module
+from lmscore.train import network as network_module
+from lmscore.train.cells import make_layer, start_from_identity
 from lmscore.train.dropout import LockedDropout, Rates, drop_words
 from lmscore.train.network import RecurrentLM
-from tests.models import TorchModel
-from tests.train.toy import toy_config
+from tests.models import CELL_STEPS, TorchModel
+from tests.train.toy import head_config, toy_config
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -36,11 +38,37 @@ def test_weights_are_those_of_the_config(
     assert sum(weight.numel() for weight in network.parameters()) == config.num_parameters
 
 
+@pytest.mark.parametrize("spec", HEADS.values(), ids=lambda spec: spec.name)
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_output_layer_is_a_distribution_and_its_loss(spec: HeadSpec, tied: bool) -> None:
+    config = head_config(spec, tie_word_embeddings=tied, embedding_size=5)
+    network = RecurrentLM(config)
+    network.head.set_bias(torch.arange(30))
+    shapes = {name: tuple(weight.shape) for name, weight in network.to_weights().items()}
+    assert shapes == config.weight_shapes()
+    assert sum(weight.numel() for weight in network.parameters()) == config.num_parameters
+
+    draw = torch.Generator().manual_seed(0)
+    features = torch.randn(9, config.output_dim, generator=draw)
+    targets = torch.randint(30, (9,), generator=draw)
+    with torch.no_grad():
+        log_probs = network.log_probs(features)
+        loss = network.head.loss(features, targets, torch.float32)
+    torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(9))
+    torch.testing.assert_close(loss, -log_probs.gather(1, targets[:, None]).sum())
+
+
+def test_every_row_has_a_layer() -> None:
+    assert list(network_module.HEADS) == [spec.name for spec in HEADS.values()]
+    recurrent = {cell for cell, spec in CELLS.items() if spec.is_recurrent}
+    assert set(cells_module._KERNELS) == set(CELL_STEPS) == recurrent
+
+
 def test_tied_is_the_same_matrix() -> None:
     tied = RecurrentLM(toy_config())
-    assert tied.output_matrix is tied.embedding.weight
+    assert tied.head.matrix is tied.embedding.weight
     untied = RecurrentLM(toy_config(tie_word_embeddings=False))
-    assert untied.output_matrix is not untied.embedding.weight
+    assert untied.head.matrix is not untied.embedding.weight
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -68,7 +96,7 @@ def test_it_computes_what_the_papers_say(cell: Cell, shape: dict[str, Any]) -> N
     config = toy_config(cell=cell, **shape)
     written_out = TorchModel(config, seed=3)
     network = RecurrentLM(config)
-    network.load_weights(written_out.weights())
+    network.load_weights({n: w.numpy() for n, w in written_out.weights().items()})
     draw = torch.Generator().manual_seed(0)
     tokens = torch.randint(30, (9, 4), generator=draw)
     state = tuple(torch.rand(t.shape(4), generator=draw) for t in config.state)
@@ -81,7 +109,7 @@ def test_it_computes_what_the_papers_say(cell: Cell, shape: dict[str, Any]) -> N
         np.testing.assert_allclose(one.detach().numpy(), other, atol=1e-5)
 
 
-@given(cell=st.sampled_from(CELLS), cut=st.integers(1, 6), layers=st.integers(1, 2))
+@given(cell=st.sampled_from(list(CELLS)), cut=st.integers(1, 6), layers=st.integers(1, 2))
 def test_steps_are_the_sequence(cell: Cell, cut: int, layers: int) -> None:
     network = RecurrentLM(toy_config(cell=cell, num_hidden_layers=layers))
     tokens = torch.arange(14).reshape(7, 2)
@@ -141,11 +169,12 @@ def test_a_word_is_dropped_at_all_its_places() -> None:
 
 def test_recurrent_weights_are_dropped_and_the_others_scaled() -> None:
     torch.manual_seed(0)
-    layer = RecurrentLayer("rnn-relu", 1, 64, weight_drop=0.5)
+    config = toy_config(cell="rnn-relu", embedding_size=1, hidden_size=64)
+    layer = make_layer(config, 0, weight_drop=0.5)
     with torch.no_grad():
         for weight in layer.parameters():
             weight.zero_()
-        layer.weight_hh.fill_(1.0)
+        layer.get_parameter("weight_hh").fill_(1.0)
     hidden, _ = layer(torch.zeros(2, 1, 1), (torch.ones(1, 1, 64),))
     # A unit adds up the ones that are left, doubled, with the same mask at every step.
     mask = hidden[0, 0] / 2
@@ -157,27 +186,27 @@ def test_recurrent_weights_are_dropped_and_the_others_scaled() -> None:
 
 def test_output_bias_starts_at_the_unigram_frequencies() -> None:
     network = RecurrentLM(toy_config(4))
-    network.set_output_bias(torch.tensor([0, 7, 1, 0]))
+    network.head.set_bias(torch.tensor([0, 7, 1, 0]))
     expected = torch.tensor([1 / 12, 8 / 12, 2 / 12, 1 / 12]).log()
-    torch.testing.assert_close(network.output_bias.detach(), expected)
+    torch.testing.assert_close(network.head.bias.detach(), expected)
 
 
 def test_an_lstm_remembers_by_default() -> None:
     weights = RecurrentLM(toy_config(num_hidden_layers=2)).to_weights()
     for layer in range(2):
         forget = weights[f"rnn.bias_ih_l{layer}"] + weights[f"rnn.bias_hh_l{layer}"]
-        torch.testing.assert_close(forget[8:16], torch.ones(8))
+        np.testing.assert_allclose(forget[8:16], np.ones(8), rtol=1e-6)
 
 
 def test_a_coupled_lstm_remembers_what_it_does_not_take_in() -> None:
     weights = RecurrentLM(toy_config(cell="lstm-coupled")).to_weights()
     taken_in = weights["rnn.bias_ih_l0"] + weights["rnn.bias_hh_l0"]
-    torch.testing.assert_close(taken_in[:8], -torch.ones(8))
+    np.testing.assert_allclose(taken_in[:8], -np.ones(8), rtol=1e-6)
 
 
 def test_from_identity_a_state_is_copied() -> None:
     network = RecurrentLM(toy_config(cell="rnn-relu"))
-    network.start_from_identity()
+    start_from_identity(network.layers)
     state = torch.rand(1, 2, 8)
     _, (after,) = network(torch.zeros(100, 2, dtype=torch.int64), (state,))
     torch.testing.assert_close(after, state, atol=0.05, rtol=0)
@@ -185,4 +214,4 @@ def test_from_identity_a_state_is_copied() -> None:
 
 def test_an_elman_network_starts_orthogonal() -> None:
     recurrent = RecurrentLM(toy_config(cell="rnn-relu")).to_weights()["rnn.weight_hh_l0"]
-    torch.testing.assert_close(recurrent @ recurrent.T, torch.eye(8), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(recurrent @ recurrent.T, np.eye(8), rtol=0, atol=1e-5)

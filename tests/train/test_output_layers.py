@@ -59,7 +59,7 @@ def test_the_card_and_the_weights_say_so(classes: Bundle) -> None:
 def test_the_bias_begins_at_the_frequencies_of_words_and_classes(classes: Bundle) -> None:
     network = RecurrentLM(classes.config)
     counts = torch.arange(classes.config.vocab_size)
-    network.set_output_bias(counts)
+    network.head.set_bias(counts)
     with torch.no_grad():
         log_probs = network.log_probs(torch.zeros(1, 16))
     smoothed = (counts + 1).double()
@@ -159,7 +159,7 @@ def test_the_mean_of_log_z_is_taken_out_of_the_bias(self_normalized: Bundle) -> 
     hidden = torch.randn(4, 16)
     before, log_probs = mean_log_z(network, batches), network.log_probs(hidden)
     with torch.no_grad():
-        network.output_bias.sub_(before)
+        network.head.bias.sub_(before)
     assert mean_log_z(network, batches) == pytest.approx(0, abs=1e-6)
     torch.testing.assert_close(network.log_probs(hidden), log_probs)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from lmscore.train.batches import PADDING, Batch
-from lmscore.train.evaluate import batch_loss
+from lmscore.train.loss import batch_loss
 from lmscore.train.network import RecurrentLM
 from lmscore.train.penalties import Penalties, activation, smoothing, temporal_activation
 from tests.train.toy import toy_config
@@ -34,15 +34,15 @@ def test_smoothing_is_cross_entropy_with_smoothed_targets(
 ) -> None:
     torch.manual_seed(seed)
     network = RecurrentLM(toy_config(11, tie_word_embeddings=tied))
-    network.set_output_bias(torch.arange(11))
+    network.head.set_bias(torch.arange(11))
     features, targets = torch.randn(6, 8, requires_grad=True), torch.randint(11, (6,))
-    logits = F.linear(features, network.output_matrix, network.output_bias)
+    logits = F.linear(features, network.head.matrix, network.head.bias)
     plain = F.cross_entropy(logits, targets, reduction="sum")
     found = plain + smoothing(features, network, targets, share)
     expected = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=share)
 
     torch.testing.assert_close(found, expected)
-    inputs = (features, network.output_matrix, network.output_bias)
+    inputs = (features, network.head.matrix, network.head.bias)
     for got, wanted in zip(
         torch.autograd.grad(found, inputs, retain_graph=True),
         torch.autograd.grad(expected, inputs),

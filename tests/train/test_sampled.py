@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from lmscore.train import sampled as sampled_module
 from lmscore.train import train
-from lmscore.train.loss import linear_cross_entropy
+from lmscore.train.cross_entropy import linear_cross_entropy
 from lmscore.train.record import resumed_options
 from lmscore.train.sampled import Candidates, SampledSoftmax
-from tests.train.test_loss import draw, gradients
+from tests.train.test_cross_entropy import draw, gradients
 from tests.train.toy import toy_options
 
 ZIPF = torch.tensor([1000 // rank for rank in range(1, 31)])

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmscore.bundle import PARITY_FILE, Bundle, Cell, Config
-from lmscore.bundle.parity import MAX_COLUMNS, Parity
+from lmscore.bundle import MAX_COLUMNS, Bundle, Cell, Config, Parity
 from lmscore.train.network import RecurrentLM
 from lmscore.train.samples import make_parity
 from tests.train.toy import toy_config, toy_corpus
@@ -46,7 +45,7 @@ def test_a_large_vocabulary_keeps_some_columns() -> None:
 
 
 def test_the_held_out_sample_is_sentences(trained: Bundle) -> None:
-    parity = Parity.load(trained.path / PARITY_FILE, trained.config)
+    parity = Parity.load(trained)
     ends = parity.heldout_targets[np.arange(42), parity.heldout_lengths - 1]
 
     assert len(parity.heldout_inputs) == trained.config.training["valid"]["lines"]

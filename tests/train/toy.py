@@ -12,7 +12,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from lmscore.bundle import Config, Context
+from lmscore.bundle import CELLS, HEADS, Config, Context, HeadSpec
 from lmscore.runtime.text.tokenizer import TextTokenizer
 from lmscore.train.corpus import Corpus, CorpusCounts, build_corpus
 from lmscore.train.options import TrainOptions
@@ -76,9 +76,19 @@ def toy_config(vocab: int = 30, *, context: Context = "sentence", **changes: Any
         "tokenizer": "word",
         "tokenizer_sha256": "",
     }
-    if changes.get("cell") == "window":
-        values["window_size"] = 3
-    return Config(**{**values, **changes})
+    values |= changes
+    if not CELLS[values["cell"]].is_recurrent:
+        values.setdefault("window_size", 3)
+    return Config(**values)
+
+
+def head_config(spec: HeadSpec, **changes: Any) -> Config:
+    """A configuration with that output layer, three classes behind a head of 10 words if any."""
+    ((layer, self_normalized),) = (key for key, value in HEADS.items() if value is spec)
+    cutoffs = (10, 11, 20) if spec.has_classes else ()
+    return toy_config(
+        output_layer=layer, self_normalized=self_normalized, cutoffs=cutoffs, **changes
+    )
 
 
 def toy_corpus(lengths: Iterable[int], *, vocab: int = 30, seed: int = 0) -> Corpus:

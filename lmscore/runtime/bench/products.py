@@ -81,10 +81,8 @@ def output_products(config: Config) -> list[Product]:
 
 def target_products(config: Config) -> list[Product]:
     """What every target needs of it: of classes, the head."""
-    if config.output_layer == "classes":
-        head = Product(config.output_dim, config.cutoffs[0] + len(config.cutoffs))
-        return [*_products(config, "projection.weight"), head]
-    return output_products(config)
+    rows = config.head_spec.target_rows(config)
+    return [*_products(config, "projection.weight"), Product(config.output_dim, rows)]
 
 
 def all_products(config: Config) -> list[Product]:

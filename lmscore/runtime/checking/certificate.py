@@ -16,9 +16,9 @@ from lmscore.bundle import (
     TOKENIZER_FILE,
     Bundle,
     GraphRecord,
+    Parity,
     graph_file,
 )
-from lmscore.bundle.parity import Parity
 from lmscore.errors import InputFileError, ModelError, ModelNotFoundError, VariantError
 from lmscore.runtime.checking.check import (
     MAX_DIFFERENCE,
@@ -98,7 +98,7 @@ def check_model(
         OptionError, DeviceError, MissingExtraError: as `lmscore.load`.
     """
     bundle = Bundle.read(find_model(path))
-    parity = Parity.load(bundle.file(PARITY_FILE), bundle.config)
+    parity = Parity.load(bundle)
     if not bundle.variants():
         raise VariantError(f"{bundle.path}: no exported graph; {EXPORT_AGAIN}")
     checker = _Checker(bundle, parity, device, threads)

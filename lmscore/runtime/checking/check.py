@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.bundle import FP16, FP32, LogZRecord
-from lmscore.bundle.parity import Parity
+from lmscore.bundle import FP16, FP32, LogZRecord, Parity
 from lmscore.runtime.checking.log_z import measure_log_z
 from lmscore.runtime.checking.replay import (
     Floats,

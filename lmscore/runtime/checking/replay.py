@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.bundle.parity import Parity
+from lmscore.bundle import Parity
 from lmscore.runtime.engine.graph import Graph, State
 
 _HELDOUT_ROWS = 32

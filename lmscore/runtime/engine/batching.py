@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.bundle import GATES, Config
+from lmscore.bundle import Config
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.state import Tensor
 from lmscore.runtime.text.tokenizer import Ids
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 # Of the widest arrays in the graph: 12 MiB each, so that what one operator writes the next finds in
 # the cache; measured, twice as much is no quicker, half as much is slower.
 _MAX_FLOATS = 3 << 20
-_IN_CLASSES = 32  # of the words outside the head, this part is computed for a token, on average
 _MIN_TOKENS = 64  # fewer leave the matrix products waiting for the weights
 _MIN_ROWS = 32  # in a batch, where there are as many: the recurrent products need them
 
@@ -96,21 +95,16 @@ def token_budget(config: Config) -> int:
 
 def target_budget(graph: Graph) -> int:
     """As `token_budget`, where targets alone are scored, as the graph's output layer allows."""
-    config = graph.config
-    if graph.unnormalized:
-        width = 2 * config.output_dim  # a target's row, and its products with the hidden state
-    elif config.output_layer == "classes":
-        head = config.cutoffs[0]
-        width = head + (config.vocab_size - head) // _IN_CLASSES
-    else:
+    config, head = graph.config, graph.config.head_spec
+    if head.targets_need_whole and not graph.unnormalized:
         return token_budget(config)
-    return _budget(config, width)
+    return _budget(config, head.target_width(config))
 
 
 def _budget(config: Config, output_width: int) -> int:
     """The tokens of a run whose output layer has arrays of so many floats a token."""
     read = (config.window_size or 0) * config.embedding_dim
-    width = output_width + GATES[config.cell] * config.hidden_size + read
+    width = output_width + config.cell_spec.gates * config.hidden_size + read
     return max(_MIN_TOKENS, _MAX_FLOATS // width)
 
 

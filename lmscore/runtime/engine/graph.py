@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lmscore.bundle import EXPORT_AGAIN, Bundle, Config
+from lmscore.bundle import EXPORT_AGAIN, Bundle, Config, Value, graph_inputs, graph_outputs
 from lmscore.errors import (
     DeviceError,
     InputError,
@@ -44,7 +44,8 @@ State = tuple[NDArray[np.float32], ...]
 
 _log = logging.getLogger("lmscore")
 
-_FLOAT, _INT32, _INT64 = "tensor(float)", "tensor(int32)", "tensor(int64)"
+# The types of values as ONNX Runtime names them.
+_TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)", "int64": "tensor(int64)"}
 
 
 class Graph:
@@ -85,7 +86,7 @@ class Graph:
         self.device = session_device(session)
         self.target_output = "target_scores" if unnormalized else "target_log_probs"
         self._source = source
-        self._whole = _whole_outputs(config)
+        self._whole = {value.name for value in graph_outputs(config) if value.is_whole}
         self._keep_state_on_device = (
             is_cuda(self.device) if keep_state_on_device is None else keep_state_on_device
         )
@@ -110,7 +111,7 @@ class Graph:
                 outputs are not the config's.
             OptionError, DeviceError, MissingExtraError: as `open_session`.
         """
-        if unnormalized and not bundle.config.self_normalized:
+        if unnormalized and not bundle.config.head_spec.has_scores:
             raise OptionError(
                 f"{bundle.path}: was not trained to score without its softmax, and what it gave "
                 "would be no log-probabilities; train with --self-normalize, or score as it is"
@@ -187,7 +188,7 @@ class Graph:
             "lengths": np.full(B, T, np.int32) if lengths is None else lengths,
             "parents": np.arange(B, dtype=np.int64) if parents is None else parents,
         }
-        if self.config.has_partial_output:
+        if self._whole:
             rows = B if self._whole.intersection(outputs) else 0
             feeds["distributions"] = np.array([rows], dtype=np.int64)
         names = (tensor.name for tensor in self.config.state)
@@ -250,47 +251,17 @@ class Graph:
                 _check_array(name, array, *fits[name])
 
 
-def _whole_outputs(config: Config) -> frozenset[str]:
-    """The outputs for which distributions over the whole vocabulary must be computed."""
-    exact = ["target_log_probs"] if config.self_normalized else []
-    return frozenset(("log_probs", "top_log_probs", "top_tokens", *exact))
-
-
-def graph_inputs(config: Config) -> dict[str, tuple[str, tuple[int | None, ...]]]:
-    """Name, type and shape (None where dynamic) of the canonical graph's inputs, in order."""
-    return {
-        "tokens": (_INT64, (None, None)),
-        "targets": (_INT64, (None, None, None)),
-        "k": (_INT64, (1,)),
-        "lengths": (_INT32, (None,)),
-        "parents": (_INT64, (None,)),
-        **({"distributions": (_INT64, (1,))} if config.has_partial_output else {}),
-        **{s.name: (_FLOAT, (s.layers, None, s.size)) for s in config.state},
-    }
-
-
-def graph_outputs(config: Config) -> dict[str, tuple[str, tuple[int | None, ...]]]:
-    """Name, type and shape (None where dynamic) of the canonical graph's outputs, in order."""
-    return {
-        "log_probs": (_FLOAT, (None, None, config.vocab_size)),
-        "target_log_probs": (_FLOAT, (None, None, None)),
-        **({"target_scores": (_FLOAT, (None, None, None))} if config.self_normalized else {}),
-        "top_log_probs": (_FLOAT, (None, None, None)),
-        "top_tokens": (_INT64, (None, None, None)),
-        **{s.next: (_FLOAT, (s.layers, None, s.size)) for s in config.state},
-    }
-
-
-def _check_signature(
-    found: Sequence[Any], expected: dict[str, tuple[str, tuple[int | None, ...]]], where: str
-) -> None:
-    there = {arg.name: arg for arg in found}
+def _check_signature(found: Sequence[Any], values: Sequence[Value], where: str) -> None:
+    there, expected = {arg.name: arg for arg in found}, {value.name: value for value in values}
     for name in sorted(expected.keys() ^ there.keys()):
         what = "is missing" if name in expected else "is unknown"
         raise ModelError(f"{where} {name!r} {what}; {EXPORT_AGAIN}")
-    for name, (dtype, shape) in expected.items():
-        arg = there[name]
-        sizes = tuple(size if isinstance(size, int) else None for size in arg.shape)
+    for name, value in expected.items():
+        arg, dtype = there[name], _TYPES[value.dtype]
+        sizes, shape = (
+            tuple(size if isinstance(size, int) else None for size in each.shape)
+            for each in (arg, value)
+        )
         if arg.type != dtype or sizes != shape:
             raise ModelError(
                 f"{where} {name!r} is {arg.type} {_text(sizes)}, config.json wants "

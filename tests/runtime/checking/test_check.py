@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lmscore.bundle import Bundle
-from lmscore.bundle.parity import Parity
+from lmscore.bundle import Bundle, Parity
 from lmscore.runtime.checking.check import Difference, Report, check, compare
 from lmscore.runtime.engine.graph import Graph
 

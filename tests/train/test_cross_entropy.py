@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from lmscore.train import loss as loss_module
-from lmscore.train.loss import linear_cross_entropy, linear_log_z
+from lmscore.train import cross_entropy as loss_module
+from lmscore.train.cross_entropy import linear_cross_entropy, linear_log_z
 
 
 def draw(N: int, V: int, H: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

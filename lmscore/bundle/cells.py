@@ -1,0 +1,53 @@
+"""The cells: one row for each, with what config.json, training, export and the runtime ask of it.
+
+Letters in shapes: B batch, H hidden, E embedding, L layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Cell = Literal["lstm", "gru", "rnn-tanh", "rnn-relu", "rnn-sigmoid", "lstm-coupled", "window"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellSpec:
+    """The facts of one cell.
+
+    A cell without recurrence reads the last window_size tokens at once in its first layer. Its
+    state is the embeddings of all of them but the newest, float32 [window_size - 1, B, E], and no
+    layer has `weight_hh` and `bias_hh`.
+    """
+
+    gates: int = 1  # a layer's weights have gates * H rows, the gates in PyTorch's order
+    state: tuple[str, ...] = ("h",)  # float32 [L, B, H] each; the first is a layer's output
+    is_recurrent: bool = True
+    is_bounded: bool = True  # every unit of a layer's output lies within -1..1
+    is_elman: bool = False  # h' = f(W x + R h + biases): R starts orthogonal, or as the identity
+    remembering_gate: tuple[int, float] | None = None  # a gate, and what its bias starts at
+    onnx_gates: tuple[int, ...] = (0,)  # which stored gate each gate of the ONNX operator is
+    onnx_negated: int | None = None  # the ONNX operator's gate that is stored with the other sign
+
+
+CELLS: Mapping[Cell, CellSpec] = {
+    # PyTorch: i f g o, ONNX: i o f c. It remembers by default (Jozefowicz et al. 2015).
+    "lstm": CellSpec(gates=4, state=("h", "c"), remembering_gate=(1, 1.0), onnx_gates=(0, 3, 1, 2)),
+    # PyTorch: r z n, ONNX: z r h.
+    "gru": CellSpec(gates=3, onnx_gates=(1, 0, 2)),
+    "rnn-tanh": CellSpec(is_elman=True),
+    "rnn-relu": CellSpec(is_elman=True, is_bounded=False),
+    "rnn-sigmoid": CellSpec(is_elman=True),
+    # Stored: i g o, ONNX: i o f c. It forgets as much as it takes in, f = 1 - i (Greff et al. 2017,
+    # CIFG), and 1 - sigmoid(a) = sigmoid(-a). What it does not take in at first, it remembers.
+    "lstm-coupled": CellSpec(
+        gates=3,
+        state=("h", "c"),
+        remembering_gate=(0, -1.0),
+        onnx_gates=(0, 2, 0, 1),
+        onnx_negated=2,
+    ),
+    "window": CellSpec(state=("window",), is_recurrent=False),  # Bengio et al. 2003
+}
+"""Every cell that a model can have."""

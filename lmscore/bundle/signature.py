@@ -1,0 +1,56 @@
+"""The inputs and outputs of a model's graph, which export declares and the engine checks.
+
+Letters in shapes: B batch, T time (tokens), K targets per position, S rows of the incoming state,
+F the first rows of the batch, which get distributions over the whole vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lmscore.bundle.config import Config
+
+DType = Literal["float32", "int32", "int64"]
+
+
+@dataclass(frozen=True)
+class Value:
+    """An input or output: a size is a number, or the letter of a dynamic one."""
+
+    name: str
+    shape: tuple[str | int, ...]
+    dtype: DType = "float32"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the output is only there for rows that get whole distributions."""
+        return self.shape[0] == "F"
+
+
+def graph_inputs(config: Config) -> tuple[Value, ...]:
+    """The inputs, in order."""
+    distributions = (Value("distributions", (1,), "int64"),)  # F
+    return (
+        Value("tokens", ("B", "T"), "int64"),
+        Value("targets", ("B", "T", "K"), "int64"),
+        Value("k", (1,), "int64"),
+        Value("lengths", ("B",), "int32"),
+        Value("parents", ("B",), "int64"),
+        *(distributions if config.head_spec.has_partial_output else ()),
+        *(Value(s.name, (s.layers, "S", s.size)) for s in config.state),
+    )
+
+
+def graph_outputs(config: Config) -> tuple[Value, ...]:
+    """The outputs, in order."""
+    head = config.head_spec
+    whole = "F" if head.has_partial_output else "B"
+    return (
+        Value("log_probs", (whole, "T", config.vocab_size)),
+        Value("target_log_probs", (whole if head.targets_need_whole else "B", "T", "K")),
+        *((Value("target_scores", ("B", "T", "K")),) if head.has_scores else ()),
+        Value("top_log_probs", (whole, "T", "top")),
+        Value("top_tokens", (whole, "T", "top"), "int64"),
+        *(Value(s.next, (s.layers, "B", s.size)) for s in config.state),
+    )

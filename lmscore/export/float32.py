@@ -1,0 +1,66 @@
+"""The float32 operators: embedding, recurrent layers and output as ONNX defines them."""
+
+from __future__ import annotations
+
+from lmscore.bundle import Config
+from lmscore.export.cells import CELL_NODES, cell_weights
+from lmscore.export.operators import Matrix, Operators
+
+
+class Float32Operators(Operators):
+    """Adds a model's float32 operators to a graph."""
+
+    @staticmethod
+    def stored_in_8_bits(config: Config) -> tuple[str, ...]:  # noqa: ARG004  # as in int8
+        """No part of the model."""
+        return ()
+
+    def store(self, name: str) -> Matrix:
+        return (self._b.constant(name, self.weights[name]),)
+
+    def embed(self, tokens: str) -> str:
+        """Tokens [T, B] -> vectors [T, B, E]."""
+        return self._b.op("Gather", *self._embedding, tokens, to="embedded")
+
+    def read(self, layer: int, x: str) -> str:
+        b, weights = self._b, self.weights
+        W = b.constant(f"W_{layer}", weights[f"rnn.weight_ih_l{layer}"].T)
+        bias = b.constant(f"bias_{layer}", weights[f"rnn.bias_ih_l{layer}"])
+        total = b.op("Add", b.op("MatMul", x, W, to=f"read_{layer}"), bias, to=f"total_{layer}")
+        return b.op("Tanh", total, to=f"hidden_{layer}")
+
+    def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
+        b, config = self._b, self._config
+        nodes = CELL_NODES[config.cell]
+        arrays = cell_weights(self.weights, config, layer)
+        W, R, bias = (
+            b.constant(f"{name}_{layer}", array[None])
+            for name, array in zip(("W", "R", "bias"), arrays, strict=True)
+        )
+        hidden, following = f"hidden_4d_{layer}", [f"next_{name}" for name in state]
+        b.node(
+            nodes.operator,
+            [x, W, R, bias, "lengths", *state],
+            [hidden, *following],
+            hidden_size=config.hidden_size,
+            **nodes.attributes,
+        )
+        axis = b.integers(f"directions_{layer}", 1)
+        return b.op("Squeeze", hidden, axis, to=f"hidden_{layer}"), following
+
+    def narrow(self, hidden: str) -> str:
+        P = self._b.constant("projection.weight", self.weights["projection.weight"].T)
+        return self._b.op("MatMul", hidden, P, to="narrowed")
+
+    def product(self, features: str, matrix: Matrix, bias: str, *, to: str) -> str:
+        return self._wide(self._b.op("Gemm", features, *matrix, bias, to=to, transB=1))
+
+    def score(self, features: str, targets: str, bias: str) -> str:
+        rows = self._b.op("Gather", *self.output, targets, to="target_rows")
+        biases = self._wide(self._b.op("Gather", bias, targets, to="target_biases"))
+        product = self._target_product(self._wide(features), self._wide(rows))
+        return self._b.op("Add", product, biases, to="target_logits")
+
+    def _wide(self, value: str) -> str:
+        """A value as float32: what is summed over a vocabulary, or a row of it."""
+        return value

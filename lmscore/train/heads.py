@@ -1,0 +1,83 @@
+"""The softmax output layers: the plain one, and one whose logits are nearly log-probabilities.
+
+Letters in shapes: N tokens, V vocabulary, D columns of the output matrix.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lmscore.bundle import Config
+from lmscore.train.cross_entropy import linear_cross_entropy, linear_log_z
+from lmscore.train.sampled import SampledSoftmax
+
+
+class SoftmaxHead(nn.Module):
+    """P(w | h) = softmax(W h + bias); tied, W is the embedding."""
+
+    def __init__(self, config: Config, embedding: nn.Embedding) -> None:
+        super().__init__()
+        V, D = config.vocab_size, config.output_dim
+        self._embedding = (embedding,)  # in a tuple, so that the tied matrix is one parameter
+        self.weight = None if config.tie_word_embeddings else nn.Parameter(torch.empty(V, D))
+        self.bias = nn.Parameter(torch.zeros(V))
+        self.sampled: SampledSoftmax | None = None
+        """Estimates the loss from a part of the vocabulary while gradients are computed."""
+
+    def start(self) -> None:
+        """Draw the initial weights."""
+        if self.weight is not None:
+            nn.init.uniform_(self.weight, -0.1, 0.1)
+
+    def set_bias(self, counts: Tensor) -> None:
+        """Start the bias at the log unigram frequencies of counts [V], add-one smoothed."""
+        with torch.no_grad():
+            smoothed = counts.double() + 1.0
+            self.bias.copy_((smoothed / smoothed.sum()).log())
+
+    @property
+    def matrix(self) -> Tensor:
+        """W [V, D]."""
+        return self._embedding[0].weight if self.weight is None else self.weight
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """The weights by their names in model.safetensors."""
+        own = {} if self.weight is None else {"output.weight": self.weight}
+        return {**own, "output.bias": self.bias}
+
+    def log_probs(self, features: Tensor) -> Tensor:
+        """[..., D] -> log-probabilities of the whole vocabulary [..., V], nats."""
+        return F.log_softmax(F.linear(features, self.matrix, self.bias), dim=-1)
+
+    def loss(self, features: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+        """Summed negative log-likelihood (nats) of targets [N]; features [N, D].
+
+        `dtype` is what the matrix products are computed in.
+        """
+        arguments = (features, self.matrix, self.bias, targets, dtype)
+        if self.sampled is not None:
+            return self.sampled.loss(*arguments)
+        return linear_cross_entropy(*arguments)
+
+    def log_z(self, features: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Log Z [N], the logarithm of the sum that the softmax divides by; features [N, D]."""
+        return linear_log_z(features, self.matrix, self.bias, dtype)
+
+    def scores(self, features: Tensor, targets: Tensor) -> Tensor:
+        """The logits [...] of targets [...] after features [..., D]: log-probabilities + log Z."""
+        return (features * self.matrix[targets]).sum(-1) + self.bias[targets]
+
+
+class SelfNormalisedHead(SoftmaxHead):
+    """A softmax whose log Z is taught to be near 0, so that scores need no sum over V."""
+
+    self_normalize = 0.0
+    """The weight of (log Z)^2 in the loss of a token, while gradients are computed."""
+
+    def loss(self, features: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+        """The loss of a softmax, and while gradients are computed the penalty on log Z."""
+        return linear_cross_entropy(
+            features, self.matrix, self.bias, targets, dtype, self_normalize=self.self_normalize
+        )
