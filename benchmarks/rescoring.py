@@ -30,7 +30,7 @@ Lists = list[list[str]]
 
 
 def corpora(paths: list[Path], sizes: list[int]) -> Iterator[tuple[str, Lists]]:
-    from lmscore.runtime.rescoring.formats.reading import read
+    from lmscore.runtime.rescoring.formats.list_reading import read
     from lmscore.runtime.rescoring.lattices import n_best, read_lattices
 
     for path in paths:

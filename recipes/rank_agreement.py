@@ -13,7 +13,7 @@ import sys
 import numpy as np
 
 import lmscore
-from lmscore.runtime.checking.log_z import rank_agreement
+from lmscore.runtime.checking import rank_agreement
 from lmscore.runtime.rescoring.formats import read
 from lmscore.runtime.rescoring.models.list_scoring import score_lists
 

@@ -15,7 +15,7 @@ from lmscore.files import expanded_paths, open_output, read_lines
 
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.lists.prepare import SubwordMark
-    from lmscore.runtime.rescoring.models.scorer import ListScorer
+    from lmscore.runtime.rescoring.models.list_scorer import ListScorer
 
 
 def assignments(option: str, values: Iterable[str]) -> dict[str, str]:

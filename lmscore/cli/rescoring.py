@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from lmscore.runtime.rescoring.lists.nbest import NBestList
     from lmscore.runtime.rescoring.lists.rescore import Gain, Totals
     from lmscore.runtime.rescoring.lists.weights import Weights
+    from lmscore.runtime.rescoring.models.list_scorer import ListScorer
     from lmscore.runtime.rescoring.models.list_scoring import Counts
-    from lmscore.runtime.rescoring.models.scorer import ListScorer
 
 Ranked = tuple["NBestList", list[int]]  # a list, and the places of its hypotheses, best first
 
@@ -72,10 +72,10 @@ class Job:
         )
 
     def _only_model(self) -> tuple[str, LanguageModel]:
-        from lmscore.runtime.rescoring.models.scorer import ModelScorer
+        from lmscore.runtime.rescoring.models.list_scorer import RecurrentScorer
 
         scorer = self.scorers[0]
-        if len(self.scorers) > 1 or not isinstance(scorer, ModelScorer):
+        if len(self.scorers) > 1 or not isinstance(scorer, RecurrentScorer):
             raise OptionError("--context document is for one recurrent model alone")
         return scorer.name, scorer.lm
 
@@ -159,11 +159,11 @@ def _models(scorers: Sequence[ListScorer], context: Context) -> str:
 
 
 def _model(scorer: ListScorer, context: Context) -> str:
+    from lmscore.runtime.rescoring.models.list_scorer import RecurrentScorer
     from lmscore.runtime.rescoring.models.mixture import Mixture
     from lmscore.runtime.rescoring.models.ngram import NgramScorer
-    from lmscore.runtime.rescoring.models.scorer import ModelScorer
 
-    if isinstance(scorer, ModelScorer):
+    if isinstance(scorer, RecurrentScorer):
         return describe(scorer.lm, context)
     if isinstance(scorer, NgramScorer):
         return f"({scorer.model.order}-gram)"

@@ -14,7 +14,7 @@ from lmscore.cli.table import table
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.lists.nbest import NBestList
     from lmscore.runtime.rescoring.lists.weights import Floats, Weights
-    from lmscore.runtime.rescoring.models.scorer import ListScorer
+    from lmscore.runtime.rescoring.models.list_scorer import ListScorer
     from lmscore.runtime.rescoring.tuning.bootstrap import Estimate
     from lmscore.runtime.rescoring.tuning.candidates import Candidates
     from lmscore.runtime.rescoring.tuning.line_search import Steps
@@ -37,7 +37,7 @@ def with_scores(
 
 
 @dataclass(frozen=True)
-class Report:
+class TuningReport:
     """Weights, and what they gain."""
 
     candidates: Candidates
@@ -126,7 +126,7 @@ def _cells(found: Estimate, sign: str = "") -> tuple[str, str]:
     return f"{found.value:{sign}z.2f}", f"{found.low:{sign}z.2f} .. {found.high:{sign}z.2f}"
 
 
-def tuned(candidates: Candidates, folds: int, seed: int) -> Report:
+def tuned(candidates: Candidates, folds: int, seed: int) -> TuningReport:
     """Weights tuned on all lists, and their gain where each part is judged by the others.
 
     Raises:
@@ -137,13 +137,13 @@ def tuned(candidates: Candidates, folds: int, seed: int) -> Report:
     with Progress("tuning", total=folds + 1) as progress:
         chosen = cross_validate(candidates, folds=folds, seed=seed, report=progress.update)
         values = find_weights(candidates, seed=seed)
-    return Report(candidates, values, compare(candidates, chosen, seed=seed), folds)
+    return TuningReport(candidates, values, compare(candidates, chosen, seed=seed), folds)
 
 
-def measured(candidates: Candidates, weights: Weights, seed: int) -> Report:
+def measured(candidates: Candidates, weights: Weights, seed: int) -> TuningReport:
     """The gain of given weights; `candidates` have their terms."""
     from lmscore.runtime.rescoring.tuning.tune import as_values, compare
 
     values = as_values(weights)
     comparison = compare(candidates, candidates.best(values), seed=seed)
-    return Report(candidates, values, comparison, None)
+    return TuningReport(candidates, values, comparison, None)

@@ -146,7 +146,7 @@ def rescore(
     )
     from lmscore.runtime.rescoring.lists.weights import read_weights
     from lmscore.runtime.rescoring.models.list_scoring import Counts
-    from lmscore.runtime.rescoring.models.scorers import open_scorers
+    from lmscore.runtime.rescoring.models.opening import open_scorers
 
     tuned = None if weights is None else read_weights(weights)
     prepare = preparation(join, remove or [], lowercase=lowercase)

@@ -22,7 +22,7 @@ from lmscore.files import read_lines
 
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.lists.nbest import NBestList
-    from lmscore.runtime.rescoring.models.scorer import ListScorer
+    from lmscore.runtime.rescoring.models.list_scorer import ListScorer
 
 
 def tune(
@@ -122,7 +122,7 @@ def tune(
     from lmscore.runtime.rescoring.formats import read
     from lmscore.runtime.rescoring.lists.metrics import METRICS, normalization
     from lmscore.runtime.rescoring.lists.weights import read_weights
-    from lmscore.runtime.rescoring.models.scorers import open_scorers
+    from lmscore.runtime.rescoring.models.opening import open_scorers
     from lmscore.runtime.rescoring.tuning.candidates import candidates, reference_of
 
     if plot is not None:

@@ -83,7 +83,7 @@ def word_counts(score: Score, *, eos: bool = True) -> WordCounts:
 
 
 @dataclass(slots=True)
-class Report:
+class CompatReport:
     """What a tool prints of a text: a block for each sentence, if asked, and one at the end.
 
     Attributes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import log
 
 from lmscore.bundle import Direction
-from lmscore.runtime.rescoring.models.scorer import score_distinct, score_of_words
+from lmscore.runtime.rescoring.models.list_scorer import score_distinct, score_of_words
 from lmscore.runtime.scoring.score import Score, WordScore
 
 UNK = "<unk>"

@@ -13,7 +13,7 @@ from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.lists.metrics import Metric, Statistics
 from lmscore.runtime.rescoring.lists.nbest import NBestList
 from lmscore.runtime.rescoring.lists.weights import Weights
-from lmscore.runtime.rescoring.models.scorer import ListScorer
+from lmscore.runtime.rescoring.models.list_scorer import ListScorer
 from lmscore.runtime.scoring.score import Score
 
 Prepare = Callable[[str], str]

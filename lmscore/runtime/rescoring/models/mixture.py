@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from lmscore.bundle import Direction
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.models.em import Fit, Floats, fit_to
-from lmscore.runtime.rescoring.models.scorer import WordScorer, score_distinct, score_of_words
+from lmscore.runtime.rescoring.models.list_scorer import WordScorer, score_distinct, score_of_words
 from lmscore.runtime.scoring.score import Score, WordScore
 
 

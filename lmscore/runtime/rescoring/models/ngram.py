@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lmscore.bundle import Direction
 from lmscore.errors import InputError, ModelError, needs_extra
 from lmscore.files import open_input
-from lmscore.runtime.rescoring.models.scorer import score_distinct, score_of_words
+from lmscore.runtime.rescoring.models.list_scorer import score_distinct, score_of_words
 from lmscore.runtime.scoring.score import Score, WordScore
 from lmscore.runtime.scoring.words import END
 from lmscore.runtime.text.tokenizer import check_text

@@ -23,7 +23,7 @@ from lmscore.runtime.rescoring.lists.rescore import (
 )
 from lmscore.runtime.rescoring.lists.weights import Weights
 from lmscore.runtime.rescoring.models import list_windows
-from lmscore.runtime.rescoring.models.scorer import ModelScorer
+from lmscore.runtime.rescoring.models.list_scorer import RecurrentScorer
 from lmscore.runtime.scoring.score import Score
 
 
@@ -89,7 +89,9 @@ def test_memory_is_bounded(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -
         for read in range(1, 1001):
             yield make_list("the cat", "the dog", key=str(read))
 
-    for done, _ in enumerate(add_scores(lists(), [ModelScorer("a", lm), ModelScorer("b", lm)])):
+    for done, _ in enumerate(
+        add_scores(lists(), [RecurrentScorer("a", lm), RecurrentScorer("b", lm)])
+    ):
         assert read - done <= 10
 
 
@@ -103,7 +105,7 @@ def test_the_model_sees_prepared_texts() -> None:
 def test_scores_are_log_probabilities(lm: LanguageModel) -> None:
     texts = ["the cat", "the zebra", ""]
     totals = Totals()
-    (found,) = add_scores([make_list(*texts)], [ModelScorer("lm", lm)], totals=totals)
+    (found,) = add_scores([make_list(*texts)], [RecurrentScorer("lm", lm)], totals=totals)
     for hypothesis in found.hypotheses:
         expected = lm.score(hypothesis.text).log_prob
         assert hypothesis.features["lm"] == pytest.approx(expected, abs=1e-5)

@@ -11,10 +11,10 @@ from typing import Literal
 from lmscore.errors import ModelError, ModelNotFoundError, OptionError
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.rescoring.models.list_scorer import ListScorer, RecurrentScorer, WordScorer
 from lmscore.runtime.rescoring.models.list_scoring import Counts
 from lmscore.runtime.rescoring.models.mixture import Mixture, fit_mixture
 from lmscore.runtime.rescoring.models.ngram import NgramScorer, is_ngram_file
-from lmscore.runtime.rescoring.models.scorer import ListScorer, ModelScorer, WordScorer
 from lmscore.runtime.rescoring.models.walk import Method
 
 Mix = Literal["linear"]
@@ -71,7 +71,7 @@ def open_scorers(
         load, device=device, variant=variant, threads=threads, unnormalized=unnormalized
     )
     if not named:
-        return [ModelScorer(name, load_model(model), eos, method, counts)]
+        return [RecurrentScorer(name, load_model(model), eos, method, counts)]
     scorers = [
         _open(name, path, load_model, eos=eos, method=method, counts=counts)
         for name, path in named.items()
@@ -129,7 +129,7 @@ def _open(
     counts: Counts | None,
 ) -> WordScorer:
     if not path or Path(path).is_dir():
-        return ModelScorer(name, load_model(path), eos, method, counts)
+        return RecurrentScorer(name, load_model(path), eos, method, counts)
     if not Path(path).exists():
         raise ModelNotFoundError(f"{path}: no such model directory or file")
     if not is_ngram_file(path):

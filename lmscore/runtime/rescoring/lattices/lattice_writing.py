@@ -9,7 +9,7 @@ from lmscore.errors import OptionError
 from lmscore.files import make_directory, names_directory, open_output
 from lmscore.runtime.rescoring.lattices import kaldi, kaldi_writing, slf, slf_writing
 from lmscore.runtime.rescoring.lattices.lattice import Lattice
-from lmscore.runtime.rescoring.lattices.reading import check_format
+from lmscore.runtime.rescoring.lattices.lattice_reading import check_format
 from lmscore.runtime.rescoring.lattices.symbols import read_labels
 
 

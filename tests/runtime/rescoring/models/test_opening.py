@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from lmscore.errors import InputError, LmscoreError, ModelError, ModelNotFoundError, OptionError
 from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.rescoring.models.list_scorer import RecurrentScorer
 from lmscore.runtime.rescoring.models.list_scoring import Counts, score_lists
 from lmscore.runtime.rescoring.models.mixture import Mixture
-from lmscore.runtime.rescoring.models.scorer import ModelScorer
-from lmscore.runtime.rescoring.models.scorers import open_scorers
+from lmscore.runtime.rescoring.models.opening import open_scorers
 from tests.models import WORDS, make_model
 
 ARPA = "\\data\\\nngram 1=3\nngram 2=1\n\n\\1-grams:\n-1\t</s>\n-99\t<s>\t0\n-1\tcat\t0\n\n"
@@ -30,7 +30,7 @@ def test_a_model_scores_lists_and_words_alike(
     lm: LanguageModel, lists: list[list[str]], eos: bool
 ) -> None:
     counts = Counts()
-    scorer = ModelScorer("lm", lm, eos=eos, counts=counts)
+    scorer = RecurrentScorer("lm", lm, eos=eos, counts=counts)
     found = [[score.log_prob for score in scores] for scores in scorer.score_lists(lists)]
     for texts, log_probs in zip(lists, found, strict=True):
         scores = list(scorer.score_stream(texts))
@@ -75,7 +75,7 @@ def test_forward_and_backward_together(model_path: Path, tmp_path: Path) -> None
     make_model(tmp_path / "back", direction="backward", variants=["fp32"])
     forward, backward = open_scorers([f"f={model_path}", f"b={tmp_path / 'back'}"], variant="fp32")
     (ahead,), (behind,) = (next(s.score_lists([["cat the"]])) for s in (forward, backward))
-    assert isinstance(backward, ModelScorer)
+    assert isinstance(backward, RecurrentScorer)
     assert behind.log_prob == pytest.approx(backward.lm.score("cat the").log_prob)
     assert ahead.log_prob != pytest.approx(behind.log_prob)
 

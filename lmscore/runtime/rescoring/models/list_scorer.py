@@ -54,7 +54,7 @@ class WordScorer(ListScorer, Protocol):
 
 
 @dataclass(frozen=True)
-class ModelScorer:
+class RecurrentScorer:
     """A recurrent model; every hypothesis is a sentence of its own."""
 
     name: str

@@ -1,4 +1,4 @@
-"""Score the sequences of parity.npz with a graph: in chunks, alone, and the held-out sample.
+"""What a graph computes of the sequences of parity.npz: in chunks, alone, the held-out sample.
 
 Letters in shapes: N sequences, T their longest length, C kept vocabulary columns, L layers,
 H hidden, M held-out sentences of at most T2 tokens.

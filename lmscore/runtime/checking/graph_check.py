@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lmscore.bundle import FP16, FP32, LogZRecord
 from lmscore.bundle.parity import Parity
 from lmscore.runtime.checking.log_z import measure_log_z
-from lmscore.runtime.checking.replay import (
+from lmscore.runtime.checking.runs import (
     Floats,
     Heldout,
     Run,
@@ -63,7 +63,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Report:
+class GraphCheck:
     """What `check` measured; differences of log-probs are in nats."""
 
     log_probs: Difference  # from PyTorch
@@ -107,7 +107,7 @@ class Report:
 
 
 @np.errstate(invalid="ignore", over="ignore")  # what is not finite is found, not warned of
-def check(graph: Graph, parity: Parity) -> Report:
+def check_graph(graph: Graph, parity: Parity) -> GraphCheck:
     """Run the whole grid on a graph.
 
     Whole sequences, chunks and single steps with the state carried; padded in a batch and alone;
@@ -120,7 +120,7 @@ def check(graph: Graph, parity: Parity) -> Report:
     picked = _pick_rows(graph, parity)
     heldout = Heldout.run(graph, parity)
     mean = heldout.mean(heldout.batched)
-    report = Report(
+    report = GraphCheck(
         log_probs=_worst(
             *(_difference(run, parity, parity, where) for where, run in runs.items()),
             _picked_difference(picked, parity.log_probs),
@@ -142,8 +142,8 @@ def check(graph: Graph, parity: Parity) -> Report:
 
 
 def _with_scores(
-    report: Report, graph: Graph, parity: Parity, expected: Floats, heldout: Heldout
-) -> Report:
+    report: GraphCheck, graph: Graph, parity: Parity, expected: Floats, heldout: Heldout
+) -> GraphCheck:
     """The report, with what scores without the softmax are like; `expected` are PyTorch's."""
     scores = heldout_scores(graph, parity)
     found = measure_log_z(scores, heldout.batched, heldout.mask)
@@ -157,7 +157,7 @@ def _with_scores(
 
 
 @np.errstate(invalid="ignore")
-def compare(graph: Graph, other: Graph, parity: Parity) -> Difference:
+def compare_graphs(graph: Graph, other: Graph, parity: Parity) -> Difference:
     """How far the log-probs of two variants of a model are from each other, in nats."""
     one, two = (in_chunks(g, parity, parity.inputs.shape[1]) for g in (graph, other))
     return _difference(one, two, parity, "whole sequences")
