@@ -25,8 +25,8 @@ def main() -> None:
     texts = [distinct for distinct in texts if len(distinct) > 1]
     exact, unnormalized = (
         [
-            np.array([score.log_prob for score in scores])
-            for scores in score_lists(lmscore.load(model, unnormalized=flag), texts)
+            np.array([score.log_prob for score in found.scores])
+            for found in score_lists(lmscore.load(model, unnormalized=flag), texts)
         ]
         for flag in (False, True)
     )

@@ -28,7 +28,7 @@ def with_scores(
     if not scorers:
         yield from lists
         return
-    from lmscore.runtime.rescoring.lists.rescore import add_scores
+    from lmscore.runtime.rescoring.lists.features import add_scores
 
     with Progress("scoring", total=len(lists)) as progress:
         for done, nbest in enumerate(add_scores(lists, scorers, prepare=prepare), 1):

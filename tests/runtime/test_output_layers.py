@@ -123,7 +123,7 @@ def test_trees_are_flat_scoring(
     lm = models[name]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(walk, "target_budget", lambda graph: budget)
-        found = list(score_lists(lm, lists, method="tree"))
+        found = [some.scores for some in score_lists(lm, lists, method="tree")]
     for texts, scores in zip(lists, found, strict=True):
         expected = [lm.score(text).log_prob for text in texts]
         assert [score.log_prob for score in scores] == pytest.approx(expected, abs=1e-3)

@@ -121,9 +121,10 @@ def tune(
     check_lists_stay(output, files or ["-"])
     from lmscore.runtime.rescoring.formats import read
     from lmscore.runtime.rescoring.lists.metrics import METRICS, normalization
+    from lmscore.runtime.rescoring.lists.references import reference_of
     from lmscore.runtime.rescoring.lists.weights import read_weights
     from lmscore.runtime.rescoring.models.opening import open_scorers
-    from lmscore.runtime.rescoring.tuning.candidates import candidates, reference_of
+    from lmscore.runtime.rescoring.tuning.candidates import candidates
 
     if plot is not None:
         check_picture(plot)

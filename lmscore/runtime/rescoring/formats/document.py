@@ -27,6 +27,11 @@ class Line:
     end: str  # the line end: a newline, with a carriage return or not; "" where the file just stops
     number: int  # from 1
 
+    @property
+    def size(self) -> int:
+        """The bytes of the line in the file."""
+        return len((self.text + self.end).encode())
+
 
 class Document:
     """One input file, opened once (it may be a pipe) and read once; closed as a context manager.
@@ -103,6 +108,7 @@ class ListSource:
     document: Document
     index: int  # in the document, from 0
     line: int  # where it begins
+    size: int  # bytes, with what stands between the list before and this one
     before: str = ""  # what stands between the list before and this one
     content: Any = None  # whatever else the format needs
 
@@ -114,7 +120,8 @@ def lists_of_rows(
     index = 0
     for index, (key, group) in enumerate(groupby(rows, key=itemgetter(0)), 1):
         hypotheses = tuple(hypothesis for _, hypothesis in group)
-        source = ListSource(document, index - 1, hypotheses[0].source.number)
+        size = sum(hypothesis.source.size for hypothesis in hypotheses)
+        source = ListSource(document, index - 1, hypotheses[0].source.number, size)
         yield NBestList(key, hypotheses, source=source)
     document.finish(index)
 

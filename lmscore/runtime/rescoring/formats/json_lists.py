@@ -21,7 +21,8 @@ def lists_of_nodes(
         line += source.text.count("\n", done, node.start)
         before = source.text[done : node.start]
         check_features(nbest, document.where(line))
-        yield replace(nbest, source=ListSource(document, index - 1, line, before, node))
+        size = len((before + node.raw).encode())
+        yield replace(nbest, source=ListSource(document, index - 1, line, size, before, node))
         line += source.text.count("\n", node.start, node.end)
         done = node.end
     document.finish(index, source.text[done:])

@@ -54,7 +54,7 @@ def _parse(document: Document, line: Line, index: int) -> NBestList:
         _parse_id(node, where),
         hypotheses,
         optional_string(node.get("reference"), "reference"),
-        ListSource(document, index, line.number, content=(line, array)),
+        ListSource(document, index, line.number, line.size, content=(line, array)),
     )
     check_features(nbest, where)
     return nbest

@@ -80,7 +80,8 @@ def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:  # n
             header, version = line.text + line.end, found
         else:
             hypotheses.append(_parse(line, document.where(line.number), version))
-    source = ListSource(document, 0, 1, content=header)
+    size = len(header.encode()) + sum(hypothesis.source.size for hypothesis in hypotheses)
+    source = ListSource(document, 0, 1, size, content=header)
     yield NBestList(utterance_id(document.name), tuple(hypotheses), source=source)
     document.finish(1)
 

@@ -40,6 +40,13 @@ def with_references(
         )
 
 
+def reference_of(nbest: NBestList) -> str:
+    """The reference of a list; raises InputError where it has none."""
+    if nbest.reference is None:
+        raise InputError(f"list {nbest.id!r} has no reference; give a file with --references")
+    return nbest.reference
+
+
 def _read(path: str | Path, *, by_line: bool) -> dict[str, str]:
     references: dict[str, str] = {}
     for number, line in enumerate(read_lines(path)):

@@ -23,6 +23,7 @@ from lmscore.bundle import Direction
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.models.em import Fit, Floats, fit_to
 from lmscore.runtime.rescoring.models.list_scorer import WordScorer, score_distinct, score_of_words
+from lmscore.runtime.rescoring.models.list_scoring import ListScores
 from lmscore.runtime.scoring.score import Score, WordScore
 
 
@@ -65,7 +66,7 @@ class Mixture:
         shares = " + ".join(f"{weight:.4f} {model.name}" for weight, model in pairs)
         return shares if self.fit is None else f"{shares}: {self.fit}"
 
-    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[list[Score]]:
+    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[ListScores]:
         """Score n-best lists as they come, in their order, in bounded memory.
 
         Equal hypotheses are scored once.

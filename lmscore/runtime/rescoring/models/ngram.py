@@ -13,6 +13,7 @@ from lmscore.bundle import Direction
 from lmscore.errors import InputError, ModelError, needs_extra
 from lmscore.files import open_input
 from lmscore.runtime.rescoring.models.list_scorer import score_distinct, score_of_words
+from lmscore.runtime.rescoring.models.list_scoring import ListScores
 from lmscore.runtime.scoring.score import Score, WordScore
 from lmscore.runtime.scoring.words import END
 from lmscore.runtime.text.tokenizer import check_text
@@ -60,7 +61,7 @@ class NgramScorer:
         """Which end of a sentence it reads first."""
         return "forward"
 
-    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[list[Score]]:
+    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[ListScores]:
         """Score n-best lists as they come, in their order, in bounded memory.
 
         Raises:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.lists.metrics import Metric, Statistics
 from lmscore.runtime.rescoring.lists.nbest import NBestList
+from lmscore.runtime.rescoring.lists.references import reference_of
 from lmscore.runtime.rescoring.lists.weights import Floats, terms, weighted
 
 Rows = NDArray[np.int64]
@@ -132,13 +133,6 @@ def candidates(
     return Candidates(
         tuple(names), np.concatenate(blocks), np.concatenate(statistics), starts, metric
     )
-
-
-def reference_of(nbest: NBestList) -> str:
-    """The reference of a list; raises InputError where it has none."""
-    if nbest.reference is None:
-        raise InputError(f"list {nbest.id!r} has no reference; give a file with --references")
-    return nbest.reference
 
 
 def _statistics(metric: Metric, texts: Sequence[str], reference: str) -> Statistics:
