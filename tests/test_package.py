@@ -38,7 +38,7 @@ ROOMS: dict[str, set[str]] = {
     "runtime.bench": MODEL,
     "runtime.rescoring.models": MODEL,
     "runtime.rescoring.lists": MODEL | {"runtime.rescoring.models"},
-    "runtime.rescoring.formats": BASE | {"runtime.rescoring.lists"},
+    "runtime.rescoring.formats": BASE | {"runtime.scoring", "runtime.rescoring.lists"},
     "runtime.rescoring.tuning": BASE | {"runtime.rescoring.lists"},
     "runtime.rescoring.lattices": MODEL | {"runtime.rescoring.formats"},
     "export": BASE | {"bundle", "runtime.engine", "runtime.checking"},

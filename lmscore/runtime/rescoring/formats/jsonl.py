@@ -7,11 +7,12 @@ Every number of a hypothesis is a feature; anything else, there and beside, is k
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats.document import Document, Line, ListSource
-from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.json_lists import (
     check_features,
     is_unchanged,
@@ -28,6 +29,9 @@ from lmscore.runtime.rescoring.formats.json_text import (
     string,
 )
 from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+
+# A quotation mark inside a string has a backslash before it.
+_HYPOTHESES = re.compile(r'(?<!\\)"hypotheses"\s*:\s*\[')
 
 
 def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:  # noqa: ARG001
@@ -84,4 +88,8 @@ def _render(nbest: NBestList) -> str:
     return line.text[: array.start] + new + line.text[array.end :] + line.end
 
 
-JSONL = Format("jsonl", _read, _render)
+def _recognises(head: Head) -> bool:
+    return head.is_json and _HYPOTHESES.search(head.first) is not None
+
+
+JSONL = Format("jsonl", 7, _recognises, _read, _render)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from lmscore.runtime.rescoring.formats.document import Document
-from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.json_lists import (
     is_unchanged,
     lists_of_nodes,
@@ -25,6 +25,7 @@ from lmscore.runtime.rescoring.formats.json_text import (
 )
 from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
 
+_BEGINNING = re.compile(r'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*\{\s*"(hyp_[0-9]+|ref)"\s*:')
 _KEY = re.compile(r"hyp_([0-9]+)")
 
 
@@ -83,4 +84,8 @@ def _render(nbest: NBestList) -> str:
     )
 
 
-MLM_SCORING = Format("mlm-scoring", _read, _render, is_whole=True)
+def _recognises(head: Head) -> bool:
+    return _BEGINNING.match(head.text) is not None
+
+
+MLM_SCORING = Format("mlm-scoring", 8, _recognises, _read, _render, is_whole=True)

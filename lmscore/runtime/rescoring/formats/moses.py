@@ -8,7 +8,7 @@ from functools import partial
 
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.formats.document import Document, Line, lists_of_rows, rendered_lines
-from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.numbers import parse_score
 from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
 
@@ -81,4 +81,8 @@ def _rendered(hypothesis: Hypothesis) -> str:
     return _SEPARATOR.join(fields)
 
 
-MOSES = Format("moses", _read, _render, counts_lists=True, score=_TOTAL)
+def _recognises(head: Head) -> bool:
+    return head.first.count(_SEPARATOR) >= 3
+
+
+MOSES = Format("moses", 5, _recognises, _read, _render, counts_lists=True, score=_TOTAL)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.formats.document import Document, lists_of_rows, rendered_lines
-from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
+from lmscore.runtime.rescoring.formats.numbers import to_float
 from lmscore.runtime.rescoring.formats.tsv import check_width, score_columns
 from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
 
@@ -50,4 +51,11 @@ def _rendered(hypothesis: Hypothesis) -> str:
     return "\t".join([hypothesis.source.text, *new])
 
 
-NEMO = Format("nemo", _read, _render, counts_lists=True)
+def _recognises(head: Head) -> bool:
+    """Whether every column but the first holds numbers; in `tsv` the last is a text."""
+    rows = [line.split("	") for line in head.lines]
+    alike = [row for row in rows if len(row) == len(rows[0])]
+    return "	" in head.first and all(to_float(c) is not None for row in alike for c in row[1:])
+
+
+NEMO = Format("nemo", 4, _recognises, _read, _render, option="beam_size", counts_lists=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats.document import Document, lists_of_rows, rendered_lines
-from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.numbers import parse_score
 from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
 
@@ -57,4 +57,8 @@ def _rendered(hypothesis: Hypothesis) -> str:
     return "\t".join([*columns, *new, text])
 
 
-TSV = Format("tsv", _read, _render)
+def _recognises(head: Head) -> bool:
+    return "	" in head.first
+
+
+TSV = Format("tsv", 3, _recognises, _read, _render)
