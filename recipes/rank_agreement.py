@@ -15,7 +15,7 @@ import numpy as np
 import lmscore
 from lmscore.runtime.checking import rank_agreement
 from lmscore.runtime.rescoring.formats import read
-from lmscore.runtime.rescoring.models.list_scoring import score_lists
+from lmscore.runtime.rescoring.models import score_lists
 
 
 def main() -> None:

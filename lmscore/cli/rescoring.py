@@ -15,12 +15,8 @@ from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
-    from lmscore.runtime.rescoring.lists.features import Counts, ScoredList
-    from lmscore.runtime.rescoring.lists.metrics import Metric
-    from lmscore.runtime.rescoring.lists.nbest import NBestList
-    from lmscore.runtime.rescoring.lists.ranking import Gain
-    from lmscore.runtime.rescoring.lists.weights import Weights
-    from lmscore.runtime.rescoring.models.list_scorer import ListScorer
+    from lmscore.runtime.rescoring.lists import Counts, Gain, Metric, NBestList, ScoredList, Weights
+    from lmscore.runtime.rescoring.models import ListScorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,7 @@ class Job:
             OptionError: document context with something else than one recurrent model, and
                 whatever scoring and ranking raise.
         """
-        from lmscore.runtime.rescoring.lists.ranking import Gain, ranking
+        from lmscore.runtime.rescoring.lists import Gain, ranking
 
         for scored in self._scored(lists):
             nbest = scored.nbest
@@ -63,10 +59,10 @@ class Job:
 
     def _scored(self, lists: Iterable[NBestList]) -> Iterator[ScoredList]:
         if self.context == "sentence":
-            from lmscore.runtime.rescoring.lists.features import scored_lists
+            from lmscore.runtime.rescoring.lists import scored_lists
 
             return scored_lists(lists, self.scorers, prepare=self.prepare)
-        from lmscore.runtime.rescoring.lists.context import scored_in_context
+        from lmscore.runtime.rescoring.lists import scored_in_context
 
         name, lm = self._only_model()
         return scored_in_context(
@@ -74,7 +70,7 @@ class Job:
         )
 
     def _only_model(self) -> tuple[str, LanguageModel]:
-        from lmscore.runtime.rescoring.models.list_scorer import RecurrentScorer
+        from lmscore.runtime.rescoring.models import RecurrentScorer
 
         scorer = self.scorers[0]
         if len(self.scorers) > 1 or not isinstance(scorer, RecurrentScorer):
@@ -86,8 +82,7 @@ class Meter:
     """How far rescoring has come: the bytes read, and what the lists ranked so far come to."""
 
     def __init__(self) -> None:
-        from lmscore.runtime.rescoring.lists.features import Counts
-        from lmscore.runtime.rescoring.lists.ranking import Gain
+        from lmscore.runtime.rescoring.lists import Counts, Gain
 
         self.bytes = 0
         self.counts = Counts()
@@ -160,9 +155,7 @@ def _models(scorers: Sequence[ListScorer], context: Context) -> str:
 
 
 def _model(scorer: ListScorer, context: Context) -> str:
-    from lmscore.runtime.rescoring.models.list_scorer import RecurrentScorer
-    from lmscore.runtime.rescoring.models.mixture import Mixture
-    from lmscore.runtime.rescoring.models.ngram import NgramScorer
+    from lmscore.runtime.rescoring.models import Mixture, NgramScorer, RecurrentScorer
 
     if isinstance(scorer, RecurrentScorer):
         return describe(scorer.lm, context)

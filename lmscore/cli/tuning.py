@@ -12,13 +12,9 @@ from lmscore.cli.progress import Progress
 from lmscore.cli.table import table
 
 if TYPE_CHECKING:
-    from lmscore.runtime.rescoring.lists.nbest import NBestList
-    from lmscore.runtime.rescoring.lists.weights import Floats, Weights
-    from lmscore.runtime.rescoring.models.list_scorer import ListScorer
-    from lmscore.runtime.rescoring.tuning.bootstrap import Estimate
-    from lmscore.runtime.rescoring.tuning.candidates import Candidates
-    from lmscore.runtime.rescoring.tuning.line_search import Steps
-    from lmscore.runtime.rescoring.tuning.tune import Comparison, System
+    from lmscore.runtime.rescoring.lists import Floats, NBestList, Weights
+    from lmscore.runtime.rescoring.models import ListScorer
+    from lmscore.runtime.rescoring.tuning import Candidates, Comparison, Estimate, Steps, System
 
 
 def with_scores(
@@ -28,7 +24,7 @@ def with_scores(
     if not scorers:
         yield from lists
         return
-    from lmscore.runtime.rescoring.lists.features import add_scores
+    from lmscore.runtime.rescoring.lists import add_scores
 
     with Progress("scoring", total=len(lists)) as progress:
         for done, nbest in enumerate(add_scores(lists, scorers, prepare=prepare), 1):
@@ -52,13 +48,13 @@ class TuningReport:
 
     def weights(self, length_normalization: float) -> Weights:
         """The weights of a rescorer."""
-        from lmscore.runtime.rescoring.tuning.tune import as_weights
+        from lmscore.runtime.rescoring.tuning import as_weights
 
         return as_weights(self.candidates, self.values, length_normalization=length_normalization)
 
     def along(self, term: int) -> Steps:
         """The metric on all lists as a function of one weight, the others as they are."""
-        from lmscore.runtime.rescoring.tuning.tune import metric_along
+        from lmscore.runtime.rescoring.tuning import metric_along
 
         return metric_along(self.candidates, self.values, term)
 
@@ -132,7 +128,7 @@ def tuned(candidates: Candidates, folds: int, seed: int) -> TuningReport:
     Raises:
         OptionError: there are less lists than folds.
     """
-    from lmscore.runtime.rescoring.tuning.tune import compare, cross_validate, find_weights
+    from lmscore.runtime.rescoring.tuning import compare, cross_validate, find_weights
 
     with Progress("tuning", total=folds + 1) as progress:
         chosen = cross_validate(candidates, folds=folds, seed=seed, report=progress.update)
@@ -142,7 +138,7 @@ def tuned(candidates: Candidates, folds: int, seed: int) -> TuningReport:
 
 def measured(candidates: Candidates, weights: Weights, seed: int) -> TuningReport:
     """The gain of given weights; `candidates` have their terms."""
-    from lmscore.runtime.rescoring.tuning.tune import as_values, compare
+    from lmscore.runtime.rescoring.tuning import as_values, compare
 
     values = as_values(weights)
     comparison = compare(candidates, candidates.best(values), seed=seed)

@@ -135,11 +135,14 @@ def rescore(
     if weights is not None:
         _refuse(lm_weight, word_penalty, length_normalization, own_weights)
     from lmscore.runtime.rescoring.formats import read
-    from lmscore.runtime.rescoring.lists.features import peek
-    from lmscore.runtime.rescoring.lists.metrics import METRICS
-    from lmscore.runtime.rescoring.lists.ranking import LM_WEIGHT, default_weights
-    from lmscore.runtime.rescoring.lists.weights import read_weights
-    from lmscore.runtime.rescoring.models.opening import open_scorers
+    from lmscore.runtime.rescoring.lists import (
+        LM_WEIGHT,
+        METRICS,
+        default_weights,
+        peek,
+        read_weights,
+    )
+    from lmscore.runtime.rescoring.models import open_scorers
 
     tuned = None if weights is None else read_weights(weights)
     prepare = preparation(join, remove or [], lowercase=lowercase)

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from lmscore.errors import InputError
 from lmscore.files import input_name, open_input
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 _HEAD_SIZE = 1 << 16
 _BYTE_ORDER_MARK = "\ufeff"

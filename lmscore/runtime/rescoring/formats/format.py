@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lmscore.runtime.rescoring.formats.document import Document
-from lmscore.runtime.rescoring.lists.nbest import NBestList
+from lmscore.runtime.rescoring.lists import NBestList
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from lmscore.runtime.rescoring.formats.json_text import (
     string,
     top_elements,
 )
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 _BEGINNING = re.compile(r"\s*\[\s*\{")
 _TEXTS = "input"

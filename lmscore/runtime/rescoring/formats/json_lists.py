@@ -8,7 +8,7 @@ from dataclasses import replace
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats.document import Document, ListSource
 from lmscore.runtime.rescoring.formats.json_text import JsonText, Node, with_numbers
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 
 def lists_of_nodes(

@@ -28,7 +28,7 @@ from lmscore.runtime.rescoring.formats.json_text import (
     optional_string,
     string,
 )
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 # A quotation mark inside a string has a backslash before it.
 _HYPOTHESES = re.compile(r'(?<!\\)"hypotheses"\s*:\s*\[')

@@ -12,8 +12,7 @@ from lmscore.files import expanded_paths
 from lmscore.runtime.rescoring.formats.document import Document
 from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
 from lmscore.runtime.rescoring.formats.table import FORMATS, detect
-from lmscore.runtime.rescoring.lists.nbest import NBestList
-from lmscore.runtime.rescoring.lists.references import with_references
+from lmscore.runtime.rescoring.lists import NBestList, with_references
 
 
 def read(

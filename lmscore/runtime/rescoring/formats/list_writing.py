@@ -10,7 +10,7 @@ from lmscore.errors import OptionError
 from lmscore.files import STANDARD_INPUT, make_directory, names_directory, open_output
 from lmscore.runtime.rescoring.formats.document import Document, ListSource
 from lmscore.runtime.rescoring.formats.format import Format
-from lmscore.runtime.rescoring.lists.nbest import NBestList
+from lmscore.runtime.rescoring.lists import NBestList
 
 
 def write(list_format: Format, lists: Iterable[NBestList], path: str | Path) -> None:

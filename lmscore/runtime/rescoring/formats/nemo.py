@@ -9,7 +9,7 @@ from lmscore.runtime.rescoring.formats.document import Document, lists_of_rows, 
 from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.numbers import to_float
 from lmscore.runtime.rescoring.formats.tsv import check_width, score_columns
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 
 def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:

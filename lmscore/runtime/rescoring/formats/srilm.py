@@ -26,7 +26,7 @@ from lmscore.runtime.rescoring.formats.document import (
 )
 from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.numbers import parse_score, to_float
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 from lmscore.runtime.scoring.score import LN10
 
 _HEADERS = {"NBestList1.0": 1, "NBestList2.0": 2}

@@ -8,7 +8,7 @@ from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats.document import Document, lists_of_rows, rendered_lines
 from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.numbers import parse_score
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 
 def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:  # noqa: ARG001

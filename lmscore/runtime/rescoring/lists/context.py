@@ -13,7 +13,7 @@ from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.lists.features import Prepare, ScoredList
 from lmscore.runtime.rescoring.lists.nbest import NBestList
 from lmscore.runtime.rescoring.lists.weights import Weights
-from lmscore.runtime.rescoring.models.list_scoring import ListScores, score_lists
+from lmscore.runtime.rescoring.models import ListScores, score_lists
 
 
 def scored_in_context(

@@ -9,8 +9,7 @@ from itertools import chain, tee
 
 from lmscore.errors import OptionError
 from lmscore.runtime.rescoring.lists.nbest import NBestList
-from lmscore.runtime.rescoring.models.list_scorer import ListScorer
-from lmscore.runtime.rescoring.models.list_scoring import ListScores
+from lmscore.runtime.rescoring.models import ListScorer, ListScores
 
 Prepare = Callable[[str], str]
 

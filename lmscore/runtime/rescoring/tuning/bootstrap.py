@@ -12,8 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from lmscore.runtime.rescoring.lists.metrics import Metric, Statistics
-from lmscore.runtime.rescoring.lists.weights import Floats
+from lmscore.runtime.rescoring.lists import Floats, Metric, Statistics
 
 CONFIDENCE = 95  # per cent
 SAMPLES = 2000

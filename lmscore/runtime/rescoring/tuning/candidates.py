@@ -14,10 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.errors import InputError, OptionError
-from lmscore.runtime.rescoring.lists.metrics import Metric, Statistics
-from lmscore.runtime.rescoring.lists.nbest import NBestList
-from lmscore.runtime.rescoring.lists.references import reference_of
-from lmscore.runtime.rescoring.lists.weights import Floats, terms, weighted
+from lmscore.runtime.rescoring.lists import (
+    Floats,
+    Metric,
+    NBestList,
+    Statistics,
+    reference_of,
+    terms,
+    weighted,
+)
 
 Rows = NDArray[np.int64]
 

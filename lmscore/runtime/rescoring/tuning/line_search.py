@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.runtime.rescoring.lists.weights import Floats, weighted
+from lmscore.runtime.rescoring.lists import Floats, weighted
 from lmscore.runtime.rescoring.tuning.candidates import Candidates, Rows
 
 _NARROW = 1e-9  # intervals that rounding might miss are none to stand on

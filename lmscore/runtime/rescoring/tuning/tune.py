@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmscore.errors import OptionError
-from lmscore.runtime.rescoring.lists.weights import WORDS, Floats, Weights
+from lmscore.runtime.rescoring.lists import WORDS, Floats, Weights
 from lmscore.runtime.rescoring.tuning.bootstrap import Estimate, bootstrap, estimate
 from lmscore.runtime.rescoring.tuning.candidates import Candidates, Rows
 from lmscore.runtime.rescoring.tuning.line_search import Steps, search_line
