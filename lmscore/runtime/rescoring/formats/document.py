@@ -132,6 +132,11 @@ def rendered_lines(nbest: NBestList, render: Callable[[Hypothesis], str]) -> str
     return joined_lines(lines)
 
 
+def by_lines(render: Callable[[Hypothesis], str]) -> Callable[[NBestList], str]:
+    """`rendered_lines` for any list, with this function of a hypothesis."""
+    return lambda nbest: rendered_lines(nbest, render)
+
+
 def joined_lines(lines: Iterable[tuple[str, str]]) -> str:
     """Lines and their ends as one text; the file's last line may have moved, and had no end."""
     rows = list(lines)

@@ -7,7 +7,13 @@ from dataclasses import replace
 
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats.document import Document, ListSource
-from lmscore.runtime.rescoring.formats.json_text import JsonText, Node, with_numbers
+from lmscore.runtime.rescoring.formats.json_text import (
+    JsonText,
+    Node,
+    numbers,
+    string,
+    with_numbers,
+)
 from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 
@@ -44,6 +50,18 @@ def is_unchanged(nbest: NBestList, originals: Sequence[object]) -> bool:
     if any(h.added for h in nbest.hypotheses) or len(nbest.hypotheses) != len(originals):
         return False
     return all(h.source is o for h, o in zip(nbest.hypotheses, originals, strict=True))
+
+
+def parsed_object(node: Node, path: str) -> Hypothesis:
+    """A hypothesis that is an object with a "text", every number in it a feature.
+
+    Raises:
+        InputError: the value is no such object.
+    """
+    text = node.get("text")
+    if not node.is_object() or text is None:
+        raise node.error(path, 'expected an object with a "text"')
+    return Hypothesis(string(text, f"{path}.text").strip(), numbers(node, path), source=node)
 
 
 def rendered_object(hypothesis: Hypothesis, values: Mapping[str, str] | None = None) -> str:

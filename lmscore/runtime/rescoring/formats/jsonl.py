@@ -16,6 +16,7 @@ from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.json_lists import (
     check_features,
     is_unchanged,
+    parsed_object,
     rendered_object,
 )
 from lmscore.runtime.rescoring.formats.json_text import (
@@ -23,12 +24,10 @@ from lmscore.runtime.rescoring.formats.json_text import (
     Node,
     check_end,
     identifier,
-    numbers,
     open_node,
     optional_string,
-    string,
 )
-from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import NBestList
 
 # A quotation mark inside a string has a backslash before it.
 _HYPOTHESES = re.compile(r'(?<!\\)"hypotheses"\s*:\s*\[')
@@ -52,7 +51,7 @@ def _parse(document: Document, line: Line, index: int) -> NBestList:
     if array is None or not array.is_array():
         raise InputError(f"{where}: no field 'hypotheses' with an array of objects")
     hypotheses = tuple(
-        _parse_hypothesis(item, f"hypotheses[{i}]") for i, item in enumerate(array.items or ())
+        parsed_object(item, f"hypotheses[{i}]") for i, item in enumerate(array.items or ())
     )
     nbest = NBestList(
         _parse_id(node, where),
@@ -69,13 +68,6 @@ def _parse_id(node: Node, where: str) -> str:
     if key is None:
         raise InputError(f"{where}: no field 'id'")
     return identifier(key, "id")
-
-
-def _parse_hypothesis(node: Node, path: str) -> Hypothesis:
-    text = node.get("text")
-    if not node.is_object() or text is None:
-        raise node.error(path, 'expected an object with a "text"')
-    return Hypothesis(string(text, f"{path}.text").strip(), numbers(node, path), source=node)
 
 
 def _render(nbest: NBestList) -> str:
