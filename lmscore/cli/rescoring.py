@@ -1,4 +1,4 @@
-"""How `rescore` works through lists, what it shows meanwhile, and what it says at the end."""
+"""The work of `rescore`: lists scored and ranked under a progress bar, and the summary."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Job:
-    """How lists are scored and ranked, and how the gain is measured."""
+    """The scoring and ranking of lists, and the measure of their gain."""
 
     scorers: Sequence[ListScorer]
     weights: Weights
@@ -79,7 +79,7 @@ class Job:
 
 
 class Meter:
-    """How far rescoring has come: the bytes read, and what the lists ranked so far come to."""
+    """The progress of rescoring: bytes read, and the sums over the lists ranked so far."""
 
     def __init__(self) -> None:
         from lmscore.runtime.rescoring.lists import Counts, Gain
@@ -109,7 +109,7 @@ class Meter:
 
 
 def summary(job: Job, meter: Meter, first: NBestList | None) -> Iterator[str]:
-    """What was done, in a few lines; `first` is a list as it was read."""
+    """A summary of the work in a few lines; `first` is a list as it was read."""
     yield f"{_models(job.scorers, job.context)}: {_counts(meter.counts, eos=job.eos)}"
     gain = meter.gain
     empty = f", {gain.empty} of them empty" if gain.empty else ""
@@ -165,7 +165,7 @@ def _model(scorer: ListScorer, context: Context) -> str:
 
 
 def _formula(weights: Weights) -> str:
-    """What `Weights` computes, for people."""
+    """The formula of the weights, in words."""
     terms = [*weights.features.items()]
     if weights.word_penalty:
         terms.append(("words", weights.word_penalty))

@@ -1,4 +1,4 @@
-"""How `tune` works on lists, and what it reports."""
+"""The work of `tune`: lists scored, weights found, and the report."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ MAX_DIFFERENCE = 1e-3
 """An fp32 graph's log-probs (nats) and states may be this far from PyTorch's; 1e-5 is usual."""
 
 MAX_DIFFERENCES = {FP32: MAX_DIFFERENCE, FP16: 0.05}
-"""The same by variant, where there is a limit.
+"""The largest distance from PyTorch by variant; int8 has no limit.
 
 A logit between 32 and 64 is rounded by up to 1/64 in float16. Where every product and sum of the
 bundled model is rounded, as the CPU does not, its log-probs move by 0.01 at most.
@@ -43,7 +43,7 @@ MAX_PERPLEXITY_CHANGE = 0.10
 """A quantised graph's perplexity may be this much worse; far more than quantising should cost."""
 
 MAX_HALF_PERPLEXITY_CHANGE = 1e-3
-"""That of an fp16 graph; a hundredth of it is usual."""
+"""An fp16 graph's perplexity may be this much worse; a hundredth of it is usual."""
 
 MAX_LOG_Z_CHANGE = 0.1
 """In any graph, mean and standard deviation of log Z may be this far (nats) from PyTorch's."""
@@ -64,7 +64,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class GraphCheck:
-    """What `check` measured; differences of log-probs are in nats."""
+    """The largest differences that `check_graph` measured; of log-probs in nats."""
 
     log_probs: Difference  # from PyTorch
     state: Difference  # from PyTorch, relative to 1 + |value|
@@ -158,7 +158,7 @@ def _with_scores(
 
 @np.errstate(invalid="ignore")
 def compare_graphs(graph: Graph, other: Graph, parity: Parity) -> Difference:
-    """How far the log-probs of two variants of a model are from each other, in nats."""
+    """The largest difference between the log-probs of two variants of a model, in nats."""
     one, two = (in_chunks(g, parity, parity.inputs.shape[1]) for g in (graph, other))
     return _difference(one, two, parity, "whole sequences")
 

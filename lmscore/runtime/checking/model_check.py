@@ -46,7 +46,7 @@ _SPOILT = (ModelError, ModelNotFoundError, InputFileError)
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at, and what came of it."""
+    """One comparison: its numbers, and the problem if there is one."""
 
     file: str
     what: str
@@ -58,7 +58,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class ModelCheck:
-    """What `check_model` found."""
+    """The findings of `check_model`."""
 
     path: Path
     device: str  # where the graphs ran
@@ -66,7 +66,7 @@ class ModelCheck:
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong, one line each; empty where the model is as it was exported."""
+        """The findings that are problems, a line each; empty where the model is as exported."""
         return [finding.problem for finding in self.findings if finding.problem is not None]
 
 
@@ -197,7 +197,7 @@ class _Checker:
     def _scores(
         self, file: str, report: GraphCheck, record: GraphRecord, variant: str
     ) -> Iterator[Finding]:
-        """Of self-normalised models: scores without the softmax, and how far they are from it."""
+        """Scores without the softmax and log Z, of self-normalised models."""
         if report.log_z is None or record.log_z is None:
             return
         limit = _Limits.of(record, variant).scores
@@ -233,7 +233,7 @@ class _Checker:
 
 @dataclass(frozen=True)
 class _Limits:
-    """How large each difference of a variant may be here, given what export recorded."""
+    """The largest allowed differences of a variant here, given what export recorded."""
 
     log_probs: float
     state: float

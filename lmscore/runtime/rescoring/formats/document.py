@@ -87,7 +87,7 @@ class Document:
             return self._decoded(self._head + self._file.read(), 1)
 
     def where(self, line: int, field: str = "") -> str:
-        """What an error message calls a place in the file."""
+        """The name of a place in the file, for error messages."""
         return f"{self.name}, line {line}, {field}" if field else f"{self.name}, line {line}"
 
     def _decoded(self, data: bytes, line: int) -> str:

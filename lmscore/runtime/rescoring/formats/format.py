@@ -1,4 +1,4 @@
-"""What a format is to those who use it: a name, how files show it, a reader and a writer."""
+"""A list format as a value: its name, its sign in a file, its reader and its writer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lmscore.runtime.rescoring.lists import NBestList
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """What some formats cannot say themselves."""
+    """Facts about files that their formats leave out."""
 
     beam_size: int | None = None  # nemo: rows for each utterance
     scores: Mapping[str, str | Path] = field(default_factory=dict)  # kaldi: name -> archive

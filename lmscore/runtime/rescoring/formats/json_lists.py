@@ -1,4 +1,4 @@
-"""What the JSON formats have in common."""
+"""The parts that the JSON formats share: lists from nodes, and hypotheses that are objects."""
 
 from __future__ import annotations
 

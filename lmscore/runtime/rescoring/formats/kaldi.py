@@ -34,7 +34,7 @@ def split_key(line: str) -> tuple[str, str]:
 
 
 def utterance_of(key: str) -> str | None:
-    """The utterance of a key `utterance-N`; None where the key is none."""
+    """The utterance of a key `utterance-N`; None for any other key."""
     utterance, _, number = key.rpartition("-")
     return utterance if utterance and number.isascii() and number.isdigit() else None
 

@@ -37,7 +37,7 @@ def write(list_format: Format, lists: Iterable[NBestList], path: str | Path) -> 
 
 
 def render(list_format: Format, lists: Iterable[NBestList]) -> Iterator[str]:
-    """What `write` writes into one file, a list at a time; raises OptionError as it does."""
+    """The text of one file with these lists, a list at a time; raises OptionError as `write`."""
     last = ""
     for index, (document, group) in enumerate(_by_document(lists)):
         if index and list_format.is_whole:

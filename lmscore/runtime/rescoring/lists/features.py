@@ -18,7 +18,7 @@ _DECIMALS = 6  # of a log-probability in a list: the next ones are rounding erro
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What was scored. The counts of several lists can be added."""
+    """The numbers of lists, hypotheses, words and tokens scored; the counts of lists add up."""
 
     lists: int = 0
     hypotheses: int = 0

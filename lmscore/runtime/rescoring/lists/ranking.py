@@ -1,4 +1,4 @@
-"""Hypotheses ranked by what their features sum to, and what that changes."""
+"""Hypotheses ranked by the weighted sum of their features, and what the ranking gains."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def default_weights(
     length_normalization: float = 0.0,
     given: Mapping[str, float] | None = None,
 ) -> Weights:
-    """The decoder's own score and those that were added to it.
+    """Weights of the decoder's own score and of the features that were added.
 
     Args:
         nbest: a list as it was read.
@@ -59,7 +59,7 @@ def ranking(nbest: NBestList, weights: Weights) -> list[int]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gain:
-    """What ranking changes, the best hypothesis in place of the first; gains can be added."""
+    """The changes from the first hypotheses to the best; the gains of lists add up."""
 
     lists: int = 0
     empty: int = 0  # without any hypothesis

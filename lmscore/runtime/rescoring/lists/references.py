@@ -1,4 +1,4 @@
-"""What was really said: references from a file, brought together with the lists they belong to."""
+"""References (what was really said) from a file, brought together with their lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lmscore.runtime.rescoring.lists.nbest import NBestList
 def with_references(
     lists: Iterable[NBestList], path: str | Path, *, by_line: bool
 ) -> Iterator[NBestList]:
-    """Lists with their references. There must be one for each list, and a list for each of them.
+    """Lists with their references: one for each list, and no reference without a list.
 
     Args:
         lists: any reference of theirs is replaced.

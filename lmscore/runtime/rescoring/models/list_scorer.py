@@ -1,4 +1,4 @@
-"""What scores the hypotheses of n-best lists: one language model, whatever its kind."""
+"""Scorers of n-best lists: the protocol of any language model, and recurrent models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ListScorer(Protocol):
 
     @property
     def name(self) -> str:
-        """What the feature is called."""
+        """The name of the feature."""
         ...
 
     def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[ListScores]:
@@ -41,7 +41,7 @@ class WordScorer(ListScorer, Protocol):
 
     @property
     def direction(self) -> Direction:
-        """Which end of a sentence it reads first."""
+        """The direction in which the model reads a sentence."""
         ...
 
     def score_stream(self, texts: Iterable[str]) -> Iterator[Score]:
@@ -64,7 +64,7 @@ class RecurrentScorer:
 
     @property
     def direction(self) -> Direction:
-        """Which end of a sentence it reads first."""
+        """The direction in which the model reads a sentence."""
         return self.lm.config.direction
 
     def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[ListScores]:

@@ -45,7 +45,7 @@ class Mixture:
     fit: Fit | None = None  # how the weights were found, if they were
 
     def __post_init__(self) -> None:
-        """Refuse what is no mixture."""
+        """Check the weights and the directions."""
         _check_directions(self.models)
         if len(self.weights) != len(self.models):
             raise OptionError(f"{len(self.weights)} weights for a mixture of {len(self.models)}")
@@ -57,7 +57,7 @@ class Mixture:
 
     @property
     def direction(self) -> Direction:
-        """Which end of a sentence the models read first."""
+        """The direction in which all models read a sentence."""
         return self.models[0].direction
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ class Mixture:
         return score_distinct(lists, self.score_batch)
 
     def score_batch(self, texts: Iterable[str]) -> list[Score]:
-        """The scores of several texts, in their order; as `score_stream`."""
+        """The scores of several texts, in their order, as by `score_stream`."""
         return list(self.score_stream(texts))
 
     def score_stream(self, texts: Iterable[str]) -> Iterator[Score]:

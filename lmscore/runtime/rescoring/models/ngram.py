@@ -56,7 +56,7 @@ class NgramScorer:
 
     @property
     def direction(self) -> Direction:
-        """Which end of a sentence it reads first."""
+        """The end of a sentence that the model reads first: always its beginning."""
         return "forward"
 
     def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[ListScores]:

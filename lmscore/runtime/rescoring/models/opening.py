@@ -56,7 +56,7 @@ def open_scorers(
     Raises:
         OptionError: a name is missing, or given twice, or the options do not go together.
         ModelNotFoundError: there is nothing at a path.
-        ModelError: what is there is no model, or a damaged one.
+        ModelError: a path holds something else than a model, or a damaged model.
         InputError: the models divide a text of `texts` into different words.
         MissingExtraError: ONNX Runtime or kenlm is not installed.
         VariantError: a model does not have the variant.
