@@ -13,15 +13,13 @@ competitor runs in a process of its own; they take turns; medians; the ratio is 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from models import make_model
-from scoring import Options, kenlm, lines_of, torch_batches
+from scoring import Options, kenlm, torch_batches
+from texts import first_lines, tokens_per_second
 from turns import report, take_turns
-
-WARM_UP = 200  # lines
 
 
 def lmscore(variant: str, *, unnormalized: bool = False) -> Callable[[Options], float]:
@@ -29,11 +27,7 @@ def lmscore(variant: str, *, unnormalized: bool = False) -> Callable[[Options], 
         import lmscore
 
         lm = lmscore.load(options.model, variant=variant, unnormalized=unnormalized)
-        lines = lines_of(options)
-        lm.score_batch(lines[:WARM_UP], tokens=False)
-        start = time.perf_counter()
-        tokens = sum(score.num_tokens for score in lm.score_stream(lines, tokens=False))
-        return tokens / (time.perf_counter() - start)
+        return tokens_per_second(lm, first_lines(options.text, options.lines))
 
     return run
 

@@ -16,24 +16,19 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 
+from texts import first_lines
 from turns import save, take_turns
 
 Options = argparse.Namespace
-
-
-def lines_of(options: Options) -> list[str]:
-    with open(options.text, encoding="utf-8") as file:
-        return [line.rstrip("\n") for line in islice(file, options.lines)]
 
 
 def threads(options: Options, count: int, *, batches: bool, each: int | None) -> float:
     import lmscore
 
     lm = lmscore.load(options.model, threads=each)
-    lines = lines_of(options)
+    lines = first_lines(options.text, options.lines)
     lines = lines if batches else lines[: len(lines) // 8]
     parts = [lines[n::count] for n in range(count)]
     lm.score_batch(lines[:100], tokens=False)

@@ -18,10 +18,10 @@ import shutil
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from texts import first_lines, tokens_per_second
 from turns import save, take_turns
 from variants import admit, variants
 
@@ -46,28 +46,19 @@ def load(options: argparse.Namespace, variant: str):  # noqa: ANN201
     return lmscore.load(options.copy, variant=variant, device="cpu", threads=options.threads)
 
 
-def lines_of(options: argparse.Namespace, count: int | None = None) -> list[str]:
-    with open(options.text, encoding="utf-8") as file:
-        return [line.rstrip("\n") for line in islice(file, count)]
-
-
 def perplexity(options: argparse.Namespace, variant: str) -> float:
     """Per word; the same whenever and wherever, so nobody needs to take turns for it."""
     from lmscore.runtime.scoring.score import Summary
 
     summary = Summary()
-    summary.extend(load(options, variant).score_stream(lines_of(options), tokens=False))
+    summary.extend(load(options, variant).score_stream(first_lines(options.text), tokens=False))
     return summary.ppl
 
 
 def scoring(options: argparse.Namespace, variant: str) -> float:
     """Tokens a second."""
-    lm, lines = load(options, variant), lines_of(options, options.lines)
-    lm.score_batch(lines[:200], context="sentence", tokens=False)
-    start = time.perf_counter()
-    scores = lm.score_stream(lines, context="sentence", tokens=False)
-    tokens = sum(score.num_tokens for score in scores)
-    return tokens / (time.perf_counter() - start)
+    lines = first_lines(options.text, options.lines)
+    return tokens_per_second(load(options, variant), lines)
 
 
 def stepping(options: argparse.Namespace, variant: str) -> float:

@@ -30,7 +30,7 @@ Lists = list[list[str]]
 
 
 def corpora(paths: list[Path], sizes: list[int]) -> Iterator[tuple[str, Lists]]:
-    from lmscore.runtime.rescoring.formats.reading import read
+    from lmscore.runtime.rescoring.formats import read
     from lmscore.runtime.rescoring.lattices import n_best, read_lattices
 
     for path in paths:
@@ -46,7 +46,7 @@ def corpora(paths: list[Path], sizes: list[int]) -> Iterator[tuple[str, Lists]]:
 
 def seconds(name: str, model: str | None, variant: str, lists: Lists) -> float:
     import lmscore
-    from lmscore.runtime.rescoring.models.list_scoring import score_lists
+    from lmscore.runtime.rescoring.models import score_lists
 
     lm = lmscore.load(model, variant=variant)
     lm.score_batch(lists[0][:100], tokens=False)
@@ -64,14 +64,16 @@ def seconds(name: str, model: str | None, variant: str, lists: Lists) -> float:
 def token_counts(model: str | None, variant: str, lists: Lists) -> tuple[int, int, int]:
     """Tokens of all hypotheses, nodes of a tree for each list, nodes of trees of many lists."""
     import lmscore
-    from lmscore.runtime.rescoring.models.list_scoring import Counts, score_lists
+    from lmscore.runtime.rescoring.models import score_lists
 
     lm = lmscore.load(model, variant=variant)
-    alone, together = Counts(), Counts()
-    for hypotheses in lists:
-        deque(score_lists(lm, [hypotheses], method="tree", counts=alone), maxlen=0)
-    deque(score_lists(lm, lists, method="tree", counts=together), maxlen=0)
-    return alone.tokens, alone.tokens_scored, together.tokens_scored
+    alone = [next(score_lists(lm, [hypotheses], method="tree")) for hypotheses in lists]
+    together = score_lists(lm, lists, method="tree")
+    return (
+        sum(found.num_tokens for found in alone),
+        sum(found.tokens_read or 0 for found in alone),
+        sum(found.tokens_read or 0 for found in together),
+    )
 
 
 def measure(title: str, lists: Lists, model: str | None, variant: str) -> dict[str, object]:

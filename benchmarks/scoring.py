@@ -22,10 +22,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
 from models import add_model_options, chosen_model
+from texts import first_lines
 from turns import save, take_turns
 
 BATCH = 32  # sentences of PyTorch's batches
@@ -44,7 +44,7 @@ def lmscore_cli(variant: str) -> Callable[[Options], float]:
         model = ["-m", options.model, "--variant", variant, "--device", options.device]
         tokens = sum(map(len, ids(options)))
         with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file, no_output():
-            file.writelines(f"{line}\n" for line in lines_of(options))
+            file.writelines(f"{line}\n" for line in first_lines(options.text, options.lines))
             file.flush()
             start = time.perf_counter()
             status = main(["score", "-q", "--context", "sentence", *model, *threads, file.name])
@@ -65,18 +65,13 @@ def no_output() -> Iterator[None]:
         os.dup2(kept, 1)
 
 
-def lines_of(options: Options) -> list[str]:
-    with open(options.text, encoding="utf-8") as file:
-        return [line.rstrip("\n") for line in islice(file, options.lines)]
-
-
 def ids(options: Options) -> list[list[int]]:
     """For each line the ids that are scored, </s> the last."""
     from lmscore.bundle import Bundle
     from lmscore.runtime.text.tokenizer import TextTokenizer
 
     bundle = Bundle.read(options.model)
-    found = TextTokenizer.load(bundle).encode_batch(lines_of(options))
+    found = TextTokenizer.load(bundle).encode_batch(first_lines(options.text, options.lines))
     return [[*row, bundle.config.eos_token_id] for row in found]
 
 
@@ -187,7 +182,7 @@ def kenlm(method: str) -> Callable[[Options], float]:
     def run(options: Options) -> float:
         import kenlm as module
 
-        model, lines = module.Model(options.arpa), lines_of(options)
+        model, lines = module.Model(options.arpa), first_lines(options.text, options.lines)
         tokens = sum(map(len, ids(options)))
         start, passes = time.perf_counter(), 0
         while (seconds := time.perf_counter() - start) < 1:

@@ -69,8 +69,8 @@ def torch_step(_: str, rows: int, options: Options) -> float:
 
 def weights_read(variant: str, _: int, options: Options) -> float:
     from lmscore.bundle import Bundle
+    from lmscore.runtime.bench.memory import reading_seconds
     from lmscore.runtime.bench.products import weight_bytes
-    from lmscore.runtime.bench.reading import reading_seconds
 
     size = weight_bytes(Bundle.read(options.model).config, variant)
     return 1000 * reading_seconds(size, seconds=2)

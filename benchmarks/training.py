@@ -15,8 +15,14 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from turns import report, take_turns
+
+if TYPE_CHECKING:
+    import torch
+
+    from lmscore.bundle import Config
 
 B, T, WARM_UP, STEPS = 64, 32, 3, 10
 COMPETITORS = ("plain PyTorch", "plain PyTorch, memory kept", "lmscore", "the GEMMs alone")
@@ -51,22 +57,33 @@ def plain_step(vocab: int, hidden: int, layers: int, precision: str = "auto") ->
 
 
 def lmscore_step(vocab: int, hidden: int, layers: int, precision: str) -> Callable[[], None]:
-    """The trainer's pieces."""
     import torch
 
     from lmscore.bundle import Config
+
+    config = Config("lstm", vocab, hidden, layers, True, 0, 1, None, "sentence", "bpe", "")
+    return trainer_step(config, torch.randint(vocab, (2, T, B)), precision)
+
+
+def trainer_step(
+    config: Config, tokens: torch.Tensor, precision: str = "auto", self_normalize: float = 0.0
+) -> Callable[[], None]:
+    """The trainer's pieces; `tokens` are inputs and targets, int64 [2, T, B]."""
+    import torch
+
     from lmscore.train.batches import Batch
     from lmscore.train.dropout import Rates
+    from lmscore.train.heads import SelfNormalisedHead
     from lmscore.train.loss import batch_loss
     from lmscore.train.network import RecurrentLM
     from lmscore.train.precision import matrix_dtype
 
     dtype = matrix_dtype(precision, torch.device("cpu"))
-    config = Config("lstm", vocab, hidden, layers, True, 0, 1, None, "sentence", "bpe", "")
     network = RecurrentLM(config, Rates(embedding=0.2, layers=0.2, output=0.2))
+    if isinstance(network.head, SelfNormalisedHead):
+        network.head.self_normalize = self_normalize
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
-    inputs, targets = torch.randint(vocab, (2, T, B))
-    batch = Batch(inputs, targets, B * T, continues=False)
+    batch = Batch(*tokens, B * T, continues=False)
 
     def step() -> None:
         loss, _ = batch_loss(network, batch, None, dtype=dtype)
@@ -112,13 +129,17 @@ def worker(name: str, vocab: int, hidden: int, layers: int, precision: str) -> N
     if name != "plain PyTorch":
         keep_freed_memory()
     makers = {"lmscore": lmscore_step, "the GEMMs alone": gemm_step}
-    step = makers.get(name, plain_step)(vocab, hidden, layers, precision)
+    print(tokens_per_second(makers.get(name, plain_step)(vocab, hidden, layers, precision)))
+
+
+def tokens_per_second(step: Callable[[], None]) -> float:
+    """How fast steps of B x T tokens are, after some to warm up."""
     for _ in range(WARM_UP):
         step()
     start = time.perf_counter()
     for _ in range(STEPS):
         step()
-    print(B * T * STEPS / (time.perf_counter() - start))
+    return B * T * STEPS / (time.perf_counter() - start)
 
 
 def main() -> None:

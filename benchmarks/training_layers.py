@@ -10,11 +10,10 @@ take turns; medians; the ratio is what counts.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-from training import STEPS, WARM_UP, B, T, plain_step
+from training import B, T, plain_step, tokens_per_second, trainer_step
 from turns import report, take_turns
 
 TURNS = 3
@@ -23,24 +22,17 @@ TURNS = 3
 def lmscore_step(
     vocab: int, hidden: int, *, classes: bool, self_normalize: float = 0.0
 ) -> Callable[[], None]:
-    """The trainer's pieces."""
+    """The trainer's pieces, with an output layer."""
     import numpy as np
     import torch
 
     from lmscore.bundle import Config
-    from lmscore.train.batches import Batch
     from lmscore.train.classes import choose_cutoffs
-    from lmscore.train.dropout import Rates
-    from lmscore.train.heads import SelfNormalisedHead
-    from lmscore.train.loss import batch_loss
     from lmscore.train.memory import keep_freed_memory
-    from lmscore.train.network import RecurrentLM
-    from lmscore.train.precision import matrix_dtype
 
     keep_freed_memory()
     shares = 1 / np.arange(1, vocab + 1)
     shares /= shares.sum()
-    dtype = matrix_dtype("auto", torch.device("cpu"))
     config = Config(
         *("lstm", vocab, hidden, 1, True, 0, 1, None, "sentence", "word", ""),
         output_layer="classes" if classes else "softmax",
@@ -49,21 +41,8 @@ def lmscore_step(
         else (),
         self_normalized=self_normalize > 0,
     )
-    network = RecurrentLM(config, Rates(embedding=0.2, layers=0.2, output=0.2))
-    if isinstance(network.head, SelfNormalisedHead):
-        network.head.self_normalize = self_normalize
-    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
     tokens = torch.from_numpy(np.random.default_rng(0).choice(vocab, (2, T, B), p=shares))
-    batch = Batch(*tokens, B * T, continues=False)
-
-    def step() -> None:
-        loss, _ = batch_loss(network, batch, None, dtype=dtype)
-        (loss / batch.num_tokens).backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
+    return trainer_step(config, tokens, self_normalize=self_normalize)
 
 
 COMPETITORS: dict[str, Callable[[int, int], Callable[[], None]]] = {
@@ -76,17 +55,6 @@ COMPETITORS: dict[str, Callable[[int, int], Callable[[], None]]] = {
 }
 
 
-def worker(name: str, vocab: int, hidden: int) -> None:
-    """Print tokens per second of one competitor."""
-    step = COMPETITORS[name](vocab, hidden)
-    for _ in range(WARM_UP):
-        step()
-    start = time.perf_counter()
-    for _ in range(STEPS):
-        step()
-    print(B * T * STEPS / (time.perf_counter() - start))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vocab", type=int, default=50_000)
@@ -95,7 +63,7 @@ def main() -> None:
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        worker(options.worker, options.vocab, options.hidden)
+        print(tokens_per_second(COMPETITORS[options.worker](options.vocab, options.hidden)))
         return
 
     arguments = [f"--vocab={options.vocab}", f"--hidden={options.hidden}"]

@@ -254,6 +254,28 @@ def make_directory(path: str | Path) -> None:
         raise OutputFileError(f"{path}: cannot be created: {_reason(error)}") from error
 
 
+def write_directory(directory: Path, files: Iterable[tuple[str, Iterable[str]]], what: str) -> None:
+    """Write files into a directory, which is made if it is not there.
+
+    Args:
+        directory: where.
+        files: the name of each, and its text in pieces.
+        what: what the files hold, for the error message.
+
+    Raises:
+        OptionError: two files have the same name.
+        OutputFileError: a file cannot be written.
+    """
+    make_directory(directory)
+    written: set[str] = set()
+    for name, pieces in files:
+        if name in written:
+            raise OptionError(f"{directory / name}: two of the {what} have this name")
+        written.add(name)
+        with open_output(directory / name) as file:
+            file.writelines(piece.encode() for piece in pieces)
+
+
 def sha256_file(path: str | Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
     with open_input_raw(path) as file:

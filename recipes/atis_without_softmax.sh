@@ -11,37 +11,16 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 train=$1 test=$2 out=$3 alpha=${4:-1}
-mkdir -p "$out"
+source "$here/recipes/atis_common.sh"
 
-# An LM's scores of sentences it was trained on are too good, so weights are not tuned on those: of the
-# training lists, in random order, the references of 2,900 train, of 100 are held out, the rest tune.
-python - "$train" "$out" <<'PYTHON'
-import json
-import random
-import sys
-from pathlib import Path
-
-lists, out = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
-random.Random(0).shuffle(lists)
-for name, part in {"adapt.txt": lists[:2900], "valid.txt": lists[2900:3000]}.items():
-    (out / name).write_text("".join(one["output"] + "\n" for one in part))
-(out / "tune.json").write_text(json.dumps(lists[3000:]))
-PYTHON
-
-[ -d "$out/model" ] || lmscore train "$out/adapt.txt" --valid "$out/valid.txt" \
-    --output "$out/model" --init-from "$here/lmscore/models/english" --self-normalize "$alpha" \
-    --epochs 8 --batch-size 16 --learning-rate 0.001
+adapt "$out/model" --self-normalize "$alpha"
 lmscore info "$out/model"
 
-# `am_score` looks like a log-probability per token: read so, it is multiplied by the words.
 echo "== exact"
-lmscore tune "$out/tune.json" -m "$out/model" --weigh 'am_score*words' --output "$out/exact.json"
-lmscore tune "$test" -m "$out/model" --weights "$out/exact.json"
+rescore "$out/tune.json" "$out/exact.json" -m "$out/model"
 echo "== without the softmax, the same weights"
 lmscore tune "$test" -m "$out/model" --unnormalized --weights "$out/exact.json"
 echo "== without the softmax, weights tuned without it"
-lmscore tune "$out/tune.json" -m "$out/model" --unnormalized --weigh 'am_score*words' \
-    --output "$out/unnormalized.json"
-lmscore tune "$test" -m "$out/model" --unnormalized --weights "$out/unnormalized.json"
+rescore "$out/tune.json" "$out/unnormalized.json" -m "$out/model" --unnormalized
 echo "== agreement"
 python "$here/recipes/rank_agreement.py" "$out/model" "$test"

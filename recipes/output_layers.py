@@ -13,14 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from lmscore.bundle import INT8, Bundle
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from texts import first_lines, tokens_per_second
 from turns import take_turns
 
 UNNORMALIZED = ":unnormalized"
@@ -59,12 +58,7 @@ def speed(name: str, text: str, lines: int) -> float:
 
     model, unnormalized = name.removesuffix(UNNORMALIZED), name.endswith(UNNORMALIZED)
     lm = lmscore.load(model, variant=INT8, unnormalized=unnormalized)
-    with open(text, encoding="utf-8") as file:
-        texts = [line.rstrip("\n") for line in islice(file, lines)]
-    lm.score_batch(texts[:200], tokens=False)
-    start = time.perf_counter()
-    tokens = sum(score.num_tokens for score in lm.score_stream(texts, tokens=False))
-    return tokens / (time.perf_counter() - start)
+    return tokens_per_second(lm, first_lines(text, lines))
 
 
 def print_table(rows: list[Row]) -> None:

@@ -13,9 +13,9 @@ import sys
 import numpy as np
 
 import lmscore
-from lmscore.runtime.checking.log_z import rank_agreement
+from lmscore.runtime.checking import rank_agreement
 from lmscore.runtime.rescoring.formats import read
-from lmscore.runtime.rescoring.models.list_scoring import score_lists
+from lmscore.runtime.rescoring.models import score_lists
 
 
 def main() -> None:
@@ -25,8 +25,8 @@ def main() -> None:
     texts = [distinct for distinct in texts if len(distinct) > 1]
     exact, unnormalized = (
         [
-            np.array([score.log_prob for score in scores])
-            for scores in score_lists(lmscore.load(model, unnormalized=flag), texts)
+            np.array([score.log_prob for score in found.scores])
+            for found in score_lists(lmscore.load(model, unnormalized=flag), texts)
         ]
         for flag in (False, True)
     )

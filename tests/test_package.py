@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.metadata
 import subprocess
 import sys
@@ -39,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "runtime.bench": MODEL,
     "runtime.rescoring.models": MODEL,
     "runtime.rescoring.lists": MODEL | {"runtime.rescoring.models"},
-    "runtime.rescoring.formats": BASE | {"runtime.rescoring.lists"},
+    "runtime.rescoring.formats": BASE | {"runtime.scoring", "runtime.rescoring.lists"},
     "runtime.rescoring.tuning": BASE | {"runtime.rescoring.lists"},
     "runtime.rescoring.lattices": MODEL | {"runtime.rescoring.formats"},
     "export": BASE | {"bundle", "runtime.engine", "runtime.checking"},
@@ -47,6 +48,11 @@ ROOMS: dict[str, set[str]] = {
     "cli": BASE | {"bundle"},
     "cli.verbs": BASE | {"bundle", "cli"},
 }
+# Rooms that others import from as a whole, and from none of their modules.
+SURFACES = [
+    "runtime.checking",
+    *(f"runtime.rescoring.{room}" for room in ("formats", "lists", "models", "tuning")),
+]
 # What a verb and its helpers import inside functions.
 REACHED_LAZILY = {*ROOMS, ""} - {"cli.verbs"}
 
@@ -139,6 +145,19 @@ def test_heavy_imports_wait(module: Path) -> None:
             assert room_of(inner) in ROOMS[room] | {room, ""}, f"{module} imports {name}"
         if not room:
             assert library in sys.stdlib_module_names, f"{module} imports {name}"
+
+
+def inside(room: str, module: Path) -> bool:
+    return room_of(name_of(module)) == room
+
+
+@pytest.mark.parametrize("room", SURFACES)
+def test_other_rooms_import_from_the_surface(room: str) -> None:
+    surface = importlib.import_module(f"lmscore.{room}").__all__
+    for module in (each for each in MODULES if not inside(room, each)):
+        for name in imports(module):
+            _, found, inner = name.partition(f"lmscore.{room}.")
+            assert not found or inner in surface, f"{module} imports {name}"
 
 
 def test_no_room_stands_on_one_above_it() -> None:

@@ -11,13 +11,13 @@ from lmscore.cli.outfile import Output
 from lmscore.cli.records import Record
 
 if TYPE_CHECKING:
-    from lmscore.runtime.scoring.compat import Report, Tool
+    from lmscore.runtime.scoring.compat import CompatReport, Tool
     from lmscore.runtime.scoring.score import Score
 
 
 def start_report(
     tool: Tool | None, paths: Sequence[str], *, bos: bool, eos: bool, layouts: Mapping[str, bool]
-) -> Report | None:
+) -> CompatReport | None:
     """An empty report on some files; None where no tool is named.
 
     Args:
@@ -35,13 +35,13 @@ def start_report(
         raise typer.BadParameter(
             f"--compat {tool} counts every word, and --no-bos leaves the first without a score"
         )
-    from lmscore.runtime.scoring.compat import Report
+    from lmscore.runtime.scoring.compat import CompatReport
 
-    return Report(tool, eos=eos, source=" ".join(paths))
+    return CompatReport(tool, eos=eos, source=" ".join(paths))
 
 
 def print_report(
-    report: Report,
+    report: CompatReport,
     scored: Iterable[tuple[Record, Score]],
     output: Output,
     *,

@@ -14,8 +14,8 @@ from lmscore.cli.outfile import check_not_read
 from lmscore.files import expanded_paths, open_output, read_lines
 
 if TYPE_CHECKING:
-    from lmscore.runtime.rescoring.lists.prepare import SubwordMark
-    from lmscore.runtime.rescoring.models.scorer import ListScorer
+    from lmscore.runtime.rescoring.lists import SubwordMark
+    from lmscore.runtime.rescoring.models import ListScorer
 
 
 def assignments(option: str, values: Iterable[str]) -> dict[str, str]:
@@ -48,7 +48,7 @@ def mixture_weights(value: str | None) -> list[float] | None:
 
 def note_mixtures(scorers: Iterable[ListScorer]) -> None:
     """Say on standard error what fitting a mixture to a text has come to."""
-    from lmscore.runtime.rescoring.models.mixture import Mixture
+    from lmscore.runtime.rescoring.models import Mixture
 
     for scorer in scorers:
         if isinstance(scorer, Mixture) and scorer.fit is not None:
@@ -76,7 +76,7 @@ def preparation(
         InputFileError: a file with words cannot be read.
         OptionError: a word to remove is none.
     """
-    from lmscore.runtime.rescoring.lists.prepare import preparation
+    from lmscore.runtime.rescoring.lists import preparation
 
     return preparation(join=join, remove=set(_words(remove)), lowercase=lowercase)
 

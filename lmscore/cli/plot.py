@@ -9,13 +9,13 @@ from lmscore.errors import OptionError, needs_extra
 from lmscore.files import atomic_write
 
 if TYPE_CHECKING:
-    from lmscore.cli.tuning import Report
+    from lmscore.cli.tuning import TuningReport
 
 _SIZE = (7.0, 4.5)  # inches
 _MARGIN = 0.05  # of the picture's width, on either side
 
 
-def plot_metric(path: Path, report: Report, term: int) -> None:
+def plot_metric(path: Path, report: TuningReport, term: int) -> None:
     """Write a picture of the metric against one weight, from 0 to three times as far as it is.
 
     Args:

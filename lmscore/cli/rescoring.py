@@ -1,4 +1,4 @@
-"""How `rescore` works through lists, what it shows meanwhile, and what it says at the end."""
+"""The work of `rescore`: lists scored and ranked under a progress bar, and the summary."""
 
 from __future__ import annotations
 
@@ -15,28 +15,31 @@ from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
-    from lmscore.runtime.rescoring.formats import Format
-    from lmscore.runtime.rescoring.lists.nbest import NBestList
-    from lmscore.runtime.rescoring.lists.rescore import Gain, Totals
-    from lmscore.runtime.rescoring.lists.weights import Weights
-    from lmscore.runtime.rescoring.models.list_scoring import Counts
-    from lmscore.runtime.rescoring.models.scorer import ListScorer
+    from lmscore.runtime.rescoring.lists import Counts, Gain, Metric, NBestList, ScoredList, Weights
+    from lmscore.runtime.rescoring.models import ListScorer
 
-Ranked = tuple["NBestList", list[int]]  # a list, and the places of its hypotheses, best first
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A list with its new scores, how they rank its hypotheses, and what that comes to."""
+
+    nbest: NBestList
+    order: Sequence[int]  # the places of the hypotheses, best first
+    counts: Counts
+    gain: Gain
 
 
 @dataclass(frozen=True)
 class Job:
-    """How lists are scored and ranked, and what it comes to."""
+    """The scoring and ranking of lists, and the measure of their gain."""
 
     scorers: Sequence[ListScorer]
     weights: Weights
     prepare: Callable[[str], str]
     context: Context
     eos: bool
-    totals: Totals
-    counts: Counts
-    gain: Gain
+    metric: Metric | None
+    normalize: Callable[[str], str]  # changes texts before the metric compares them
 
     def rank(self, lists: Iterable[NBestList]) -> Iterator[Ranked]:
         """The lists with new scores in them, and how they rank their hypotheses.
@@ -45,76 +48,70 @@ class Job:
             OptionError: document context with something else than one recurrent model, and
                 whatever scoring and ranking raise.
         """
-        from lmscore.runtime.rescoring.lists.rescore import ranking
+        from lmscore.runtime.rescoring.lists import Gain, ranking
 
-        for nbest in self._scored(lists):
+        for scored in self._scored(lists):
+            nbest = scored.nbest
             order = ranking(nbest, self.weights)
-            self.gain.add(nbest, order[0] if order else None)
-            yield nbest, order
+            best = order[0] if order else None
+            gain = Gain.of(nbest, best, self.metric, normalize=self.normalize)
+            yield Ranked(nbest, order, scored.counts, gain)
 
-    def _scored(self, lists: Iterable[NBestList]) -> Iterator[NBestList]:
+    def _scored(self, lists: Iterable[NBestList]) -> Iterator[ScoredList]:
         if self.context == "sentence":
-            from lmscore.runtime.rescoring.lists.rescore import add_scores
+            from lmscore.runtime.rescoring.lists import scored_lists
 
-            return add_scores(lists, self.scorers, prepare=self.prepare, totals=self.totals)
-        from lmscore.runtime.rescoring.lists.context import add_scores_in_context
+            return scored_lists(lists, self.scorers, prepare=self.prepare)
+        from lmscore.runtime.rescoring.lists import scored_in_context
 
         name, lm = self._only_model()
-        return add_scores_in_context(
-            lists,
-            lm,
-            self.weights,
-            name=name,
-            eos=self.eos,
-            prepare=self.prepare,
-            totals=self.totals,
-            counts=self.counts,
+        return scored_in_context(
+            lists, lm, self.weights, name=name, eos=self.eos, prepare=self.prepare
         )
 
     def _only_model(self) -> tuple[str, LanguageModel]:
-        from lmscore.runtime.rescoring.models.scorer import ModelScorer
+        from lmscore.runtime.rescoring.models import RecurrentScorer
 
         scorer = self.scorers[0]
-        if len(self.scorers) > 1 or not isinstance(scorer, ModelScorer):
+        if len(self.scorers) > 1 or not isinstance(scorer, RecurrentScorer):
             raise OptionError("--context document is for one recurrent model alone")
         return scorer.name, scorer.lm
 
 
 class Meter:
-    """How much of the input has been read, for the progress bar."""
+    """The progress of rescoring: bytes read, and the sums over the lists ranked so far."""
 
-    def __init__(self, list_format: Format) -> None:
-        """`list_format` is that of the input."""
-        self._format = list_format
+    def __init__(self) -> None:
+        from lmscore.runtime.rescoring.lists import Counts, Gain
+
         self.bytes = 0
+        self.counts = Counts()
+        self.gain = Gain()
 
     def read(self, lists: Iterable[NBestList]) -> Iterator[NBestList]:
-        """The same lists, counted."""
-        for nbest in lists:  # what is unchanged is written byte for byte
-            self.bytes += len((nbest.source.before + self._format.render(nbest)).encode())
+        """The same lists, their bytes counted."""
+        for nbest in lists:
+            self.bytes += nbest.source.size
             yield nbest
 
     def shown(
-        self,
-        ranked: Iterable[Ranked],
-        paths: Sequence[str],
-        totals: Totals,
-        *,
-        data_on_stdout: bool,
+        self, ranked: Iterable[Ranked], paths: Sequence[str], *, data_on_stdout: bool
     ) -> Iterator[Ranked]:
-        """The same lists, under a progress bar where it does not come between the data."""
+        """The same lists, added up, under a progress bar unless it would come between the data."""
         shown = not interactive(paths) and not (data_on_stdout and streams.is_terminal(sys.stdout))
         with Progress("rescoring", total=total_bytes(paths), shown=shown) as progress:
             for found in ranked:
+                self.counts += found.counts
+                self.gain += found.gain
                 yield found
-                rate = totals.hypotheses / progress.seconds
+                rate = self.counts.hypotheses / progress.seconds
                 progress.update(self.bytes, f"{rate:,.0f} hypotheses/s")
 
 
-def summary(job: Job, first: NBestList | None) -> Iterator[str]:
-    """What was done, in a few lines; `first` is a list as it was read."""
-    yield f"{_models(job.scorers, job.context)}: {_counts(job)}"
-    gain = job.gain
+def summary(job: Job, meter: Meter, first: NBestList | None) -> Iterator[str]:
+    """A summary of the work in a few lines; `first` is a list as it was read."""
+    yield f"{_models(job.scorers, job.context)}: {_counts(meter.counts, eos=job.eos)}"
+    gain = meter.gain
     empty = f", {gain.empty} of them empty" if gain.empty else ""
     yield (
         f"score = {_formula(job.weights)}: the best hypothesis is not the first one in "
@@ -122,9 +119,8 @@ def summary(job: Job, first: NBestList | None) -> Iterator[str]:
     )
     if first is not None:
         yield from _unweighed(job.weights, list(first.hypotheses[0].features))
-    values = gain.values()
-    if gain.metric is not None and values is not None:
-        yield "{}: {:.2f} by the first, {:.2f} by the best".format(gain.metric.title, *values)
+    if job.metric is not None and (values := gain.values(job.metric)) is not None:
+        yield "{}: {:.2f} by the first, {:.2f} by the best".format(job.metric.title, *values)
 
 
 def _unweighed(weights: Weights, own: Sequence[str]) -> Iterator[str]:
@@ -136,19 +132,19 @@ def _unweighed(weights: Weights, own: Sequence[str]) -> Iterator[str]:
         yield f"none of the lists' own scores has a weight: {', '.join(own)}; --weight NAME=X"
 
 
-def _counts(job: Job) -> str:
-    totals = job.totals
-    tokens = "tokens with </s>" if job.eos else "tokens without </s>"
-    saved = f" ({job.counts.tokens_saved} saved)" if job.counts.tokens else ""
-    one = len(totals.oovs) < 2
-    counts = [
-        f"{totals.lists} lists",
-        f"{totals.hypotheses} hypotheses",
-        f"{totals.words} words",
-        f"{totals.tokens} {tokens}{saved}",
-        *(f"{count} OOVs" + ("" if one else f" of {name}") for name, count in totals.oovs.items()),
+def _counts(counts: Counts, *, eos: bool) -> str:
+    tokens = "tokens with </s>" if eos else "tokens without </s>"
+    is_known = counts.tokens and counts.tokens_saved is not None
+    saved = f" ({counts.tokens_saved} saved)" if is_known else ""
+    one = len(counts.oovs) < 2
+    parts = [
+        f"{counts.lists} lists",
+        f"{counts.hypotheses} hypotheses",
+        f"{counts.words} words",
+        f"{counts.tokens} {tokens}{saved}",
+        *(f"{count} OOVs" + ("" if one else f" of {name}") for name, count in counts.oovs.items()),
     ]
-    return ", ".join(counts)
+    return ", ".join(parts)
 
 
 def _models(scorers: Sequence[ListScorer], context: Context) -> str:
@@ -159,11 +155,9 @@ def _models(scorers: Sequence[ListScorer], context: Context) -> str:
 
 
 def _model(scorer: ListScorer, context: Context) -> str:
-    from lmscore.runtime.rescoring.models.mixture import Mixture
-    from lmscore.runtime.rescoring.models.ngram import NgramScorer
-    from lmscore.runtime.rescoring.models.scorer import ModelScorer
+    from lmscore.runtime.rescoring.models import Mixture, NgramScorer, RecurrentScorer
 
-    if isinstance(scorer, ModelScorer):
+    if isinstance(scorer, RecurrentScorer):
         return describe(scorer.lm, context)
     if isinstance(scorer, NgramScorer):
         return f"({scorer.model.order}-gram)"
@@ -171,7 +165,7 @@ def _model(scorer: ListScorer, context: Context) -> str:
 
 
 def _formula(weights: Weights) -> str:
-    """What `Weights` computes, for people."""
+    """The formula of the weights, in words."""
     terms = [*weights.features.items()]
     if weights.word_penalty:
         terms.append(("words", weights.word_penalty))

@@ -1,4 +1,4 @@
-"""How `tune` works on lists, and what it reports."""
+"""The work of `tune`: lists scored, weights found, and the report."""
 
 from __future__ import annotations
 
@@ -12,13 +12,9 @@ from lmscore.cli.progress import Progress
 from lmscore.cli.table import table
 
 if TYPE_CHECKING:
-    from lmscore.runtime.rescoring.lists.nbest import NBestList
-    from lmscore.runtime.rescoring.lists.weights import Floats, Weights
-    from lmscore.runtime.rescoring.models.scorer import ListScorer
-    from lmscore.runtime.rescoring.tuning.bootstrap import Estimate
-    from lmscore.runtime.rescoring.tuning.candidates import Candidates
-    from lmscore.runtime.rescoring.tuning.line_search import Steps
-    from lmscore.runtime.rescoring.tuning.tune import Comparison, System
+    from lmscore.runtime.rescoring.lists import Floats, NBestList, Weights
+    from lmscore.runtime.rescoring.models import ListScorer
+    from lmscore.runtime.rescoring.tuning import Candidates, Comparison, Estimate, Steps, System
 
 
 def with_scores(
@@ -28,7 +24,7 @@ def with_scores(
     if not scorers:
         yield from lists
         return
-    from lmscore.runtime.rescoring.lists.rescore import add_scores
+    from lmscore.runtime.rescoring.lists import add_scores
 
     with Progress("scoring", total=len(lists)) as progress:
         for done, nbest in enumerate(add_scores(lists, scorers, prepare=prepare), 1):
@@ -37,7 +33,7 @@ def with_scores(
 
 
 @dataclass(frozen=True)
-class Report:
+class TuningReport:
     """Weights, and what they gain."""
 
     candidates: Candidates
@@ -52,13 +48,13 @@ class Report:
 
     def weights(self, length_normalization: float) -> Weights:
         """The weights of a rescorer."""
-        from lmscore.runtime.rescoring.tuning.tune import as_weights
+        from lmscore.runtime.rescoring.tuning import as_weights
 
         return as_weights(self.candidates, self.values, length_normalization=length_normalization)
 
     def along(self, term: int) -> Steps:
         """The metric on all lists as a function of one weight, the others as they are."""
-        from lmscore.runtime.rescoring.tuning.tune import metric_along
+        from lmscore.runtime.rescoring.tuning import metric_along
 
         return metric_along(self.candidates, self.values, term)
 
@@ -126,24 +122,24 @@ def _cells(found: Estimate, sign: str = "") -> tuple[str, str]:
     return f"{found.value:{sign}z.2f}", f"{found.low:{sign}z.2f} .. {found.high:{sign}z.2f}"
 
 
-def tuned(candidates: Candidates, folds: int, seed: int) -> Report:
+def tuned(candidates: Candidates, folds: int, seed: int) -> TuningReport:
     """Weights tuned on all lists, and their gain where each part is judged by the others.
 
     Raises:
         OptionError: there are less lists than folds.
     """
-    from lmscore.runtime.rescoring.tuning.tune import compare, cross_validate, find_weights
+    from lmscore.runtime.rescoring.tuning import compare, cross_validate, find_weights
 
     with Progress("tuning", total=folds + 1) as progress:
         chosen = cross_validate(candidates, folds=folds, seed=seed, report=progress.update)
         values = find_weights(candidates, seed=seed)
-    return Report(candidates, values, compare(candidates, chosen, seed=seed), folds)
+    return TuningReport(candidates, values, compare(candidates, chosen, seed=seed), folds)
 
 
-def measured(candidates: Candidates, weights: Weights, seed: int) -> Report:
+def measured(candidates: Candidates, weights: Weights, seed: int) -> TuningReport:
     """The gain of given weights; `candidates` have their terms."""
-    from lmscore.runtime.rescoring.tuning.tune import as_values, compare
+    from lmscore.runtime.rescoring.tuning import as_values, compare
 
     values = as_values(weights)
     comparison = compare(candidates, candidates.best(values), seed=seed)
-    return Report(candidates, values, comparison, None)
+    return TuningReport(candidates, values, comparison, None)

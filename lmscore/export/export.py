@@ -26,7 +26,7 @@ from lmscore.bundle import (
 from lmscore.errors import ExportError, OptionError
 from lmscore.export.graph import OPERATORS, build_model
 from lmscore.files import atomic_write
-from lmscore.runtime.checking.check import Report, check
+from lmscore.runtime.checking import GraphCheck, check_graph
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.operators import check_operators
 from lmscore.runtime.engine.sessions import import_onnxruntime, open_session
@@ -108,10 +108,12 @@ def check_size(config: Config, variant: str) -> None:
 
 def _check_file(
     written: Path, target: Path, config: Config, parity: Parity, variant: str
-) -> Report:
+) -> GraphCheck:
     _log.info("%s: checking against %s", target, PARITY_FILE)
     check_operators(written)
-    report = check(Graph(open_session(written, device="cpu"), config, variant, target), parity)
+    report = check_graph(
+        Graph(open_session(written, device="cpu"), config, variant, target), parity
+    )
     if failure := report.failure(variant):
         raise ExportError(
             f"{target} not written: {failure}; {PARITY_FILE} and {WEIGHTS_FILE} may be of "

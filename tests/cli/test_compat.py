@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import lmscore
-from lmscore.runtime.scoring.compat import Report, Tool
+from lmscore.runtime.scoring.compat import CompatReport, Tool
 from tests.cli.conftest import Run
 
 LINES = ["thanks for  all the fish", "", "the zebra sat"]
@@ -17,7 +17,7 @@ TEXT = "".join(f"{line}\n" for line in LINES)
 
 
 def expected(path: Path, tool: Tool, *, eos: bool = True, words: bool = False) -> str:
-    report, blocks = Report(tool, eos=eos), ""
+    report, blocks = CompatReport(tool, eos=eos), ""
     for score in lmscore.load(path).score_batch(LINES, eos=eos, words=words):
         report.add(score)
         blocks += report.sentence(score, words=words)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import builtins
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Run
+from tests.missing import hide_package
 
 List = dict[str, Any]
 
@@ -242,16 +241,7 @@ def test_a_package_that_is_not_installed(
     options: tuple[str, ...],
     extra: str,
 ) -> None:
-    for module in [name for name in sys.modules if name.split(".")[0] == package]:
-        monkeypatch.delitem(sys.modules, module)
-    real = builtins.__import__
-
-    def missing(module: str, *rest: Any) -> Any:
-        if module.split(".", maxsplit=1)[0] == package:
-            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-        return real(module, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
+    hide_package(monkeypatch, package)
     result = run("tune", lists, *OWN, *options)
     assert (result.status, result.out) == (1, "")
     assert result.err.endswith(

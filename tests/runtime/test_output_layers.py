@@ -15,9 +15,7 @@ from hypothesis import strategies as st
 
 from lmscore.bundle import Bundle, Parity
 from lmscore.errors import ModelError, OptionError
-from lmscore.runtime.checking.certificate import check_model
-from lmscore.runtime.checking.check import check
-from lmscore.runtime.checking.log_z import measure_log_z, rank_agreement
+from lmscore.runtime.checking import check_graph, check_model, measure_log_z, rank_agreement
 from lmscore.runtime.engine.batching import target_budget, token_budget
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.load import load
@@ -124,7 +122,7 @@ def test_trees_are_flat_scoring(
     lm = models[name]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(walk, "target_budget", lambda graph: budget)
-        found = list(score_lists(lm, lists, method="tree"))
+        found = [some.scores for some in score_lists(lm, lists, method="tree")]
     for texts, scores in zip(lists, found, strict=True):
         expected = [lm.score(text).log_prob for text in texts]
         assert [score.log_prob for score in scores] == pytest.approx(expected, abs=1e-3)
@@ -202,14 +200,14 @@ def _with_big_vocabulary(bundle: Bundle) -> Any:
     return dataclasses.replace(bundle.config, vocab_size=50_000, hidden_size=512, cutoffs=cutoffs)
 
 
-def test_the_certificate_holds_for_both(folders: dict[str, Path]) -> None:
+def test_the_check_holds_for_both(folders: dict[str, Path]) -> None:
     for path in folders.values():
         assert check_model(path).problems == []
     rows = {finding.what for finding in check_model(folders["self"]).findings}
     assert {"scores from PyTorch's, nats", "mean of log Z, nats"} <= rows
 
 
-def test_the_certificate_finds_another_log_z(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_the_check_finds_another_log_z(folders: dict[str, Path], tmp_path: Path) -> None:
     path = Path(shutil.copytree(folders["self"], tmp_path / "model"))
     bundle = Bundle.read(path)
     record = bundle.config.graphs["int8"]
@@ -229,8 +227,8 @@ def test_export_refuses_scores_that_are_not_those_of_pytorch(folders: dict[str, 
     moved = dataclasses.replace(parity, heldout_target_scores=parity.heldout_target_scores + 0.2)
     for variant, what in (("fp32", "scores differ by 0.2"), ("int8", "log Z is 0.")):
         graph = Graph.load(bundle, variant)
-        assert check(graph, parity).failure(variant) is None
-        assert what in str(check(graph, moved).failure(variant))
+        assert check_graph(graph, parity).failure(variant) is None
+        assert what in str(check_graph(graph, moved).failure(variant))
 
 
 def test_a_self_normalised_model_needs_the_scores_of_pytorch(

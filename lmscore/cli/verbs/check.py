@@ -14,7 +14,7 @@ from lmscore.cli import options, streams
 from lmscore.cli.table import table
 
 if TYPE_CHECKING:
-    from lmscore.runtime.checking.certificate import Finding, ModelCheck
+    from lmscore.runtime.checking import Finding, ModelCheck
 
 
 def check(
@@ -37,7 +37,7 @@ def check(
     PyTorch is not needed. Prints what was measured, what export recorded and how much is allowed;
     what is wrong goes to standard error, a line each, and the exit status is 1.
     """
-    from lmscore.runtime.checking.certificate import check_model
+    from lmscore.runtime.checking import check_model
 
     if directory and model:
         raise typer.BadParameter("given twice, as an argument and as --model")

@@ -25,7 +25,6 @@ from lmscore.files import names_directory, read_lines
 
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.formats import Format
-    from lmscore.runtime.rescoring.lists.nbest import NBestList
 
 _PROMPT = "type n-best lists; Ctrl-D ends them"
 
@@ -136,24 +135,20 @@ def rescore(
     if weights is not None:
         _refuse(lm_weight, word_penalty, length_normalization, own_weights)
     from lmscore.runtime.rescoring.formats import read
-    from lmscore.runtime.rescoring.lists.metrics import METRICS
-    from lmscore.runtime.rescoring.lists.rescore import (
+    from lmscore.runtime.rescoring.lists import (
         LM_WEIGHT,
-        Gain,
-        Totals,
+        METRICS,
         default_weights,
         peek,
+        read_weights,
     )
-    from lmscore.runtime.rescoring.lists.weights import read_weights
-    from lmscore.runtime.rescoring.models.list_scoring import Counts
-    from lmscore.runtime.rescoring.models.scorers import open_scorers
+    from lmscore.runtime.rescoring.models import open_scorers
 
     tuned = None if weights is None else read_weights(weights)
     prepare = preparation(join, remove or [], lowercase=lowercase)
-    gain = Gain(normalize=preparation(join, remove or [], lowercase=False))
-    if metric is not None:
-        gain.metric = METRICS[metric]
-        gain.metric.statistics([""], "")  # to learn now what is not installed
+    judge = None if metric is None else METRICS[metric]
+    if judge is not None:
+        judge.statistics([""], "")  # to learn now what is not installed
     paths = files or ["-"]
     if best:  # lists take their own place, texts would take that of the lists
         check_lists_stay(output, paths)
@@ -167,7 +162,6 @@ def rescore(
         scores=assignments("--scores", scores or []),
     )
     first, lists = peek(lists)
-    counts, totals = Counts(), Totals()
     scorers = open_scorers(
         lm or [],
         model=model,
@@ -176,7 +170,6 @@ def rescore(
         weights=mixture_weights(mix_weights),
         texts=None if mix_text is None else map(prepare, read_lines(mix_text)),
         eos=eos,
-        counts=counts,
         device=device,
         variant=variant,
         threads=threads,
@@ -193,16 +186,16 @@ def rescore(
         length_normalization=length_normalization or 0.0,
         given=own_weights,
     )
-    job = Job(scorers, chosen, prepare, context, eos, totals, counts, gain)
-    meter = Meter(list_format)
-    ranked = job.rank(meter.read(lists))
-    shown = meter.shown(ranked, paths, totals, data_on_stdout=output is None)
+    normalize = preparation(join, remove or [], lowercase=False)
+    job = Job(scorers, chosen, prepare, context, eos, judge, normalize)
+    meter = Meter()
+    shown = meter.shown(job.rank(meter.read(lists)), paths, data_on_stdout=output is None)
     if best:
-        write_texts((_line(*found, with_ids=with_ids) for found in shown), output)
+        write_texts((_line(found, with_ids=with_ids) for found in shown), output)
     else:
         _write_lists(list_format, shown, output, rerank=rerank)
     if not quiet:
-        for line in summary(job, first):
+        for line in summary(job, meter, first):
             streams.note(line)
 
 
@@ -245,15 +238,16 @@ def _write_lists(
 ) -> None:
     from lmscore.runtime.rescoring.formats import render, write
 
-    lists = (nbest.reordered(order) if rerank else nbest for nbest, order in ranked)
+    lists = (found.nbest.reordered(found.order) if rerank else found.nbest for found in ranked)
     if output is None:
         write_texts(render(list_format, lists), None)
     else:
         write(list_format, lists, output)
 
 
-def _line(nbest: NBestList, order: Sequence[int], *, with_ids: bool) -> str:
+def _line(found: Ranked, *, with_ids: bool) -> str:
     """The best hypothesis, on one line whatever is in it; of an empty list an empty text."""
-    text = nbest.hypotheses[order[0]].text if order else ""
+    nbest = found.nbest
+    text = nbest.hypotheses[found.order[0]].text if found.order else ""
     fields = [nbest.id.replace("\t", " "), text] if with_ids else [text]
     return "\t".join(fields).replace("\r", " ").replace("\n", " ") + "\n"

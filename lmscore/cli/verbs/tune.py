@@ -21,8 +21,8 @@ from lmscore.cli.tuning import measured, tuned, with_scores
 from lmscore.files import read_lines
 
 if TYPE_CHECKING:
-    from lmscore.runtime.rescoring.lists.nbest import NBestList
-    from lmscore.runtime.rescoring.models.scorer import ListScorer
+    from lmscore.runtime.rescoring.lists import NBestList
+    from lmscore.runtime.rescoring.models import ListScorer
 
 
 def tune(
@@ -120,10 +120,9 @@ def tune(
     _check_options(weights, weigh or [], output)
     check_lists_stay(output, files or ["-"])
     from lmscore.runtime.rescoring.formats import read
-    from lmscore.runtime.rescoring.lists.metrics import METRICS, normalization
-    from lmscore.runtime.rescoring.lists.weights import read_weights
-    from lmscore.runtime.rescoring.models.scorers import open_scorers
-    from lmscore.runtime.rescoring.tuning.candidates import candidates, reference_of
+    from lmscore.runtime.rescoring.lists import METRICS, normalization, read_weights, reference_of
+    from lmscore.runtime.rescoring.models import open_scorers
+    from lmscore.runtime.rescoring.tuning import candidates
 
     if plot is not None:
         check_picture(plot)
@@ -193,14 +192,14 @@ def _own_scores(lists: Sequence[NBestList], score: str | None) -> list[str]:
     own = [] if first is None else [name for name in first.features if score in (None, name)]
     if own:
         return own
-    from lmscore.runtime.rescoring.lists.weights import RANK
+    from lmscore.runtime.rescoring.lists import RANK
 
     return [RANK]
 
 
 def _names(own: Sequence[str], scorers: Sequence[ListScorer], *, word_penalty: bool) -> list[str]:
     """What is weighed: the lists' own scores, the models', and words."""
-    from lmscore.runtime.rescoring.lists.weights import WORDS
+    from lmscore.runtime.rescoring.lists import WORDS
 
     added = [scorer.name for scorer in scorers]
     names = list(dict.fromkeys([*own, *added, *[WORDS] * word_penalty]))

@@ -23,10 +23,9 @@ from lmscore.errors import InputError
 from lmscore.runtime.adapters.histories import History, WordHistories, WordStep
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel as _LanguageModel
-from lmscore.runtime.scoring.score import WordScore, perplexity_of
+from lmscore.runtime.scoring.score import LN10, WordScore, perplexity_of
 from lmscore.runtime.scoring.words import END
 
-_LN10 = math.log(10)
 _ORDER = 2**31 - 1  # the largest that KenLM's type can hold
 
 
@@ -125,9 +124,7 @@ class Model:
         if not eos:
             return math.fsum(log_prob for log_prob, _, _ in self.full_scores(sentence, bos, eos))
         text = " ".join(_text(sentence).split())
-        return (
-            self.scorer.lm.score(text, bos=bos, context="sentence", tokens=False).log_prob / _LN10
-        )
+        return self.scorer.lm.score(text, bos=bos, context="sentence", tokens=False).log_prob / LN10
 
     def full_scores(
         self, sentence: str | bytes, bos: bool = True, eos: bool = True
@@ -140,12 +137,12 @@ class Model:
         for number, word in enumerate(scores if eos else scores[:-1]):
             read_only = number == 0 and not bos and len(words) > 0
             is_oov = word.is_oov or (read_only and words[0] not in self)
-            yield word.log_prob / _LN10, number + 1 + bos, is_oov
+            yield word.log_prob / LN10, number + 1 + bos, is_oov
 
     def perplexity(self, sentence: str | bytes) -> float:
         """Per word, </s> counted as one; inf where it is past a float."""
         words = len(_text(sentence).split()) + 1
-        return perplexity_of(self.score(sentence) * _LN10, words)
+        return perplexity_of(self.score(sentence) * LN10, words)
 
     def BeginSentenceWrite(self, state: State) -> None:  # noqa: N802
         """Write to a state that a sentence begins."""
@@ -163,14 +160,14 @@ class Model:
         Raises:
             InputError: white space in the word, or no string that the model can read.
         """
-        return self._step(in_state, word, out_state).log_prob / _LN10
+        return self._step(in_state, word, out_state).log_prob / LN10
 
     def BaseFullScore(  # noqa: N802
         self, in_state: State, word: str, out_state: State
     ) -> FullScoreReturn:
         """Like `BaseScore`, with the number of words it depends on, and whether it is an OOV."""
         step = self._step(in_state, word, out_state)
-        return FullScoreReturn(step.log_prob / _LN10, step.history.num_words, step.is_oov)
+        return FullScoreReturn(step.log_prob / LN10, step.history.num_words, step.is_oov)
 
     def _step(self, in_state: State, word: str, out_state: State) -> WordStep:
         history = in_state.history or self.scorer.nothing()

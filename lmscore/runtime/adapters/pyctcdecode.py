@@ -13,8 +13,8 @@ from collections.abc import Collection, Mapping
 from lmscore.errors import OptionError
 from lmscore.runtime.adapters.histories import History, WordHistories
 from lmscore.runtime.model import LanguageModel as _LanguageModel
+from lmscore.runtime.scoring.score import LN10
 
-_LN10 = math.log(10)
 _ORDER = 2**31 - 1  # the decoder merges beams whose last order - 1 words are the same
 _USUAL_LENGTH = 6  # characters of a partial word, past which it is penalised further
 _WEIGHTS = ("alpha", "beta", "unk_score_offset", "score_boundary")
@@ -106,7 +106,7 @@ class LanguageModel:
         if is_last_word and self._weights["score_boundary"]:
             log_prob += self.scorer.end(step.history).log_prob
         if word and (step.is_oov or not self._is_known(word)):
-            log_prob += self._weights["unk_score_offset"] * _LN10
+            log_prob += self._weights["unk_score_offset"] * LN10
         bonus = self._weights["beta"] if word else 0.0
         return self._weights["alpha"] * log_prob + bonus, step.history
 

@@ -19,8 +19,8 @@ import numpy as np
 from lmscore.bundle import Bundle
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.bench.apart import peak_memory
+from lmscore.runtime.bench.memory import reading_seconds
 from lmscore.runtime.bench.products import repeat, scoring_ceiling, step_ceiling, weight_bytes
-from lmscore.runtime.bench.reading import reading_seconds
 from lmscore.runtime.decoding.steps import advance_top
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.sessions import CPU_DEVICE, import_onnxruntime

@@ -1,4 +1,4 @@
-"""How far scores without the softmax are from log-probabilities: log Z, and what it does to ranks.
+"""Scores without the softmax against log-probabilities: log Z, and its effect on ranks.
 
 Letters in shapes: M sentences of at most T tokens.
 """

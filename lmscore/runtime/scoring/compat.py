@@ -16,11 +16,10 @@ import numpy as np
 
 from lmscore.bundle import Config
 from lmscore.errors import OptionError
-from lmscore.runtime.scoring.score import Score, WordScore, perplexity_of
+from lmscore.runtime.scoring.score import LN10, Score, WordScore, perplexity_of
 
 Tool = Literal["kenlm", "srilm"]
 
-_LN10 = math.log(10)
 _Number = TypeVar("_Number", float, np.float32)
 
 
@@ -83,7 +82,7 @@ def word_counts(score: Score, *, eos: bool = True) -> WordCounts:
 
 
 @dataclass(slots=True)
-class Report:
+class CompatReport:
     """What a tool prints of a text: a block for each sentence, if asked, and one at the end.
 
     Attributes:
@@ -138,12 +137,12 @@ def _kenlm_words(score: Score) -> Iterator[str]:
     first = 0
     for length, word in enumerate(score.words, 2):
         token_id = score.tokens[first].id if word.num_tokens and not word.is_oov else 0
-        yield f"{word.text}={token_id} {length} {_single(word.log_prob / _LN10)}\t"
+        yield f"{word.text}={token_id} {length} {_single(word.log_prob / LN10)}\t"
         first += word.num_tokens
 
 
 def _kenlm_total(counts: WordCounts) -> str:
-    return f"Total: {_single(counts.total_log_prob / _LN10)} OOV: {counts.oovs}\n"
+    return f"Total: {_single(counts.total_log_prob / LN10)} OOV: {counts.oovs}\n"
 
 
 def _kenlm_summary(counts: WordCounts) -> str:
@@ -171,7 +170,7 @@ def _srilm_words(score: Score) -> Iterator[str]:
 
 def _srilm_probability(word: WordScore) -> str:
     log_prob = -math.inf if word.is_oov else word.log_prob
-    return f"{math.exp(log_prob):.7g} [ {log_prob / _LN10:.7g} ]"
+    return f"{math.exp(log_prob):.7g} [ {log_prob / LN10:.7g} ]"
 
 
 def _srilm_counts(counts: WordCounts) -> str:
@@ -180,7 +179,7 @@ def _srilm_counts(counts: WordCounts) -> str:
         return lines
     words = counts.words - counts.oovs - counts.zeroprobs
     return (
-        f"{lines}{counts.zeroprobs} zeroprobs, logprob= {counts.log_prob / _LN10:.7g}"
+        f"{lines}{counts.zeroprobs} zeroprobs, logprob= {counts.log_prob / LN10:.7g}"
         f" ppl= {_defined(perplexity_of(counts.log_prob, words + counts.sentences))}"
         f" ppl1= {_defined(perplexity_of(counts.log_prob, words))}\n"
     )

@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+LN10 = math.log(10)
+"""Nats in 1 of a base-10 logarithm, the unit of KenLM and SRILM."""
+
 _NATS_PER_BIT = math.log(2)
 _MANY = 1e9
 

@@ -1,4 +1,4 @@
-"""A language model whose scores can be worked out by hand."""
+"""Lists, and a language model whose scores can be worked out by hand."""
 
 from __future__ import annotations
 
@@ -7,8 +7,22 @@ from dataclasses import dataclass
 from math import log
 
 from lmscore.bundle import Direction
-from lmscore.runtime.rescoring.models.scorer import score_distinct, score_of_words
+from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.models.list_scorer import score_distinct, score_of_words
+from lmscore.runtime.rescoring.models.list_scoring import ListScores
 from lmscore.runtime.scoring.score import Score, WordScore
+
+
+def make_list(
+    *texts: str, key: str = "u", reference: str | None = None, **features: Sequence[float]
+) -> NBestList:
+    """A list of these texts, with a value of each feature for each."""
+    hypotheses = (
+        Hypothesis(text, {name: values[i] for name, values in features.items()})
+        for i, text in enumerate(texts)
+    )
+    return NBestList(key, tuple(hypotheses), reference)
+
 
 UNK = "<unk>"
 END = "</s>"
@@ -22,7 +36,7 @@ class Unigram:
     probabilities: Mapping[str, float]
     direction: Direction = "forward"
 
-    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[list[Score]]:
+    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[ListScores]:
         return score_distinct(lists, self.score_stream)
 
     def score_stream(self, texts: Iterable[str]) -> Iterator[Score]:

@@ -69,9 +69,9 @@ def test_offsets_are_those_of_the_text(pair: tuple[LanguageModel, LanguageModel]
 def test_lists_are_scored_alike(
     pair: tuple[LanguageModel, LanguageModel], lists: list[list[str]]
 ) -> None:
-    for texts, scores in zip(lists, score_lists(pair[1], lists, method="tree"), strict=True):
+    for texts, found in zip(lists, score_lists(pair[1], lists, method="tree"), strict=True):
         expected = [pair[1].score(text).log_prob for text in texts]
-        assert [score.log_prob for score in scores] == pytest.approx(expected, abs=1e-4)
+        assert [score.log_prob for score in found.scores] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(

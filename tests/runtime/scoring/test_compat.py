@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lmscore.errors import OptionError
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.scoring.compat import Report, Tool, WordCounts, needs_words, word_counts
+from lmscore.runtime.scoring.compat import CompatReport, Tool, WordCounts, needs_words, word_counts
 from lmscore.runtime.scoring.score import Score, Summary, TokenScore, WordScore
 
 ARPA = """\\data\\
@@ -139,7 +139,7 @@ def report(
     tool: Tool, *, eos: bool, words: bool = True, source: str = "-", text: list[str] = TEXT
 ) -> tuple[str, str]:
     """What is printed of the sentences, and at the end."""
-    made = Report(tool, eos=eos, source=source)
+    made = CompatReport(tool, eos=eos, source=source)
     sentences = ""
     for line, log_probs in zip(text, WITH_EOS if eos else WITHOUT_EOS, strict=True):
         score = make_score(line, log_probs, words=words)
@@ -196,7 +196,7 @@ def test_the_layout_of_srilm() -> None:
     score = make_score("a b c d", [-1.781618, -3.809954, -2.556785, -2.568506, -0.8688038])
     known = [WordScore(word.text, word.log_prob, False, 0, 0, 1) for word in score.words]
     score = Score("a b c d", score.log_prob, 5, 4, 0, 0.0, score.tokens, tuple(known))
-    made = Report("srilm")
+    made = CompatReport("srilm")
     made.add(score)
     totals = (
         "1 sentences, 4 words, 0 OOVs\n"
@@ -218,7 +218,7 @@ def test_the_layout_of_srilm() -> None:
 def test_oovs_in_the_layout_of_srilm() -> None:
     score = make_score("the zebra dog", [-1.556302, -9.0, -1.079181, -0.30103])
     assert agree(
-        Report("srilm").sentence(score, words=True),
+        CompatReport("srilm").sentence(score, words=True),
         "the zebra dog\n"
         "\tp( the | <s> ) \t= [2gram] 0.02777779 [ -1.556302 ]\n"
         "\tp( <unk> | the ...) \t= [OOV] 0 [ -inf ]\n"
@@ -227,19 +227,19 @@ def test_oovs_in_the_layout_of_srilm() -> None:
         "1 sentences, 3 words, 1 OOVs\n"
         "0 zeroprobs, logprob= -2.936513 ppl= 9.524403 ppl1= 29.39386\n\n",
     )
-    alone = Report("srilm").sentence(make_score("zebra", [-9.0, -1.291743]))
+    alone = CompatReport("srilm").sentence(make_score("zebra", [-9.0, -1.291743]))
     assert alone.endswith("logprob= -1.291743 ppl= 19.57686 ppl1= undefined\n\n")
 
 
 def test_words_of_probability_zero() -> None:
     score = make_score("the zebra dog", [-1.0, -9.0, -math.inf, -0.5])
-    srilm = Report("srilm").sentence(score, words=True)
+    srilm = CompatReport("srilm").sentence(score, words=True)
     assert "= [4gram] 0 [ -inf ]\n" in srilm
     assert agree(
         srilm.split("\n", 5)[5],
         "1 sentences, 3 words, 1 OOVs\n1 zeroprobs, logprob= -1.5 ppl= 5.62341 ppl1= 31.6228\n\n",
     )
-    kenlm = Report("kenlm")
+    kenlm = CompatReport("kenlm")
     kenlm.add(score)
     assert kenlm.sentence(score) == "Total: -inf OOV: 1\n"
     assert kenlm.summary().startswith(
@@ -248,23 +248,23 @@ def test_words_of_probability_zero() -> None:
 
 
 def test_nothing_to_divide_by() -> None:
-    assert Report("kenlm").summary() == (
+    assert CompatReport("kenlm").summary() == (
         "Perplexity including OOVs:\tNaN\nPerplexity excluding OOVs:\tNaN\nOOVs:\t0\nTokens:\t0\n"
     )
-    assert Report("srilm").summary() == "file -: 0 sentences, 0 words, 0 OOVs\n"
+    assert CompatReport("srilm").summary() == "file -: 0 sentences, 0 words, 0 OOVs\n"
 
 
 def test_a_blank_line_is_no_sentence_of_srilm() -> None:
     blank = make_score(" \u3000", [-1.0])
-    assert Report("srilm").sentence(blank, words=True) == ""
-    srilm, kenlm = Report("srilm"), Report("kenlm")
+    assert CompatReport("srilm").sentence(blank, words=True) == ""
+    srilm, kenlm = CompatReport("srilm"), CompatReport("kenlm")
     srilm.add(blank)
     kenlm.add(blank)
     assert (srilm.counts.sentences, kenlm.counts.sentences) == (0, 1)
 
 
 def test_a_perplexity_past_all_floats() -> None:
-    made = Report("srilm")
+    made = CompatReport("srilm")
     made.add(make_score("the", [-400.0, -400.0]))
     assert "ppl= inf ppl1= inf" in made.summary()
 
@@ -278,19 +278,22 @@ def test_unknown_characters_make_one_unknown_word() -> None:
     words = (WordScore("aßß", -3.0, True, 0, 3, 3), WordScore("</s>", -1.0, False, 3, 3, 1))
     score = Score("aßß", -4.0, 4, 1, 2, -2.0, tokens, words)
     assert word_counts(score) == WordCounts(1, 1, 1, 0, -1.0, -3.0)
-    assert Report("kenlm").sentence(score, words=True).startswith("aßß=0 2 -1.30288")
-    assert "</s>=6 3 -0.434" in Report("kenlm").sentence(score, words=True)
+    assert CompatReport("kenlm").sentence(score, words=True).startswith("aßß=0 2 -1.30288")
+    assert "</s>=6 3 -0.434" in CompatReport("kenlm").sentence(score, words=True)
 
 
 def test_words_that_have_no_tokens() -> None:
     words = (WordScore("the", 0.0, False, 0, 3, 0),)
     score = Score("the", 0.0, 0, 1, 0, 0.0, (), words)
-    assert Report("kenlm", eos=False).sentence(score, words=True) == "the=0 2 0\tTotal: 0 OOV: 0\n"
+    assert (
+        CompatReport("kenlm", eos=False).sentence(score, words=True)
+        == "the=0 2 0\tTotal: 0 OOV: 0\n"
+    )
 
 
 def test_words_that_were_not_asked_for() -> None:
     with pytest.raises(OptionError, match=r"words=True and tokens=True"):
-        Report("kenlm").sentence(make_score("the", [-1.0, -1.0], words=False), words=True)
+        CompatReport("kenlm").sentence(make_score("the", [-1.0, -1.0], words=False), words=True)
 
 
 def test_which_models_need_words(lm: LanguageModel, bpe_lm: LanguageModel) -> None:
@@ -303,7 +306,7 @@ LINES = st.lists(st.lists(st.floats(-30, -0.001), min_size=1, max_size=9), min_s
 
 @given(LINES)
 def test_without_oovs_all_tools_agree(lines: list[list[float]]) -> None:
-    summary, srilm, kenlm = Summary(), Report("srilm"), Report("kenlm")
+    summary, srilm, kenlm = Summary(), CompatReport("srilm"), CompatReport("kenlm")
     for log_probs in lines:
         score = make_score(" ".join(["the"] * (len(log_probs) - 1)), log_probs)
         if score.num_words:

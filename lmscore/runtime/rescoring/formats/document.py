@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from lmscore.errors import InputError
 from lmscore.files import input_name, open_input
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 _HEAD_SIZE = 1 << 16
 _BYTE_ORDER_MARK = "\ufeff"
@@ -26,6 +26,11 @@ class Line:
     text: str  # without the line end
     end: str  # the line end: a newline, with a carriage return or not; "" where the file just stops
     number: int  # from 1
+
+    @property
+    def size(self) -> int:
+        """The bytes of the line in the file."""
+        return len((self.text + self.end).encode())
 
 
 class Document:
@@ -82,7 +87,7 @@ class Document:
             return self._decoded(self._head + self._file.read(), 1)
 
     def where(self, line: int, field: str = "") -> str:
-        """What an error message calls a place in the file."""
+        """The name of a place in the file, for error messages."""
         return f"{self.name}, line {line}, {field}" if field else f"{self.name}, line {line}"
 
     def _decoded(self, data: bytes, line: int) -> str:
@@ -103,6 +108,7 @@ class ListSource:
     document: Document
     index: int  # in the document, from 0
     line: int  # where it begins
+    size: int  # bytes, with what stands between the list before and this one
     before: str = ""  # what stands between the list before and this one
     content: Any = None  # whatever else the format needs
 
@@ -114,7 +120,8 @@ def lists_of_rows(
     index = 0
     for index, (key, group) in enumerate(groupby(rows, key=itemgetter(0)), 1):
         hypotheses = tuple(hypothesis for _, hypothesis in group)
-        source = ListSource(document, index - 1, hypotheses[0].source.number)
+        size = sum(hypothesis.source.size for hypothesis in hypotheses)
+        source = ListSource(document, index - 1, hypotheses[0].source.number, size)
         yield NBestList(key, hypotheses, source=source)
     document.finish(index)
 
@@ -123,6 +130,11 @@ def rendered_lines(nbest: NBestList, render: Callable[[Hypothesis], str]) -> str
     """A list whose hypotheses are lines, each written by `render` without its line end."""
     lines = ((render(hypothesis), hypothesis.source.end) for hypothesis in nbest.hypotheses)
     return joined_lines(lines)
+
+
+def by_lines(render: Callable[[Hypothesis], str]) -> Callable[[NBestList], str]:
+    """`rendered_lines` for any list, with this function of a hypothesis."""
+    return lambda nbest: rendered_lines(nbest, render)
 
 
 def joined_lines(lines: Iterable[tuple[str, str]]) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from lmscore.runtime.rescoring.formats.document import Document
-from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.json_lists import (
     is_unchanged,
     lists_of_nodes,
@@ -23,8 +23,10 @@ from lmscore.runtime.rescoring.formats.json_text import (
     optional_string,
     string,
 )
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
+# A quotation mark inside a string has a backslash before it.
+_UTTERANCES = re.compile(r'(?<!\\)"utts"\s*:\s*\{')
 _RANK = re.compile(r"\[\d+\]$")  # what the name of an output ends in: target1[3]
 
 
@@ -92,4 +94,8 @@ def _renamed(node: Node, rank: int) -> dict[str, str]:
     return {} if new == name.value else {"name": json.dumps(new, ensure_ascii=False)}
 
 
-ESPNET = Format("espnet", _read, _render, is_whole=True)
+def _recognises(head: Head) -> bool:
+    return head.is_json and _UTTERANCES.search(head.text) is not None
+
+
+ESPNET = Format("espnet", 6, _recognises, _read, _render, is_whole=True)

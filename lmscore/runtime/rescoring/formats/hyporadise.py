@@ -6,11 +6,12 @@ Every array as long as `input` goes with the hypotheses; one of numbers is a fea
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 from lmscore.errors import OptionError
 from lmscore.runtime.rescoring.formats.document import Document
-from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.json_lists import lists_of_nodes
 from lmscore.runtime.rescoring.formats.json_text import (
     JsonText,
@@ -22,8 +23,9 @@ from lmscore.runtime.rescoring.formats.json_text import (
     string,
     top_elements,
 )
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
+_BEGINNING = re.compile(r"\s*\[\s*\{")
 _TEXTS = "input"
 _SCORES = "am_score"
 
@@ -115,4 +117,8 @@ def _new_member(item: Node, texts: Node, nbest: NBestList, name: str) -> str:
     return json.dumps(name) + colon + texts.replaced(values)
 
 
-HYPORADISE = Format("hyporadise", _read, _render, is_whole=True, score=_SCORES)
+def _recognises(head: Head) -> bool:
+    return _BEGINNING.match(head.text) is not None
+
+
+HYPORADISE = Format("hyporadise", 8, _recognises, _read, _render, is_whole=True, score=_SCORES)

@@ -1,4 +1,4 @@
-"""What the JSON formats have in common."""
+"""The parts that the JSON formats share: lists from nodes, and hypotheses that are objects."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from dataclasses import replace
 
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats.document import Document, ListSource
-from lmscore.runtime.rescoring.formats.json_text import JsonText, Node, with_numbers
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.formats.json_text import (
+    JsonText,
+    Node,
+    numbers,
+    string,
+    with_numbers,
+)
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 
 def lists_of_nodes(
@@ -21,7 +27,8 @@ def lists_of_nodes(
         line += source.text.count("\n", done, node.start)
         before = source.text[done : node.start]
         check_features(nbest, document.where(line))
-        yield replace(nbest, source=ListSource(document, index - 1, line, before, node))
+        size = len((before + node.raw).encode())
+        yield replace(nbest, source=ListSource(document, index - 1, line, size, before, node))
         line += source.text.count("\n", node.start, node.end)
         done = node.end
     document.finish(index, source.text[done:])
@@ -43,6 +50,18 @@ def is_unchanged(nbest: NBestList, originals: Sequence[object]) -> bool:
     if any(h.added for h in nbest.hypotheses) or len(nbest.hypotheses) != len(originals):
         return False
     return all(h.source is o for h, o in zip(nbest.hypotheses, originals, strict=True))
+
+
+def parsed_object(node: Node, path: str) -> Hypothesis:
+    """A hypothesis that is an object with a "text", every number in it a feature.
+
+    Raises:
+        InputError: the value is no such object.
+    """
+    text = node.get("text")
+    if not node.is_object() or text is None:
+        raise node.error(path, 'expected an object with a "text"')
+    return Hypothesis(string(text, f"{path}.text").strip(), numbers(node, path), source=node)
 
 
 def rendered_object(hypothesis: Hypothesis, values: Mapping[str, str] | None = None) -> str:

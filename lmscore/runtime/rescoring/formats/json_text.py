@@ -40,7 +40,7 @@ class JsonText:
         """The value at a position, and where it ends.
 
         Raises:
-            InputError: there is none.
+            InputError: the text is not JSON there.
         """
         try:
             return _DECODER.raw_decode(self.text, position)
@@ -202,7 +202,7 @@ def identifier(node: Node, path: str) -> str:
 
 
 def is_number(node: Node) -> bool:
-    """Whether the value is a number; `json` reads NaN and Infinity, which are none in JSON, too."""
+    """Whether the value is a number, or NaN or Infinity, which `json` reads beyond the standard."""
     return isinstance(node.value, int | float) and not isinstance(node.value, bool)
 
 

@@ -7,14 +7,16 @@ Every number of a hypothesis is a feature; anything else, there and beside, is k
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats.document import Document, Line, ListSource
-from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.json_lists import (
     check_features,
     is_unchanged,
+    parsed_object,
     rendered_object,
 )
 from lmscore.runtime.rescoring.formats.json_text import (
@@ -22,12 +24,13 @@ from lmscore.runtime.rescoring.formats.json_text import (
     Node,
     check_end,
     identifier,
-    numbers,
     open_node,
     optional_string,
-    string,
 )
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import NBestList
+
+# A quotation mark inside a string has a backslash before it.
+_HYPOTHESES = re.compile(r'(?<!\\)"hypotheses"\s*:\s*\[')
 
 
 def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:  # noqa: ARG001
@@ -48,13 +51,13 @@ def _parse(document: Document, line: Line, index: int) -> NBestList:
     if array is None or not array.is_array():
         raise InputError(f"{where}: no field 'hypotheses' with an array of objects")
     hypotheses = tuple(
-        _parse_hypothesis(item, f"hypotheses[{i}]") for i, item in enumerate(array.items or ())
+        parsed_object(item, f"hypotheses[{i}]") for i, item in enumerate(array.items or ())
     )
     nbest = NBestList(
         _parse_id(node, where),
         hypotheses,
         optional_string(node.get("reference"), "reference"),
-        ListSource(document, index, line.number, content=(line, array)),
+        ListSource(document, index, line.number, line.size, content=(line, array)),
     )
     check_features(nbest, where)
     return nbest
@@ -67,13 +70,6 @@ def _parse_id(node: Node, where: str) -> str:
     return identifier(key, "id")
 
 
-def _parse_hypothesis(node: Node, path: str) -> Hypothesis:
-    text = node.get("text")
-    if not node.is_object() or text is None:
-        raise node.error(path, 'expected an object with a "text"')
-    return Hypothesis(string(text, f"{path}.text").strip(), numbers(node, path), source=node)
-
-
 def _render(nbest: NBestList) -> str:
     line: Line
     array: Node
@@ -84,4 +80,8 @@ def _render(nbest: NBestList) -> str:
     return line.text[: array.start] + new + line.text[array.end :] + line.end
 
 
-JSONL = Format("jsonl", _read, _render)
+def _recognises(head: Head) -> bool:
+    return head.is_json and _HYPOTHESES.search(head.first) is not None
+
+
+JSONL = Format("jsonl", 7, _recognises, _read, _render)

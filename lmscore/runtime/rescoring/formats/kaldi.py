@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.formats.document import Document, Line, lists_of_rows, rendered_lines
-from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.numbers import parse_score
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 _BLANKS = " \t"
 
@@ -34,7 +34,7 @@ def split_key(line: str) -> tuple[str, str]:
 
 
 def utterance_of(key: str) -> str | None:
-    """The utterance of a key `utterance-N`; None where the key is none."""
+    """The utterance of a key `utterance-N`; None for any other key."""
     utterance, _, number = key.rpartition("-")
     return utterance if utterance and number.isascii() and number.isdigit() else None
 
@@ -122,4 +122,9 @@ def _cost(hypothesis: Hypothesis) -> float:
     return 0.0 - hypothesis.features[hypothesis.added[0]]  # rather than -x: there is no cost of -0
 
 
-KALDI = Format("kaldi", _read, _render, score=None)
+def _recognises(head: Head) -> bool:
+    key, _ = split_key(head.first)
+    return utterance_of(key) is not None
+
+
+KALDI = Format("kaldi", 1, _recognises, _read, _render, option="scores", score=None)

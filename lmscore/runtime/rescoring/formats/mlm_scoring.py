@@ -9,22 +9,22 @@ import re
 from collections.abc import Iterator
 
 from lmscore.runtime.rescoring.formats.document import Document
-from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.json_lists import (
     is_unchanged,
     lists_of_nodes,
+    parsed_object,
     rendered_object,
 )
 from lmscore.runtime.rescoring.formats.json_text import (
     JsonText,
     Node,
-    numbers,
     optional_string,
-    string,
     top_elements,
 )
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import NBestList
 
+_BEGINNING = re.compile(r'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*\{\s*"(hyp_[0-9]+|ref)"\s*:')
 _KEY = re.compile(r"hyp_([0-9]+)")
 
 
@@ -38,7 +38,7 @@ def _parse(utterance: Node) -> NBestList:
     path = utterance.key
     if not utterance.is_object():
         raise utterance.error(path, "expected an object with hyp_1, hyp_2 and so on")
-    hypotheses = tuple(_parse_hypothesis(item, path) for item in _by_rank(utterance))
+    hypotheses = tuple(parsed_object(item, f"{path}.{item.key}") for item in _by_rank(utterance))
     reference = optional_string(utterance.get("ref"), f"{path}.ref")
     return NBestList(utterance.key, hypotheses, reference and reference.strip())
 
@@ -53,14 +53,6 @@ def _by_rank(utterance: Node) -> list[Node]:
                 raise item.error(f"{utterance.key}.{item.key}", "is there twice")
             ranks[int(match[1])] = item
     return [ranks[rank] for rank in sorted(ranks)]
-
-
-def _parse_hypothesis(node: Node, path: str) -> Hypothesis:
-    path = f"{path}.{node.key}"
-    text = node.get("text")
-    if not node.is_object() or text is None:
-        raise node.error(path, 'expected an object with a "text"')
-    return Hypothesis(string(text, f"{path}.text").strip(), numbers(node, path), source=node)
 
 
 def _render(nbest: NBestList) -> str:
@@ -83,4 +75,8 @@ def _render(nbest: NBestList) -> str:
     )
 
 
-MLM_SCORING = Format("mlm-scoring", _read, _render, is_whole=True)
+def _recognises(head: Head) -> bool:
+    return _BEGINNING.match(head.text) is not None
+
+
+MLM_SCORING = Format("mlm-scoring", 8, _recognises, _read, _render, is_whole=True)

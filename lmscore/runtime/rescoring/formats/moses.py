@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from lmscore.errors import InputError, OptionError
-from lmscore.runtime.rescoring.formats.document import Document, Line, lists_of_rows, rendered_lines
-from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.document import Document, Line, by_lines, lists_of_rows
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.numbers import parse_score
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 _SEPARATOR = "|||"
 _UNNAMED = "feature"  # values without a label before them
@@ -66,11 +66,7 @@ def _flattened(values: dict[str, list[float]], where: str) -> Iterator[tuple[str
             yield from ((f"{name}[{i}]", number) for i, number in enumerate(numbers))
 
 
-def _render(nbest: NBestList) -> str:
-    return rendered_lines(nbest, _rendered)
-
-
-def _rendered(hypothesis: Hypothesis) -> str:
+def _line(hypothesis: Hypothesis) -> str:
     """The line, new features at the end of field 3."""
     fields: list[str] = hypothesis.source.text.split(_SEPARATOR)
     for name in hypothesis.added:
@@ -81,4 +77,8 @@ def _rendered(hypothesis: Hypothesis) -> str:
     return _SEPARATOR.join(fields)
 
 
-MOSES = Format("moses", _read, _render, counts_lists=True, score=_TOTAL)
+def _recognises(head: Head) -> bool:
+    return head.first.count(_SEPARATOR) >= 3
+
+
+MOSES = Format("moses", 5, _recognises, _read, by_lines(_line), counts_lists=True, score=_TOTAL)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lmscore.errors import InputError, OptionError
-from lmscore.runtime.rescoring.formats.document import Document, lists_of_rows, rendered_lines
-from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
-from lmscore.runtime.rescoring.formats.tsv import check_width, score_columns
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.formats.document import Document, by_lines, lists_of_rows
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
+from lmscore.runtime.rescoring.formats.numbers import to_float
+from lmscore.runtime.rescoring.formats.tsv import score_columns, table_rows
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 
 def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:
@@ -23,15 +24,9 @@ def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:
 
 
 def _rows(document: Document, beam_size: int) -> Iterator[tuple[str, Hypothesis]]:
-    num_columns = num_rows = 0
-    for num_rows, line in enumerate(document.lines(), 1):
-        where = document.where(line.number)
-        columns = line.text.split("\t")
-        if len(columns) < 2:
-            raise InputError(f"{where}: no tab; expected text<TAB>score")
-        num_columns = num_columns or len(columns)
-        check_width(columns, num_columns, where)
-        features = score_columns(columns[1:], 2, where)
+    num_rows = 0
+    for num_rows, (line, columns) in enumerate(table_rows(document, "text<TAB>score"), 1):
+        features = score_columns(columns[1:], 2, document.where(line.number))
         key = str(document.first_index + (num_rows - 1) // beam_size)
         yield key, Hypothesis(columns[0], features, source=line)
     if num_rows % beam_size:
@@ -41,13 +36,16 @@ def _rows(document: Document, beam_size: int) -> Iterator[tuple[str, Hypothesis]
         )
 
 
-def _render(nbest: NBestList) -> str:
-    return rendered_lines(nbest, _rendered)
-
-
-def _rendered(hypothesis: Hypothesis) -> str:
+def _line(hypothesis: Hypothesis) -> str:
     new = [repr(hypothesis.features[name]) for name in hypothesis.added]
     return "\t".join([hypothesis.source.text, *new])
 
 
-NEMO = Format("nemo", _read, _render, counts_lists=True)
+def _recognises(head: Head) -> bool:
+    """Whether every column but the first holds numbers; in `tsv` the last is a text."""
+    rows = [line.split("\t") for line in head.lines]
+    alike = [row for row in rows if len(row) == len(rows[0])]
+    return "\t" in head.first and all(to_float(c) is not None for row in alike for c in row[1:])
+
+
+NEMO = Format("nemo", 4, _recognises, _read, by_lines(_line), option="beam_size", counts_lists=True)

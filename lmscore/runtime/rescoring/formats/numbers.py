@@ -8,7 +8,7 @@ from lmscore.errors import InputError
 
 
 def to_float(text: str) -> float | None:
-    """The number that a text spells, None where it spells none."""
+    """The number that a text spells, or None."""
     try:
         return None if "_" in text else float(text)  # Python would read 1_000
     except ValueError:
@@ -30,7 +30,7 @@ def parse_score(text: str, where: str, *, unit: float = 1.0) -> float:
 
 
 def checked_score(value: float, where: str, *, unit: float = 1.0) -> float:
-    """As `parse_score`, of a number."""
+    """A score in nats from a number in `unit` nats; checked as by `parse_score`."""
     score = value * unit
     if math.isnan(score) or score == math.inf:
         raise InputError(f"{where}: the score {value} cannot be used; mend it or drop the feature")

@@ -11,7 +11,6 @@ score is written as SRILM's rescoring tools write it: in SRILM's own form, the s
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,12 +24,12 @@ from lmscore.runtime.rescoring.formats.document import (
     joined_lines,
     rendered_lines,
 )
-from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.numbers import parse_score, to_float
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
+from lmscore.runtime.scoring.score import LN10
 
 _HEADERS = {"NBestList1.0": 1, "NBestList2.0": 2}
-_LOG10 = math.log(10)  # nats
 _BYTELOG = 1024 / 10000.5  # nats
 _FIELDS_PER_TOKEN = 11  # word ( st: S et: E g: G a: A )
 _BACKTRACE = re.compile(r"\( st: \S+ et: \S+ g: \S+ a: \S+ \)")
@@ -55,10 +54,9 @@ def utterance_id(name: str) -> str:
     return path.name
 
 
-def is_srilm(line: str) -> bool:
-    """Whether this is the first line of such a file."""
-    fields = _FIELD.findall(line)
-    return line.strip() in _HEADERS or _is_own(fields) or _is_decipher(fields)
+def _recognises(head: Head) -> bool:
+    fields = _FIELD.findall(head.first)
+    return head.first.strip() in _HEADERS or _is_own(fields) or _is_decipher(fields)
 
 
 def _is_own(fields: list[str]) -> bool:
@@ -80,7 +78,8 @@ def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:  # n
             header, version = line.text + line.end, found
         else:
             hypotheses.append(_parse(line, document.where(line.number), version))
-    source = ListSource(document, 0, 1, content=header)
+    size = len(header.encode()) + sum(hypothesis.source.size for hypothesis in hypotheses)
+    source = ListSource(document, 0, 1, size, content=header)
     yield NBestList(utterance_id(document.name), tuple(hypotheses), source=source)
     document.finish(1)
 
@@ -100,8 +99,8 @@ def _parse_own(line: Line, fields: list[str], where: str) -> Hypothesis:
     if len(fields) < 3:
         raise InputError(f"{where}: {len(fields)} fields, expected ascore lscore nwords w1 w2 ...")
     features = {
-        "ascore": parse_score(fields[0], f"{where}, ascore (field 1)", unit=_LOG10),
-        "lscore": parse_score(fields[1], f"{where}, lscore (field 2)", unit=_LOG10),
+        "ascore": parse_score(fields[0], f"{where}, ascore (field 1)", unit=LN10),
+        "lscore": parse_score(fields[1], f"{where}, lscore (field 2)", unit=LN10),
         "nwords": parse_score(fields[2], f"{where}, nwords (field 3)"),
     }
     source = SrilmLine(line.text, line.end, line.number, fields[0], fields[2])
@@ -156,7 +155,7 @@ def _decipher_line(line: Line, ascore: float, num_words: int) -> SrilmLine:
 
 
 def _log10(score: float) -> str:
-    return f"{score / _LOG10:.15g}"
+    return f"{score / LN10:.15g}"
 
 
 def _render(nbest: NBestList) -> str:
@@ -178,4 +177,4 @@ def _rescored(hypothesis: Hypothesis) -> str:
     return " ".join(filter(None, [source.ascore, lscore, source.num_words, hypothesis.text]))
 
 
-SRILM = Format("srilm", _read, _render, is_whole=True, score="ascore")
+SRILM = Format("srilm", 2, _recognises, _read, _render, is_whole=True, score="ascore")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lmscore.errors import InputError
-from lmscore.runtime.rescoring.formats.document import Document, lists_of_rows, rendered_lines
-from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.document import Document, Line, by_lines, lists_of_rows
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.numbers import parse_score
-from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 
 def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:  # noqa: ARG001
@@ -16,27 +16,34 @@ def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:  # n
 
 
 def _rows(document: Document) -> Iterator[tuple[str, Hypothesis]]:
-    num_columns = 0
-    for line in document.lines():
+    for line, columns in table_rows(document, "id<TAB>text or id<TAB>score<TAB>text"):
         where = document.where(line.number)
-        columns = line.text.split("\t")
-        if len(columns) < 2:
-            raise InputError(f"{where}: no tab; expected id<TAB>text or id<TAB>score<TAB>text")
-        num_columns = num_columns or len(columns)
-        check_width(columns, num_columns, where)
         if not columns[0]:
             raise InputError(f"{where}: the id (column 1) is empty")
         features = score_columns(columns[1:-1], 2, where)
         yield columns[0], Hypothesis(columns[-1], features, source=line)
 
 
-def check_width(columns: list[str], num_columns: int, where: str) -> None:
-    """Raise InputError for a row with more or fewer columns than the first."""
-    if len(columns) != num_columns:
-        raise InputError(
-            f"{where}: {len(columns)} columns, but the first line has {num_columns}; "
-            "every line needs the same columns"
-        )
+def table_rows(document: Document, layout: str) -> Iterator[tuple[Line, list[str]]]:
+    """The lines of a file and their columns.
+
+    Raises:
+        InputError: a line has no tab (`layout` is what was expected), or more or fewer columns than
+            the first.
+    """
+    num_columns = 0
+    for line in document.lines():
+        where = document.where(line.number)
+        columns = line.text.split("\t")
+        if len(columns) < 2:
+            raise InputError(f"{where}: no tab; expected {layout}")
+        num_columns = num_columns or len(columns)
+        if len(columns) != num_columns:
+            raise InputError(
+                f"{where}: {len(columns)} columns, but the first line has {num_columns}; "
+                "every line needs the same columns"
+            )
+        yield line, columns
 
 
 def score_columns(columns: list[str], first: int, where: str) -> dict[str, float]:
@@ -47,14 +54,14 @@ def score_columns(columns: list[str], first: int, where: str) -> dict[str, float
     }
 
 
-def _render(nbest: NBestList) -> str:
-    return rendered_lines(nbest, _rendered)
-
-
-def _rendered(hypothesis: Hypothesis) -> str:
+def _line(hypothesis: Hypothesis) -> str:
     *columns, text = hypothesis.source.text.split("\t")
     new = [repr(hypothesis.features[name]) for name in hypothesis.added]
     return "\t".join([*columns, *new, text])
 
 
-TSV = Format("tsv", _read, _render)
+def _recognises(head: Head) -> bool:
+    return "\t" in head.first
+
+
+TSV = Format("tsv", 3, _recognises, _read, by_lines(_line))

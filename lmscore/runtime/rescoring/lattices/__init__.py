@@ -1,17 +1,17 @@
 """Lattices of other people's recognisers: read, rescored, searched, and written back."""
 
+from lmscore.runtime.rescoring.lattices.expansion import RescoredLattice, rescore_lattice
 from lmscore.runtime.rescoring.lattices.lattice import Arc, Lattice, Scales, Scores
-from lmscore.runtime.rescoring.lattices.options import LatticeOptions
-from lmscore.runtime.rescoring.lattices.paths import LatticePath, all_paths, n_best
-from lmscore.runtime.rescoring.lattices.reading import (
+from lmscore.runtime.rescoring.lattices.lattice_reading import (
     FORMATS,
     LatticeFormat,
     detect,
     open_lattices,
     read_lattices,
 )
-from lmscore.runtime.rescoring.lattices.rescore import RescoredLattice, rescore_lattice
-from lmscore.runtime.rescoring.lattices.writing import render_lattices, write_lattices
+from lmscore.runtime.rescoring.lattices.lattice_writing import render_lattices, write_lattices
+from lmscore.runtime.rescoring.lattices.paths import LatticePath, all_paths, n_best
+from lmscore.runtime.rescoring.lattices.search_options import LatticeOptions
 
 __all__ = [
     "FORMATS",

@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 
 from lmscore.errors import InputError
-from lmscore.runtime.rescoring.formats.document import Document
-from lmscore.runtime.rescoring.formats.numbers import to_float
+from lmscore.runtime.rescoring.formats import Document, to_float
 from lmscore.runtime.rescoring.lattices.lattice import Lattice, Scales
 
 _MAX_DIGITS = 18  # of a number; Python refuses to read very long ones

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lmscore.errors import InputError
-from lmscore.runtime.rescoring.formats.document import Document, Line
-from lmscore.runtime.rescoring.formats.numbers import parse_score
+from lmscore.runtime.rescoring.formats import Document, Line, parse_score
 from lmscore.runtime.rescoring.lattices.checks import checked, parse_count
 from lmscore.runtime.rescoring.lattices.lattice import END, Arc, Lattice, Scores
 

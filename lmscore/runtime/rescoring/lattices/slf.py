@@ -15,8 +15,7 @@ from pathlib import Path
 
 from lmscore.errors import InputError
 from lmscore.files import STANDARD_INPUT
-from lmscore.runtime.rescoring.formats.document import Document, Line
-from lmscore.runtime.rescoring.formats.numbers import checked_score
+from lmscore.runtime.rescoring.formats import Document, Line, checked_score
 from lmscore.runtime.rescoring.lattices.checks import checked, parse_count, parse_number
 from lmscore.runtime.rescoring.lattices.lattice import END, MARKS, Arc, Lattice, Scales, Scores
 from lmscore.runtime.rescoring.lattices.slf_text import Fields, parse_fields

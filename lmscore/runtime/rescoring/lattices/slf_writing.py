@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lmscore.runtime.rescoring.formats.document import Line
+from lmscore.runtime.rescoring.formats import Line
 from lmscore.runtime.rescoring.lattices.lattice import Arc, Lattice, Scales, Scores
 from lmscore.runtime.rescoring.lattices.slf import SlfSource
 from lmscore.runtime.rescoring.lattices.slf_text import Fields, quoted, replace_fields

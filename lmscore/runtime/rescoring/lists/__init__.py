@@ -1,0 +1,65 @@
+"""N-best lists as values: new features, weights, ranking, and how far a text is from a reference.
+
+A list is read and written by `lmscore.runtime.rescoring.formats`, scored by models of
+`lmscore.runtime.rescoring.models`; its weights are found by `lmscore.runtime.rescoring.tuning`.
+"""
+
+from lmscore.runtime.rescoring.lists.context import scored_in_context
+from lmscore.runtime.rescoring.lists.features import (
+    Counts,
+    ScoredList,
+    add_scores,
+    peek,
+    scored_lists,
+)
+from lmscore.runtime.rescoring.lists.metrics import (
+    METRICS,
+    Metric,
+    MetricName,
+    Statistics,
+    normalization,
+)
+from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists.prepare import SubwordMark, preparation
+from lmscore.runtime.rescoring.lists.ranking import LM_WEIGHT, Gain, default_weights, ranking
+from lmscore.runtime.rescoring.lists.references import reference_of, with_references
+from lmscore.runtime.rescoring.lists.weights import (
+    RANK,
+    WORDS,
+    Floats,
+    Weights,
+    read_weights,
+    terms,
+    weighted,
+)
+
+__all__ = [
+    "LM_WEIGHT",
+    "METRICS",
+    "RANK",
+    "WORDS",
+    "Counts",
+    "Floats",
+    "Gain",
+    "Hypothesis",
+    "Metric",
+    "MetricName",
+    "NBestList",
+    "ScoredList",
+    "Statistics",
+    "SubwordMark",
+    "Weights",
+    "add_scores",
+    "default_weights",
+    "normalization",
+    "peek",
+    "preparation",
+    "ranking",
+    "read_weights",
+    "reference_of",
+    "scored_in_context",
+    "scored_lists",
+    "terms",
+    "weighted",
+    "with_references",
+]

@@ -10,14 +10,13 @@ from lmscore.errors import InputError, OptionError
 from lmscore.runtime.engine.batching import score_document, token_budget, token_rows
 from lmscore.runtime.engine.state import State
 from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.rescoring.lists.features import Prepare, ScoredList
 from lmscore.runtime.rescoring.lists.nbest import NBestList
-from lmscore.runtime.rescoring.lists.rescore import Prepare, Totals, with_scores
 from lmscore.runtime.rescoring.lists.weights import Weights
-from lmscore.runtime.rescoring.models.list_scoring import Counts, score_lists
-from lmscore.runtime.scoring.score import Score
+from lmscore.runtime.rescoring.models import ListScores, score_lists
 
 
-def add_scores_in_context(
+def scored_in_context(
     lists: Iterable[NBestList],
     lm: LanguageModel,
     weights: Weights,
@@ -25,9 +24,7 @@ def add_scores_in_context(
     name: str,
     eos: bool = True,
     prepare: Prepare = str,
-    totals: Totals | None = None,
-    counts: Counts | None = None,
-) -> Iterator[NBestList]:
+) -> Iterator[ScoredList]:
     """Lists with a new feature, the state carried along the hypotheses that the weights choose.
 
     As `LanguageModel.score_stream` does in document context: all lists are one document, and a list
@@ -41,7 +38,6 @@ def add_scores_in_context(
         name: of the new feature.
         eos: whether </s> is scored.
         prepare: makes of the text of a hypothesis the one that is scored.
-        totals: is added to, as lists are scored, and so is `counts`.
 
     Raises:
         InputError: a hypothesis is not a text that the model can read.
@@ -56,27 +52,16 @@ def add_scores_in_context(
     state = lm.initial_state()
     for nbest in lists:
         texts = [prepare(hypothesis.text) for hypothesis in nbest.hypotheses]
-        scores = {name: _score(lm, nbest.id, texts, state, eos=eos, counts=counts)}
-        if totals is not None:
-            totals.add(scores)
-        scored = with_scores(nbest, scores)
-        best = weights.best(scored)
+        scored = ScoredList.of(nbest, {name: _score(lm, nbest.id, texts, state, eos=eos)})
+        best = weights.best(scored.nbest)
         if best is not None:
             state = state_after(lm, texts[best], state)
         yield scored
 
 
-def _score(
-    lm: LanguageModel,
-    key: str,
-    texts: list[str],
-    state: State,
-    *,
-    eos: bool,
-    counts: Counts | None,
-) -> list[Score]:
+def _score(lm: LanguageModel, key: str, texts: list[str], state: State, *, eos: bool) -> ListScores:
     try:
-        (scores,) = score_lists(lm, [texts], eos=eos, states=[state], counts=counts)
+        (scores,) = score_lists(lm, [texts], eos=eos, states=[state])
     except InputError:
         lm.tokenizer.encode_batch(texts, name=f"list {key!r}, hypothesis")  # names the list
         raise

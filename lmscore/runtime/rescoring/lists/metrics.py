@@ -1,7 +1,7 @@
-"""How far a text is from its reference: WER, CER, BLEU and chrF.
+"""Metrics of texts and their references: WER, CER, BLEU and chrF.
 
-Each is a function of statistics that add up over a corpus: from those of every hypothesis, counted
-once, comes the value of any selection of hypotheses.
+Each metric is a function of statistics that add up over a corpus. The statistics of every
+hypothesis are counted once; from them comes the value of any selection of hypotheses.
 
 Letters in shapes: n hypotheses, S statistics of each.
 """
@@ -26,29 +26,29 @@ _WITHIN_WORDS = "'\u2019-"  # both apostrophes, and the hyphen
 
 
 class Metric(Protocol):
-    """What is tuned for."""
+    """A measure of hypotheses, given references."""
 
     @property
     def title(self) -> str:
-        """What it is called in tables, with its unit."""
+        """The name in tables, with the unit."""
 
     @property
     def higher_is_better(self) -> bool:
-        """Whether hypotheses are good where it is high."""
+        """Whether a higher value means better hypotheses."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the statistics, where they mean something to people; otherwise none."""
+        """Names of the statistics that a report shows; may be empty."""
 
     def statistics(self, texts: Sequence[str], reference: str) -> Statistics:
-        """Those of each hypothesis, int64 [n, S].
+        """The statistics of each hypothesis, int64 [n, S].
 
         Raises:
             MissingExtraError: a package is not installed.
         """
 
     def value(self, statistics: Statistics | Floats) -> Floats:
-        """Of sums of statistics, [..., S] -> float64 [...]."""
+        """The metric of sums of statistics, [..., S] -> float64 [...]."""
 
 
 @dataclass(frozen=True)

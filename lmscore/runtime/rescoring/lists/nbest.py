@@ -1,4 +1,4 @@
-"""N-best lists: what a decoder found for an utterance, and what has been added since."""
+"""N-best lists: the hypotheses of a decoder for an utterance, with their features."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lmscore.errors import OptionError
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """One thing that may have been said, and what speaks for it.
+    """A text that may have been said, and its features.
 
     Features that are log-probabilities are in nats, higher is better, whatever unit and sign the
     file uses; counts are counts.

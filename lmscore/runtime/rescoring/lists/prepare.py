@@ -29,7 +29,7 @@ def preparation(
         lowercase: whether to lower-case.
 
     Raises:
-        OptionError: an unknown mark, or a word to remove that is none.
+        OptionError: an unknown mark, or more or less than one word to remove.
     """
     if join is not None and join not in get_args(SubwordMark):
         raise OptionError(f"no subword mark {join!r}; there are {', '.join(get_args(SubwordMark))}")

@@ -1,4 +1,4 @@
-"""What was really said: references from a file, brought together with the lists they belong to."""
+"""References (what was really said) from a file, brought together with their lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lmscore.runtime.rescoring.lists.nbest import NBestList
 def with_references(
     lists: Iterable[NBestList], path: str | Path, *, by_line: bool
 ) -> Iterator[NBestList]:
-    """Lists with their references. There must be one for each list, and a list for each of them.
+    """Lists with their references: one for each list, and no reference without a list.
 
     Args:
         lists: any reference of theirs is replaced.
@@ -38,6 +38,13 @@ def with_references(
             f"{input_name(path)}: no list for the reference {next(iter(references))!r} "
             f"(and {len(references) - 1} more); leave it out to measure the lists alone"
         )
+
+
+def reference_of(nbest: NBestList) -> str:
+    """The reference of a list; raises InputError where it has none."""
+    if nbest.reference is None:
+        raise InputError(f"list {nbest.id!r} has no reference; give a file with --references")
+    return nbest.reference
 
 
 def _read(path: str | Path, *, by_line: bool) -> dict[str, str]:

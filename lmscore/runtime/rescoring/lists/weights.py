@@ -44,14 +44,14 @@ _LENGTHS: Mapping[str, Callable[[str], int]] = {
 
 @dataclass(frozen=True)
 class Weights:
-    """What each feature counts, and what a word costs; values are compared by content."""
+    """The weight of each feature, a penalty per word, and length normalization; a value."""
 
     features: Mapping[str, float]
     word_penalty: float = 0.0
     length_normalization: float = 0.0  # an exponent: 0 for none, 1 for the score per word
 
     def __post_init__(self) -> None:
-        """Refuse what cannot rank.
+        """Check the numbers.
 
         Raises:
             OptionError: a weight is not finite, or there is nothing to weigh.
@@ -111,7 +111,7 @@ class Weights:
 
 
 def terms(nbest: NBestList, names: Sequence[str], *, length_normalization: float = 0.0) -> Floats:
-    """What is weighed: the features of each hypothesis by name, float64 [n, F].
+    """The terms that are weighed: features of each hypothesis by name, float64 [n, F].
 
     Raises:
         OptionError: a hypothesis lacks a feature.

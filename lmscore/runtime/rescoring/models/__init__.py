@@ -1,0 +1,21 @@
+"""The models that score n-best lists: recurrent ones, n-gram models, and their mixtures."""
+
+from lmscore.runtime.rescoring.models.em import Fit
+from lmscore.runtime.rescoring.models.list_scorer import ListScorer, RecurrentScorer, WordScorer
+from lmscore.runtime.rescoring.models.list_scoring import ListScores, score_lists
+from lmscore.runtime.rescoring.models.mixture import Mixture, fit_mixture
+from lmscore.runtime.rescoring.models.ngram import NgramScorer
+from lmscore.runtime.rescoring.models.opening import open_scorers
+
+__all__ = [
+    "Fit",
+    "ListScorer",
+    "ListScores",
+    "Mixture",
+    "NgramScorer",
+    "RecurrentScorer",
+    "WordScorer",
+    "fit_mixture",
+    "open_scorers",
+    "score_lists",
+]

@@ -32,7 +32,7 @@ class Fit:
     num_left_out: int  # words that no model gives a probability of its own
 
     def __str__(self) -> str:
-        """What it reached, for people."""
+        """The perplexity reached, in words."""
         first, last = (rounded(self.perplexities[i], 2) for i in (0, -1))
         return (
             f"perplexity {last} ({first} with equal weights) per word, </s> counted, of "

@@ -18,19 +18,28 @@ from lmscore.runtime.scoring.score import Score
 from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
 
 
-@dataclass(slots=True)
-class Counts:
-    """What was scored, and what it took."""
+@dataclass(frozen=True, slots=True)
+class ListScores:
+    """The scores of a list's hypotheses, in their order, and what a recurrent model read for them.
 
-    lists: int = 0
-    hypotheses: int = 0
-    tokens: int = 0  # of all hypotheses, as their scores count them
-    tokens_scored: int = 0  # that the model had to read
+    Attributes:
+        scores: may be none.
+        tokens_read: what is read for several lists at once counts for the first of them. None:
+            each hypothesis was scored by itself.
+    """
+
+    scores: Sequence[Score]
+    tokens_read: int | None = None
 
     @property
-    def tokens_saved(self) -> int:
-        """Those that another hypothesis shares."""
-        return self.tokens - self.tokens_scored
+    def num_tokens(self) -> int:
+        """The tokens of all hypotheses, as their scores count them."""
+        return sum(score.num_tokens for score in self.scores)
+
+    @property
+    def tokens_saved(self) -> int | None:
+        """The tokens that did not have to be read; add up over lists that were read at once."""
+        return None if self.tokens_read is None else self.num_tokens - self.tokens_read
 
 
 def score_lists(
@@ -41,8 +50,7 @@ def score_lists(
     eos: bool = True,
     method: Method = "auto",
     states: Iterable[State] | None = None,
-    counts: Counts | None = None,
-) -> Iterator[list[Score]]:
+) -> Iterator[ListScores]:
     """Score n-best lists as they come, in their order, in bounded memory.
 
     The scores are those of `LanguageModel.score_batch` in sentence context. Hypotheses that begin
@@ -56,7 +64,6 @@ def score_lists(
         method: "tree" shares beginnings, "flat" reads each distinct hypothesis by itself, "auto"
             takes the one that will be quicker.
         states: one row for each list, from which its hypotheses go on. Default: the initial state.
-        counts: is added to, as lists are scored.
 
     Returns:
         For each list a score for each hypothesis, in its order; `Score.tokens` is left empty.
@@ -69,12 +76,12 @@ def score_lists(
     """
     if method not in METHODS:
         raise OptionError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
-    scorer = _Scorer(lm._graph_here(), lm.tokenizer, bos, eos, method)
-    return scorer.stream(windows(lists, states), Counts() if counts is None else counts)
+    reader = _Reader(lm._graph_here(), lm.tokenizer, bos, eos, method)
+    return reader.stream(windows(lists, states))
 
 
 @dataclass(frozen=True)
-class _Scorer:
+class _Reader:
     """A model, and the convention by which hypotheses are scored."""
 
     graph: Graph
@@ -83,17 +90,13 @@ class _Scorer:
     eos: bool
     method: Method
 
-    def stream(self, parts: Iterable[Window], counts: Counts) -> Iterator[list[Score]]:
+    def stream(self, parts: Iterable[Window]) -> Iterator[ListScores]:
         for window in parts:
             distinct, places = _distinct(window)
-            scores, tokens_scored = self._score(window, distinct) if distinct else ([], 0)
-            counts.tokens_scored += tokens_scored
+            scores, tokens_read = self._score(window, distinct) if distinct else ([], 0)
             for numbers in places:
-                found = [scores[number] for number in numbers]
-                counts.lists += 1
-                counts.hypotheses += len(found)
-                counts.tokens += sum(score.num_tokens for score in found)
-                yield found
+                yield ListScores([scores[number] for number in numbers], tokens_read)
+                tokens_read = 0
 
     def _score(self, window: Window, texts: Sequence[_Text]) -> tuple[list[Score], int]:
         """The score of each text, and the tokens that the model had to read."""

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from lmscore.bundle import Direction
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.models.em import Fit, Floats, fit_to
-from lmscore.runtime.rescoring.models.scorer import WordScorer, score_distinct, score_of_words
+from lmscore.runtime.rescoring.models.list_scorer import WordScorer, score_distinct, score_of_words
+from lmscore.runtime.rescoring.models.list_scoring import ListScores
 from lmscore.runtime.scoring.score import Score, WordScore
 
 
@@ -44,7 +45,7 @@ class Mixture:
     fit: Fit | None = None  # how the weights were found, if they were
 
     def __post_init__(self) -> None:
-        """Refuse what is no mixture."""
+        """Check the weights and the directions."""
         _check_directions(self.models)
         if len(self.weights) != len(self.models):
             raise OptionError(f"{len(self.weights)} weights for a mixture of {len(self.models)}")
@@ -56,7 +57,7 @@ class Mixture:
 
     @property
     def direction(self) -> Direction:
-        """Which end of a sentence the models read first."""
+        """The direction in which all models read a sentence."""
         return self.models[0].direction
 
     def __str__(self) -> str:
@@ -65,7 +66,7 @@ class Mixture:
         shares = " + ".join(f"{weight:.4f} {model.name}" for weight, model in pairs)
         return shares if self.fit is None else f"{shares}: {self.fit}"
 
-    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[list[Score]]:
+    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[ListScores]:
         """Score n-best lists as they come, in their order, in bounded memory.
 
         Equal hypotheses are scored once.
@@ -78,7 +79,7 @@ class Mixture:
         return score_distinct(lists, self.score_batch)
 
     def score_batch(self, texts: Iterable[str]) -> list[Score]:
-        """The scores of several texts, in their order; as `score_stream`."""
+        """The scores of several texts, in their order, as by `score_stream`."""
         return list(self.score_stream(texts))
 
     def score_stream(self, texts: Iterable[str]) -> Iterator[Score]:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmscore.bundle import Direction
 from lmscore.errors import InputError, ModelError, needs_extra
 from lmscore.files import open_input
-from lmscore.runtime.rescoring.models.scorer import score_distinct, score_of_words
-from lmscore.runtime.scoring.score import Score, WordScore
+from lmscore.runtime.rescoring.models.list_scorer import score_distinct, score_of_words
+from lmscore.runtime.rescoring.models.list_scoring import ListScores
+from lmscore.runtime.scoring.score import LN10, Score, WordScore
 from lmscore.runtime.scoring.words import END
 from lmscore.runtime.text.tokenizer import check_text
 
 if TYPE_CHECKING:
     import kenlm
 
-_LN10 = log(10)
 _WORD = re.compile(r"\S+")
 _UNKNOWN = "<unk>"
 _CONTROL = ("<s>", END)
@@ -57,10 +56,10 @@ class NgramScorer:
 
     @property
     def direction(self) -> Direction:
-        """Which end of a sentence it reads first."""
+        """The end of a sentence that the model reads first: always its beginning."""
         return "forward"
 
-    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[list[Score]]:
+    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[ListScores]:
         """Score n-best lists as they come, in their order, in bounded memory.
 
         Raises:
@@ -91,7 +90,7 @@ class NgramScorer:
         self.model.BeginSentenceWrite(before)
         for word, spelling, start, end in self._spelt(text):
             found = self.model.BaseFullScore(before, spelling, after)
-            yield WordScore(word, found.log_prob * _LN10, found.oov, start, end, 1)
+            yield WordScore(word, found.log_prob * LN10, found.oov, start, end, 1)
             before, after = after, before
 
     def _spelt(self, text: str) -> Iterator[tuple[str, str, int, int]]:

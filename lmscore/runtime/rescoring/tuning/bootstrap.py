@@ -1,4 +1,4 @@
-"""How sure a difference is: the paired bootstrap.
+"""The paired bootstrap: confidence intervals of a metric, and of differences between systems.
 
 Utterances are drawn with replacement, the same ones for all systems, and the metric is computed
 again (Koehn 2004 for BLEU, Bisani & Ney 2004 for word error rates).
@@ -12,8 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from lmscore.runtime.rescoring.lists.metrics import Metric, Statistics
-from lmscore.runtime.rescoring.lists.weights import Floats
+from lmscore.runtime.rescoring.lists import Floats, Metric, Statistics
 
 CONFIDENCE = 95  # per cent
 SAMPLES = 2000
@@ -48,7 +47,7 @@ def bootstrap(
 
 
 def _counts(num_utterances: int, samples: int, seed: int) -> Iterator[Floats]:
-    """How often each utterance is drawn, [some samples, U]."""
+    """The number of times that each utterance is drawn, [some samples, U]."""
     random = np.random.default_rng(seed)
     at_once = max(1, _DRAWS_AT_ONCE // num_utterances)
     for first, end in pairwise([*range(0, samples, at_once), samples]):

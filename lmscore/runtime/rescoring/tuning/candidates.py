@@ -1,4 +1,4 @@
-"""What tuning needs of n-best lists: the terms of every hypothesis, and how far it is from right.
+"""N-best lists as arrays for tuning: each hypothesis's terms, and its statistics of a metric.
 
 Letters in shapes: U lists (utterances), N hypotheses of all of them one after another, F terms,
 S statistics of the metric.
@@ -14,9 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.errors import InputError, OptionError
-from lmscore.runtime.rescoring.lists.metrics import Metric, Statistics
-from lmscore.runtime.rescoring.lists.nbest import NBestList
-from lmscore.runtime.rescoring.lists.weights import Floats, terms, weighted
+from lmscore.runtime.rescoring.lists import (
+    Floats,
+    Metric,
+    NBestList,
+    Statistics,
+    reference_of,
+    terms,
+    weighted,
+)
 
 Rows = NDArray[np.int64]
 
@@ -37,7 +43,7 @@ class Candidates:
 
     @property
     def lengths(self) -> Rows:
-        """How many hypotheses each list has, [U]."""
+        """The number of hypotheses of each list, [U]."""
         return np.diff(self.starts, append=len(self.terms))
 
     @property
@@ -46,7 +52,7 @@ class Candidates:
         return np.repeat(np.arange(len(self)), self.lengths)
 
     def of(self, lists: Rows) -> Candidates:
-        """Those of some lists only."""
+        """The candidates of some lists only."""
         lengths = self.lengths[lists]
         ends = np.cumsum(lengths)
         rows = np.arange(lengths.sum()) + np.repeat(self.starts[lists] - (ends - lengths), lengths)
@@ -134,15 +140,8 @@ def candidates(
     )
 
 
-def reference_of(nbest: NBestList) -> str:
-    """The reference of a list; raises InputError where it has none."""
-    if nbest.reference is None:
-        raise InputError(f"list {nbest.id!r} has no reference; give a file with --references")
-    return nbest.reference
-
-
 def _statistics(metric: Metric, texts: Sequence[str], reference: str) -> Statistics:
-    """Those of each text, equal ones counted once."""
+    """The statistics of each text, int64 [n, S]; equal texts are compared once."""
     numbers: dict[str, int] = {}
     places = [numbers.setdefault(text, len(numbers)) for text in texts]
     return metric.statistics(list(numbers), reference)[places]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.runtime.rescoring.lists.weights import Floats, weighted
+from lmscore.runtime.rescoring.lists import Floats, weighted
 from lmscore.runtime.rescoring.tuning.candidates import Candidates, Rows
 
 _NARROW = 1e-9  # intervals that rounding might miss are none to stand on
@@ -34,7 +34,7 @@ class Steps:
         return np.asarray(self.values[np.searchsorted(self.edges, places, side="right")])
 
     def within(self, left: float, right: float) -> tuple[Floats, Floats]:
-        """What lies between two places: the edges, both ends among them, and the values."""
+        """The edges between two places, both places among them, and the values between edges."""
         inner = (self.edges > left) & (self.edges < right)
         edges = np.array([left, *self.edges[inner], right])
         return edges, self(edges[:-1])
@@ -131,7 +131,7 @@ def _moves(
 def _next_best(
     base: Floats, slope: Floats, rows: Rows, now: Rows, starts: Rows, groups: Rows
 ) -> tuple[Floats, Rows]:
-    """Which of the rows of each group first overtakes the best one, and where."""
+    """The row of each group that overtakes the best one first, and where it does."""
     if not len(rows):
         return np.empty(0), rows
     crossings = (base[now] - base[rows]) / (slope[rows] - slope[now])

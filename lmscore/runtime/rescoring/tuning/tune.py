@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmscore.errors import OptionError
-from lmscore.runtime.rescoring.lists.weights import WORDS, Floats, Weights
+from lmscore.runtime.rescoring.lists import WORDS, Floats, Weights
 from lmscore.runtime.rescoring.tuning.bootstrap import Estimate, bootstrap, estimate
 from lmscore.runtime.rescoring.tuning.candidates import Candidates, Rows
 from lmscore.runtime.rescoring.tuning.line_search import Steps, search_line
@@ -40,7 +40,7 @@ class System:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What choosing by weights is worth, between doing nothing and knowing everything."""
+    """A choice by weights between its bounds: the first hypotheses, and the oracle's."""
 
     num_lists: int
     num_hypotheses: int
@@ -149,7 +149,7 @@ def cross_validate(
 
 
 def compare(candidates: Candidates, chosen: Rows, *, seed: int = 1) -> Comparison:
-    """How a choice compares to the first hypotheses and to the oracle.
+    """Compare a choice of hypotheses with the first ones and with the oracle.
 
     Args:
         candidates: the lists.
@@ -182,12 +182,12 @@ def metric_along(candidates: Candidates, weights: Floats, term: int) -> Steps:
 def as_weights(
     candidates: Candidates, weights: Floats, *, length_normalization: float = 0.0
 ) -> Weights:
-    """Weights of terms as the weights of a rescorer; that of `words` is the word penalty."""
+    """Weights of terms as the weights of a rescorer; the weight of `words` is the word penalty."""
     named = dict(zip(candidates.names, weights.tolist(), strict=True))
     penalty = named.pop(WORDS, 0.0)
     return Weights(named, penalty, length_normalization)
 
 
 def as_values(weights: Weights) -> Floats:
-    """The weights of a rescorer as those of terms, in the order of `Weights.terms`, [F]."""
+    """The weights of a rescorer as weights of terms, in the order of `Weights.terms`, [F]."""
     return np.array(list(weights.terms().values()), np.float64)

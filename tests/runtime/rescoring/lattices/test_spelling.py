@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lmscore.errors import InputError
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.rescoring.lattices.options import as_it_is
+from lmscore.runtime.rescoring.lattices.search_options import as_it_is
 from lmscore.runtime.rescoring.lattices.spelling import Spelling, spell
 from tests.models import WORDS, make_model
 

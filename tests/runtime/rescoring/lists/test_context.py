@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.rescoring.lists.context import add_scores_in_context, state_after
+from lmscore.runtime.rescoring.lists.context import scored_in_context, state_after
+from lmscore.runtime.rescoring.lists.features import Counts
 from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
-from lmscore.runtime.rescoring.lists.rescore import Totals
 from lmscore.runtime.rescoring.lists.weights import Weights
-from lmscore.runtime.rescoring.models.list_scoring import Counts
 from tests.models import make_model
 
 TEXTS = st.lists(st.sampled_from(["the", "cat", "sat", "zebra"]), max_size=4).map(" ".join)
@@ -39,11 +38,11 @@ def test_as_one_document(
     lm: LanguageModel, document_lm: LanguageModel, model: str, drawn: Lists, eos: bool
 ) -> None:
     used = document_lm if model == "document" else lm
-    found = add_scores_in_context(make_lists(drawn), used, WEIGHTS, name="lm", eos=eos)
+    found = scored_in_context(make_lists(drawn), used, WEIGHTS, name="lm", eos=eos)
     said: list[str] = []
-    for nbest, some in zip(found, drawn, strict=True):
+    for scored, some in zip(found, drawn, strict=True):
         totals = []
-        for hypothesis, (text, score) in zip(nbest.hypotheses, some, strict=True):
+        for hypothesis, (text, score) in zip(scored.nbest.hypotheses, some, strict=True):
             document = used.score_batch([*said, text], context="document", eos=eos)
             assert hypothesis.features["lm"] == pytest.approx(document[-1].log_prob, abs=1e-4)
             totals.append(score + 0.5 * hypothesis.features["lm"])
@@ -52,17 +51,12 @@ def test_as_one_document(
 
 
 def test_what_is_counted(document_lm: LanguageModel) -> None:
-    totals, counts = Totals(), Counts()
     lists = make_lists([[("THE CAT", 0.0), ("the zebra", 0.0)], []])
-    prepare = str.lower
-    list(
-        add_scores_in_context(
-            lists, document_lm, WEIGHTS, name="lm", prepare=prepare, totals=totals, counts=counts
-        )
-    )
-    assert (totals.lists, totals.hypotheses, totals.words, totals.tokens) == (2, 2, 4, 6)
-    assert totals.oovs == {"lm": 1}
-    assert counts.tokens == 6
+    found = scored_in_context(lists, document_lm, WEIGHTS, name="lm", prepare=str.lower)
+    counts = sum((scored.counts for scored in found), Counts())
+    assert (counts.lists, counts.hypotheses, counts.words, counts.tokens) == (2, 2, 4, 6)
+    assert counts.oovs == {"lm": 1}
+    assert counts.tokens_saved == 0
 
 
 def test_state_after(document_lm: LanguageModel) -> None:
@@ -80,11 +74,11 @@ def test_state_after(document_lm: LanguageModel) -> None:
 def test_a_text_that_cannot_be_read(bpe_lm: LanguageModel) -> None:
     lists = make_lists([[("the", 0.0)], [("a", 0.0), ("\ud800", 0.0)]])
     with pytest.raises(InputError, match="list '1', hypothesis 2: lone surrogate"):
-        list(add_scores_in_context(lists, bpe_lm, WEIGHTS, name="lm"))
+        list(scored_in_context(lists, bpe_lm, WEIGHTS, name="lm"))
 
 
 def test_a_backward_model(tmp_path: Path) -> None:
     make_model(tmp_path / "model", direction="backward", variants=("fp32",))
     lists = make_lists([[("the", 0.0)]])
     with pytest.raises(OptionError, match="document context is not for a backward model"):
-        list(add_scores_in_context(lists, load(tmp_path / "model"), WEIGHTS, name="lm"))
+        list(scored_in_context(lists, load(tmp_path / "model"), WEIGHTS, name="lm"))

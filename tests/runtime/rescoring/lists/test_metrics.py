@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
-import sys
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from sacrebleu.metrics.chrf import CHRF
 
 from lmscore.errors import MissingExtraError
 from lmscore.runtime.rescoring.lists.metrics import METRICS, MetricName, normalization
+from tests.missing import hide_package
 
 WER, CER = METRICS["wer"], METRICS["cer"]
 
@@ -105,16 +104,7 @@ def test_a_package_that_is_not_installed(
     name: MetricName, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = "rapidfuzz" if extra == "tune" else "sacrebleu"
-    for module in [name for name in sys.modules if name.split(".")[0] == package]:
-        monkeypatch.delitem(sys.modules, module)
-    real = builtins.__import__
-
-    def missing(module: str, *rest: Any) -> Any:
-        if module.split(".", maxsplit=1)[0] == package:
-            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-        return real(module, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
+    hide_package(monkeypatch, package)
     with pytest.raises(MissingExtraError) as caught:
         METRICS[name].statistics(["a"], "a")
     expected = f"this needs the package {package!r}: pip install 'lmscore[{extra}]'"

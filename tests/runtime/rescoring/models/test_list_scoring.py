@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, get_args
 
@@ -16,7 +16,7 @@ from lmscore.runtime.engine.state import State
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.models import list_windows, walk
-from lmscore.runtime.rescoring.models.list_scoring import Counts, score_lists
+from lmscore.runtime.rescoring.models.list_scoring import ListScores, score_lists
 from lmscore.runtime.rescoring.models.walk import METHODS, Method
 from lmscore.runtime.scoring.score import Score
 from tests.models import make_model
@@ -57,8 +57,9 @@ def flat_scores(
 
 
 def assert_same(
-    lm: LanguageModel, found: Sequence[Sequence[Score]], expected: Sequence[Sequence[Score]]
+    lm: LanguageModel, lists: Sequence[ListScores], expected: Sequence[Sequence[Score]]
 ) -> None:
+    found = [some.scores for some in lists]
     record = lm.config.graphs[lm.variant]
     # Twice: the largest of a sample bounds no other one. It is 0 but for int8 rnn-relu.
     per_token = 1e-5 + 2 * record.max_batching_difference
@@ -109,7 +110,7 @@ def test_int8_scores_are_exactly_those_of_flat_scoring(
 ) -> None:
     expected = flat_scores(lm_int8, lists)
     for found, flat in zip(score_lists(lm_int8, lists, method="tree"), expected, strict=True):
-        for a, b in zip(found, flat, strict=True):
+        for a, b in zip(found.scores, flat, strict=True):
             assert a.log_prob == pytest.approx(b.log_prob, rel=1e-13)
 
 
@@ -131,41 +132,44 @@ def read(lm: LanguageModel, text: str, state: State) -> tuple[float, State]:
     return total, state
 
 
+def counted(found: Iterable[ListScores]) -> tuple[int, int]:
+    """The tokens of all hypotheses, and how many of them were read."""
+    scored = list(found)
+    return sum(some.num_tokens for some in scored), sum(some.tokens_read or 0 for some in scored)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_hypotheses_go_on_from_the_state_of_their_list(lm: LanguageModel, method: Method) -> None:
     lists = [["the cat sat", "the cat", ""], ["the cat sat"], [], ["the dog"]]
     states = [read(lm, text, lm.initial_state())[1] for text in ("hello", "good bye", "", "so")]
     found = list(score_lists(lm, lists, states=states, method=method))
-    assert [len(scores) for scores in found] == [3, 1, 0, 1]
-    for texts, scores, state in zip(lists, found, states, strict=True):
-        for text, score in zip(texts, scores, strict=True):
+    assert [len(some.scores) for some in found] == [3, 1, 0, 1]
+    for texts, some, state in zip(lists, found, states, strict=True):
+        for text, score in zip(texts, some.scores, strict=True):
             assert score.log_prob == pytest.approx(read(lm, text, state)[0], abs=1e-5)
 
 
 def test_what_is_shared_is_read_once(lm: LanguageModel) -> None:
-    counts = Counts()
     lists = [["the cat", "the dog", "the cat"], [""], []]
-    list(score_lists(lm, lists, method="tree", counts=counts))
+    found = list(score_lists(lm, lists, method="tree"))
     # <s>, the, cat, dog are read; 3 + 3 + 3 + 1 tokens are predicted.
-    assert counts == Counts(lists=3, hypotheses=4, tokens=10, tokens_scored=4)
-    assert counts.tokens_saved == 6
+    assert [len(some.scores) for some in found] == [3, 1, 0]
+    assert counted(found) == (10, 4)
+    assert sum(some.tokens_saved or 0 for some in found) == 6
 
 
 def test_without_ends_no_end_is_read(lm: LanguageModel) -> None:
-    counts = Counts()
-    list(score_lists(lm, [["the cat", "the dog"]], eos=False, method="tree", counts=counts))
-    assert (counts.tokens, counts.tokens_scored) == (4, 2)  # <s> and the
+    found = score_lists(lm, [["the cat", "the dog"]], eos=False, method="tree")
+    assert counted(found) == (4, 2)  # <s> and the
 
 
 def test_flat_scoring_reads_duplicates_once(lm: LanguageModel) -> None:
-    counts = Counts()
     lists = [["the cat", "the dog"], ["the cat"]]
-    list(score_lists(lm, lists, method="flat", counts=counts))
-    assert (counts.tokens, counts.tokens_scored) == (9, 6)
+    assert counted(score_lists(lm, lists, method="flat")) == (9, 6)
 
 
 @pytest.mark.parametrize(
-    ("texts", "tokens_scored"),
+    ("texts", "tokens_read"),
     [
         # Flat reads 14 tokens; a tree reads 8, but in 7 runs.
         (["the cat sat on a mat", "the cat sat on a dog"], 14),
@@ -175,36 +179,32 @@ def test_flat_scoring_reads_duplicates_once(lm: LanguageModel) -> None:
         ([f"the the the w{number}" for number in range(25)], 29),
     ],
 )
-def test_auto_takes_what_costs_less(
-    lm: LanguageModel, texts: list[str], tokens_scored: int
-) -> None:
-    counts = Counts()
-    list(score_lists(lm, [texts], counts=counts))
-    assert counts.tokens_scored == tokens_scored
+def test_auto_takes_what_costs_less(lm: LanguageModel, texts: list[str], tokens_read: int) -> None:
+    assert counted(score_lists(lm, [texts]))[1] == tokens_read
 
 
 def test_lists_are_scored_as_they_come(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(list_windows, "_HYPOTHESES", 2)
-    counts, taken = Counts(), []
+    taken = []
 
     def lists() -> Iterator[list[str]]:
         for text in ("the", "cat", "sat", "on"):
             taken.append(text)
             yield [text]
 
-    scores = score_lists(lm, lists(), counts=counts)
+    scored = score_lists(lm, lists())
     assert not taken
-    assert next(scores)[0].text == "the"
+    first = next(scored)
+    assert first.scores[0].text == "the"
     assert taken == ["the", "cat"]
-    assert (counts.lists, counts.tokens) == (1, 2)
-    assert [score.text for (score,) in scores] == ["cat", "sat", "on"]
-    assert counts.hypotheses == 4
+    assert (len(first.scores), first.num_tokens) == (1, 2)
+    assert [score.text for some in scored for score in some.scores] == ["cat", "sat", "on"]
 
 
 def test_no_lists(lm: LanguageModel) -> None:
     assert not list(score_lists(lm, []))
-    assert list(score_lists(lm, [[], []])) == [[], []]
-    ((score,),) = score_lists(lm, [["the"]], bos=False, eos=False)
+    assert [some.scores for some in score_lists(lm, [[], []])] == [[], []]
+    ((score,),) = (some.scores for some in score_lists(lm, [["the"]], bos=False, eos=False))
     assert (score.num_tokens, score.log_prob) == (0, 0.0)
 
 

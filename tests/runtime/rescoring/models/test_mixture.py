@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.rescoring.models.list_scorer import RecurrentScorer, WordScorer, score_of_words
 from lmscore.runtime.rescoring.models.mixture import Mixture, fit_mixture
-from lmscore.runtime.rescoring.models.scorer import ModelScorer, WordScorer, score_of_words
 from lmscore.runtime.scoring.score import Score, Summary, WordScore
 from tests.models import WORDS, make_model
 from tests.runtime.rescoring.toys import END, UNK, Unigram
@@ -69,7 +69,7 @@ def test_probabilities_sum_to_1(
 
 @given(TEXTS)
 def test_a_model_mixed_with_itself_is_that_model(lm: LanguageModel, texts: list[str]) -> None:
-    one, other = ModelScorer("one", lm), ModelScorer("other", lm)
+    one, other = RecurrentScorer("one", lm), RecurrentScorer("other", lm)
     for score in Mixture("mix", (one, other), (0.3, 0.7)).score_batch(texts):
         alone = lm.score(score.text, words=True)
         assert score.log_prob == pytest.approx(alone.log_prob)
@@ -81,7 +81,7 @@ def test_a_model_mixed_with_itself_is_that_model(lm: LanguageModel, texts: list[
 def test_a_weight_of_1_is_that_model(
     lm: LanguageModel, bpe_lm: LanguageModel, texts: list[str]
 ) -> None:
-    one, other = ModelScorer("one", lm), ModelScorer("other", bpe_lm)
+    one, other = RecurrentScorer("one", lm), RecurrentScorer("other", bpe_lm)
     for models, weights in (((one, other), (1, 0)), ((other, one), (0, 1))):
         found = Mixture("mix", models, weights).score_batch(texts)
         expected = lm.score_batch(texts)
@@ -92,7 +92,7 @@ def test_a_weight_of_1_is_that_model(
 def test_models_of_different_vocabularies_agree_on_words(
     lm: LanguageModel, bpe_lm: LanguageModel, texts: list[str], share: float
 ) -> None:
-    one, other = ModelScorer("one", lm), ModelScorer("other", bpe_lm)
+    one, other = RecurrentScorer("one", lm), RecurrentScorer("other", bpe_lm)
     mixture = Mixture("mix", (one, other), (share, 1 - share))
     streams = [mixture.score_stream(texts), one.score_stream(texts), other.score_stream(texts)]
     for mixed, *parts in zip(*streams, strict=True):
@@ -106,7 +106,7 @@ def test_models_of_different_vocabularies_agree_on_words(
 @given(lists=st.lists(TEXTS, max_size=3))
 def test_lists_are_scored_as_their_texts(lists: list[list[str]]) -> None:
     mixture = Mixture("mix", (A, B), (0.5, 0.5))
-    found = list(mixture.score_lists(lists))
+    found = [some.scores for some in mixture.score_lists(lists)]
     assert found == [mixture.score_batch(texts) for texts in lists]
 
 
@@ -120,7 +120,7 @@ def test_equal_hypotheses_are_scored_once(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(Mixture, "score_batch", spy)
     mixture = Mixture("mix", (A, B), (0.5, 0.5))
-    found = list(mixture.score_lists([["a", "b", "a"], [], ["b"]]))
+    found = [some.scores for some in mixture.score_lists([["a", "b", "a"], [], ["b"]])]
     assert seen == [["a", "b"]]
     assert [[score.text for score in scores] for scores in found] == [["a", "b", "a"], [], ["b"]]
 
@@ -139,7 +139,7 @@ def test_nothing_is_read_ahead_of_need() -> None:
 
 
 def test_a_text_without_words_or_end_scores_nothing(lm: LanguageModel) -> None:
-    models = ModelScorer("one", lm, eos=False), ModelScorer("other", lm, eos=False)
+    models = RecurrentScorer("one", lm, eos=False), RecurrentScorer("other", lm, eos=False)
     empty, blank, word = Mixture("mix", models, (0.5, 0.5)).score_batch(["", "  ", "cat"])
     assert [score.log_prob for score in (empty, blank)] == [0, 0]
     assert word.log_prob == pytest.approx(lm.score("cat", eos=False).log_prob)
@@ -157,7 +157,7 @@ def test_backward_models_can_be_mixed_with_each_other(tmp_path: Path) -> None:
     for seed in (0, 1):
         path = tmp_path / str(seed)
         make_model(path, direction="backward", seed=seed, variants=["fp32"])
-        scorers.append(ModelScorer(str(seed), load(path)))
+        scorers.append(RecurrentScorer(str(seed), load(path)))
     mixture = Mixture("mix", tuple(scorers), (0.5, 0.5))
     assert mixture.direction == "backward"
     (score,) = mixture.score_batch(["the cat sat"])

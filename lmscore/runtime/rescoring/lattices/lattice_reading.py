@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from lmscore.errors import InputError, OptionError
 from lmscore.files import expanded_paths
-from lmscore.runtime.rescoring.formats.document import Document
+from lmscore.runtime.rescoring.formats import Document
 from lmscore.runtime.rescoring.lattices import kaldi, slf
 from lmscore.runtime.rescoring.lattices.lattice import Lattice
 from lmscore.runtime.rescoring.lattices.symbols import read_symbols

@@ -1,15 +1,25 @@
-"""The format is told from the first lines, or the user is asked."""
+"""The table of formats; the format is told from the first lines, or the user is asked."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from lmscore.cli.options import ListFormat
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.formats import FORMATS, read
-from lmscore.runtime.rescoring.formats.detect import detect
+from lmscore.runtime.rescoring.formats.table import detect
+
+PAGE = Path(__file__).parents[4] / "docs" / "formats.md"
+
+
+def test_the_command_line_and_the_docs_have_every_format() -> None:
+    assert get_args(ListFormat) == tuple(FORMATS)
+    assert re.findall(r"^\| `([\w-]+)` \|", PAGE.read_text(encoding="utf-8"), re.M) == [*FORMATS]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +55,7 @@ from lmscore.runtime.rescoring.formats.detect import detect
     ],
 )
 def test_formats(head: str, expected: str) -> None:
-    assert detect(head) == expected
+    assert detect(head) is FORMATS[expected]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lmscore.bundle import Bundle, Parity
-from lmscore.runtime.checking.check import Difference, Report, check, compare
+from lmscore.runtime.checking import Difference, GraphCheck, check_graph, compare_graphs
 from lmscore.runtime.engine.graph import Graph
 
 
@@ -21,7 +21,7 @@ def load(bundle: Bundle, variant: str = "fp32") -> Graph:
 
 @pytest.mark.parametrize("variant", ["fp32", "int8"])
 def test_a_good_graph_passes(bundle: Bundle, parity: Parity, variant: str) -> None:
-    report = check(Graph.load(bundle, variant), parity)
+    report = check_graph(Graph.load(bundle, variant), parity)
     record = bundle.config.graphs[variant]
     assert report.failure(variant) is None
     assert report.log_probs.value == pytest.approx(record.max_log_prob_difference, abs=1e-5)
@@ -43,7 +43,7 @@ def test_a_log_prob_that_differs_is_found(
 ) -> None:
     spoilt = getattr(parity, name).copy()
     spoilt[place] += amount
-    report = check(load(bundle), dataclasses.replace(parity, **{name: spoilt}))
+    report = check_graph(load(bundle), dataclasses.replace(parity, **{name: spoilt}))
     assert report.log_probs.value == pytest.approx(0.01 if amount == 0.01 else np.inf, rel=0.01)
     failure = report.failure("fp32")
     assert failure is not None
@@ -52,7 +52,7 @@ def test_a_log_prob_that_differs_is_found(
 
 def test_a_state_that_differs_is_found(bundle: Bundle, parity: Parity) -> None:
     h, c = parity.final_state
-    report = check(load(bundle), dataclasses.replace(parity, final_state=(h, c + 0.1)))
+    report = check_graph(load(bundle), dataclasses.replace(parity, final_state=(h, c + 0.1)))
     assert (report.failure("fp32") or "").startswith("states differ by 0.")
     assert report.failure("int8") is None
 
@@ -121,7 +121,7 @@ def test_each_way_of_running_is_checked(
 ) -> None:
     monkeypatch.setattr(Broken, "spoil", staticmethod(spoil), raising=False)
     graph = Broken.load(bundle, "fp32", threads=1)
-    failure = check(graph, parity).failure("fp32")
+    failure = check_graph(graph, parity).failure("fp32")
     assert failure is not None
     assert re.match(message, failure), failure
 
@@ -136,11 +136,11 @@ def test_a_graph_is_compared_with_itself(
     spoil: Callable[[str, np.ndarray, dict[str, Any]], np.ndarray],
     name: str,
 ) -> None:
-    good = check(load(bundle, "int8"), parity)
+    good = check_graph(load(bundle, "int8"), parity)
     assert good.parents.value < 1e-5
     assert good.steps.value < 1e-5
     monkeypatch.setattr(Broken, "spoil", staticmethod(spoil), raising=False)
-    broken = check(Broken.load(bundle, "int8", threads=1), parity)
+    broken = check_graph(Broken.load(bundle, "int8", threads=1), parity)
     assert getattr(broken, name).value > 1e-3
 
 
@@ -155,22 +155,24 @@ def test_sequences_of_one_token_have_nothing_to_pick(bundle: Bundle, parity: Par
         target_log_probs=parity.target_log_probs[rows],
         final_state=tuple(tensor[:, rows] for tensor in parity.final_state),
     )
-    report = check(load(bundle), short)
+    report = check_graph(load(bundle), short)
     assert report.failure("fp32") is None
     assert report.parents == Difference(0.0, "parents")
 
 
 def test_variants_are_compared(bundle: Bundle, parity: Parity) -> None:
     fp32, int8 = load(bundle), load(bundle, "int8")
-    assert compare(fp32, fp32, parity).value == 0
+    assert compare_graphs(fp32, fp32, parity).value == 0
     records = bundle.config.graphs
-    assert compare(int8, fp32, parity).value > 0
-    assert compare(int8, fp32, parity).value < records["int8"].max_log_prob_difference + 1e-4
+    assert compare_graphs(int8, fp32, parity).value > 0
+    assert compare_graphs(int8, fp32, parity).value < records["int8"].max_log_prob_difference + 1e-4
 
 
-def report(**changes: Any) -> Report:
+def report(**changes: Any) -> GraphCheck:
     none = Difference(0.0, "nowhere")
-    return dataclasses.replace(Report(none, none, none, none, none, none, 100.0, 0.0), **changes)
+    return dataclasses.replace(
+        GraphCheck(none, none, none, none, none, none, 100.0, 0.0), **changes
+    )
 
 
 @pytest.mark.parametrize(

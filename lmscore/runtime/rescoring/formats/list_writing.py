@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 from lmscore.errors import OptionError
-from lmscore.files import STANDARD_INPUT, make_directory, names_directory, open_output
+from lmscore.files import STANDARD_INPUT, names_directory, open_output, write_directory
 from lmscore.runtime.rescoring.formats.document import Document, ListSource
 from lmscore.runtime.rescoring.formats.format import Format
-from lmscore.runtime.rescoring.lists.nbest import NBestList
+from lmscore.runtime.rescoring.lists import NBestList
 
 
 def write(list_format: Format, lists: Iterable[NBestList], path: str | Path) -> None:
@@ -30,14 +30,14 @@ def write(list_format: Format, lists: Iterable[NBestList], path: str | Path) -> 
             become one that it cannot be, or a list is missing.
     """
     if names_directory(path):
-        _write_directory(list_format, lists, Path(path))
+        write_directory(Path(path), _files(list_format, lists), "files read")
         return
     with open_output(path) as file:
         file.writelines(text.encode() for text in render(list_format, lists))
 
 
 def render(list_format: Format, lists: Iterable[NBestList]) -> Iterator[str]:
-    """What `write` writes into one file, a list at a time; raises OptionError as it does."""
+    """The text of one file with these lists, a list at a time; raises OptionError as `write`."""
     last = ""
     for index, (document, group) in enumerate(_by_document(lists)):
         if index and list_format.is_whole:
@@ -74,16 +74,10 @@ def _rendered(list_format: Format, document: Document, lists: Iterable[NBestList
         yield document.tail
 
 
-def _write_directory(list_format: Format, lists: Iterable[NBestList], directory: Path) -> None:
-    make_directory(directory)
-    written: set[str] = set()
+def _files(list_format: Format, lists: Iterable[NBestList]) -> Iterator[tuple[str, Iterable[str]]]:
+    """For each file that was read its name, and the text to write."""
     for document, group in _by_document(lists):
-        name = Path(document.name).name
         if document.name == STANDARD_INPUT:
             raise OptionError("standard input has no name to write it under: write into a file")
-        if name in written:
-            raise OptionError(f"{directory / name}: two of the files read have this name")
-        written.add(name)
-        with open_output(directory / name) as file:
-            file.write(document.start.encode())
-            file.writelines(text.encode() for text in _rendered(list_format, document, group))
+        rendered = _rendered(list_format, document, group)
+        yield Path(document.name).name, chain([document.start], rendered)

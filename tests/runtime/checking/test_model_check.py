@@ -27,7 +27,7 @@ from lmscore.bundle import (
 )
 from lmscore.errors import DeviceError, ModelError, ModelNotFoundError, OptionError, VariantError
 from lmscore.files import sha256_file
-from lmscore.runtime.checking.certificate import ModelCheck, check_model
+from lmscore.runtime.checking import ModelCheck, check_model
 from lmscore.runtime.load import BUNDLED_MODEL
 from tests.devices import DEVICES
 from tests.models import make_model

@@ -9,25 +9,10 @@ from pathlib import Path
 
 from lmscore.errors import InputError, OptionError
 from lmscore.files import expanded_paths
-from lmscore.runtime.rescoring.formats.detect import detect
 from lmscore.runtime.rescoring.formats.document import Document
-from lmscore.runtime.rescoring.formats.espnet import ESPNET
 from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
-from lmscore.runtime.rescoring.formats.hyporadise import HYPORADISE
-from lmscore.runtime.rescoring.formats.jsonl import JSONL
-from lmscore.runtime.rescoring.formats.kaldi import KALDI
-from lmscore.runtime.rescoring.formats.mlm_scoring import MLM_SCORING
-from lmscore.runtime.rescoring.formats.moses import MOSES
-from lmscore.runtime.rescoring.formats.nemo import NEMO
-from lmscore.runtime.rescoring.formats.srilm import SRILM
-from lmscore.runtime.rescoring.formats.tsv import TSV
-from lmscore.runtime.rescoring.lists.nbest import NBestList
-from lmscore.runtime.rescoring.lists.references import with_references
-
-FORMATS: Mapping[str, Format] = {
-    known.name: known
-    for known in (MOSES, SRILM, KALDI, ESPNET, MLM_SCORING, HYPORADISE, NEMO, JSONL, TSV)
-}
+from lmscore.runtime.rescoring.formats.table import FORMATS, detect
+from lmscore.runtime.rescoring.lists import NBestList, with_references
 
 
 def read(
@@ -65,9 +50,9 @@ def read(
         if not opened:
             raise OptionError("no file with n-best lists")
         list_format = _format_of(opened[-1], input_format)
-        if scores and (list_format is not KALDI or len(files) > 1):
+        if scores and (list_format.option != "scores" or len(files) > 1):
             raise OptionError("score archives go with one file in the format 'kaldi'")
-        if beam_size is not None and list_format is not NEMO:
+        if beam_size is not None and list_format.option != "beam_size":
             raise OptionError(f"a beam size goes with the format 'nemo', not {list_format.name!r}")
         stack.pop_all()
     documents = chain(opened, map(Document, files[len(opened) :]))
@@ -81,15 +66,15 @@ def _format_of(document: Document, name: str | None) -> Format:
     known = ", ".join(FORMATS)
     if name is not None and name not in FORMATS:
         raise OptionError(f"no n-best format {name!r}; there are {known}")
-    name = name or detect(document.head)
-    if name is None and not document.head:
+    found = detect(document.head) if name is None else FORMATS[name]
+    if found is None and not document.head:
         raise InputError(f"{document.name}: empty, there is no n-best list in it")
-    if name is None:
+    if found is None:
         raise InputError(
             f"{document.name}: cannot tell the n-best format from the first lines; "
             f"name it (--input-format): {known}; lattices are for lmscore lattice"
         )
-    return FORMATS[name]
+    return found
 
 
 def _read(

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lmscore.errors import OptionError
-from lmscore.files import make_directory, names_directory, open_output
+from lmscore.files import names_directory, open_output, write_directory
 from lmscore.runtime.rescoring.lattices import kaldi, kaldi_writing, slf, slf_writing
 from lmscore.runtime.rescoring.lattices.lattice import Lattice
-from lmscore.runtime.rescoring.lattices.reading import check_format
+from lmscore.runtime.rescoring.lattices.lattice_reading import check_format
 from lmscore.runtime.rescoring.lattices.symbols import read_labels
 
 
@@ -35,7 +35,11 @@ def write_lattices(
         OptionError: no such format, or it cannot be written like this.
     """
     if names_directory(path):
-        _write_directory(lattices, Path(path), lattice_format)
+        directory = Path(path)
+        if check_format(lattice_format) == kaldi.NAME:
+            raise OptionError(f"{directory}: is a directory, but an archive of Kaldi's is one file")
+        named = ((slf_writing.file_name(each), [slf_writing.render(each)]) for each in lattices)
+        write_directory(directory, named, "lattices")
         return
     with open_output(path) as file:
         rendered = render_lattices(lattices, lattice_format, symbols=symbols)
@@ -72,18 +76,3 @@ def render_lattices(
             yield "\n" if last.endswith("\n") else "\n\n"
         last = kaldi_writing.render(lattice, labels)
         yield last
-
-
-def _write_directory(lattices: Iterable[Lattice], directory: Path, lattice_format: str) -> None:
-    check_format(lattice_format)
-    if lattice_format == kaldi.NAME:
-        raise OptionError(f"{directory}: is a directory, but an archive of Kaldi's is one file")
-    make_directory(directory)
-    written: set[str] = set()
-    for lattice in lattices:
-        name = slf_writing.file_name(lattice)
-        if name in written:
-            raise OptionError(f"{directory / name}: two of the lattices have this name")
-        written.add(name)
-        with open_output(directory / name) as file:
-            file.write(slf_writing.render(lattice).encode())

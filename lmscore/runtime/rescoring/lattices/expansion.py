@@ -17,8 +17,8 @@ from lmscore.errors import InputError, OptionError
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.lattices.histories import Histories, History, Tokens
 from lmscore.runtime.rescoring.lattices.lattice import END, MARKS, Arc, Lattice, Scores
-from lmscore.runtime.rescoring.lattices.options import LatticeOptions
 from lmscore.runtime.rescoring.lattices.paths import LatticePath, n_best
+from lmscore.runtime.rescoring.lattices.search_options import LatticeOptions
 from lmscore.runtime.rescoring.lattices.spelling import spell
 
 

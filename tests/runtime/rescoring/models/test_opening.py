@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from lmscore.errors import InputError, LmscoreError, ModelError, ModelNotFoundError, OptionError
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.rescoring.models.list_scoring import Counts, score_lists
+from lmscore.runtime.rescoring.models.list_scorer import RecurrentScorer
+from lmscore.runtime.rescoring.models.list_scoring import score_lists
 from lmscore.runtime.rescoring.models.mixture import Mixture
-from lmscore.runtime.rescoring.models.scorer import ModelScorer
-from lmscore.runtime.rescoring.models.scorers import open_scorers
+from lmscore.runtime.rescoring.models.opening import open_scorers
 from tests.models import WORDS, make_model
 
 ARPA = "\\data\\\nngram 1=3\nngram 2=1\n\n\\1-grams:\n-1\t</s>\n-99\t<s>\t0\n-1\tcat\t0\n\n"
@@ -29,15 +29,15 @@ LISTS = st.lists(
 def test_a_model_scores_lists_and_words_alike(
     lm: LanguageModel, lists: list[list[str]], eos: bool
 ) -> None:
-    counts = Counts()
-    scorer = ModelScorer("lm", lm, eos=eos, counts=counts)
-    found = [[score.log_prob for score in scores] for scores in scorer.score_lists(lists)]
-    for texts, log_probs in zip(lists, found, strict=True):
+    scorer = RecurrentScorer("lm", lm, eos=eos)
+    found = list(scorer.score_lists(lists))
+    for texts, together in zip(lists, found, strict=True):
+        log_probs = [score.log_prob for score in together.scores]
         scores = list(scorer.score_stream(texts))
         assert [score.log_prob for score in scores] == pytest.approx(log_probs)
         for score in scores:
             assert sum(word.log_prob for word in score.words) == pytest.approx(score.log_prob)
-    assert counts.lists == len(lists)
+    assert len(found) == len(lists)
 
 
 def test_the_default_is_the_model_that_load_takes(
@@ -51,13 +51,12 @@ def test_the_default_is_the_model_that_load_takes(
 
 
 def test_each_model_is_a_feature(model_path: Path, bpe_model_path: Path) -> None:
-    counts = Counts()
     lms = [f"word={model_path}", f"sub-word.2={bpe_model_path}"]
-    scorers = open_scorers(lms, method="flat", eos=False, counts=counts)
+    scorers = open_scorers(lms, method="flat", eos=False)
     assert [scorer.name for scorer in scorers] == ["word", "sub-word.2"]
-    found = [next(scorer.score_lists([["the cat"]]))[0] for scorer in scorers]
-    assert found[0].num_tokens == 2
-    assert counts.tokens_scored == sum(score.num_tokens for score in found)
+    found = [next(scorer.score_lists([["the cat"]])) for scorer in scorers]
+    assert found[0].scores[0].num_tokens == 2
+    assert [some.tokens_read for some in found] == [some.num_tokens for some in found]
 
 
 def test_one_model_may_have_a_name(model_path: Path) -> None:
@@ -74,8 +73,8 @@ def test_a_path_may_have_an_equals_sign(tmp_path: Path) -> None:
 def test_forward_and_backward_together(model_path: Path, tmp_path: Path) -> None:
     make_model(tmp_path / "back", direction="backward", variants=["fp32"])
     forward, backward = open_scorers([f"f={model_path}", f"b={tmp_path / 'back'}"], variant="fp32")
-    (ahead,), (behind,) = (next(s.score_lists([["cat the"]])) for s in (forward, backward))
-    assert isinstance(backward, ModelScorer)
+    (ahead,), (behind,) = (next(s.score_lists([["cat the"]])).scores for s in (forward, backward))
+    assert isinstance(backward, RecurrentScorer)
     assert behind.log_prob == pytest.approx(backward.lm.score("cat the").log_prob)
     assert ahead.log_prob != pytest.approx(behind.log_prob)
 
@@ -85,7 +84,7 @@ def test_an_ngram_model_is_told_by_its_content(model_path: Path, tmp_path: Path)
     (tmp_path / "grams").write_text(ARPA)
     rnn, ngram = open_scorers([f"rnn={model_path}", f"ngram={tmp_path / 'grams'}"], eos=False)
     assert (rnn.name, ngram.name) == ("rnn", "ngram")
-    ((score,),) = ngram.score_lists([["cat"]])
+    ((score,),) = (some.scores for some in ngram.score_lists([["cat"]]))
     assert score.num_tokens == 1
     assert score.log_prob == pytest.approx(-0.5 * 2.302585)
 

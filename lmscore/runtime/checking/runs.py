@@ -1,4 +1,4 @@
-"""Score the sequences of parity.npz with a graph: in chunks, alone, and the held-out sample.
+"""Runs of a graph over the sequences of parity.npz: in chunks, alone, the held-out sample.
 
 Letters in shapes: N sequences, T their longest length, C kept vocabulary columns, L layers,
 H hidden, M held-out sentences of at most T2 tokens.
@@ -31,7 +31,7 @@ class Run:
 
     @classmethod
     def zeros(cls, graph: Graph, parity: Parity) -> Run:
-        """To be filled in."""
+        """A run whose arrays are to be filled in."""
         return cls(
             np.zeros_like(parity.log_probs),
             np.zeros_like(parity.target_log_probs),

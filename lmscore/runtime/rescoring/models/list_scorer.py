@@ -1,4 +1,4 @@
-"""What scores the hypotheses of n-best lists: one language model, whatever its kind."""
+"""Scorers of n-best lists: the protocol of any language model, and recurrent models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 from lmscore.bundle import Direction
 from lmscore.errors import InputError
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.rescoring.models.list_scoring import Counts, score_lists
+from lmscore.runtime.rescoring.models.list_scoring import ListScores, score_lists
 from lmscore.runtime.rescoring.models.list_windows import Window, windows
 from lmscore.runtime.rescoring.models.walk import Method
 from lmscore.runtime.scoring.score import Score, WordScore
@@ -21,10 +21,10 @@ class ListScorer(Protocol):
 
     @property
     def name(self) -> str:
-        """What the feature is called."""
+        """The name of the feature."""
         ...
 
-    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[list[Score]]:
+    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[ListScores]:
         """Score n-best lists as they come, in their order, in bounded memory.
 
         Returns:
@@ -41,7 +41,7 @@ class WordScorer(ListScorer, Protocol):
 
     @property
     def direction(self) -> Direction:
-        """Which end of a sentence it reads first."""
+        """The direction in which the model reads a sentence."""
         ...
 
     def score_stream(self, texts: Iterable[str]) -> Iterator[Score]:
@@ -54,23 +54,22 @@ class WordScorer(ListScorer, Protocol):
 
 
 @dataclass(frozen=True)
-class ModelScorer:
+class RecurrentScorer:
     """A recurrent model; every hypothesis is a sentence of its own."""
 
     name: str
     lm: LanguageModel
     eos: bool = True  # whether </s> is scored
     method: Method = "auto"  # of scoring lists
-    counts: Counts | None = None  # is added to, as lists are scored
 
     @property
     def direction(self) -> Direction:
-        """Which end of a sentence it reads first."""
+        """The direction in which the model reads a sentence."""
         return self.lm.config.direction
 
-    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[list[Score]]:
+    def score_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[ListScores]:
         """Score lists along their prefix trees; `Score.words` is left empty."""
-        return score_lists(self.lm, lists, eos=self.eos, method=self.method, counts=self.counts)
+        return score_lists(self.lm, lists, eos=self.eos, method=self.method)
 
     def score_stream(self, texts: Iterable[str]) -> Iterator[Score]:
         """Score texts word by word."""
@@ -81,7 +80,7 @@ class ModelScorer:
 
 def score_distinct(
     lists: Iterable[Sequence[str]], score_texts: Callable[[Sequence[str]], Iterable[Score]]
-) -> Iterator[list[Score]]:
+) -> Iterator[ListScores]:
     """Score n-best lists by a function of texts, which is given equal hypotheses only once.
 
     Raises:
@@ -95,7 +94,7 @@ def score_distinct(
             _refuse(window, score_texts)
             raise
         for hypotheses in window.lists:
-            yield [found[text] for text in hypotheses]
+            yield ListScores([found[text] for text in hypotheses])
 
 
 def _refuse(window: Window, score_texts: Callable[[Sequence[str]], Iterable[Score]]) -> None:

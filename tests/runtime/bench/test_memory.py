@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lmscore.runtime.bench.reading import reading_seconds
+from lmscore.runtime.bench.memory import reading_seconds
 
 
 @pytest.mark.parametrize("threads", [None, 1, 3])

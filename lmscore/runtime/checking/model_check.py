@@ -20,15 +20,15 @@ from lmscore.bundle import (
     graph_file,
 )
 from lmscore.errors import InputFileError, ModelError, ModelNotFoundError, VariantError
-from lmscore.runtime.checking.check import (
+from lmscore.runtime.checking.graph_check import (
     MAX_DIFFERENCE,
     MAX_DIFFERENCES,
     MAX_HALF_PERPLEXITY_CHANGE,
     MAX_HEAD_DIFFERENCE,
     Difference,
-    Report,
-    check,
-    compare,
+    GraphCheck,
+    check_graph,
+    compare_graphs,
 )
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.sessions import CPU_DEVICE, import_onnxruntime
@@ -46,7 +46,7 @@ _SPOILT = (ModelError, ModelNotFoundError, InputFileError)
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at, and what came of it."""
+    """One comparison: its numbers, and the problem if there is one."""
 
     file: str
     what: str
@@ -58,7 +58,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class ModelCheck:
-    """What `check_model` found."""
+    """The findings of `check_model`."""
 
     path: Path
     device: str  # where the graphs ran
@@ -66,7 +66,7 @@ class ModelCheck:
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong, one line each; empty where the model is as it was exported."""
+        """The findings that are problems, a line each; empty where the model is as exported."""
         return [finding.problem for finding in self.findings if finding.problem is not None]
 
 
@@ -133,7 +133,7 @@ class _Checker:
         file, what = graph_file(variant), "size, hash, inputs, outputs"
         try:
             graph = Graph.load(self._bundle, variant, device=self._device, threads=self._threads)
-            report = check(graph, self._parity)
+            report = check_graph(graph, self._parity)
         except _SPOILT as error:
             yield Finding(file, what, str(error))
             return
@@ -147,7 +147,7 @@ class _Checker:
 
     def int8_against_fp32(self) -> Finding:
         """They cannot be further apart than both together were from PyTorch."""
-        found = compare(self.graphs[INT8], self.graphs[FP32], self._parity)
+        found = compare_graphs(self.graphs[INT8], self.graphs[FP32], self._parity)
         records = self._bundle.config.graphs
         limit = QUANTIZED_SLACK + sum(
             records[variant].max_log_prob_difference for variant in (INT8, FP32)
@@ -155,7 +155,7 @@ class _Checker:
         return self._judge(graph_file(INT8), "log-probs from fp32's, nats", found, None, limit)
 
     def _differences(
-        self, file: str, report: Report, record: GraphRecord, variant: str
+        self, file: str, report: GraphCheck, record: GraphRecord, variant: str
     ) -> Iterator[Finding]:
         limits = _Limits.of(record, variant)
         rows: list[tuple[str, Difference, float | None, float]] = [
@@ -179,7 +179,9 @@ class _Checker:
         for what, found, recorded, limit in rows:
             yield self._judge(file, what, found, recorded, limit)
 
-    def _perplexity(self, file: str, report: Report, record: GraphRecord, variant: str) -> Finding:
+    def _perplexity(
+        self, file: str, report: GraphCheck, record: GraphRecord, variant: str
+    ) -> Finding:
         measured, recorded = report.perplexity_change, record.perplexity_change
         slack = _PERPLEXITY_SLACK.get(variant, _QUANTIZED_PERPLEXITY_SLACK)
         problem = None
@@ -193,9 +195,9 @@ class _Checker:
         return Finding(file, what, problem, measured, recorded, recorded + slack)
 
     def _scores(
-        self, file: str, report: Report, record: GraphRecord, variant: str
+        self, file: str, report: GraphCheck, record: GraphRecord, variant: str
     ) -> Iterator[Finding]:
-        """Of self-normalised models: scores without the softmax, and how far they are from it."""
+        """Scores without the softmax and log Z, of self-normalised models."""
         if report.log_z is None or record.log_z is None:
             return
         limit = _Limits.of(record, variant).scores
@@ -231,7 +233,7 @@ class _Checker:
 
 @dataclass(frozen=True)
 class _Limits:
-    """How large each difference of a variant may be here, given what export recorded."""
+    """The largest allowed differences of a variant here, given what export recorded."""
 
     log_probs: float
     state: float

@@ -11,10 +11,9 @@ from typing import Literal
 from lmscore.errors import ModelError, ModelNotFoundError, OptionError
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.rescoring.models.list_scoring import Counts
+from lmscore.runtime.rescoring.models.list_scorer import ListScorer, RecurrentScorer, WordScorer
 from lmscore.runtime.rescoring.models.mixture import Mixture, fit_mixture
 from lmscore.runtime.rescoring.models.ngram import NgramScorer, is_ngram_file
-from lmscore.runtime.rescoring.models.scorer import ListScorer, ModelScorer, WordScorer
 from lmscore.runtime.rescoring.models.walk import Method
 
 Mix = Literal["linear"]
@@ -32,7 +31,6 @@ def open_scorers(
     texts: Iterable[str] | None = None,
     eos: bool = True,
     method: Method = "auto",
-    counts: Counts | None = None,
     device: str = "auto",
     variant: str | None = None,
     threads: int | None = None,
@@ -50,7 +48,6 @@ def open_scorers(
         texts: the sentences that the weights are fitted to instead.
         eos: whether </s> is scored.
         method: how lists go through a recurrent model, see `list_scoring.score_lists`.
-        counts: is added to as recurrent models score lists; a mixture does not count.
         device: of recurrent models, as are variant and threads; see `lmscore.load`.
         variant: the same for all of them.
         threads: of the CPU.
@@ -59,7 +56,7 @@ def open_scorers(
     Raises:
         OptionError: a name is missing, or given twice, or the options do not go together.
         ModelNotFoundError: there is nothing at a path.
-        ModelError: what is there is no model, or a damaged one.
+        ModelError: a path holds something else than a model, or a damaged model.
         InputError: the models divide a text of `texts` into different words.
         MissingExtraError: ONNX Runtime or kenlm is not installed.
         VariantError: a model does not have the variant.
@@ -71,10 +68,9 @@ def open_scorers(
         load, device=device, variant=variant, threads=threads, unnormalized=unnormalized
     )
     if not named:
-        return [ModelScorer(name, load_model(model), eos, method, counts)]
+        return [RecurrentScorer(name, load_model(model), eos, method)]
     scorers = [
-        _open(name, path, load_model, eos=eos, method=method, counts=counts)
-        for name, path in named.items()
+        _open(name, path, load_model, eos=eos, method=method) for name, path in named.items()
     ]
     if mix is None:
         return list(scorers)
@@ -126,10 +122,9 @@ def _open(
     *,
     eos: bool,
     method: Method,
-    counts: Counts | None,
 ) -> WordScorer:
     if not path or Path(path).is_dir():
-        return ModelScorer(name, load_model(path), eos, method, counts)
+        return RecurrentScorer(name, load_model(path), eos, method)
     if not Path(path).exists():
         raise ModelNotFoundError(f"{path}: no such model directory or file")
     if not is_ngram_file(path):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lmscore.bundle import FP16, FP32, LogZRecord, Parity
 from lmscore.runtime.checking.log_z import measure_log_z
-from lmscore.runtime.checking.replay import (
+from lmscore.runtime.checking.runs import (
     Floats,
     Heldout,
     Run,
@@ -29,7 +29,7 @@ MAX_DIFFERENCE = 1e-3
 """An fp32 graph's log-probs (nats) and states may be this far from PyTorch's; 1e-5 is usual."""
 
 MAX_DIFFERENCES = {FP32: MAX_DIFFERENCE, FP16: 0.05}
-"""The same by variant, where there is a limit.
+"""The largest distance from PyTorch by variant; int8 has no limit.
 
 A logit between 32 and 64 is rounded by up to 1/64 in float16. Where every product and sum of the
 bundled model is rounded, as the CPU does not, its log-probs move by 0.01 at most.
@@ -42,7 +42,7 @@ MAX_PERPLEXITY_CHANGE = 0.10
 """A quantised graph's perplexity may be this much worse; far more than quantising should cost."""
 
 MAX_HALF_PERPLEXITY_CHANGE = 1e-3
-"""That of an fp16 graph; a hundredth of it is usual."""
+"""An fp16 graph's perplexity may be this much worse; a hundredth of it is usual."""
 
 MAX_LOG_Z_CHANGE = 0.1
 """In any graph, mean and standard deviation of log Z may be this far (nats) from PyTorch's."""
@@ -62,8 +62,8 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What `check` measured; differences of log-probs are in nats."""
+class GraphCheck:
+    """The largest differences that `check_graph` measured; of log-probs in nats."""
 
     log_probs: Difference  # from PyTorch
     state: Difference  # from PyTorch, relative to 1 + |value|
@@ -106,7 +106,7 @@ class Report:
 
 
 @np.errstate(invalid="ignore", over="ignore")  # what is not finite is found, not warned of
-def check(graph: Graph, parity: Parity) -> Report:
+def check_graph(graph: Graph, parity: Parity) -> GraphCheck:
     """Run the whole grid on a graph.
 
     Whole sequences, chunks and single steps with the state carried; padded in a batch and alone;
@@ -119,7 +119,7 @@ def check(graph: Graph, parity: Parity) -> Report:
     picked = _pick_rows(graph, parity)
     heldout = Heldout.run(graph, parity)
     mean = heldout.mean(heldout.batched)
-    report = Report(
+    report = GraphCheck(
         log_probs=_worst(
             *(_difference(run, parity, parity, where) for where, run in runs.items()),
             _picked_difference(picked, parity.log_probs),
@@ -141,8 +141,8 @@ def check(graph: Graph, parity: Parity) -> Report:
 
 
 def _with_scores(
-    report: Report, graph: Graph, parity: Parity, expected: Floats, heldout: Heldout
-) -> Report:
+    report: GraphCheck, graph: Graph, parity: Parity, expected: Floats, heldout: Heldout
+) -> GraphCheck:
     """The report, with what scores without the softmax are like; `expected` are PyTorch's."""
     scores = heldout_scores(graph, parity)
     found = measure_log_z(scores, heldout.batched, heldout.mask)
@@ -156,8 +156,8 @@ def _with_scores(
 
 
 @np.errstate(invalid="ignore")
-def compare(graph: Graph, other: Graph, parity: Parity) -> Difference:
-    """How far the log-probs of two variants of a model are from each other, in nats."""
+def compare_graphs(graph: Graph, other: Graph, parity: Parity) -> Difference:
+    """The largest difference between the log-probs of two variants of a model, in nats."""
     one, two = (in_chunks(g, parity, parity.inputs.shape[1]) for g in (graph, other))
     return _difference(one, two, parity, "whole sequences")
 
