@@ -201,7 +201,9 @@ def test_ids_go_in_and_chosen_log_probs_come_out(
         return found
 
     monkeypatch.setattr("lmscore.runtime.engine.graph.run_bound", watched)
-    monkeypatch.setattr("lmscore.runtime.scoring.scorer.target_budget", lambda _: 64)  # several runs
+    monkeypatch.setattr(
+        "lmscore.runtime.scoring.scorer.target_budget", lambda _: 64
+    )  # several runs
     bound.score_batch([" ".join(WORDS * 10), *WORDS], context=context)
     assert len(fetched) > 3
     assert {(name, array.shape[2]) for name, array in fetched} == {("target_log_probs", 1)}
