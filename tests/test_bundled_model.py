@@ -8,7 +8,7 @@ import lmscore
 from lmscore.bundle import INT8, PARITY_FILE, Bundle, graph_file
 from lmscore.bundle.parity import Parity
 from lmscore.runtime.checking.check import check
-from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine import Engine
 from lmscore.runtime.load import BUNDLED_MODEL
 from lmscore.runtime.model import LanguageModel
 
@@ -27,7 +27,7 @@ def test_it_is_small_enough_for_the_wheel() -> None:
 def test_its_graph_still_computes_what_pytorch_computed() -> None:
     bundle = Bundle.read(BUNDLED_MODEL)
     parity = Parity.load(bundle.file(PARITY_FILE), bundle.config)
-    report = check(Graph.load(bundle, INT8, device="cpu"), parity)
+    report = check(Engine.load(bundle, INT8, device="cpu"), parity)
     assert report.failure(INT8) is None
     assert abs(report.perplexity_change) < 0.01
 

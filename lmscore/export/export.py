@@ -16,9 +16,13 @@ from lmscore.errors import ExportError, OptionError
 from lmscore.export.graph import OPERATORS, build_model
 from lmscore.files import atomic_write
 from lmscore.runtime.checking.check import Report, check
-from lmscore.runtime.engine.graph import Graph
-from lmscore.runtime.engine.operators import check_operators
-from lmscore.runtime.engine.sessions import import_onnxruntime, open_session
+from lmscore.runtime.engine import (
+    Engine,
+    Graph,
+    check_operators,
+    import_onnxruntime,
+    open_session,
+)
 
 _LARGEST_FILE = 2**31 - 2**20  # protobuf's 2 GiB, and room for what is not weights
 _WEIGHT_BYTES = {FP32: 4, FP16: 2, INT8: 1}
@@ -100,7 +104,8 @@ def _check_file(
 ) -> Report:
     _log.info("%s: checking against %s", target, PARITY_FILE)
     check_operators(written)
-    report = check(Graph(open_session(written, device="cpu"), config, variant, target), parity)
+    graph = Graph(open_session(written, device="cpu"), config, variant, target)
+    report = check(Engine(graph), parity)
     if failure := report.failure(variant):
         raise ExportError(
             f"{target} not written: {failure}; {PARITY_FILE} and model.safetensors may be of "

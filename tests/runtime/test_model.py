@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmscore.errors import InputError, ModelError, OptionError
-from lmscore.runtime.engine.state import State
+from lmscore.runtime.engine import Engine, Graph, State
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.scoring import scorer as scoring
 from lmscore.runtime.scoring import windows
 from lmscore.runtime.scoring.score import Score
 
@@ -98,7 +97,7 @@ def test_chunked_is_whole(
     lm: LanguageModel, context: Any, budget: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = lm.score_batch(TEXTS, context=context)
-    monkeypatch.setattr(scoring, "target_budget", lambda graph: budget)
+    monkeypatch.setattr(Engine, "target_budget", budget)
     assert_same(lm.score_batch(TEXTS, context=context), whole, TOLERANCE)
 
 
@@ -237,13 +236,13 @@ def test_input_errors_name_the_item(lm: LanguageModel, monkeypatch: pytest.Monke
 def test_scores_that_are_not_finite_are_an_error(
     lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = lm._graph.run
+    run = Graph.run
 
     def broken(*args: Any, **kwargs: Any) -> list[Any]:
         first, *rest = run(*args, **kwargs)
         return [np.full_like(first, np.nan), *rest]
 
-    monkeypatch.setattr(lm._graph, "run", broken)
+    monkeypatch.setattr(Graph, "run", broken)
     with pytest.raises(ModelError, match=r"model\.onnx: yields log-probabilities that are not"):
         lm.score("the cat")
     with pytest.raises(ModelError, match="not finite"):

@@ -16,8 +16,7 @@ import numpy as np
 from lmscore.errors import InputError
 from lmscore.runtime.adapters.cache import Cache
 from lmscore.runtime.arguments import check_count
-from lmscore.runtime.engine.batching import token_budget
-from lmscore.runtime.engine.state import State, Tensor
+from lmscore.runtime.engine import State, Tensor
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.scoring.prefix import Prefix, encode_after
 from lmscore.runtime.scoring.words import boundary_tokens
@@ -95,7 +94,7 @@ class WordHistories:
         Raises:
             OptionError: the model reads backward, or cache_size is below 1.
         """
-        lm._check_continues()
+        lm.check_forward()
         if cache_size is None:
             cache_size = max(1, _CACHE_BYTES // _reading_bytes(lm))
         check_count("cache_size", cache_size)
@@ -173,23 +172,18 @@ class WordHistories:
         return self.readings.get_or_make(history, lambda: self._make_reading(history))
 
     def _make_reading(self, history: History) -> _Reading:
-        graph, tokens = self.lm._graph_here(), np.array(history.tokens)
-        state, last_log_prob = history.state.tensors, 0.0
-        budget = token_budget(graph.config)
+        engine, tokens = self.lm.engine, np.array(history.tokens)
+        state, last_log_prob = history.state, 0.0
+        budget = engine.token_budget
         for start in range(0, len(tokens), budget):
             targets = tokens[start + 1 : start + 1 + budget]
-            log_probs, *following = graph.run(
-                ["log_probs", *graph.state_outputs],
-                tokens[None, start : start + budget],
-                state=state,
-            )
-            state = tuple(following)
-            rows = log_probs[0]
-            graph.check_finite(rows[-1])
+            found = engine.distributions(tokens[None, start : start + budget], state)
+            rows, state = found.log_probs[0], found.state
+            engine.check_finite(rows[-1])
             last_log_prob += float(rows[np.arange(len(targets)), targets].sum(dtype=np.float64))
-        graph.check_finite(last_log_prob)
+        engine.check_finite(last_log_prob)
         last = rows[-1].copy()
-        return _Reading(last, State.owning(state), last_log_prob, self._log_z(history, last))
+        return _Reading(last, state, last_log_prob, self._log_z(history, last))
 
     def _log_z(self, history: History, log_probs: Tensor) -> float:
         if self._boundaries is None or history.is_beginning:

@@ -6,9 +6,6 @@ L layers, H hidden, V vocabulary.
 
 from __future__ import annotations
 
-import functools
-import logging
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,34 +14,26 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmscore.bundle import EXPORT_AGAIN, Bundle, Config
-from lmscore.errors import (
-    DeviceError,
-    InputError,
-    LmscoreError,
-    ModelError,
-    OptionError,
-    VariantError,
-)
+from lmscore.errors import DeviceError, InputError, LmscoreError, ModelError
 from lmscore.runtime.engine.binding import run_bound
 from lmscore.runtime.engine.operators import check_operators
-from lmscore.runtime.engine.sessions import (
-    CPU_DEVICE,
-    is_cuda,
-    open_session,
-    session_device,
-    thread_count,
+from lmscore.runtime.engine.sessions import CPU_DEVICE, is_cuda, open_session, session_device
+from lmscore.runtime.engine.signature import (
+    DISTRIBUTIONS,
+    LENGTHS,
+    PARENTS,
+    TARGETS,
+    TOKENS,
+    Argument,
+    K,
+    graph_inputs,
+    graph_outputs,
+    whole_outputs,
 )
-from lmscore.runtime.engine.workers import Workers
+from lmscore.runtime.engine.state import Tensor
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
-
-State = tuple[NDArray[np.float32], ...]
-"""The tensors of a state; on a GPU each is a `DeviceTensor`, which stands for an array."""
-
-_log = logging.getLogger("lmscore")
-
-_FLOAT, _INT32, _INT64 = "tensor(float)", "tensor(int32)", "tensor(int64)"
 
 
 class Graph:
@@ -58,7 +47,6 @@ class Graph:
         source: str | Path,
         *,
         keep_state_on_device: bool | None = None,
-        unnormalized: bool = False,
     ) -> None:
         """Take a session whose file is `source`.
 
@@ -68,7 +56,6 @@ class Graph:
             variant: its name.
             source: the file, for errors.
             keep_state_on_device: give the state as `DeviceTensor`s. Default: on CUDA.
-            unnormalized: whether `target_output` needs no softmax.
 
         Raises:
             ModelError: an input or output is missing, unknown, or of another type or size.
@@ -81,11 +68,9 @@ class Graph:
         self._session = session
         self.config = config
         self.variant = variant
-        self.workers: Workers[Graph] | None = None  # that do batches side by side
         self.device = session_device(session)
-        self.target_output = "target_scores" if unnormalized else "target_log_probs"
         self._source = source
-        self._whole = _whole_outputs(config)
+        self._whole = whole_outputs(config)
         self._keep_state_on_device = (
             is_cuda(self.device) if keep_state_on_device is None else keep_state_on_device
         )
@@ -99,53 +84,26 @@ class Graph:
         device: str = "auto",
         providers: Sequence[str] | None = None,
         threads: int | None = None,
-        unnormalized: bool = False,
     ) -> Graph:
         """Load a variant's graph from a model directory, checked against its hash.
 
         Raises:
             VariantError: the model has no such variant.
-            OptionError: unnormalized, and the model was not trained for that.
             ModelError: the file is damaged, holds what export never writes, or its inputs and
                 outputs are not the config's.
             OptionError, DeviceError, MissingExtraError: as `open_session`.
         """
-        if unnormalized and not bundle.config.self_normalized:
-            raise OptionError(
-                f"{bundle.path}: was not trained to score without its softmax, and what it gave "
-                "would be no log-probabilities; train with --self-normalize, or score as it is"
-            )
         path = bundle.graph_path(variant)
         check_operators(path)
         session = open_session(path, device=device, providers=providers, threads=threads)
-        graph = cls(session, bundle.config, variant, path, unnormalized=unnormalized)
-        count = thread_count(threads)
-        if graph.device == CPU_DEVICE and count > 1:
-            this = weakref.proxy(graph)  # in a circle it would outlive the last who holds it
-            graph.workers = Workers(functools.partial(cls._on_one_core, this, bundle), count)
-        return graph
-
-    def _on_one_core(self, bundle: Bundle) -> Graph:
-        """The same graph in a session whose runs take one core; this one if its file has gone."""
-        try:
-            path = bundle.graph_path(self.variant)
-            session = open_session(path, device=CPU_DEVICE, threads=1)
-        except (ModelError, VariantError) as error:  # replaced or removed since it was loaded
-            _log.info("scoring one batch at a time: %s", error)
-            return self
-        return Graph(session, self.config, self.variant, path, unnormalized=self.unnormalized)
-
-    @property
-    def unnormalized(self) -> bool:
-        """Whether targets are scored without the softmax."""
-        return self.target_output == "target_scores"
+        return cls(session, bundle.config, variant, path)
 
     @property
     def state_outputs(self) -> list[str]:
         """The outputs that hold the state after a run."""
         return [tensor.next for tensor in self.config.state]
 
-    def initial_state(self, batch_size: int) -> State:
+    def initial_state(self, batch_size: int) -> tuple[Tensor, ...]:
         """Zeros, float32 [L, batch_size, H] for each state tensor."""
         return tuple(
             np.zeros(tensor.shape(batch_size), dtype=np.float32) for tensor in self.config.state
@@ -156,7 +114,7 @@ class Graph:
         outputs: Sequence[str],
         tokens: NDArray[np.int64],
         *,
-        state: State,
+        state: Sequence[Tensor],
         targets: NDArray[np.int64] | None = None,
         k: int = 0,
         lengths: NDArray[np.int32] | None = None,
@@ -181,24 +139,20 @@ class Graph:
         B, T = tokens.shape
         self._check(tokens, state, k, targets=targets, lengths=lengths, parents=parents)
         feeds: dict[str, NDArray[Any]] = {
-            "tokens": tokens,
-            "targets": np.empty((B, T, 0), np.int64) if targets is None else targets,
-            "k": np.array([k], dtype=np.int64),
-            "lengths": np.full(B, T, np.int32) if lengths is None else lengths,
-            "parents": np.arange(B, dtype=np.int64) if parents is None else parents,
+            TOKENS: tokens,
+            TARGETS: np.empty((B, T, 0), np.int64) if targets is None else targets,
+            K: np.array([k], dtype=np.int64),
+            LENGTHS: np.full(B, T, np.int32) if lengths is None else lengths,
+            PARENTS: np.arange(B, dtype=np.int64) if parents is None else parents,
         }
         if self.config.has_partial_output:
             rows = B if self._whole.intersection(outputs) else 0
-            feeds["distributions"] = np.array([rows], dtype=np.int64)
+            feeds[DISTRIBUTIONS] = np.array([rows], dtype=np.int64)
         names = (tensor.name for tensor in self.config.state)
         return self._fetch(list(outputs), {**feeds, **dict(zip(names, state, strict=True))})
 
     def check_finite(self, log_probs: ArrayLike) -> None:
-        """Refuse log-probabilities that are none.
-
-        Raises:
-            ModelError: one is nan or infinite.
-        """
+        """Raise ModelError if a log-probability is NaN or infinite."""
         if not np.isfinite(log_probs).all():
             raise ModelError(
                 f"{self._source}: yields log-probabilities that are not finite; its weights are "
@@ -230,7 +184,7 @@ class Graph:
         )
 
     def _check(
-        self, tokens: NDArray[Any], state: State, k: int, **given: NDArray[Any] | None
+        self, tokens: NDArray[Any], state: Sequence[Tensor], k: int, **given: NDArray[Any] | None
     ) -> None:
         """Refuse what ONNX Runtime would wrap around, read out of bounds, or abort on."""
         B, T = tokens.shape
@@ -250,47 +204,14 @@ class Graph:
                 _check_array(name, array, *fits[name])
 
 
-def _whole_outputs(config: Config) -> frozenset[str]:
-    """The outputs for which distributions over the whole vocabulary must be computed."""
-    exact = ["target_log_probs"] if config.self_normalized else []
-    return frozenset(("log_probs", "top_log_probs", "top_tokens", *exact))
-
-
-def graph_inputs(config: Config) -> dict[str, tuple[str, tuple[int | None, ...]]]:
-    """Name, type and shape (None where dynamic) of the canonical graph's inputs, in order."""
-    return {
-        "tokens": (_INT64, (None, None)),
-        "targets": (_INT64, (None, None, None)),
-        "k": (_INT64, (1,)),
-        "lengths": (_INT32, (None,)),
-        "parents": (_INT64, (None,)),
-        **({"distributions": (_INT64, (1,))} if config.has_partial_output else {}),
-        **{s.name: (_FLOAT, (s.layers, None, s.size)) for s in config.state},
-    }
-
-
-def graph_outputs(config: Config) -> dict[str, tuple[str, tuple[int | None, ...]]]:
-    """Name, type and shape (None where dynamic) of the canonical graph's outputs, in order."""
-    return {
-        "log_probs": (_FLOAT, (None, None, config.vocab_size)),
-        "target_log_probs": (_FLOAT, (None, None, None)),
-        **({"target_scores": (_FLOAT, (None, None, None))} if config.self_normalized else {}),
-        "top_log_probs": (_FLOAT, (None, None, None)),
-        "top_tokens": (_INT64, (None, None, None)),
-        **{s.next: (_FLOAT, (s.layers, None, s.size)) for s in config.state},
-    }
-
-
-def _check_signature(
-    found: Sequence[Any], expected: dict[str, tuple[str, tuple[int | None, ...]]], where: str
-) -> None:
+def _check_signature(found: Sequence[Any], expected: dict[str, Argument], where: str) -> None:
     there = {arg.name: arg for arg in found}
     for name in sorted(expected.keys() ^ there.keys()):
         what = "is missing" if name in expected else "is unknown"
         raise ModelError(f"{where} {name!r} {what}; {EXPORT_AGAIN}")
-    for name, (dtype, shape) in expected.items():
-        arg = there[name]
-        sizes = tuple(size if isinstance(size, int) else None for size in arg.shape)
+    for name, argument in expected.items():
+        arg, dtype = there[name], f"tensor({argument.dtype})"
+        sizes, shape = _sizes(arg.shape), _sizes(argument.shape)
         if arg.type != dtype or sizes != shape:
             raise ModelError(
                 f"{where} {name!r} is {arg.type} {_text(sizes)}, config.json wants "
@@ -298,11 +219,16 @@ def _check_signature(
             )
 
 
+def _sizes(shape: Sequence[Any]) -> tuple[int | None, ...]:
+    """The size of each axis, None where it is dynamic."""
+    return tuple(size if isinstance(size, int) else None for size in shape)
+
+
 def _text(shape: Sequence[int | None]) -> str:
     return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"
 
 
-def _state_rows(config: Config, state: State) -> int:
+def _state_rows(config: Config, state: Sequence[Tensor]) -> int:
     """S, the number of rows of a state that fits the model."""
     if len(state) != len(config.state):
         raise InputError(f"state has {len(state)} tensors, expected {len(config.state)}")

@@ -13,16 +13,16 @@ import pytest
 from lmscore.bundle import Bundle
 from lmscore.bundle.parity import Parity
 from lmscore.runtime.checking.check import Difference, Report, check, compare
-from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine import Engine, Graph
 
 
-def load(bundle: Bundle, variant: str = "fp32") -> Graph:
-    return Graph.load(bundle, variant, threads=1)
+def load(bundle: Bundle, variant: str = "fp32") -> Engine:
+    return Engine.load(bundle, variant, threads=1)
 
 
 @pytest.mark.parametrize("variant", ["fp32", "int8"])
 def test_a_good_graph_passes(bundle: Bundle, parity: Parity, variant: str) -> None:
-    report = check(Graph.load(bundle, variant), parity)
+    report = check(Engine.load(bundle, variant), parity)
     record = bundle.config.graphs[variant]
     assert report.failure(variant) is None
     assert report.log_probs.value == pytest.approx(record.max_log_prob_difference, abs=1e-5)
@@ -121,8 +121,8 @@ def test_each_way_of_running_is_checked(
     message: str,
 ) -> None:
     monkeypatch.setattr(Broken, "spoil", staticmethod(spoil), raising=False)
-    graph = Broken.load(bundle, "fp32", threads=1)
-    failure = check(graph, parity).failure("fp32")
+    engine = Engine(Broken.load(bundle, "fp32", threads=1))
+    failure = check(engine, parity).failure("fp32")
     assert failure is not None
     assert re.match(message, failure), failure
 
@@ -141,7 +141,7 @@ def test_a_graph_is_compared_with_itself(
     assert good.parents.value < 1e-5
     assert good.steps.value < 1e-5
     monkeypatch.setattr(Broken, "spoil", staticmethod(spoil), raising=False)
-    broken = check(Broken.load(bundle, "int8", threads=1), parity)
+    broken = check(Engine(Broken.load(bundle, "int8", threads=1)), parity)
     assert getattr(broken, name).value > 1e-3
 
 
