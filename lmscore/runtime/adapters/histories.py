@@ -18,12 +18,11 @@ from lmscore.runtime.adapters.cache import Cache
 from lmscore.runtime.arguments import check_count
 from lmscore.runtime.engine import State, Tensor
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.scoring.prefix import Prefix, encode_after
+from lmscore.runtime.scoring.prefix import encode_after, word_before
 from lmscore.runtime.scoring.words import boundary_tokens
 
 _CACHE_BYTES = 64 << 20  # of the readings, unless their number is given
 _STEPS_PER_READING = 8
-_NO_IDS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -102,7 +101,7 @@ class WordHistories:
         self.steps: Cache[Hashable, WordStep] = Cache(_STEPS_PER_READING * cache_size)
         self.readings: Cache[History, _Reading] = Cache(cache_size)
         self._boundaries = boundary_tokens(lm.tokenizer, lm.config.bos_token_id)
-        self._anchor = _anchor(lm)
+        self._before = word_before(lm.tokenizer)
         self._nothing = History(lm.initial_state(), (), 0, True, b"")
 
     def begin(self) -> History:
@@ -143,7 +142,7 @@ class WordHistories:
             raise InputError(f"{word!r} is not one word: score the words one after another")
         if history.is_beginning or not word:
             return tuple(self.lm.tokenizer.encode(word).tolist())
-        (encoded,) = encode_after(self.lm.tokenizer, [self._anchor], [word], joiner=" ", number=1)
+        (encoded,) = encode_after(self.lm.tokenizer, [self._before], [word], joiner=" ", number=1)
         return tuple(encoded.ids.tolist())
 
     def _step(self, history: History, tokens: tuple[int, ...]) -> WordStep:
@@ -196,9 +195,3 @@ class WordHistories:
 def _reading_bytes(lm: LanguageModel) -> int:
     units = sum(tensor.layers * tensor.size for tensor in lm.config.state)
     return 4 * (lm.vocab_size + units)
-
-
-def _anchor(lm: LanguageModel) -> Prefix:
-    """A word for others to come after: their tokens may differ from those at a beginning."""
-    ids = lm.tokenizer.encode("a")
-    return Prefix("a", "", ids, lead=_NO_IDS, first=_NO_IDS)

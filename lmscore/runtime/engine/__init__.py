@@ -7,7 +7,6 @@ from lmscore.runtime.engine.batching import (
     TokenRows,
     reading_order,
     score_document,
-    score_rows,
     start_rows,
     token_rows,
 )
@@ -51,7 +50,6 @@ __all__ = [
     "open_session",
     "reading_order",
     "score_document",
-    "score_rows",
     "session_device",
     "start_rows",
     "thread_count",

@@ -98,18 +98,6 @@ class ScoredRows(Protocol):
         """Leave out the batches that no thread has begun."""
 
 
-def score_rows(
-    engine: Engine,
-    rows: TokenRows,
-    state: State,
-    *,
-    parents: Ids | None = None,
-    budget: int | None = None,
-) -> RowScores:
-    """Score every target of R rows; arguments as in `start_rows`."""
-    return start_rows(engine, rows, state, parents=parents, budget=budget).result()
-
-
 def start_rows(
     engine: Engine,
     rows: TokenRows,
@@ -191,7 +179,7 @@ class _AtWork:
 def score_document(
     engine: Engine, rows: TokenRows, state: State, *, budget: int | None = None
 ) -> tuple[RowScores, State]:
-    """Like `score_rows`, but each row goes on from where the one before it ended.
+    """Like `start_rows`, but each row goes on from where the one before it ended.
 
     Args:
         state: of one row, from which the first row goes on.

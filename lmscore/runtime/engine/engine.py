@@ -22,13 +22,6 @@ from lmscore.errors import DeviceError, ModelError, OptionError, VariantError
 from lmscore.runtime.engine.budget import target_budget, token_budget
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.sessions import CPU_DEVICE, open_session, thread_count
-from lmscore.runtime.engine.signature import (
-    LOG_PROBS,
-    TARGET_LOG_PROBS,
-    TARGET_SCORES,
-    TOP_LOG_PROBS,
-    TOP_TOKENS,
-)
 from lmscore.runtime.engine.state import State, Tensor
 from lmscore.runtime.engine.workers import Workers
 from lmscore.runtime.text.tokenizer import Ids
@@ -192,13 +185,13 @@ class Engine:
 
     def step(self, tokens: Ids, state: State, parents: Ids | None = None) -> Step:
         """Let each hypothesis read one token, int64 [B]; gives log-probs [B, V]."""
-        (log_probs,), after = self._run([LOG_PROBS], tokens[:, None], state, parents=parents)
+        (log_probs,), after = self._run(["log_probs"], tokens[:, None], state, parents=parents)
         self.check_finite(log_probs)
         return Step(log_probs[:, 0], after)
 
     def top(self, tokens: Ids, state: State, k: int, parents: Ids | None = None) -> Top:
         """Like `step`, but the k likeliest tokens are chosen in the graph: no [B, V] is fetched."""
-        outputs = [TOP_LOG_PROBS, TOP_TOKENS]
+        outputs = ["top_log_probs", "top_tokens"]
         (log_probs, best), after = self._run(outputs, tokens[:, None], state, parents=parents, k=k)
         self.check_finite(log_probs)
         return Top(log_probs[:, 0], best[:, 0], after)
@@ -217,7 +210,7 @@ class Engine:
         Results past a row's length are meaningless; the state is the one after `lengths` tokens.
         Results are not checked: see `check_finite`.
         """
-        output = TARGET_SCORES if self.unnormalized else TARGET_LOG_PROBS
+        output = "target_scores" if self.unnormalized else "target_log_probs"
         (found,), after = self._run(
             [output], tokens, state, targets=targets, lengths=lengths, parents=parents
         )
@@ -243,7 +236,7 @@ class Engine:
             lengths: of the rows.
             parents: the row of `state` that each row continues.
         """
-        outputs = [LOG_PROBS, TARGET_LOG_PROBS, TOP_LOG_PROBS, TOP_TOKENS]
+        outputs = ["log_probs", "target_log_probs", "top_log_probs", "top_tokens"]
         found, after = self._run(
             outputs, tokens, state, targets=targets, k=k, lengths=lengths, parents=parents
         )

@@ -18,22 +18,12 @@ from lmscore.errors import DeviceError, InputError, LmscoreError, ModelError
 from lmscore.runtime.engine.binding import run_bound
 from lmscore.runtime.engine.operators import check_operators
 from lmscore.runtime.engine.sessions import CPU_DEVICE, is_cuda, open_session, session_device
-from lmscore.runtime.engine.signature import (
-    DISTRIBUTIONS,
-    LENGTHS,
-    PARENTS,
-    TARGETS,
-    TOKENS,
-    Argument,
-    K,
-    graph_inputs,
-    graph_outputs,
-    whole_outputs,
-)
 from lmscore.runtime.engine.state import Tensor
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+_FLOAT, _INT32, _INT64 = "tensor(float)", "tensor(int32)", "tensor(int64)"
 
 
 class Graph:
@@ -70,7 +60,7 @@ class Graph:
         self.variant = variant
         self.device = session_device(session)
         self._source = source
-        self._whole = whole_outputs(config)
+        self._whole = _whole_outputs(config)
         self._keep_state_on_device = (
             is_cuda(self.device) if keep_state_on_device is None else keep_state_on_device
         )
@@ -139,15 +129,15 @@ class Graph:
         B, T = tokens.shape
         self._check(tokens, state, k, targets=targets, lengths=lengths, parents=parents)
         feeds: dict[str, NDArray[Any]] = {
-            TOKENS: tokens,
-            TARGETS: np.empty((B, T, 0), np.int64) if targets is None else targets,
-            K: np.array([k], dtype=np.int64),
-            LENGTHS: np.full(B, T, np.int32) if lengths is None else lengths,
-            PARENTS: np.arange(B, dtype=np.int64) if parents is None else parents,
+            "tokens": tokens,
+            "targets": np.empty((B, T, 0), np.int64) if targets is None else targets,
+            "k": np.array([k], dtype=np.int64),
+            "lengths": np.full(B, T, np.int32) if lengths is None else lengths,
+            "parents": np.arange(B, dtype=np.int64) if parents is None else parents,
         }
         if self.config.has_partial_output:
             rows = B if self._whole.intersection(outputs) else 0
-            feeds[DISTRIBUTIONS] = np.array([rows], dtype=np.int64)
+            feeds["distributions"] = np.array([rows], dtype=np.int64)
         names = (tensor.name for tensor in self.config.state)
         return self._fetch(list(outputs), {**feeds, **dict(zip(names, state, strict=True))})
 
@@ -204,24 +194,52 @@ class Graph:
                 _check_array(name, array, *fits[name])
 
 
-def _check_signature(found: Sequence[Any], expected: dict[str, Argument], where: str) -> None:
+def _whole_outputs(config: Config) -> frozenset[str]:
+    """The outputs for which distributions over the whole vocabulary must be computed."""
+    exact = ["target_log_probs"] if config.self_normalized else []
+    return frozenset(("log_probs", "top_log_probs", "top_tokens", *exact))
+
+
+def graph_inputs(config: Config) -> dict[str, tuple[str, tuple[int | None, ...]]]:
+    """Name, type and shape (None where dynamic) of the canonical graph's inputs, in order."""
+    return {
+        "tokens": (_INT64, (None, None)),
+        "targets": (_INT64, (None, None, None)),
+        "k": (_INT64, (1,)),
+        "lengths": (_INT32, (None,)),
+        "parents": (_INT64, (None,)),
+        **({"distributions": (_INT64, (1,))} if config.has_partial_output else {}),
+        **{s.name: (_FLOAT, (s.layers, None, s.size)) for s in config.state},
+    }
+
+
+def graph_outputs(config: Config) -> dict[str, tuple[str, tuple[int | None, ...]]]:
+    """Name, type and shape (None where dynamic) of the canonical graph's outputs, in order."""
+    return {
+        "log_probs": (_FLOAT, (None, None, config.vocab_size)),
+        "target_log_probs": (_FLOAT, (None, None, None)),
+        **({"target_scores": (_FLOAT, (None, None, None))} if config.self_normalized else {}),
+        "top_log_probs": (_FLOAT, (None, None, None)),
+        "top_tokens": (_INT64, (None, None, None)),
+        **{s.next: (_FLOAT, (s.layers, None, s.size)) for s in config.state},
+    }
+
+
+def _check_signature(
+    found: Sequence[Any], expected: dict[str, tuple[str, tuple[int | None, ...]]], where: str
+) -> None:
     there = {arg.name: arg for arg in found}
     for name in sorted(expected.keys() ^ there.keys()):
         what = "is missing" if name in expected else "is unknown"
         raise ModelError(f"{where} {name!r} {what}; {EXPORT_AGAIN}")
-    for name, argument in expected.items():
-        arg, dtype = there[name], f"tensor({argument.dtype})"
-        sizes, shape = _sizes(arg.shape), _sizes(argument.shape)
+    for name, (dtype, shape) in expected.items():
+        arg = there[name]
+        sizes = tuple(size if isinstance(size, int) else None for size in arg.shape)
         if arg.type != dtype or sizes != shape:
             raise ModelError(
                 f"{where} {name!r} is {arg.type} {_text(sizes)}, config.json wants "
                 f"{dtype} {_text(shape)}; {EXPORT_AGAIN}"
             )
-
-
-def _sizes(shape: Sequence[Any]) -> tuple[int | None, ...]:
-    """The size of each axis, None where it is dynamic."""
-    return tuple(size if isinstance(size, int) else None for size in shape)
 
 
 def _text(shape: Sequence[int | None]) -> str:

@@ -17,9 +17,9 @@ from lmscore.bundle import Config
 from lmscore.errors import ModelError
 from lmscore.runtime.engine.batching import (
     Boundaries,
+    RowScores,
     TokenRows,
     score_document,
-    score_rows,
     start_rows,
     token_rows,
 )
@@ -119,6 +119,10 @@ def engine_of(graph: CountingGraph, on_one_core: CountingGraph | None = None) ->
     """An engine of one thread, or one whose batches are done by two workers."""
     workers = None if on_one_core is None else Workers(lambda: engine_of(on_one_core), 2)
     return Engine(cast(Graph, graph), workers=workers)
+
+
+def score_rows(engine: Engine, rows: TokenRows, state: State, *, budget: int) -> RowScores:
+    return start_rows(engine, rows, state, budget=budget).result()
 
 
 def state_of(h: float) -> State:

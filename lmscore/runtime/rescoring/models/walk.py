@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from lmscore.bundle import Config
-from lmscore.runtime.engine import Engine, State, Tensor, TokenRows, score_rows
+from lmscore.runtime.engine import Engine, State, Tensor, TokenRows, start_rows
 from lmscore.runtime.rescoring.models.prefix_tree import Level, PrefixTree, prefix_trees
 from lmscore.runtime.text.tokenizer import Ids
 
@@ -45,7 +45,7 @@ def score_shared(
     budget, N = engine.target_budget, len(rows.inputs)
     trees = None if method == "flat" else _trees(engine, rows, parents, budget, method)
     if trees is None:
-        return score_rows(engine, rows, state, parents=parents).log_probs, N
+        return start_rows(engine, rows, state, parents=parents).result().log_probs, N
     log_probs = np.empty(N, np.float32)
     for tree in trees:
         _walk(engine, tree, state, budget, log_probs)
