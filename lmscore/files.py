@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import io
 import lzma
 import os
+import re
 import secrets
+import stat
 import sys
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,12 +26,18 @@ from lmscore.errors import (
     OptionError,
     OutputFileError,
 )
+from lmscore.locks import take_lock
 
 STANDARD_INPUT = "standard input"
 
 _UTF8_BOM = b"\xef\xbb\xbf"
 _GZIP_MAGIC = b"\x1f\x8b"
 _XZ_MAGIC = b"\xfd7zXZ\x00"
+
+_TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
+"""The names that `atomic_write` gives to what is not whole yet."""
+
+_YOUNG_SECONDS = 60.0
 
 
 def _reason(error: Exception) -> str:
@@ -148,23 +158,44 @@ def read_files(paths: Iterable[str | Path], *, errors: str = "strict") -> Iterat
 def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     """Write a file whole or not at all: temporary name in the same folder, fsync, rename.
 
+    A symbolic link stays, and the file that it leads to is replaced; a file's mode is kept. What a
+    killed process left of an earlier write is removed.
+
     Raises:
         OutputFileError: the file cannot be written; whatever stood at `path` is untouched.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    place = Path(os.path.realpath(path))
+    _remove_stale(place.parent)
+    temporary = place.with_name(f".{place.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "wb") as file:
+            take_lock(file.fileno())  # so that another run sees that it is in use
             yield file
             file.flush()
+            with suppress(FileNotFoundError, AttributeError):  # no such file yet; Windows
+                os.fchmod(file.fileno(), stat.S_IMODE(place.stat().st_mode))
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, place)
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError) and not isinstance(error, LmscoreError):
             raise OutputFileError(f"{path}: cannot be written: {_reason(error)}") from error
         raise
+
+
+@functools.cache  # a folder is looked through once
+def _remove_stale(folder: Path) -> None:
+    """Remove what killed processes left half written in a folder."""
+    for path in folder.glob(".*.tmp"):
+        if _TEMPORARY.fullmatch(path.name) is None:
+            continue
+        with suppress(OSError), open(path, "rb") as file:
+            age = time.time() - os.fstat(file.fileno()).st_mtime
+            # A young one may be about to be locked.
+            if age > _YOUNG_SECONDS and take_lock(file.fileno()):
+                path.unlink()
 
 
 @contextmanager

@@ -1,8 +1,11 @@
-"""What docs/decoding.md shows runs as it stands there."""
+"""The code in README.md and docs/decoding.md runs, and links resolve."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,19 @@ import pytest
 
 from lmscore.runtime.model import LanguageModel
 
-PAGE = Path(__file__).parents[1] / "docs" / "decoding.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES += [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+NUMBER = re.compile(r"(-?\d+\.\d+)")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced code of a page in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+
+
+BLOCKS = blocks((ROOT / "docs" / "decoding.md").read_text(encoding="utf-8"), "python")
 
 
 def test_decoding() -> None:
@@ -32,3 +46,83 @@ def test_a_beam_search_of_one_s_own(lm: LanguageModel, prompt: str) -> None:
         tuple(token.id for token in sample.tokens) for sample in expected
     ]
     assert [p for _, p in found] == pytest.approx([sample.log_prob for sample in expected])
+
+
+def test_python_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("LMSCORE_MODEL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpus.txt").write_text("one line\nand another\n", encoding="utf-8")
+    first, second = blocks(README, "python")
+    names: dict[str, Any] = {}
+    exec(first, names)  # our own page
+    score, following = names["score"], names["lm"].next_words("Thanks for all the", k=2)
+    for figure in (f"{score.log_prob:.4f} (nats)", f"{score.perplexity:.2f} (per token)"):
+        number, unit = figure.split(" ", 1)
+        (shown,) = re.findall(rf"(-?[\d.]+) {re.escape(unit)}", first)
+        assert float(number) == pytest.approx(float(shown), rel=1e-3)
+    assert [word for word, _ in following] == re.findall(r'\("(\w+)", 0', first)
+    exec(second, names)
+    assert len(names["state"]) == 3
+    assert capsys.readouterr().out
+
+
+def shell_sessions() -> list[tuple[str, str]]:
+    """The README's cheap commands, each with the output that follows it there."""
+    first = blocks(README, "sh")[0].partition(" && ")[2]
+    sessions = [(first, blocks(README, "text")[0])]
+    for block in blocks(README, "text")[1:]:
+        for session in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = session.partition("\n")
+            if output and re.search(r"lmscore (score|next)\b", command):
+                sessions.append((command, output))
+    return sessions
+
+
+@pytest.mark.parametrize(("command", "shown"), shell_sessions())
+def test_shell_of_the_readme(command: str, shown: str) -> None:
+    program = "from lmscore.cli import main; raise SystemExit(main())"
+    script = f"""lmscore() {{ "{sys.executable}" -c '{program}' "$@"; }}\n{command}"""
+    environment = {name: value for name, value in os.environ.items() if name != "LMSCORE_MODEL"}
+    run = subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        cwd=ROOT,
+    )
+    printed = run.stdout + run.stderr
+    if shown.endswith("...\n"):
+        shown = shown.removesuffix("...\n")
+        printed = "".join(printed.splitlines(keepends=True)[: shown.count("\n")])
+    assert NUMBER.split(printed)[::2] == NUMBER.split(shown)[::2]
+    found, expected = (map(float, NUMBER.findall(text)) for text in (printed, shown))
+    assert list(found) == pytest.approx(list(expected), rel=1e-3)  # processors differ
+
+
+def test_the_first_commands_of_the_readme() -> None:
+    assert blocks(README, "sh")[:2] == [
+        "pip install -e '.[cpu]' && echo \"Thanks for all the fish\" | lmscore score\n",
+        "pip install -e '.[cpu,train,dev]' && pytest\n",
+    ]
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that GitHub gives to the headings of a page."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_resolve(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("http"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path) if path else page
+        assert file.exists(), f"{page.name}: {target}"
+        assert not anchor or anchor in anchors(file), f"{page.name}: {target}"

@@ -28,6 +28,7 @@ from lmscore.files import (
     read_raw_lines,
     sha256_file,
 )
+from lmscore.locks import take_lock
 
 
 def lines_of(path: Path, data: bytes, errors: str = "strict") -> list[str]:
@@ -277,3 +278,36 @@ def test_sha256(tmp_path: Path) -> None:
     assert sha256_file(tmp_path / "file") == hashlib.sha256(b"data").hexdigest()
     with pytest.raises(InputFileError, match="missing: cannot be read"):
         sha256_file(tmp_path / "missing")
+
+
+def test_a_link_stays_and_its_file_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    target, link = tmp_path / "elsewhere" / "file", tmp_path / "link"
+    target.write_bytes(b"old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    atomic_write_bytes(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    stale, young, used, other = (
+        tmp_path / name
+        for name in (
+            ".model.onnx.77-0123abcd.tmp",
+            ".model.onnx.78-0123abcd.tmp",
+            ".model.onnx.79-0123abcd.tmp",
+            ".somebody-elses.tmp",
+        )
+    )
+    for path in (stale, young, used, other):
+        path.write_bytes(b"half")
+        if path != young:
+            os.utime(path, (1, 1))
+    with used.open("rb") as file:
+        assert take_lock(file.fileno())
+        atomic_write_bytes(tmp_path / "any", b"")
+    there = {path.name for path in tmp_path.iterdir()}
+    assert there == {"any", young.name, used.name, other.name}

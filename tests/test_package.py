@@ -16,7 +16,7 @@ import lmscore
 PACKAGE = Path(lmscore.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "files"}
+BASE = {"errors", "files", "locks"}
 ENGINE = BASE | {"bundle", "runtime.arguments", "runtime.text", "runtime.engine"}
 MODEL = ENGINE | {"runtime.scoring", "runtime.decoding", "runtime.model", "runtime.load"}
 
@@ -24,7 +24,8 @@ MODEL = ENGINE | {"runtime.scoring", "runtime.decoding", "runtime.model", "runti
 # A module that stands alone is a room of its own.
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
-    "files": {"errors"},
+    "locks": {"errors"},
+    "files": {"errors", "locks"},
     "bundle": BASE,
     "runtime.arguments": BASE,
     "runtime.text": BASE | {"bundle"},

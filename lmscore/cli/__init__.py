@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 
 from lmscore.cli import streams
 from lmscore.errors import LmscoreError
 
 FAILED = 1
-INTERRUPTED = 130
+SIGNALLED = 128  # and the number of the signal: 143 for SIGTERM, 129 for SIGHUP
+INTERRUPTED = SIGNALLED + signal.SIGINT
 CLOSED_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
 
 
@@ -20,6 +25,7 @@ class Settings:
     """What the options before the verb set."""
 
     debug: bool = False
+    signal: int = signal.SIGINT  # the one that interrupted the verb, if one did
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,14 +37,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = Settings()
     try:
         try:
-            return _run(argv, settings)
+            with _interruptible(settings):
+                status = _run(argv, settings)
+            # Typer makes the one of Ctrl-C from every KeyboardInterrupt.
+            return SIGNALLED + settings.signal if status == INTERRUPTED else status
         finally:
             streams.flush()
     except streams.ClosedPipeError:
         streams.abandon_output()
         return CLOSED_PIPE
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return SIGNALLED + settings.signal
     except (LmscoreError, OSError, MemoryError) as error:
         if settings.debug:
             traceback.print_exc()
@@ -56,6 +65,31 @@ def _run(argv: Sequence[str] | None, settings: Settings) -> int:
     except SystemExit as end:  # how typer ends, well or with a usage error
         return int(end.code or 0)
     return 0
+
+
+@contextmanager
+def _interruptible(settings: Settings) -> Iterator[None]:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does; where they are ignored (nohup), they stay so."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        settings.signal = number
+        interrupt = signal.getsignal(signal.SIGINT)
+        if not callable(interrupt):  # ignored, as in the background of a script
+            raise KeyboardInterrupt
+        interrupt(number, frame)
+
+    names = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():  # only that one gets signals
+        numbers = []
+    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _one_line(error: Exception) -> str:

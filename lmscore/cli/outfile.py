@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,8 @@ import typer
 
 from lmscore.cli import streams
 from lmscore.errors import LmscoreError, OptionError, OutputFileError
-from lmscore.files import open_input_raw
+from lmscore.files import input_name, open_input_raw
+from lmscore.locks import lock_file
 
 
 class Output(Protocol):
@@ -117,6 +119,7 @@ def open_records(
         OutputFileError: as `record_file`.
     """
     if path is None:
+        _check_not_appended(inputs)
         yield StandardOutput()
         streams.flush()
     else:
@@ -145,6 +148,23 @@ def check_not_read(path: str | Path | None, inputs: Iterable[str]) -> None:
         raise OptionError(f"{path}: is read already; write to another file")
 
 
+def _check_not_appended(inputs: Iterable[str]) -> None:
+    """Refuse a standard output that the shell directs into an input: it would grow for ever."""
+    try:
+        out = os.fstat(1)
+        found = [name for name in inputs if stat.S_ISREG(out.st_mode) and _is_open_as(out, name)]
+    except OSError:  # no standard output
+        return
+    if found:
+        raise OptionError(f"{input_name(found[0])}: is read already; write to another file")
+
+
+def _is_open_as(out: os.stat_result, name: str) -> bool:
+    with suppress(OSError):
+        return os.path.samestat(out, os.fstat(0) if name == "-" else Path(name).stat())
+    return False
+
+
 def _is_input(path: str | Path, name: str) -> bool:
     if name != "-":
         return same_file(path, name)
@@ -163,6 +183,8 @@ def same_file(one: str | Path, other: str | Path) -> bool:
 def record_file(path: Path, *, resume: bool) -> Iterator[RecordFile]:
     """Open a file to append records to, a new one unless an earlier one is resumed.
 
+    The file is locked while it is open, so that two runs cannot mix their lines.
+
     A record that Ctrl-C or an error cuts short is taken back: what is left ends with a whole line.
     Only where the process dies, or the disk is full, the last line may be torn.
 
@@ -177,13 +199,16 @@ def record_file(path: Path, *, resume: bool) -> Iterator[RecordFile]:
         )
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OptionError(f"{path}: no regular file; let the shell direct the output there")
-    if not resume and path.is_file() and path.stat().st_size:
-        raise OptionError(
-            f"{path}: there is something in it already; go on with it by --resume, remove it, "
-            "or name another file"
-        )
+    check_new(path, resume=resume)
     with _named(path):
         file = open(path, "ab")  # noqa: SIM115  # closed below, in two ways
+    try:
+        lock_file(file.fileno(), path)
+        check_new(path, resume=resume)  # again: another run may have ended since
+        file.seek(0, os.SEEK_END)
+    except BaseException:
+        file.close()
+        raise
     records = RecordFile(path, file)
     try:
         yield records
@@ -195,6 +220,19 @@ def record_file(path: Path, *, resume: bool) -> Iterator[RecordFile]:
         raise
     with _named(path):
         file.close()
+
+
+def check_new(path: Path, *, resume: bool) -> None:
+    """Refuse to begin in a file that holds something.
+
+    Raises:
+        OptionError: it does, and is not to be resumed.
+    """
+    if not resume and path.is_file() and path.stat().st_size:
+        raise OptionError(
+            f"{path}: there is something in it already; go on with it by --resume, remove it, "
+            "or name another file"
+        )
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,9 @@ from lmscore.bundle import (
     Bundle,
     Config,
 )
+from lmscore.errors import OutputFileError
 from lmscore.files import atomic_write_bytes, make_directory
+from lmscore.locks import lock_file
 from lmscore.train.card import model_card
 from lmscore.train.checkpoint import checkpoints
 from lmscore.train.corpus import Corpus
@@ -41,6 +44,9 @@ from lmscore.train.record import check_unused, write_options
 from lmscore.train.samples import make_parity
 from lmscore.train.trainer import CHECKPOINTS, Status, Trainer
 from lmscore.train.workers import Workers, joined_workers
+
+LOCK_FILE = ".lock"
+"""In a training directory, held while a process trains there."""
 
 _SAMPLE_TOKENS = 1 << 16  # of the held-out text, over which log Z is averaged
 
@@ -69,9 +75,11 @@ def train(
         KeyboardInterrupt: Ctrl-C; a checkpoint was written, and `resume` goes on from it.
     """
     folder, device = Path(options.output), torch_device(options.device)
-    with joined_workers(device) as workers, explained_shortage():
+    with joined_workers(device) as workers, explained_shortage(), ExitStack() as stack:
         if workers.is_first:
             _check(folder, options, device, resume=resume)
+            make_directory(folder)
+            stack.enter_context(_locked(folder))
         _set_up_process(options)
         config, *corpora = _prepare(folder, options, workers, resume=resume)
         trainer = Trainer(
@@ -88,6 +96,22 @@ def train(
             _finish(Bundle(folder, config), trainer, *corpora)
         workers.wait()
         return Bundle.read(folder)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a training directory.
+
+    Raises:
+        OutputFileError: another process trains in it, or the folder cannot be written.
+    """
+    try:
+        file = open(folder / LOCK_FILE, "ab")  # noqa: SIM115
+    except OSError as error:
+        raise OutputFileError(f"{folder}: cannot be written: {error.strerror}") from error
+    with file:
+        lock_file(file.fileno(), folder)
+        yield
 
 
 def _check(folder: Path, options: TrainOptions, device: torch.device, *, resume: bool) -> None:

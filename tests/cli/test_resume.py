@@ -367,6 +367,7 @@ def many_lines(tmp_path: Path) -> Path:
         (signal.SIGINT, ("--format", "jsonl")),
         (signal.SIGINT, ("--per", "word")),
         (signal.SIGTERM, ()),
+        (signal.SIGHUP, ("--per", "token")),
         (signal.SIGKILL, ("--context", "document")),
         (signal.SIGKILL, ("--per", "token")),
     ],
@@ -380,15 +381,74 @@ def test_a_process_that_ends_early(
     begin(program, text, path)
     program.send_signal(end)
     result = finish(program)
-    assert result.status == (130 if end == signal.SIGINT else -end)
+    assert result.status == (-end if end == signal.SIGKILL else 128 + end)
     assert "Traceback" not in result.err
     left = path.read_bytes()
     assert left.count(b"\n") > 0
-    if end == signal.SIGINT:
+    if end != signal.SIGKILL:
         assert left.endswith(b"\n")
     assert finish(start(*command, "--resume"), text).status == 0
     whole = finish(start("score", "-q", str(many_lines), *options))
     assert path.read_text() == whole.out
+
+
+def test_a_hangup_that_is_ignored_stays_so(many_lines: Path, tmp_path: Path) -> None:
+    """As nohup wants it."""
+    path, text = tmp_path / "scores", many_lines.read_bytes()
+
+    def ignore() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    program = start("score", "-q", "-o", path, preexec_fn=ignore)
+    begin(program, text, path)
+    program.send_signal(signal.SIGHUP)
+    result = finish(program, text[3 * len(text) // 4 :])
+    assert (result.status, result.err) == (0, "")
+    assert path.read_bytes().count(b"\n") == MANY
+
+
+@pytest.mark.parametrize("resume", [(), ("--resume",)])
+def test_two_runs_do_not_mix_their_lines(
+    many_lines: Path, tmp_path: Path, resume: tuple[str, ...]
+) -> None:
+    path, text = tmp_path / "scores", many_lines.read_bytes()
+    command = ["score", "-q", "-o", str(path)]
+    first = start(*command)
+    begin(first, text, path)
+    second = finish(start(*command, *resume), text)
+    assert (second.status, second.out) == (1, "")
+    if not resume:
+        assert "there is something in it already" in second.err
+    else:
+        assert second.err == (
+            f"lmscore: error: {path}: process {first.pid} is writing it; wait for its end, or name "
+            "another output\n"
+        )
+    assert finish(first, text[3 * len(text) // 4 :]).status == 0
+    assert path.read_bytes().count(b"\n") == MANY
+
+
+def test_two_runs_that_begin_together(many_lines: Path, tmp_path: Path) -> None:
+    """Whoever comes second to the lock finds it taken, or the output made."""
+    path = tmp_path / "scores"
+    command = ("score", "-q", "-o", path, many_lines)
+    runs = [finish(program) for program in [start(*command), start(*command)]]
+    assert sorted(run.status for run in runs) == [0, 1]
+    assert path.read_bytes().count(b"\n") == MANY
+
+
+@pytest.mark.parametrize("name", ["file", "-"])
+def test_an_output_that_the_shell_appends_to_the_input(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "text"
+    path.write_text("the cat\n")
+    with path.open("rb") as text, path.open("ab") as out:
+        shown = str(path) if name == "file" else name
+        program = start("score", "-q", shown, stdin=text, stdout=out)
+        _, err = program.communicate()
+    found = str(path) if name == "file" else "standard input"
+    assert err.decode() == f"lmscore: error: {found}: is read already; write to another file\n"
+    assert program.returncode == 1
+    assert path.read_text() == "the cat\n"
 
 
 def begin(program: subprocess.Popen[bytes], text: bytes, path: Path) -> None:

@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -98,17 +99,38 @@ def test_ctrl_c_and_resume(
     assert json.loads((model / "config.json").read_text())["training"]["epochs"] == pytest.approx(3)
 
 
-def test_a_signal_from_outside(text: str, tmp_path: Path) -> None:
-    model = tmp_path / "model"
+def begun(text: str, model: Path) -> subprocess.Popen[bytes]:
+    """A run that has made its first updates."""
     program = start("train", text, "-o", str(model), *SMALL, "--minutes", "5")
     give_up = time.monotonic() + 60
     while not (model / METRICS_FILE).is_file() or not (model / METRICS_FILE).stat().st_size:
         assert time.monotonic() < give_up
         time.sleep(0.05)
-    os.kill(program.pid, signal.SIGINT)
+    return program
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_from_outside(text: str, tmp_path: Path, end: signal.Signals) -> None:
+    model = tmp_path / "model"
+    program = begun(text, model)
+    os.kill(program.pid, end)
     result = finish(program)
-    assert result.status == 130
+    assert result.status == 128 + end
     assert list((model / "checkpoints").iterdir())
+
+
+def test_two_runs_in_one_directory(run: Run, text: str, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    program = begun(text, model)
+    result = run("train", "--resume", "-o", model)
+    assert result.status == 1
+    assert result.err.endswith(
+        f"lmscore: error: {model}: process {program.pid} is writing it; wait for its end, or name "
+        "another output\n"
+    )
+    os.kill(program.pid, signal.SIGINT)
+    assert finish(program).status == 130
+    assert run("train", "--resume", "-o", model, "--epochs", "0.1", "--no-export").status == 0
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,10 @@ def all_paths(lattice: Lattice, scales: Scales | None = None) -> Iterator[Lattic
 def n_best(lattice: Lattice, n: int, scales: Scales | None = None) -> list[LatticePath]:
     """The n best texts and the best path of each, best first; fewer where there are no more.
 
-    Paths that differ in times, pronunciations or silences only make no duplicates: what is searched
-    (A*, with the best way to an end as the estimate, which is exact) are word sequences, each with
-    all the nodes that it can have led to. An empty lattice has one path, without words or scores.
+    Paths that differ in times, pronunciations or silences only make no duplicates: the search runs
+    over word sequences, each with all the nodes that it can have led to. It costs what its n
+    results share and branch into, however many paths have equal scores. An empty lattice has one
+    path, without words or scores.
 
     Args:
         lattice: to search.
@@ -72,43 +73,44 @@ _Chain = tuple["_Chain", Arc] | None
 """The arcs of a partial path, the last one first."""
 
 _Reached = dict[int, tuple[float, _Chain]]
-"""The nodes that a word sequence leads to, and the best way to each."""
+"""The nodes that a word sequence leads to, with the loss of the best way to each, and that way."""
 
 
 class _Search:
+    """Best first over word sequences, by how much each loses against the best path of all.
+
+    The loss of an arc is the best score from its start to an end of the lattice less the best one
+    through the arc: A* with the exact estimate (the best way to an end), written so that what goes
+    on along a best way loses 0 to the last bit. Among equals the latest comes first, so the search
+    goes straight to an end: in a lattice of ties it would otherwise read every prefix.
+    """
+
     def __init__(self, lattice: Lattice, scales: Scales) -> None:
         self._lattice, self._scales = lattice, scales
         self._completions = lattice.completions(scales)
         self._rank = {node: place for place, node in enumerate(lattice.order)}
+        self._heap: list[tuple[float, int, _Reached | LatticePath]] = []
+        self._order = count(step=-1)
+        self._limit = math.inf  # what loses more cannot be among the results
 
     def run(self, n: int) -> list[LatticePath]:
-        order = count()  # the first found comes first among equals
-        start: _Reached = {self._lattice.start: (0.0, None)}
-        heap: list[tuple[float, int, _Reached | LatticePath]] = []
-        self._push(heap, order, start)
+        if n == 1:
+            self._limit = 0.0
+        if self._completions[self._lattice.start] > -math.inf:
+            self._push(0.0, {self._lattice.start: (0.0, None)})
         found: list[LatticePath] = []
-        while heap and len(found) < n:
-            _, _, item = heappop(heap)
+        while self._heap and len(found) < n:
+            _, _, item = heappop(self._heap)
             if isinstance(item, LatticePath):
                 found.append(item)
                 continue
-            following = self._following(item)
-            for reached in following.values():
-                self._push(heap, order, reached)
-            path = self._ended(item)
-            if path is not None:
-                heappush(heap, (-path.total, next(order), path))
+            for reached in self._following(item).values():
+                self._push(min(loss for loss, _ in reached.values()), reached)
+            self._end(item)
         return found
 
-    def _push(
-        self,
-        heap: list[tuple[float, int, _Reached | LatticePath]],
-        order: Iterator[int],
-        item: _Reached,
-    ) -> None:
-        best = max(score + self._completions[node] for node, (score, _) in item.items())
-        if best > -math.inf:
-            heappush(heap, (-best, next(order), item))
+    def _push(self, loss: float, item: _Reached | LatticePath) -> None:
+        heappush(self._heap, (loss, next(self._order), item))
 
     def _following(self, reached: _Reached) -> dict[str, _Reached]:
         """What can be said next and where that leads; `reached` gains what needs no word."""
@@ -117,30 +119,34 @@ class _Search:
         waiting.sort()
         while waiting:
             _, node = heappop(waiting)
-            score, chain = reached[node]
+            before, chain = reached[node]
             for arc in self._lattice.leaving[node]:
+                through = self._scales.total(arc.scores, arc.num_words) + self._completions[arc.end]
+                if through == -math.inf:
+                    continue
+                loss = before + (self._completions[node] - through)
+                if loss > self._limit:
+                    continue
                 is_silent = arc.word in MARKS
                 target = reached if is_silent else following.setdefault(arc.word, {})
-                total = score + self._scales.total(arc.scores, arc.num_words)
                 known = target.get(arc.end)
                 if is_silent and known is None:
                     heappush(waiting, (self._rank[arc.end], arc.end))
-                if known is None or total > known[0]:
-                    target[arc.end] = total, (chain, arc)
+                if known is None or loss < known[0]:
+                    target[arc.end] = loss, (chain, arc)
         return following
 
-    def _ended(self, reached: _Reached) -> LatticePath | None:
-        """The best path that says no more, if it can end here."""
+    def _end(self, reached: _Reached) -> None:
+        """Push the best path that says no more, if it can end here."""
         ends = [
-            (score + self._scales.total(self._lattice.finals[node]), node)
-            for node, (score, _) in reached.items()
-            if node in self._lattice.finals
+            (loss + (self._completions[node] - self._scales.total(finals[node])), node)
+            for node, (loss, _) in reached.items()
+            if node in (finals := self._lattice.finals)
         ]
-        if not ends:
-            return None
-        _, node = max(ends)
-        arcs = _arcs(reached[node][1])
-        return make_path(arcs, self._lattice.finals[node], self._scales)
+        loss, node = min(ends, default=(math.inf, 0))
+        if loss <= self._limit and loss < math.inf:
+            path = make_path(_arcs(reached[node][1]), self._lattice.finals[node], self._scales)
+            self._push(loss, path)
 
 
 def _arcs(chain: _Chain) -> list[Arc]:

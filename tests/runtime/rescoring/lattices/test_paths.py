@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 
@@ -61,3 +63,26 @@ def test_an_empty_lattice_has_one_path_without_words() -> None:
     assert isinstance(path, LatticePath)
     assert (path.text, path.arcs, path.total) == ("", (), 0)
     assert list(all_paths(empty)) == [path]
+
+
+@pytest.mark.parametrize("score", [0.0, -0.1])
+def test_ties_cost_no_more_than_the_results(score: float) -> None:
+    """Slots of two words each: 2 ** 300 paths of one score, as the decimals add up or not."""
+    rows = [(slot, slot + 1, word, score, score / 3) for slot in range(300) for word in ("a", "b")]
+    lattice = make_lattice(rows, {300: 0.0})
+    found = n_best(lattice, 5)
+    assert len({path.words for path in found}) == 5
+    assert [path.total for path in found] == pytest.approx([300 * score * 4 / 3] * 5)
+    assert n_best(lattice, 1) == found[:1]
+
+
+@given(lattices())
+def test_the_best_is_the_first(lattice: Lattice) -> None:
+    assert n_best(lattice, 1) == n_best(lattice, 1000)[:1]
+
+
+def test_what_is_impossible_is_no_path() -> None:
+    rows = [(0, 1, "a", -math.inf, 0.0), (0, 1, "b", -1.0, 0.0)]
+    assert [path.text for path in n_best(make_lattice(rows, {1: 0.0}), 5)] == ["b"]
+    assert n_best(make_lattice(rows[:1], {1: 0.0}), 5) == []
+    assert n_best(make_lattice(rows, {1: -math.inf}), 5) == []

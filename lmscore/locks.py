@@ -1,0 +1,58 @@
+"""Locks of files between processes: advisory, and gone with the process that holds one.
+
+A lock is `flock`'s, which network file systems pass on to their server (NFS since Linux 2.6.12).
+Where a file system or a platform knows no locks, work goes on without one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from lmscore.errors import OutputFileError
+
+if sys.platform != "win32":
+    import fcntl
+
+_NO_LOCKS = (OSError, NameError)
+
+
+def take_lock(descriptor: int) -> bool | None:
+    """Take the lock of an open file until it is closed.
+
+    Returns:
+        True if it is taken, False if somebody else holds it, None where there are no locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except _NO_LOCKS:
+        return None
+    return True
+
+
+def lock_file(descriptor: int, path: str | Path) -> None:
+    """Take the lock of an open file until it is closed; `path` is its name.
+
+    Raises:
+        OutputFileError: another process holds it.
+    """
+    if take_lock(descriptor) is False:
+        raise OutputFileError(
+            f"{path}: {_holder(descriptor)} is writing it; wait for its end, or name another output"
+        )
+
+
+def _holder(descriptor: int) -> str:
+    """The process that holds a file's lock, as far as the system tells."""
+    status = os.fstat(descriptor)
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+            fields = line.split()
+            if fields[5] == place and fields[4] != "-1":
+                return f"process {int(fields[4])}"
+    return "another process"
