@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lmscore.bundle import CONTEXTS, Bundle, Config, Context
 from lmscore.errors import InputError, OptionError
-from lmscore.runtime.arguments import check_count
+from lmscore.runtime.arguments import as_integers, check_count
 from lmscore.runtime.engine import Engine, State
 from lmscore.runtime.scoring.score import Score
 from lmscore.runtime.scoring.scorer import Scorer
@@ -241,7 +241,7 @@ class LanguageModel:
         Raises:
             InputError: the ids are not a list of integers, or not in the vocabulary.
         """
-        return self.tokenizer.decode(_ids("ids", ids))
+        return self.tokenizer.decode(as_integers("ids", ids))
 
     def initial_state(self, batch_size: int = 1) -> State:
         """The state before any token, of `batch_size` rows.
@@ -275,8 +275,8 @@ class LanguageModel:
         """
         if not isinstance(state, State):
             raise InputError(f"expected a State, got {type(state).__name__}")
-        rows = None if parents is None else _ids("parents", parents)
-        return self.engine.step(_ids("tokens", tokens), state, rows)
+        rows = None if parents is None else as_integers("parents", parents)
+        return self.engine.step(as_integers("tokens", tokens), state, rows)
 
     def sample(
         self,
@@ -553,13 +553,3 @@ class LanguageModel:
 
     def __reduce__(self) -> tuple[Callable[[], LanguageModel], tuple[()]]:
         return self._reload, ()
-
-
-def _ids(name: str, values: ArrayLike) -> Ids:
-    try:
-        ids = np.asarray(values)
-    except ValueError as error:  # rows of different lengths
-        raise InputError(f"{name} must be a list or 1-d array of integers: {error}") from error
-    if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
-        raise InputError(f"{name} must be a list or 1-d array of integers")
-    return ids.astype(np.int64)

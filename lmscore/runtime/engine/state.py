@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmscore.errors import InputError
+from lmscore.runtime.arguments import as_integers
 from lmscore.runtime.engine.binding import DeviceTensor
 
 Tensor = NDArray[np.float32]
@@ -151,15 +152,8 @@ def _frozen(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def _rows(rows: ArrayLike, size: int) -> NDArray[np.integer]:
-    try:
-        index = np.asarray(rows)
-    except ValueError as error:  # rows of different lengths
-        raise InputError(f"rows must be a list or 1-d array of integers: {error}") from error
-    if index.size == 0:
-        index = index.astype(np.int64)
-    if index.ndim != 1 or not np.issubdtype(index.dtype, np.integer):
-        raise InputError("rows must be a list or 1-d array of integers")
+def _rows(rows: ArrayLike, size: int) -> NDArray[np.int64]:
+    index = as_integers("rows", rows)
     outside = index[(index < 0) | (index >= size)]
     if outside.size:
         raise InputError(f"row {outside[0]} is not in a state of {size} rows")

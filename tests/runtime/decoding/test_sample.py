@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import weakref
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from lmscore.runtime.decoding.result import Sample
 from lmscore.runtime.decoding.sample import Sampler
 from lmscore.runtime.decoding.sampling import SamplingOptions
 from lmscore.runtime.decoding.text import Prompt
-from lmscore.runtime.engine import Engine, Graph
+from lmscore.runtime.engine import Engine, Graph, State
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
 from tests.models import WORDS, make_model
@@ -241,6 +243,34 @@ def test_a_stream_comes_while_it_is_drawn(
     stream = lm.stream("the", max_tokens=50, temperature=0)
     assert next(stream)
     assert len(steps) == 2
+
+
+def test_a_stream_that_is_closed_computes_no_more(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[weakref.ref[State]] = []
+    step = Engine.step
+
+    def watched(*given: Any) -> Any:
+        found = step(*given)
+        states.append(weakref.ref(found.state))
+        return found
+
+    monkeypatch.setattr(Engine, "step", watched)
+    stream = lm.stream("the", max_tokens=50, temperature=0)
+    assert next(stream)
+    assert next(stream)
+    assert states[-1]() is not None
+    gc.disable()
+    try:
+        stream.close()
+        assert [state() for state in states] == [None, None]
+    finally:
+        gc.enable()
+    assert list(stream) == []
+    stream.close()
+    lm.stream("the", max_tokens=50).close()  # before the first piece
+    assert len(states) == 3
 
 
 def test_garbage_bytes_are_whole_characters(bpe_lm: LanguageModel) -> None:
