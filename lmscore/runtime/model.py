@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,17 @@ if TYPE_CHECKING:  # decoding is imported where it is asked for: who scores need
     from lmscore.runtime.decoding.result import Sample
     from lmscore.runtime.decoding.sample import Sampler
     from lmscore.runtime.decoding.sampling import SamplingOptions
+
+
+class ScoreOptions(TypedDict, total=False):
+    """The options that `score` and `score_batch` pass to `LanguageModel.score_stream`."""
+
+    bos: bool
+    eos: bool
+    context: Context | None
+    tokens: bool
+    words: bool
+    joiner: str
 
 
 class LanguageModel:
@@ -74,55 +85,21 @@ class LanguageModel:
         return self.config.vocab_size
 
     def score(
-        self,
-        text: str,
-        *,
-        bos: bool = True,
-        eos: bool = True,
-        context: Context | None = None,
-        tokens: bool = True,
-        words: bool = False,
-        prefix: str | None = None,
-        joiner: str = " ",
+        self, text: str, *, prefix: str | None = None, **options: Unpack[ScoreOptions]
     ) -> Score:
         """The log-probability of one text; `score_stream` says what the options mean."""
-        (score,) = self.score_stream(
-            [text],
-            bos=bos,
-            eos=eos,
-            context=context,
-            tokens=tokens,
-            words=words,
-            prefix=prefix,
-            joiner=joiner,
-        )
+        (score,) = self.score_stream([text], prefix=prefix, **options)
         return score
 
     def score_batch(
         self,
         texts: Sequence[str],
         *,
-        bos: bool = True,
-        eos: bool = True,
-        context: Context | None = None,
-        tokens: bool = True,
-        words: bool = False,
         prefix: str | Iterable[str] | None = None,
-        joiner: str = " ",
+        **options: Unpack[ScoreOptions],
     ) -> list[Score]:
         """The scores of several texts, in their order; options as in `score_stream`."""
-        return list(
-            self.score_stream(
-                texts,
-                bos=bos,
-                eos=eos,
-                context=context,
-                tokens=tokens,
-                words=words,
-                prefix=prefix,
-                joiner=joiner,
-            )
-        )
+        return list(self.score_stream(texts, prefix=prefix, **options))
 
     def score_stream(
         self,

@@ -179,7 +179,7 @@ def test_more_tokens_fit_into_a_run_that_leaves_most_out(folders: dict[str, Path
         bundle = Bundle.read(folders[name])
         config = _with_big_vocabulary(bundle)
         engine = Engine.load(bundle, "fp32", unnormalized=name == "self")
-        engine._graph.config = config
+        engine.config = config
         assert engine.target_budget > 4 * engine.token_budget
 
 
@@ -188,7 +188,7 @@ def test_windows_are_among_the_widest_arrays(folders: dict[str, Path]) -> None:
         bundle = Bundle.read(folders[name])
         engine = Engine.load(bundle, "fp32", unnormalized=name == "self")
         big = _with_big_vocabulary(bundle)
-        engine._graph.config = dataclasses.replace(big, cell="window", window_size=60)
+        engine.config = dataclasses.replace(big, cell="window", window_size=60)
         assert engine.target_budget * 60 * big.embedding_dim * 4 <= 12 << 20
 
 

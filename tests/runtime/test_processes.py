@@ -174,7 +174,7 @@ def test_a_model_on_a_gpu_refuses_to_be_forked(model_path: Path) -> None:
     script = (
         "import sys, multiprocessing, lmscore\n"
         "lm = lmscore.load(sys.argv[1])\n"
-        "lm.engine._graph.device = 'cuda:0'\n"  # so it believes
+        "lm.engine.device = 'cuda:0'\n"  # so it believes
         "def work(_):\n"
         "    try:\n"
         "        lm.score('the cat')\n"

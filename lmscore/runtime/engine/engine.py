@@ -71,6 +71,12 @@ class Engine:
     `lengths` are T, and row b continues row b (then S must be B). No method changes a state.
     After a fork, a graph on the CPU is opened again in the new process.
 
+    Attributes:
+        config: what config.json says of the model.
+        variant: the graph in use: "int8", "fp32", ...
+        device: where it runs: "cpu", "cuda:0".
+        unnormalized: whether targets are scored without the softmax.
+
     Every method that runs the graph raises:
         InputError: an argument has the wrong shape, type or range.
         ModelError: the model yields nan or inf (`step`, `top`, `read`), or ONNX Runtime fails.
@@ -96,7 +102,8 @@ class Engine:
             reopen: makes this engine anew in a forked process.
             observers: a list to share with another engine.
         """
-        self.unnormalized = unnormalized
+        self.config: Config = graph.config
+        self.variant, self.device, self.unnormalized = graph.variant, graph.device, unnormalized
         self._graph, self._workers, self._reopen = graph, workers, reopen
         self._observers: list[Observer] = [] if observers is None else observers
         self._process = os.getpid()
@@ -143,21 +150,6 @@ class Engine:
             ),
             observers=observers,
         )
-
-    @property
-    def config(self) -> Config:
-        """What config.json says of the model."""
-        return self._graph.config
-
-    @property
-    def variant(self) -> str:
-        """The graph in use: "int8", "fp32", ..."""
-        return self._graph.variant
-
-    @property
-    def device(self) -> str:
-        """Where it runs: "cpu", "cuda:0"."""
-        return self._graph.device
 
     @property
     def workers(self) -> Workers[Engine] | None:

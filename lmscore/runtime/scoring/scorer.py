@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,6 @@ from lmscore.runtime.engine import (
 )
 from lmscore.runtime.scoring.prefix import Prefix, encode_after, split_space
 from lmscore.runtime.scoring.score import Score, TokenScore, WordScore
-from lmscore.runtime.scoring.sums import sum_scores
 from lmscore.runtime.scoring.windows import Window
 from lmscore.runtime.scoring.words import WordTokens, boundary_tokens, word_scores, word_tokens
 from lmscore.runtime.text.tokenizer import Encoded, Ids, TextTokenizer
@@ -219,3 +219,32 @@ def _scored(reading: Reading) -> tuple[NDArray[np.bool_], Ids]:
     places = np.arange(len(owners))
     scored = (places >= reading.starts[owners]) & (places < reading.ends[owners])
     return scored, owners[scored]
+
+
+def sum_scores(
+    texts: Sequence[str], owners: Ids, log_probs: Tensor, oov: NDArray[np.bool_]
+) -> list[Score]:
+    """The scores of R texts, `Score.tokens` and `Score.words` left empty.
+
+    Args:
+        texts: R.
+        owners: int64 [n], the number of the text that each scored token belongs to.
+        log_probs: float32 [n], nats.
+        oov: bool [n], whether the token is <unk>.
+    """
+    R, unknown = len(texts), owners[oov]
+    columns = zip(
+        texts,
+        _sums(owners, log_probs, R),
+        np.bincount(owners, minlength=R).tolist(),
+        (len(text.split()) for text in texts),
+        np.bincount(unknown, minlength=R).tolist(),
+        _sums(unknown, log_probs[oov], R),
+        strict=True,
+    )
+    return [Score(*column) for column in columns]
+
+
+def _sums(owners: Ids, values: Tensor, R: int) -> Any:
+    # Of nothing at all NumPy gives whole numbers.
+    return np.bincount(owners, values, R).astype(np.float64).tolist()

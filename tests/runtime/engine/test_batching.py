@@ -48,6 +48,7 @@ class CountingGraph:
     """Exact arithmetic in the place of a network: the state is a hash of all tokens so far."""
 
     config = CONFIG
+    variant, device = "fp32", "cpu"
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, int]] = []

@@ -171,7 +171,7 @@ def test_after_a_fork(model_path: Path, way: str, monkeypatch: pytest.MonkeyPatc
             assert engine.workers is not None
             assert engine.workers is not parents_workers
         if way == "elsewhere":
-            engine._graph.device = "cuda:0"
+            engine.device = "cuda:0"
         connection.send((work(engine), work(bare)))
 
     receiver, sender = multiprocessing.Pipe(duplex=False)

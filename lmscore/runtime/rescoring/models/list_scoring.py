@@ -13,7 +13,7 @@ from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.models.list_windows import Window, windows
 from lmscore.runtime.rescoring.models.walk import METHODS, Method, score_shared
 from lmscore.runtime.scoring.score import Score
-from lmscore.runtime.scoring.sums import sum_scores
+from lmscore.runtime.scoring.scorer import sum_scores
 from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
 
 
