@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,7 @@ from lmscore.bundle import Bundle, Config
 from lmscore.errors import DeviceError, ModelError, OptionError, VariantError
 from lmscore.runtime.engine.budget import target_budget, token_budget
 from lmscore.runtime.engine.graph import Graph
-from lmscore.runtime.engine.sessions import CPU_DEVICE, open_session, thread_count
+from lmscore.runtime.engine.sessions import CPU_DEVICE, Placement, open_session, thread_count
 from lmscore.runtime.engine.state import State, Tensor
 from lmscore.runtime.engine.workers import Workers
 from lmscore.runtime.text.tokenizer import Ids
@@ -115,10 +115,8 @@ class Engine:
         bundle: Bundle,
         variant: str,
         *,
-        device: str = "auto",
-        providers: Sequence[str] | None = None,
-        threads: int | None = None,
         unnormalized: bool = False,
+        **placement: Unpack[Placement],
     ) -> Engine:
         """Load a variant's graph from a model directory; on several cores, with a pool of workers.
 
@@ -131,23 +129,16 @@ class Engine:
                 f"{bundle.path}: was not trained to score without its softmax, and what it gave "
                 "would be no log-probabilities; train with --self-normalize, or score as it is"
             )
-        graph = Graph.load(bundle, variant, device=device, providers=providers, threads=threads)
+        graph = Graph.load(bundle, variant, **placement)
         observers: list[Observer] = []
         open_one = functools.partial(_on_one_core, graph, bundle, unnormalized, observers)
-        count = thread_count(threads)
+        count = thread_count(placement.get("threads"))
+        there = replace(bundle, path=bundle.path.absolute())
         return cls(
             graph,
             unnormalized=unnormalized,
             workers=Workers(open_one, count) if graph.device == CPU_DEVICE and count > 1 else None,
-            reopen=functools.partial(
-                cls.load,
-                replace(bundle, path=bundle.path.absolute()),
-                variant,
-                device=device,
-                providers=providers,
-                threads=threads,
-                unnormalized=unnormalized,
-            ),
+            reopen=lambda: cls.load(there, variant, unnormalized=unnormalized, **placement),
             observers=observers,
         )
 

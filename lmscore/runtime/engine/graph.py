@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +17,13 @@ from lmscore.bundle import EXPORT_AGAIN, Bundle, Config
 from lmscore.errors import DeviceError, InputError, LmscoreError, ModelError
 from lmscore.runtime.engine.binding import run_bound
 from lmscore.runtime.engine.operators import check_operators
-from lmscore.runtime.engine.sessions import CPU_DEVICE, is_cuda, open_session, session_device
+from lmscore.runtime.engine.sessions import (
+    CPU_DEVICE,
+    Placement,
+    is_cuda,
+    open_session,
+    session_device,
+)
 from lmscore.runtime.engine.state import Tensor
 
 if TYPE_CHECKING:
@@ -66,15 +72,7 @@ class Graph:
         )
 
     @classmethod
-    def load(
-        cls,
-        bundle: Bundle,
-        variant: str,
-        *,
-        device: str = "auto",
-        providers: Sequence[str] | None = None,
-        threads: int | None = None,
-    ) -> Graph:
+    def load(cls, bundle: Bundle, variant: str, **placement: Unpack[Placement]) -> Graph:
         """Load a variant's graph from a model directory, checked against its hash.
 
         Raises:
@@ -85,7 +83,7 @@ class Graph:
         """
         path = bundle.graph_path(variant)
         check_operators(path)
-        session = open_session(path, device=device, providers=providers, threads=threads)
+        session = open_session(path, **placement)
         return cls(session, bundle.config, variant, path)
 
     @property
