@@ -41,9 +41,9 @@ def settings() -> Iterator[tuple[str, int, dict[str, int]]]:
             yield name, value, {"V": V, "H": H, "L": L, "B": B, "T": T, name: value}
 
 
-def open_graph(options: argparse.Namespace, sizes: dict[str, int]) -> Any:
+def open_engine(options: argparse.Namespace, sizes: dict[str, int]) -> Any:
     from lmscore.bundle import Bundle
-    from lmscore.runtime.engine.graph import Graph
+    from lmscore.runtime.engine import Engine
 
     model = make_model(
         options.work,
@@ -53,32 +53,31 @@ def open_graph(options: argparse.Namespace, sizes: dict[str, int]) -> Any:
         layers=sizes["L"],
         variants=(options.variant,),
     )
-    return Graph.load(Bundle.read(model), options.variant, device="cpu", threads=1)
+    return Engine.load(Bundle.read(model), options.variant, device="cpu", threads=1)
 
 
-def microseconds(graph: Any, rows: int, tokens: int) -> float:
+def microseconds(engine: Any, rows: int, tokens: int) -> float:
     """Of one token, one core."""
-    inputs = np.random.default_rng(0).integers(3, graph.config.vocab_size, (rows, tokens))
-    state = graph.initial_state(rows)
-    outputs = ["target_log_probs", *graph.state_outputs]
+    inputs = np.random.default_rng(0).integers(3, engine.config.vocab_size, (rows, tokens))
+    state = engine.initial_state(rows)
     times: list[float] = []
     end = time.perf_counter() + SECONDS
     while len(times) < 4 or time.perf_counter() < end:
         start = time.perf_counter()
-        graph.run(outputs, inputs, state=state, targets=inputs[:, :, None])
+        engine.targets(inputs, inputs[:, :, None], state)
         times.append(time.perf_counter() - start)
     return 1e6 * statistics.median(times[2:]) / (rows * tokens)
 
 
 def by_size(options: argparse.Namespace) -> dict[str, dict[int, float]]:
-    graphs: dict[tuple[int, ...], Any] = {}
+    engines: dict[tuple[int, ...], Any] = {}
     found: dict[tuple[str, int], list[float]] = {}
     for _ in range(TURNS):
         for name, value, sizes in settings():
             key = (sizes["V"], sizes["H"], sizes["L"])
-            if key not in graphs:
-                graphs[key] = open_graph(options, sizes)
-            cost = microseconds(graphs[key], sizes["B"], sizes["T"])
+            if key not in engines:
+                engines[key] = open_engine(options, sizes)
+            cost = microseconds(engines[key], sizes["B"], sizes["T"])
             found.setdefault((name, value), []).append(cost)
     return {
         name: {value: statistics.median(found[name, value]) for value in values}

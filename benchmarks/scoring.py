@@ -151,7 +151,7 @@ def onnxruntime_steps(options: Options) -> float:
     import numpy as np
 
     from lmscore.bundle import Bundle
-    from lmscore.runtime.engine.sessions import import_onnxruntime
+    from lmscore.runtime.engine import import_onnxruntime
 
     bundle = Bundle.read(options.model)
     session = import_onnxruntime().InferenceSession(
@@ -215,7 +215,7 @@ def ceiling(variant: str) -> Callable[[Options], float]:
     def run(options: Options) -> float:
         from lmscore.bundle import Bundle
         from lmscore.runtime.bench.products import scoring_ceiling
-        from lmscore.runtime.engine.batching import token_budget
+        from lmscore.runtime.engine import token_budget
 
         config = Bundle.read(options.model).config
         return scoring_ceiling(

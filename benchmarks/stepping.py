@@ -38,7 +38,6 @@ def milliseconds(step: Callable[[], object]) -> float:
 
 def lmscore_step(variant: str, rows: int, options: Options) -> float:
     import lmscore
-    from lmscore.runtime.decoding.steps import advance_top
 
     lm = lmscore.load(options.model, variant=variant, device=options.device)
     tokens = np.arange(3, 3 + rows)
@@ -46,7 +45,7 @@ def lmscore_step(variant: str, rows: int, options: Options) -> float:
     if rows == 1:
         return milliseconds(lambda: lm.step(tokens, state))
     parents = np.arange(rows)[::-1].copy()
-    return milliseconds(lambda: advance_top(lm._graph, tokens, state.tensors, parents, k=rows))
+    return milliseconds(lambda: lm.engine.top(tokens, state, rows, parents))
 
 
 def torch_step(_: str, rows: int, options: Options) -> float:

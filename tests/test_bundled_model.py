@@ -7,7 +7,7 @@ import pytest
 import lmscore
 from lmscore.bundle import INT8, PARITY_FILE, Bundle, Parity, graph_file
 from lmscore.runtime.checking import check_graph
-from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine import Engine
 from lmscore.runtime.load import BUNDLED_MODEL
 from lmscore.runtime.model import LanguageModel
 
@@ -26,7 +26,7 @@ def test_it_is_small_enough_for_the_wheel() -> None:
 def test_its_graph_still_computes_what_pytorch_computed() -> None:
     bundle = Bundle.read(BUNDLED_MODEL)
     parity = Parity.load(bundle)
-    report = check_graph(Graph.load(bundle, INT8, device="cpu"), parity)
+    report = check_graph(Engine.load(bundle, INT8, device="cpu"), parity)
     assert report.failure(INT8) is None
     assert abs(report.perplexity_change) < 0.01
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.metadata
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import lmscore
+from lmscore.runtime import engine
 
 PACKAGE = Path(lmscore.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -30,7 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "bundle": BASE,
     "runtime.arguments": BASE,
     "runtime.text": BASE | {"bundle"},
-    "runtime.engine": BASE | {"bundle", "runtime.text"},
+    "runtime.engine": BASE | {"bundle", "runtime.arguments", "runtime.text"},
     "runtime.scoring": ENGINE,
     "runtime.decoding": ENGINE | {"runtime.scoring"},
     "runtime.model": ENGINE | {"runtime.scoring", "runtime.decoding"},
@@ -58,6 +60,7 @@ REACHED_LAZILY = {*ROOMS, ""} - {"cli.verbs"}
 
 LIBRARIES: dict[str, set[str]] = {
     "bundle": {"numpy", "safetensors"},
+    "runtime.arguments": {"numpy"},
     "runtime.text": {"numpy", "tokenizers"},
     "runtime.engine": {"numpy", "onnxruntime"},
     "runtime.scoring": {"numpy", "tokenizers"},
@@ -207,3 +210,26 @@ def test_importing_loads_no_more_than_it_must(code: str, absent: str) -> None:
     script = f"import sys; {code}; print(*set(sys.modules) & set({absent.split()!r}))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
+
+
+OUTPUTS = {"log_probs", "target_log_probs", "target_scores", "top_log_probs", "top_tokens"}
+INSIDE = {
+    "bundle",
+    "runtime.engine",
+    "export",
+}  # bundle names them in parity.npz, export makes them
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_the_engine_is_the_only_door(module: Path) -> None:
+    """Nobody outside names an output of the graph, or goes round the surface of the room."""
+    name = name_of(module)
+    if room_of(name) in INSIDE:
+        return
+    source = module.read_text(encoding="utf-8")
+    strings = {node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)}
+    assert not strings & OUTPUTS
+    assert not re.search(r"\b(lm|model|engine)\._", source)
+    for imported in imports(module):
+        below = imported.removeprefix("lmscore.runtime.engine.")
+        assert below == imported or below in engine.__all__, f"{name} imports {imported}"

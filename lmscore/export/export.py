@@ -27,9 +27,13 @@ from lmscore.errors import ExportError, OptionError
 from lmscore.export.graph import OPERATORS, build_model
 from lmscore.files import atomic_write
 from lmscore.runtime.checking import GraphCheck, check_graph
-from lmscore.runtime.engine.graph import Graph
-from lmscore.runtime.engine.operators import check_operators
-from lmscore.runtime.engine.sessions import import_onnxruntime, open_session
+from lmscore.runtime.engine import (
+    Engine,
+    Graph,
+    check_operators,
+    import_onnxruntime,
+    open_session,
+)
 
 _LARGEST_FILE = 2**31 - 2**20  # protobuf's 2 GiB, and room for what is not weights
 _WEIGHT_BYTES = {FP32: 4, FP16: 2, INT8: 1}
@@ -111,9 +115,8 @@ def _check_file(
 ) -> GraphCheck:
     _log.info("%s: checking against %s", target, PARITY_FILE)
     check_operators(written)
-    report = check_graph(
-        Graph(open_session(written, device="cpu"), config, variant, target), parity
-    )
+    graph = Graph(open_session(written, device="cpu"), config, variant, target)
+    report = check_graph(Engine(graph), parity)
     if failure := report.failure(variant):
         raise ExportError(
             f"{target} not written: {failure}; {PARITY_FILE} and {WEIGHTS_FILE} may be of "

@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
 
-from lmscore.errors import OptionError
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lmscore.errors import InputError, OptionError
 
 
 def check_argument(
@@ -40,3 +43,19 @@ def check_stop(stop: object) -> None:
         raise OptionError(f"stop must be a list of strings, not {stop!r}")
     for text in stop:
         check_argument("stop", text, str, len, "strings of one character or more")
+
+
+def as_integers(name: str, values: ArrayLike) -> NDArray[np.int64]:
+    """A list or 1-d array of integers as int64 [n].
+
+    Raises:
+        InputError: it is none; names it.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise InputError(f"{name} must be a list or 1-d array of integers: {error}") from error
+    is_integral = array.size == 0 or np.issubdtype(array.dtype, np.integer)
+    if array.ndim != 1 or not is_integral:
+        raise InputError(f"{name} must be a list or 1-d array of integers")
+    return array.astype(np.int64)

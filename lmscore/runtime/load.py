@@ -10,8 +10,7 @@ from pathlib import Path
 
 from lmscore.bundle import FP16, FP32, INT8, Bundle
 from lmscore.errors import DeviceError, ModelNotFoundError, OptionError, VariantError
-from lmscore.runtime.engine.graph import Graph
-from lmscore.runtime.engine.sessions import CPU, CUDA, find_providers, import_onnxruntime
+from lmscore.runtime.engine import CPU, CUDA, Engine, find_providers, import_onnxruntime
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.text.tokenizer import TextTokenizer
 
@@ -55,18 +54,18 @@ def load(
             trained for it.
     """
     bundle = Bundle.read(find_model(path))
-    open_graph = functools.partial(Graph.load, bundle, threads=threads, unnormalized=unnormalized)
-    graph = _load_graph(bundle, open_graph, variant, device, providers)
+    open_engine = functools.partial(Engine.load, bundle, threads=threads, unnormalized=unnormalized)
+    engine = _load_engine(bundle, open_engine, variant, device, providers)
     again = functools.partial(
         load,
         bundle.path.absolute(),
         device=device,
-        variant=graph.variant,
+        variant=engine.variant,
         threads=threads,
         providers=providers,
         unnormalized=unnormalized,
     )
-    return LanguageModel(bundle, graph, TextTokenizer.load(bundle), reload=again)
+    return LanguageModel(bundle, engine, TextTokenizer.load(bundle), reload=again)
 
 
 def find_model(path: str | Path | None = None) -> Path:
@@ -92,40 +91,40 @@ def find_model(path: str | Path | None = None) -> Path:
     return BUNDLED_MODEL
 
 
-def _load_graph(
+def _load_engine(
     bundle: Bundle,
-    open_graph: Callable[..., Graph],
+    open_engine: Callable[..., Engine],
     variant: str | None,
     device: str,
     providers: Sequence[str] | None,
-) -> Graph:
+) -> Engine:
     if providers is None and device == "auto":
-        return _load_graph_anywhere(bundle, open_graph, variant)
+        return _load_engine_anywhere(bundle, open_engine, variant)
     find_providers(device, providers)  # an impossible device, before a variant is sought for it
     if providers is not None:
         preferred = _ON_CPU if list(providers[:1]) == [CPU] else _ON_ACCELERATORS
     else:
         preferred = _ON_CPU if device == "cpu" else _ON_ACCELERATORS
-    open_graph = functools.partial(open_graph, device=device, providers=providers)
+    open_engine = functools.partial(open_engine, device=device, providers=providers)
     try:
-        return open_graph(variant or _exported(bundle, preferred))
+        return open_engine(variant or _exported(bundle, preferred))
     except VariantError:
         for other in bundle.variants()[:1] if preferred is _ON_ACCELERATORS else ():
-            open_graph(other)  # a device that does not work is worse: its error comes first
+            open_engine(other)  # a device that does not work is worse: its error comes first
         raise
 
 
-def _load_graph_anywhere(
-    bundle: Bundle, open_graph: Callable[..., Graph], variant: str | None
-) -> Graph:
+def _load_engine_anywhere(
+    bundle: Bundle, open_engine: Callable[..., Engine], variant: str | None
+) -> Engine:
     """On CUDA if it works and a variant for it is there, else on the CPU."""
     for_cuda = [v for v in _ON_ACCELERATORS if v in bundle.variants() and variant in (None, v)]
     if for_cuda and CUDA in import_onnxruntime().get_available_providers():
         try:
-            return open_graph(for_cuda[0], device="cuda")
+            return open_engine(for_cuda[0], device="cuda")
         except DeviceError as error:
             _log.info("using the CPU: %s", error)
-    return open_graph(variant or _exported(bundle, _ON_CPU), device="cpu")
+    return open_engine(variant or _exported(bundle, _ON_CPU), device="cpu")
 
 
 def _exported(bundle: Bundle, preferred: Sequence[str]) -> str:

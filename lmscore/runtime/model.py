@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmscore.bundle import CONTEXTS, Bundle, Config, Context
-from lmscore.errors import DeviceError, InputError, OptionError
-from lmscore.runtime.arguments import check_count
-from lmscore.runtime.engine.graph import Graph
-from lmscore.runtime.engine.sessions import CPU_DEVICE
-from lmscore.runtime.engine.state import State
+from lmscore.errors import InputError, OptionError
+from lmscore.runtime.arguments import as_integers, check_count
+from lmscore.runtime.engine import Engine, State
 from lmscore.runtime.scoring.score import Score
 from lmscore.runtime.scoring.scorer import Scorer
 from lmscore.runtime.scoring.windows import windows
@@ -27,18 +24,30 @@ if TYPE_CHECKING:  # decoding is imported where it is asked for: who scores need
     from lmscore.runtime.decoding.sampling import SamplingOptions
 
 
+class ScoreOptions(TypedDict, total=False):
+    """The options that `score` and `score_batch` pass to `LanguageModel.score_stream`."""
+
+    bos: bool
+    eos: bool
+    context: Context | None
+    tokens: bool
+    words: bool
+    joiner: str
+
+
 class LanguageModel:
     """A loaded model. Threads may share it; pickled, it is loaded again from its path.
 
     Attributes:
         config: what config.json says.
         tokenizer: text to token ids.
+        engine: the door to the graph: steps, best tokens and scores of targets, as arrays.
     """
 
     def __init__(
         self,
         bundle: Bundle,
-        graph: Graph,
+        engine: Engine,
         tokenizer: TextTokenizer,
         *,
         reload: Callable[[], LanguageModel],
@@ -46,10 +55,9 @@ class LanguageModel:
         """Use `lmscore.load`; `reload` makes this model anew in another process."""
         self.config: Config = bundle.config
         self.tokenizer = tokenizer
+        self.engine = engine
         self._path = bundle.path
-        self._graph = graph
         self._reload = reload
-        self._process = os.getpid()
 
     @property
     def path(self) -> Path:
@@ -59,17 +67,17 @@ class LanguageModel:
     @property
     def variant(self) -> str:
         """The graph in use: "int8", "fp32", ..."""
-        return self._graph.variant
+        return self.engine.variant
 
     @property
     def device(self) -> str:
         """Where it runs: "cpu", "cuda:0"."""
-        return self._graph.device
+        return self.engine.device
 
     @property
     def unnormalized(self) -> bool:
         """Whether texts are scored without the softmax."""
-        return self._graph.unnormalized
+        return self.engine.unnormalized
 
     @property
     def vocab_size(self) -> int:
@@ -77,55 +85,21 @@ class LanguageModel:
         return self.config.vocab_size
 
     def score(
-        self,
-        text: str,
-        *,
-        bos: bool = True,
-        eos: bool = True,
-        context: Context | None = None,
-        tokens: bool = True,
-        words: bool = False,
-        prefix: str | None = None,
-        joiner: str = " ",
+        self, text: str, *, prefix: str | None = None, **options: Unpack[ScoreOptions]
     ) -> Score:
         """The log-probability of one text; `score_stream` says what the options mean."""
-        (score,) = self.score_stream(
-            [text],
-            bos=bos,
-            eos=eos,
-            context=context,
-            tokens=tokens,
-            words=words,
-            prefix=prefix,
-            joiner=joiner,
-        )
+        (score,) = self.score_stream([text], prefix=prefix, **options)
         return score
 
     def score_batch(
         self,
         texts: Sequence[str],
         *,
-        bos: bool = True,
-        eos: bool = True,
-        context: Context | None = None,
-        tokens: bool = True,
-        words: bool = False,
         prefix: str | Iterable[str] | None = None,
-        joiner: str = " ",
+        **options: Unpack[ScoreOptions],
     ) -> list[Score]:
         """The scores of several texts, in their order; options as in `score_stream`."""
-        return list(
-            self.score_stream(
-                texts,
-                bos=bos,
-                eos=eos,
-                context=context,
-                tokens=tokens,
-                words=words,
-                prefix=prefix,
-                joiner=joiner,
-            )
-        )
+        return list(self.score_stream(texts, prefix=prefix, **options))
 
     def score_stream(
         self,
@@ -183,7 +157,7 @@ class LanguageModel:
                 "a word has many spellings: load the model without unnormalized"
             )
         scorer = Scorer(
-            self._graph_here(),
+            self.engine,
             self.tokenizer,
             bos=bos,
             eos=eos,
@@ -200,6 +174,52 @@ class LanguageModel:
         cut = windows(texts, several, size=window, overhead=len(one or ""))
         return scorer.stream(cut, one)
 
+    def check_forward(self, what: str | None = None) -> None:
+        """Raise an error if the model reads backward.
+
+        Args:
+            what: is not for a backward model: "a prefix". Default: continuing a text.
+
+        Raises:
+            OptionError: the model reads backward.
+        """
+        if self.config.direction == "forward":
+            return
+        if what is None:
+            raise OptionError(
+                f"{self.path}: a backward model reads texts from their end and cannot continue "
+                "one; take a forward model"
+            )
+        raise OptionError(
+            f"{self.path}: {what} is not for a backward model, which reads each sentence "
+            "from its end"
+        )
+
+    def encode(self, text: str) -> Ids:
+        """The token ids of a text, int64 [n], in the order of the text in a backward model, too.
+
+        The ids are those of the text alone: neither <s> nor </s> is among them, for
+        `config.bos_token_id` and `config.eos_token_id` are added by whoever needs them. A typed
+        "</s>" is text like any other: a word model reads it as <unk>.
+
+        Raises:
+            InputError: not a string, or a string that has no ids.
+        """
+        return self.tokenizer.encode(text)
+
+    def decode(self, ids: ArrayLike) -> str:
+        """The text that token ids [n] spell; `encode` in reverse.
+
+        The ids <s> and </s> add nothing, <unk> is spelt as the vocabulary has it. What a tokenizer
+        does not keep cannot come back: the spaces between the words of a word model, for example,
+        are single ones. Bytes that are no UTF-8 become U+FFFD. The ids are in the order of the
+        text, in a backward model, too.
+
+        Raises:
+            InputError: the ids are not a list of integers, or not in the vocabulary.
+        """
+        return self.tokenizer.decode(as_integers("ids", ids))
+
     def initial_state(self, batch_size: int = 1) -> State:
         """The state before any token, of `batch_size` rows.
 
@@ -208,7 +228,7 @@ class LanguageModel:
         """
         check_count("batch_size", batch_size)
         try:
-            return State.owning(self._graph.initial_state(batch_size))
+            return self.engine.initial_state(batch_size)
         except (MemoryError, ValueError) as error:
             raise OptionError(f"batch_size {batch_size} does not fit into memory") from error
 
@@ -232,15 +252,8 @@ class LanguageModel:
         """
         if not isinstance(state, State):
             raise InputError(f"expected a State, got {type(state).__name__}")
-        outputs = ["log_probs", *self._graph.state_outputs]
-        log_probs, *tensors = self._graph_here().run(
-            outputs,
-            _ids("tokens", tokens)[:, None],
-            state=state.tensors,
-            parents=None if parents is None else _ids("parents", parents),
-        )
-        self._graph.check_finite(log_probs)
-        return log_probs[:, 0], State.owning(tensors)
+        rows = None if parents is None else as_integers("parents", parents)
+        return self.engine.step(as_integers("tokens", tokens), state, rows)
 
     def sample(
         self,
@@ -366,11 +379,14 @@ class LanguageModel:
         seed: int | None = None,
         allowed_words: Collection[str] | None = None,
         pattern: str | None = None,
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, None]:
         """The text of one sample, in pieces as they come; options and errors as in `sample`.
 
         A piece is never empty and never holds a part of a character. What may turn out to be the
         beginning of a stop string is held back until it is certain.
+
+        A piece is computed when it is asked for. `close()` ends the sample early and frees its
+        state; so does dropping the generator.
         """
         from lmscore.runtime.decoding.sampling import SamplingOptions
         from lmscore.runtime.decoding.text import Prompt
@@ -438,12 +454,12 @@ class LanguageModel:
             length_penalty=length_penalty,
             stop=stop,
         )
-        self._check_continues()
+        self.check_forward()
         constraint = make_constraint(
             self.tokenizer, self.config, allowed_words=allowed_words, pattern=pattern
         )
         read = Prompt.read(self.tokenizer, prompt)
-        return BeamSearch(self._graph_here(), self.tokenizer, read, options, constraint).run()
+        return BeamSearch(self.engine, self.tokenizer, read, options, constraint).run()
 
     def next_words(self, text: str = "", k: int = 10) -> list[tuple[str, float]]:
         """The k likeliest next words and their probabilities, best first.
@@ -473,10 +489,10 @@ class LanguageModel:
         """
         from lmscore.runtime.decoding.next_words import find_next_words
 
-        self._check_continues()
+        self.check_forward()
         check_count("k", k)
         check_text(text, 1)
-        return find_next_words(self._graph_here(), self.tokenizer, text, k)
+        return find_next_words(self.engine, self.tokenizer, text, k)
 
     def _sampler(
         self,
@@ -487,39 +503,25 @@ class LanguageModel:
         from lmscore.runtime.decoding.constraint import make_constraint
         from lmscore.runtime.decoding.sample import Sampler
 
-        self._check_continues()
+        self.check_forward()
         constraint = make_constraint(
             self.tokenizer, self.config, allowed_words=allowed_words, pattern=pattern
         )
-        return Sampler(self._graph_here(), self.tokenizer, options, constraint)
+        return Sampler(self.engine, self.tokenizer, options, constraint)
 
     def _check_direction(self, bos: bool, context: Context | None, prefix: object) -> None:
-        if self.config.direction == "forward":
-            return
-        asked = {
-            "bos=False": not bos,
-            "context='document'": context == "document",
-            "a prefix": prefix is not None,
-        }
-        for what, given in asked.items():
-            if given:
-                raise OptionError(
-                    f"{self.path}: {what} is not for a backward model, which reads each sentence "
-                    "from its end"
-                )
+        if not bos:
+            self.check_forward("bos=False")
+        if context == "document":
+            self.check_forward("context='document'")
+        if prefix is not None:
+            self.check_forward("a prefix")
 
     def _shares_boundaries(self) -> bool:
         """Whether only some tokens show that the word before them is over, as in subword models."""
         from lmscore.runtime.scoring.words import boundary_tokens
 
         return boundary_tokens(self.tokenizer, self.config.bos_token_id) is not None
-
-    def _check_continues(self) -> None:
-        if self.config.direction == "backward":
-            raise OptionError(
-                f"{self.path}: a backward model reads texts from their end and cannot continue "
-                "one; take a forward model"
-            )
 
     def __repr__(self) -> str:
         return (
@@ -528,25 +530,3 @@ class LanguageModel:
 
     def __reduce__(self) -> tuple[Callable[[], LanguageModel], tuple[()]]:
         return self._reload, ()
-
-    def _graph_here(self) -> Graph:
-        """The graph of this process; threads of a session stay behind in a fork."""
-        if os.getpid() != self._process:
-            if self.device != CPU_DEVICE:
-                raise DeviceError(
-                    f"a model on {self.device} does not survive a fork: start processes by the "
-                    "spawn method, multiprocessing.get_context('spawn')"
-                )
-            self._graph = self._reload()._graph
-            self._process = os.getpid()
-        return self._graph
-
-
-def _ids(name: str, values: ArrayLike) -> Ids:
-    try:
-        ids = np.asarray(values)
-    except ValueError as error:  # rows of different lengths
-        raise InputError(f"{name} must be a list or 1-d array of integers: {error}") from error
-    if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
-        raise InputError(f"{name} must be a list or 1-d array of integers")
-    return ids.astype(np.int64)

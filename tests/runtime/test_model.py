@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmscore.errors import InputError, ModelError, OptionError
-from lmscore.runtime.engine.state import State
+from lmscore.runtime.engine import Engine, Graph, State
+from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.scoring import scorer as scoring
 from lmscore.runtime.scoring import windows
 from lmscore.runtime.scoring.score import Score
+from tests.models import make_model
 
 TOLERANCE = 1e-4  # nats per token, fp32
 INT8_TOLERANCE = 0.1  # nats per token: int8 takes one scale for all that shares a batch
@@ -98,7 +100,7 @@ def test_chunked_is_whole(
     lm: LanguageModel, context: Any, budget: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = lm.score_batch(TEXTS, context=context)
-    monkeypatch.setattr(scoring, "target_budget", lambda graph: budget)
+    monkeypatch.setattr(Engine, "target_budget", budget)
     assert_same(lm.score_batch(TEXTS, context=context), whole, TOLERANCE)
 
 
@@ -237,13 +239,13 @@ def test_input_errors_name_the_item(lm: LanguageModel, monkeypatch: pytest.Monke
 def test_scores_that_are_not_finite_are_an_error(
     lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = lm._graph.run
+    run = Graph.run
 
     def broken(*args: Any, **kwargs: Any) -> list[Any]:
         first, *rest = run(*args, **kwargs)
         return [np.full_like(first, np.nan), *rest]
 
-    monkeypatch.setattr(lm._graph, "run", broken)
+    monkeypatch.setattr(Graph, "run", broken)
     with pytest.raises(ModelError, match=r"model\.onnx: yields log-probabilities that are not"):
         lm.score("the cat")
     with pytest.raises(ModelError, match="not finite"):
@@ -262,3 +264,62 @@ def test_attributes(lm: LanguageModel, lm_int8: LanguageModel) -> None:
     assert lm.device == "cpu"
     assert lm.vocab_size == lm.config.vocab_size
     assert repr(lm) == f"LanguageModel({str(lm.path)!r}, variant='fp32', device='cpu')"
+
+
+@pytest.mark.parametrize("name", ["lm", "bpe_lm", "document_lm"])
+@pytest.mark.parametrize("text", ["", "the cat sat", "so long and thanks"])
+def test_ids_spell_the_text_that_they_were_made_of(
+    name: str, text: str, request: pytest.FixtureRequest
+) -> None:
+    lm: LanguageModel = request.getfixturevalue(name)
+    ids = lm.encode(text)
+    assert (str(ids.dtype), ids.ndim) == ("int64", 1)
+    assert lm.decode(ids) == lm.decode(ids.tolist()) == text
+    assert lm.decode([lm.config.bos_token_id, *ids, lm.config.eos_token_id]) == text
+    score = lm.score(text)
+    assert [*ids.tolist(), lm.config.eos_token_id] == [token.id for token in score.tokens]
+
+
+def test_what_ids_are_made_of_and_spell(lm: LanguageModel, bpe_lm: LanguageModel) -> None:
+    assert lm.decode(lm.encode("  the  cat ")) == "the cat"
+    assert lm.decode(lm.encode("the </s> xyz")) == "the <unk> <unk>"
+    for text in ("caf\u00e9 \U0001f41f", "  two  spaces ", "</s>"):
+        assert bpe_lm.decode(bpe_lm.encode(text)) == text
+    part = bpe_lm.encode("\u00e9")[:1]
+    assert bpe_lm.decode(part) == "\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ([3, 60], "token id 60 is not in the vocabulary"),
+        ([-1], "token id -1 is not in the vocabulary"),
+        ([0.5], "ids must be a list or 1-d array of integers"),
+        ([[1]], "ids must be a list or 1-d array of integers"),
+        ([[1], [1, 2]], "ids must be a list or 1-d array of integers: "),
+    ],
+)
+def test_ids_that_spell_nothing(lm: LanguageModel, ids: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        lm.decode(ids)
+    with pytest.raises(InputError, match="text 1: expected a string, got int"):
+        lm.encode(3)  # type: ignore[arg-type]
+
+
+def test_only_a_forward_model_continues_texts(lm: LanguageModel, tmp_path: Path) -> None:
+    lm.check_forward()
+    lm.check_forward("anything")
+    backward = load(make_model(tmp_path / "model", direction="backward", variants=["fp32"]).path)
+    assert backward.decode(backward.encode("the cat")) == "the cat"
+    with pytest.raises(OptionError, match="model: a backward model reads texts from their end and"):
+        backward.check_forward()
+    with pytest.raises(OptionError, match="model: a prefix is not for a backward model, which rea"):
+        backward.check_forward("a prefix")
+
+
+def test_reprs_are_short(lm: LanguageModel) -> None:
+    assert repr(lm) == f"LanguageModel({str(lm.path)!r}, variant='fp32', device='cpu')"
+    score = lm.score("the cat", words=True)
+    assert len(repr(score)) < 200
+    assert repr(score).startswith("Score(text='the cat', log_prob=-")
+    assert len(repr(lm.sample("the", max_tokens=20, seed=1)[0])) < 300

@@ -16,13 +16,10 @@ from hypothesis import strategies as st
 from lmscore.bundle import Bundle, Parity
 from lmscore.errors import ModelError, OptionError
 from lmscore.runtime.checking import check_graph, check_model, measure_log_z, rank_agreement
-from lmscore.runtime.engine.batching import target_budget, token_budget
-from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine import Engine
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.rescoring.models import walk
 from lmscore.runtime.rescoring.models.list_scoring import score_lists
-from lmscore.runtime.scoring import scorer as scoring
 from tests.models import make_model
 
 VARIANTS = ("fp32", "int8")
@@ -66,12 +63,9 @@ def expected_scores(lm: LanguageModel, exact: LanguageModel, text: str) -> list[
     for token, target in itertools.pairwise([lm.config.bos_token_id, *ids]):
         log_z = 0.0
         if lm.unnormalized:
-            scores, log_probs = exact._graph.run(
-                ["target_scores", "target_log_probs"],
-                np.array([[token]]),
-                state=state.tensors,
-                targets=np.array([[[target]]]),
-            )
+            asked = (np.array([[token]]), np.array([[[target]]]), state)
+            log_probs, _ = exact.engine.targets(*asked)
+            scores, _ = exact.engine.without_softmax().targets(*asked)
             log_z = float((scores - log_probs).item())
         log_probs, state = exact.step([token], state)
         found.append(float(log_probs[0, target]) + log_z)
@@ -105,7 +99,7 @@ def test_batched_is_single_and_chunked_is_whole(
     whole = [score.log_prob for score in lm.score_batch(TEXTS, context=context)]
     if context == "sentence":
         assert whole == pytest.approx([lm.score(text).log_prob for text in TEXTS], abs=1e-3)
-    monkeypatch.setattr(scoring, "target_budget", lambda graph: budget)
+    monkeypatch.setattr(Engine, "target_budget", budget)
     chunked = [score.log_prob for score in lm.score_batch(TEXTS, context=context)]
     assert chunked == pytest.approx(whole, abs=1e-3)
 
@@ -121,7 +115,7 @@ def test_trees_are_flat_scoring(
 ) -> None:
     lm = models[name]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(walk, "target_budget", lambda graph: budget)
+        patch.setattr(Engine, "target_budget", budget)
         found = [some.scores for some in score_lists(lm, lists, method="tree")]
     for texts, scores in zip(lists, found, strict=True):
         expected = [lm.score(text).log_prob for text in texts]
@@ -181,18 +175,18 @@ def test_more_tokens_fit_into_a_run_that_leaves_most_out(folders: dict[str, Path
     for name in ("classes", "self"):
         bundle = Bundle.read(folders[name])
         config = _with_big_vocabulary(bundle)
-        graph = Graph.load(bundle, "fp32", unnormalized=name == "self")
-        graph.config = config
-        assert target_budget(graph) > 4 * token_budget(config)
+        engine = Engine.load(bundle, "fp32", unnormalized=name == "self")
+        engine.config = config
+        assert engine.target_budget > 4 * engine.token_budget
 
 
 def test_windows_are_among_the_widest_arrays(folders: dict[str, Path]) -> None:
     for name in ("classes", "self"):
         bundle = Bundle.read(folders[name])
-        graph = Graph.load(bundle, "fp32", unnormalized=name == "self")
+        engine = Engine.load(bundle, "fp32", unnormalized=name == "self")
         big = _with_big_vocabulary(bundle)
-        graph.config = dataclasses.replace(big, cell="window", window_size=60)
-        assert target_budget(graph) * 60 * big.embedding_dim * 4 <= 12 << 20
+        engine.config = dataclasses.replace(big, cell="window", window_size=60)
+        assert engine.target_budget * 60 * big.embedding_dim * 4 <= 12 << 20
 
 
 def _with_big_vocabulary(bundle: Bundle) -> Any:
@@ -226,9 +220,9 @@ def test_export_refuses_scores_that_are_not_those_of_pytorch(folders: dict[str, 
     assert parity.heldout_target_scores is not None
     moved = dataclasses.replace(parity, heldout_target_scores=parity.heldout_target_scores + 0.2)
     for variant, what in (("fp32", "scores differ by 0.2"), ("int8", "log Z is 0.")):
-        graph = Graph.load(bundle, variant)
-        assert check_graph(graph, parity).failure(variant) is None
-        assert what in str(check_graph(graph, moved).failure(variant))
+        engine = Engine.load(bundle, variant)
+        assert check_graph(engine, parity).failure(variant) is None
+        assert what in str(check_graph(engine, moved).failure(variant))
 
 
 def test_a_self_normalised_model_needs_the_scores_of_pytorch(

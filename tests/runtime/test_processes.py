@@ -16,8 +16,7 @@ import pytest
 
 import lmscore
 from lmscore.bundle import Bundle
-from lmscore.runtime.engine.graph import Graph
-from lmscore.runtime.engine.sessions import open_session
+from lmscore.runtime.engine import Engine, Graph, open_session
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.text.tokenizer import TextTokenizer
 
@@ -102,12 +101,12 @@ def test_a_forked_process_ends(model_path: Path, first: str, then: str) -> None:
 def test_a_model_that_is_dropped_is_freed(model_path: Path) -> None:
     lm = lmscore.load(model_path, threads=2)
     lm.score_batch(TEXTS * 200)  # in several batches: its workers have opened a graph, too
-    assert lm._graph.workers is not None
-    graph, workers = weakref.ref(lm._graph), weakref.ref(lm._graph.workers)
+    assert lm.engine.workers is not None
+    engine, workers = weakref.ref(lm.engine), weakref.ref(lm.engine.workers)
     gc.disable()
     try:
         del lm
-        assert graph() is None
+        assert engine() is None
         assert workers() is None
     finally:
         gc.enable()
@@ -154,7 +153,7 @@ def test_threads_that_share_a_model_give_the_answers_of_one(
     path = bundle.graph_path(variant)
     session = open_session(path, device="cpu", threads=2)
     graph = Graph(session, bundle.config, variant, path, keep_state_on_device=keep_state_on_device)
-    lm = LanguageModel(bundle, graph, TextTokenizer.load(bundle), reload=lambda: lm)
+    lm = LanguageModel(bundle, Engine(graph), TextTokenizer.load(bundle), reload=lambda: lm)
     numbers = list(range(THREADS)) * 4
     expected = [work(lm, number) for number in numbers]
     with ThreadPoolExecutor(THREADS) as pool:
@@ -175,7 +174,7 @@ def test_a_model_on_a_gpu_refuses_to_be_forked(model_path: Path) -> None:
     script = (
         "import sys, multiprocessing, lmscore\n"
         "lm = lmscore.load(sys.argv[1])\n"
-        "lm._graph.device = 'cuda:0'\n"  # so it believes
+        "lm.engine.device = 'cuda:0'\n"  # so it believes
         "def work(_):\n"
         "    try:\n"
         "        lm.score('the cat')\n"

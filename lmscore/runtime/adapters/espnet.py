@@ -11,9 +11,10 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from lmscore.runtime.adapters.rows import Row, read_next
+from lmscore.runtime.adapters.rows import read_next
 from lmscore.runtime.adapters.tensors import Tensor
 from lmscore.runtime.adapters.vocabulary import Vocabulary
+from lmscore.runtime.engine import Row
 from lmscore.runtime.model import LanguageModel
 
 

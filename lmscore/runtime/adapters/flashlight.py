@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.adapters.cache import Cache
 from lmscore.runtime.adapters.histories import History, WordHistories, WordStep
-from lmscore.runtime.adapters.rows import Row, read_beginning, read_rows
+from lmscore.runtime.adapters.rows import read_beginning, read_rows
 from lmscore.runtime.adapters.vocabulary import Vocabulary
 from lmscore.runtime.arguments import check_count
+from lmscore.runtime.engine import Row
 from lmscore.runtime.model import LanguageModel
 
 _CACHE_BYTES = 128 << 20  # of log-probabilities

@@ -16,15 +16,13 @@ import numpy as np
 from lmscore.errors import InputError
 from lmscore.runtime.adapters.cache import Cache
 from lmscore.runtime.arguments import check_count
-from lmscore.runtime.engine.batching import token_budget
-from lmscore.runtime.engine.state import State, Tensor
+from lmscore.runtime.engine import State, Tensor
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.scoring.prefix import Prefix, encode_after
+from lmscore.runtime.scoring.prefix import encode_after, word_before
 from lmscore.runtime.scoring.words import boundary_tokens
 
 _CACHE_BYTES = 64 << 20  # of the readings, unless their number is given
 _STEPS_PER_READING = 8
-_NO_IDS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -95,7 +93,7 @@ class WordHistories:
         Raises:
             OptionError: the model reads backward, or cache_size is below 1.
         """
-        lm._check_continues()
+        lm.check_forward()
         if cache_size is None:
             cache_size = max(1, _CACHE_BYTES // _reading_bytes(lm))
         check_count("cache_size", cache_size)
@@ -103,7 +101,7 @@ class WordHistories:
         self.steps: Cache[Hashable, WordStep] = Cache(_STEPS_PER_READING * cache_size)
         self.readings: Cache[History, _Reading] = Cache(cache_size)
         self._boundaries = boundary_tokens(lm.tokenizer, lm.config.bos_token_id)
-        self._anchor = _anchor(lm)
+        self._before = word_before(lm.tokenizer)
         self._nothing = History(lm.initial_state(), (), 0, True, b"")
 
     def begin(self) -> History:
@@ -144,7 +142,7 @@ class WordHistories:
             raise InputError(f"{word!r} is not one word: score the words one after another")
         if history.is_beginning or not word:
             return tuple(self.lm.tokenizer.encode(word).tolist())
-        (encoded,) = encode_after(self.lm.tokenizer, [self._anchor], [word], joiner=" ", number=1)
+        (encoded,) = encode_after(self.lm.tokenizer, [self._before], [word], joiner=" ", number=1)
         return tuple(encoded.ids.tolist())
 
     def _step(self, history: History, tokens: tuple[int, ...]) -> WordStep:
@@ -173,23 +171,18 @@ class WordHistories:
         return self.readings.get_or_make(history, lambda: self._make_reading(history))
 
     def _make_reading(self, history: History) -> _Reading:
-        graph, tokens = self.lm._graph_here(), np.array(history.tokens)
-        state, last_log_prob = history.state.tensors, 0.0
-        budget = token_budget(graph.config)
+        engine, tokens = self.lm.engine, np.array(history.tokens)
+        state, last_log_prob = history.state, 0.0
+        budget = engine.token_budget
         for start in range(0, len(tokens), budget):
             targets = tokens[start + 1 : start + 1 + budget]
-            log_probs, *following = graph.run(
-                ["log_probs", *graph.state_outputs],
-                tokens[None, start : start + budget],
-                state=state,
-            )
-            state = tuple(following)
-            rows = log_probs[0]
-            graph.check_finite(rows[-1])
+            found = engine.distributions(tokens[None, start : start + budget], state)
+            rows, state = found.log_probs[0], found.state
+            engine.check_finite(rows[-1])
             last_log_prob += float(rows[np.arange(len(targets)), targets].sum(dtype=np.float64))
-        graph.check_finite(last_log_prob)
+        engine.check_finite(last_log_prob)
         last = rows[-1].copy()
-        return _Reading(last, State.owning(state), last_log_prob, self._log_z(history, last))
+        return _Reading(last, state, last_log_prob, self._log_z(history, last))
 
     def _log_z(self, history: History, log_probs: Tensor) -> float:
         if self._boundaries is None or history.is_beginning:
@@ -202,9 +195,3 @@ class WordHistories:
 def _reading_bytes(lm: LanguageModel) -> int:
     units = sum(tensor.layers * tensor.size for tensor in lm.config.state)
     return 4 * (lm.vocab_size + units)
-
-
-def _anchor(lm: LanguageModel) -> Prefix:
-    """A word for others to come after: their tokens may differ from those at a beginning."""
-    ids = lm.tokenizer.encode("a")
-    return Prefix("a", "", ids, lead=_NO_IDS, first=_NO_IDS)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
+from functools import total_ordering
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +38,7 @@ class FullScoreReturn(NamedTuple):
     oov: bool
 
 
+@total_ordering
 class State:
     """A place for a history; `Model` writes to it. Compared, ordered and hashed by that."""
 
@@ -55,15 +57,6 @@ class State:
 
     def __lt__(self, other: State) -> bool:
         return self._key < other._key
-
-    def __le__(self, other: State) -> bool:
-        return self._key <= other._key
-
-    def __gt__(self, other: State) -> bool:
-        return self._key > other._key
-
-    def __ge__(self, other: State) -> bool:
-        return self._key >= other._key
 
     def __hash__(self) -> int:
         return hash(self._key)

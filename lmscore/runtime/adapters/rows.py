@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.runtime.decoding.steps import advance, read_prompt
-from lmscore.runtime.engine.state import State
+from lmscore.runtime.engine import Row, gather
 from lmscore.runtime.model import LanguageModel
-
-
-class Row(NamedTuple):
-    """What the model remembers of one hypothesis; keeps the whole batch that it was in."""
-
-    state: State
-    number: int
 
 
 def read_rows(
@@ -36,13 +27,9 @@ def read_rows(
     Raises:
         ModelError: the model yields nan or inf.
     """
-    states = list({id(row.state): row.state for row in rows}.values())
-    offsets = dict(zip(map(id, states), np.cumsum([0, *map(len, states)]).tolist(), strict=False))
-    parents = np.array([offsets[id(row.state)] + row.number for row in rows])
-    state = states[0] if len(states) == 1 else State.concat(states)
-    position = advance(lm._graph_here(), np.array(tokens), state.tensors, parents)
-    after = State.owning(position.state)
-    return position.log_probs, [Row(after, number) for number in range(len(rows))]
+    state, parents = gather(rows)
+    log_probs, after = lm.engine.step(np.array(tokens), state, parents)
+    return log_probs, [Row(after, number) for number in range(len(rows))]
 
 
 def read_next(
@@ -77,5 +64,5 @@ def read_next(
 
 def read_beginning(lm: LanguageModel, text: Sequence[int]) -> tuple[NDArray[np.float32], Row]:
     """Read <s> and the ids of a text; gives log_probs float32 [V] (nats) of the next token."""
-    position = read_prompt(lm._graph_here(), np.array(text, np.int64))
-    return position.log_probs[0], Row(State.owning(position.state), 0)
+    step = lm.engine.read(np.array(text, np.int64))
+    return step.log_probs[0], Row(step.state, 0)

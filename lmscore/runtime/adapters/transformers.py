@@ -11,9 +11,10 @@ from typing import Any
 
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.adapters.cache import Cache
-from lmscore.runtime.adapters.rows import Row, read_next
+from lmscore.runtime.adapters.rows import read_next
 from lmscore.runtime.adapters.tensors import Tensor
 from lmscore.runtime.adapters.vocabulary import Vocabulary
+from lmscore.runtime.engine import Row
 from lmscore.runtime.model import LanguageModel
 
 _CACHED = 4096  # hypotheses; what is needed are those of the step before

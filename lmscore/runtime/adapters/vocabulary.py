@@ -63,7 +63,7 @@ class Vocabulary:
                 skip_log_prob is not -inf..0.
             InputError: a token is not in the model's vocabulary.
         """
-        lm._check_continues()
+        lm.check_forward()
         if not skip_log_prob <= 0:
             raise OptionError(f"skip_log_prob must be at most 0, not {skip_log_prob!r}")
         config = lm.config

@@ -25,8 +25,7 @@ from lmscore.runtime.bench.measure import (
     prepare,
 )
 from lmscore.runtime.bench.products import weight_bytes
-from lmscore.runtime.engine.cores import usable_cores
-from lmscore.runtime.engine.sessions import CPU_DEVICE
+from lmscore.runtime.engine import CPU_DEVICE, usable_cores
 
 TURNS = 3
 

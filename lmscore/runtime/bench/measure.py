@@ -5,14 +5,12 @@ Letters in shapes: B batch, T time (tokens), V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import numpy as np
 
@@ -21,15 +19,12 @@ from lmscore.errors import InputError, OptionError
 from lmscore.runtime.bench.apart import peak_memory
 from lmscore.runtime.bench.memory import reading_seconds
 from lmscore.runtime.bench.products import repeat, scoring_ceiling, step_ceiling, weight_bytes
-from lmscore.runtime.decoding.steps import advance_top
-from lmscore.runtime.engine.graph import Graph
-from lmscore.runtime.engine.sessions import CPU_DEVICE, import_onnxruntime
+from lmscore.runtime.engine import CPU_DEVICE, import_onnxruntime
 from lmscore.runtime.load import load
 from lmscore.runtime.scoring.windows import windows
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
-    from lmscore.runtime.text.tokenizer import Ids
 
 BEAM_SIZE = 32  # hypotheses of the beam step, and the best tokens that are chosen for each
 
@@ -151,7 +146,8 @@ def _scoring(
     lm: LanguageModel, load_seconds: float, lines: Sequence[str], seconds: float
 ) -> Scoring:
     lines = _text_for(lm, lines, seconds)
-    with _recorded_runs() as runs:
+    runs: list[tuple[int, int]] = []  # B and T of each
+    with lm.engine.observe(lambda B, T: runs.append((B, T))):
         tokens, taken = _score(lm, lines)
     return Scoring(load_seconds, peak_memory(), tokens / taken, _average(runs, tokens))
 
@@ -202,20 +198,6 @@ def _score(lm: LanguageModel, lines: Sequence[str]) -> tuple[int, float]:
     return tokens, perf_counter() - start
 
 
-@contextmanager
-def _recorded_runs() -> Iterator[list[tuple[int, int]]]:
-    """Note B and T of every run of any graph while the context lasts, whichever thread runs it."""
-    runs: list[tuple[int, int]] = []
-    run = Graph.run
-
-    def recorded(graph: Graph, outputs: Sequence[str], tokens: Ids, **feeds: Any) -> list[Any]:
-        runs.append((tokens.shape[0], tokens.shape[1]))
-        return run(graph, outputs, tokens, **feeds)
-
-    with patch.object(Graph, "run", recorded):
-        yield runs
-
-
 def _average(runs: Sequence[tuple[int, int]], tokens: int) -> Shapes:
     fed = sum(B * T for B, T in runs)
     times = sum(T for _, T in runs)
@@ -233,15 +215,13 @@ def _step_seconds(lm: LanguageModel, seconds: float) -> float:
 
 
 def _beam_step_seconds(lm: LanguageModel, seconds: float) -> float:
-    graph, k = lm._graph_here(), min(BEAM_SIZE, lm.vocab_size)
+    k = min(BEAM_SIZE, lm.vocab_size)
     parents = np.random.default_rng(0).integers(0, BEAM_SIZE, BEAM_SIZE)
-    position = advance_top(
-        graph, np.full(BEAM_SIZE, lm.config.bos_token_id), graph.initial_state(1), 0 * parents, k=k
-    )
+    first = np.full(BEAM_SIZE, lm.config.bos_token_id)
+    top = lm.engine.top(first, lm.initial_state(), k, 0 * parents)
 
     def step() -> None:
-        nonlocal position
-        best = position.tokens[:, 0]
-        position = advance_top(graph, best, position.state, parents, k=k)
+        nonlocal top
+        top = lm.engine.top(top.tokens[:, 0], top.state, k, parents)
 
     return repeat(step, seconds=seconds)

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
-from lmscore.runtime.engine.cores import usable_cores
+from lmscore.runtime.engine import usable_cores
 
 
 def reading_seconds(num_bytes: int, *, threads: int | None = None, seconds: float = 0.5) -> float:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lmscore.bundle import FP32, INT8, Config
 from lmscore.runtime.bench.onnx_file import Node, Value, onnx_file
-from lmscore.runtime.engine.sessions import (
+from lmscore.runtime.engine import (
     CPU_DEVICE,
     import_onnxruntime,
     open_session,

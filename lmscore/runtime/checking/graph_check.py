@@ -23,7 +23,7 @@ from lmscore.runtime.checking.runs import (
     in_chunks,
     within,
 )
-from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine import Engine
 
 MAX_DIFFERENCE = 1e-3
 """An fp32 graph's log-probs (nats) and states may be this far from PyTorch's; 1e-5 is usual."""
@@ -106,18 +106,18 @@ class GraphCheck:
 
 
 @np.errstate(invalid="ignore", over="ignore")  # what is not finite is found, not warned of
-def check_graph(graph: Graph, parity: Parity) -> GraphCheck:
+def check_graph(engine: Engine, parity: Parity) -> GraphCheck:
     """Run the whole grid on a graph.
 
     Whole sequences, chunks and single steps with the state carried; padded in a batch and alone;
     `parents` that permute, repeat and drop rows; 0 to 3 targets; k from 0 to 5; and the held-out
     sample.
     """
-    whole, single = in_chunks(graph, parity, parity.inputs.shape[1]), alone(graph, parity)
-    steps = {f"chunks of {size}": in_chunks(graph, parity, size) for size in _CHUNK_SIZES}
+    whole, single = in_chunks(engine, parity, parity.inputs.shape[1]), alone(engine, parity)
+    steps = {f"chunks of {size}": in_chunks(engine, parity, size) for size in _CHUNK_SIZES}
     runs = {"whole sequences": whole, "one by one": single, **steps}
-    picked = _pick_rows(graph, parity)
-    heldout = Heldout.run(graph, parity)
+    picked = _pick_rows(engine, parity)
+    heldout = Heldout.run(engine, parity)
     mean = heldout.mean(heldout.batched)
     report = GraphCheck(
         log_probs=_worst(
@@ -128,7 +128,7 @@ def check_graph(graph: Graph, parity: Parity) -> GraphCheck:
         state=_worst(*(_state_difference(run, parity, where) for where, run in runs.items())),
         steps=_worst(*(_difference(run, whole, parity, where) for where, run in steps.items())),
         parents=_picked_difference(picked, whole.log_probs),
-        heads=_heads_difference(graph, parity),
+        heads=_heads_difference(engine, parity),
         batching=_worst(
             _difference(whole, single, parity, "parity"),
             _largest(heldout.batched - heldout.alone, heldout.mask, "held-out"),
@@ -137,14 +137,14 @@ def check_graph(graph: Graph, parity: Parity) -> GraphCheck:
         perplexity_change=float(np.expm1(heldout.mean(parity.heldout_target_log_probs) - mean)),
     )
     expected = parity.heldout_target_scores
-    return report if expected is None else _with_scores(report, graph, parity, expected, heldout)
+    return report if expected is None else _with_scores(report, engine, parity, expected, heldout)
 
 
 def _with_scores(
-    report: GraphCheck, graph: Graph, parity: Parity, expected: Floats, heldout: Heldout
+    report: GraphCheck, engine: Engine, parity: Parity, expected: Floats, heldout: Heldout
 ) -> GraphCheck:
     """The report, with what scores without the softmax are like; `expected` are PyTorch's."""
-    scores = heldout_scores(graph, parity)
+    scores = heldout_scores(engine, parity)
     found = measure_log_z(scores, heldout.batched, heldout.mask)
     reference = measure_log_z(expected, parity.heldout_target_log_probs, heldout.mask)
     return replace(
@@ -156,9 +156,9 @@ def _with_scores(
 
 
 @np.errstate(invalid="ignore")
-def compare_graphs(graph: Graph, other: Graph, parity: Parity) -> Difference:
+def compare_graphs(engine: Engine, other: Engine, parity: Parity) -> Difference:
     """The largest difference between the log-probs of two variants of a model, in nats."""
-    one, two = (in_chunks(g, parity, parity.inputs.shape[1]) for g in (graph, other))
+    one, two = (in_chunks(e, parity, parity.inputs.shape[1]) for e in (engine, other))
     return _difference(one, two, parity, "whole sequences")
 
 
@@ -204,20 +204,16 @@ class _Picked:
     log_probs: Floats  # [R, 1, C]
 
 
-def _pick_rows(graph: Graph, parity: Parity) -> _Picked | None:
+def _pick_rows(engine: Engine, parity: Parity) -> _Picked | None:
     """None where no sequence has a second token."""
     rows = np.flatnonzero(parity.lengths >= 2)
     if not rows.size:
         return None
-    state = graph.run(
-        graph.state_outputs, parity.inputs[rows, :1], state=graph.initial_state(len(rows))
-    )
+    first = engine.distributions(parity.inputs[rows, :1], engine.initial_state(len(rows)))
     places = np.arange(len(rows), dtype=np.int64)
     parents = np.concatenate([places[::-1], places[:1], places[::2]])
-    (log_probs,) = graph.run(
-        ["log_probs"], parity.inputs[rows[parents], 1:2], state=tuple(state), parents=parents
-    )
-    return _Picked(rows[parents], log_probs[..., parity.columns])
+    found = engine.distributions(parity.inputs[rows[parents], 1:2], first.state, parents=parents)
+    return _Picked(rows[parents], found.log_probs[..., parity.columns])
 
 
 def _picked_difference(picked: _Picked | None, reference: Floats) -> Difference:
@@ -228,19 +224,15 @@ def _picked_difference(picked: _Picked | None, reference: Floats) -> Difference:
     return _largest(difference, np.ones((len(picked.rows), 1), np.bool_), "parents")
 
 
-def _heads_difference(graph: Graph, parity: Parity) -> Difference:
+def _heads_difference(engine: Engine, parity: Parity) -> Difference:
     """Every number of targets and of best tokens, on a corner of the parity sequences."""
     tokens, first = parity.inputs[:2, :4], parity.targets[:2, :4, None]
-    V = graph.config.vocab_size
+    V = engine.config.vocab_size
     differences: list[Difference] = []
     for k in range(min(_LARGEST_K, V) + 1):
         targets = (first + np.arange(min(k, _MOST_TARGETS), dtype=np.int64)) % V
-        log_probs, of_targets, best, best_tokens = graph.run(
-            ["log_probs", "target_log_probs", "top_log_probs", "top_tokens"],
-            tokens,
-            state=graph.initial_state(len(tokens)),
-            targets=targets,
-            k=k,
+        log_probs, of_targets, best, best_tokens, _ = engine.distributions(
+            tokens, engine.initial_state(len(tokens)), targets=targets, k=k
         )
         largest = -np.sort(-log_probs, axis=2)[..., :k]
         pairs = (

@@ -30,8 +30,7 @@ from lmscore.runtime.checking.graph_check import (
     check_graph,
     compare_graphs,
 )
-from lmscore.runtime.engine.graph import Graph
-from lmscore.runtime.engine.sessions import CPU_DEVICE, import_onnxruntime
+from lmscore.runtime.engine import CPU_DEVICE, Engine, import_onnxruntime
 from lmscore.runtime.load import find_model
 from lmscore.runtime.text.tokenizer import TextTokenizer
 
@@ -104,9 +103,9 @@ def check_model(
     checker = _Checker(bundle, parity, device, threads)
     names = dict.fromkeys(variants or bundle.variants())
     findings = [checker.tokenizer(), *(found for name in names for found in checker.graph(name))]
-    if FP32 in checker.graphs and INT8 in checker.graphs:
+    if FP32 in checker.engines and INT8 in checker.engines:
         findings.append(checker.int8_against_fp32())
-    devices = {graph.device for graph in checker.graphs.values()} or {device}
+    devices = {engine.device for engine in checker.engines.values()} or {device}
     return ModelCheck(bundle.path, ", ".join(sorted(devices)), tuple(findings))
 
 
@@ -114,7 +113,7 @@ class _Checker:
     """Looks at one file after the other; keeps the graphs that could be run."""
 
     def __init__(self, bundle: Bundle, parity: Parity, device: str, threads: int | None) -> None:
-        self.graphs: dict[str, Graph] = {}
+        self.engines: dict[str, Engine] = {}
         self._bundle = bundle
         self._parity = parity
         self._device = device
@@ -132,12 +131,12 @@ class _Checker:
         """Read and run a graph; what cannot be read or run is a finding as well."""
         file, what = graph_file(variant), "size, hash, inputs, outputs"
         try:
-            graph = Graph.load(self._bundle, variant, device=self._device, threads=self._threads)
-            report = check_graph(graph, self._parity)
+            engine = Engine.load(self._bundle, variant, device=self._device, threads=self._threads)
+            report = check_graph(engine, self._parity)
         except _SPOILT as error:
             yield Finding(file, what, str(error))
             return
-        self.graphs[variant] = graph
+        self.engines[variant] = engine
         record = self._bundle.config.graphs[variant]
         yield Finding(file, what)
         yield Finding(file, "run with", None, _runtime_name(), record.checked_with)
@@ -147,7 +146,7 @@ class _Checker:
 
     def int8_against_fp32(self) -> Finding:
         """They cannot be further apart than both together were from PyTorch."""
-        found = compare_graphs(self.graphs[INT8], self.graphs[FP32], self._parity)
+        found = compare_graphs(self.engines[INT8], self.engines[FP32], self._parity)
         records = self._bundle.config.graphs
         limit = QUANTIZED_SLACK + sum(
             records[variant].max_log_prob_difference for variant in (INT8, FP32)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.bundle import Parity
-from lmscore.runtime.engine.graph import Graph, State
+from lmscore.runtime.engine import Engine
 
 _HELDOUT_ROWS = 32
 _HELDOUT_VALUES = 1 << 25  # log-probs of one run, 128 MiB
@@ -27,56 +27,54 @@ class Run:
 
     log_probs: Floats  # [N, T, C]
     target_log_probs: Floats  # [N, T]
-    state: State  # [L, N, H] each
+    state: tuple[Floats, ...]  # [L, N, H] each
 
     @classmethod
-    def zeros(cls, graph: Graph, parity: Parity) -> Run:
+    def zeros(cls, parity: Parity) -> Run:
         """A run whose arrays are to be filled in."""
         return cls(
             np.zeros_like(parity.log_probs),
             np.zeros_like(parity.target_log_probs),
-            graph.initial_state(len(parity.inputs)),
+            tuple(map(np.zeros_like, parity.final_state)),
         )
 
 
-def in_chunks(graph: Graph, parity: Parity, size: int) -> Run:
+def in_chunks(engine: Engine, parity: Parity, size: int) -> Run:
     """Carry the state from chunk to chunk; rows that are finished are dropped by `parents`."""
-    run = Run.zeros(graph, parity)
+    run = Run.zeros(parity)
     rows = np.arange(len(parity.inputs))
-    state = graph.initial_state(len(rows))
+    state = engine.initial_state(len(rows))
     for start in range(0, int(parity.lengths.max()), size):
         parents = np.flatnonzero(parity.lengths[rows] > start)
         rows, part = rows[parents], slice(start, start + size)
         tokens = parity.inputs[rows, part]
-        log_probs, target_log_probs, *following = graph.run(
-            ["log_probs", "target_log_probs", *graph.state_outputs],
+        found = engine.distributions(
             tokens,
-            state=state,
+            state,
             targets=parity.targets[rows, part, None],
             lengths=np.minimum(parity.lengths[rows] - start, tokens.shape[1]).astype(np.int32),
             parents=parents,
         )
-        state = tuple(following)
-        run.log_probs[rows, part] = log_probs[..., parity.columns]
-        run.target_log_probs[rows, part] = target_log_probs[..., 0]
-        for all_rows, running in zip(run.state, state, strict=True):
+        state = found.state
+        run.log_probs[rows, part] = found.log_probs[..., parity.columns]
+        run.target_log_probs[rows, part] = found.target_log_probs[..., 0]
+        for all_rows, running in zip(run.state, state.tensors, strict=True):
             all_rows[:, rows] = running
     return run
 
 
-def alone(graph: Graph, parity: Parity) -> Run:
+def alone(engine: Engine, parity: Parity) -> Run:
     """Each sequence in a run of its own, without padding and without `parents`."""
-    run = Run.zeros(graph, parity)
+    run = Run.zeros(parity)
     for row, length in enumerate(parity.lengths):
-        log_probs, target_log_probs, *state = graph.run(
-            ["log_probs", "target_log_probs", *graph.state_outputs],
+        found = engine.distributions(
             parity.inputs[row : row + 1, :length],
-            state=graph.initial_state(1),
+            engine.initial_state(),
             targets=parity.targets[row : row + 1, :length, None],
         )
-        run.log_probs[row, :length] = log_probs[0][:, parity.columns]
-        run.target_log_probs[row, :length] = target_log_probs[0, :, 0]
-        for all_rows, one in zip(run.state, state, strict=True):
+        run.log_probs[row, :length] = found.log_probs[0][:, parity.columns]
+        run.target_log_probs[row, :length] = found.target_log_probs[0, :, 0]
+        for all_rows, one in zip(run.state, found.state.tensors, strict=True):
             all_rows[:, row : row + 1] = one
     return run
 
@@ -90,14 +88,14 @@ class Heldout:
     alone: Floats  # each sentence in a run of its own
 
     @classmethod
-    def run(cls, graph: Graph, parity: Parity) -> Heldout:
+    def run(cls, engine: Engine, parity: Parity) -> Heldout:
         """Score the sample both ways."""
         M, T2 = parity.heldout_inputs.shape
-        rows = max(1, min(_HELDOUT_ROWS, _HELDOUT_VALUES // (T2 * graph.config.vocab_size)))
+        rows = max(1, min(_HELDOUT_ROWS, _HELDOUT_VALUES // (T2 * engine.config.vocab_size)))
         return cls(
             within(parity.heldout_inputs, parity.heldout_lengths),
-            _score_heldout(graph, parity, _slices(M, rows)),
-            _score_heldout(graph, parity, _slices(M, 1)),
+            _score_heldout(engine, parity, _slices(M, rows)),
+            _score_heldout(engine, parity, _slices(M, 1)),
         )
 
     def mean(self, log_probs: Floats) -> float:
@@ -105,28 +103,25 @@ class Heldout:
         return float(log_probs[self.mask].mean(dtype=np.float64))
 
 
-def heldout_scores(graph: Graph, parity: Parity) -> Floats:
+def heldout_scores(engine: Engine, parity: Parity) -> Floats:
     """Scores of the held-out sample without the softmax, float32 [M, T2]; 0 past each length."""
     slices = _slices(len(parity.heldout_inputs), _HELDOUT_ROWS)
-    return _score_heldout(graph, parity, slices, "target_scores")
+    return _score_heldout(engine.without_softmax(), parity, slices)
 
 
 def _slices(total: int, size: int) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, total, size))
 
 
-def _score_heldout(
-    graph: Graph, parity: Parity, batches: Iterable[slice], output: str = "target_log_probs"
-) -> Floats:
+def _score_heldout(engine: Engine, parity: Parity, batches: Iterable[slice]) -> Floats:
     scores = np.zeros_like(parity.heldout_target_log_probs)
     for rows in batches:
         lengths = parity.heldout_lengths[rows]
         T = lengths.max()
-        (found,) = graph.run(
-            [output],
+        found, _ = engine.targets(
             parity.heldout_inputs[rows, :T],
-            state=graph.initial_state(len(lengths)),
-            targets=parity.heldout_targets[rows, :T, None],
+            parity.heldout_targets[rows, :T, None],
+            engine.initial_state(len(lengths)),
             lengths=lengths,
         )
         scores[rows, :T] = found[..., 0]

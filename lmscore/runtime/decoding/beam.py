@@ -16,9 +16,8 @@ from lmscore.errors import OptionError
 from lmscore.runtime.arguments import check_count, check_stop
 from lmscore.runtime.decoding.constraint import Constraint, ConstraintState
 from lmscore.runtime.decoding.result import FinishReason, Sample
-from lmscore.runtime.decoding.steps import Position, Top, advance, advance_top, read_prompt, top_of
 from lmscore.runtime.decoding.text import Continuation, Prompt
-from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine import Engine, Step, Top
 from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
 
 _MAX_PENALTY = 10  # so that num_tokens ** length_penalty stays a float
@@ -102,13 +101,13 @@ class BeamSearch:
 
     def __init__(
         self,
-        graph: Graph,
+        engine: Engine,
         tokenizer: TextTokenizer,
         prompt: Prompt,
         options: BeamOptions,
         constraint: Constraint | None = None,
     ) -> None:
-        self._graph, self._tokenizer = graph, tokenizer
+        self._engine, self._tokenizer = engine, tokenizer
         self._prompt, self._options, self._constraint = prompt, options, constraint
         self._live: list[_Hypothesis] = []
         self._finished: list[_Finished] = []
@@ -122,7 +121,7 @@ class BeamSearch:
         """
         start = None if self._constraint is None else self._constraint.start(self._prompt)
         self._live = [_Hypothesis(constraint=start)]
-        top = self._best(read_prompt(self._graph, self._prompt.ids))
+        top = self._best(self._engine.read(self._prompt.ids))
         parents = self._keep(top)
         while self._live and not self._is_decided():
             top = self._read(top, parents)
@@ -137,25 +136,25 @@ class BeamSearch:
     @property
     def _num_best(self) -> int:
         """K: as many as may live, and one more, since <s> is never generated."""
-        return min(self._graph.config.vocab_size, self._width + 1)
+        return min(self._engine.config.vocab_size, self._width + 1)
 
     def _read(self, top: Top, parents: Ids) -> Top:
         """Let each live hypothesis read its last token."""
         tokens = np.array([hypothesis.tokens[-1] for hypothesis in self._live])
         if self._constraint is None:
-            return advance_top(self._graph, tokens, top.state, parents, k=self._num_best)
-        return self._best(advance(self._graph, tokens, top.state, parents))
+            return self._engine.top(tokens, top.state, self._num_best, parents)
+        return self._best(self._engine.step(tokens, top.state, parents))
 
-    def _best(self, position: Position) -> Top:
+    def _best(self, step: Step) -> Top:
         """The best tokens, of those that the constraint allows."""
         if self._constraint is None:
-            return top_of(position, self._num_best)
+            return Top.of(step, self._num_best)
         states = [one.constraint for one in self._live if one.constraint is not None]
         allowed = np.stack([state.allowed() for state in states])  # [B, V]
         if not self._finished and not allowed.any():
             raise self._constraint.dead_end(self._continuation(self._live[0]).text)
-        log_probs = np.where(allowed, position.log_probs, np.float32(-np.inf))
-        return top_of(Position(log_probs, position.state), self._num_best)
+        log_probs = np.where(allowed, step.log_probs, np.float32(-np.inf))
+        return Top.of(Step(log_probs, step.state), self._num_best)
 
     def _keep(self, top: Top) -> Ids:
         """Keep the best hypotheses there are now; those that end leave the beam.
@@ -179,7 +178,7 @@ class BeamSearch:
 
     def _order(self, top: Top) -> list[tuple[int, int]]:
         """Row and column of the best candidates, best first; of equals, the first comes first."""
-        config = self._graph.config
+        config = self._engine.config
         log_probs = top.log_probs + np.array([[one.log_prob] for one in self._live])
         if config.bos_token_id != config.eos_token_id:
             log_probs[top.tokens == config.bos_token_id] = -np.inf
@@ -189,7 +188,7 @@ class BeamSearch:
         return list(zip(rows.tolist(), columns.tolist(), strict=True))
 
     def _finish_reason(self, hypothesis: _Hypothesis) -> FinishReason | None:
-        if hypothesis.tokens[-1] == self._graph.config.eos_token_id:
+        if hypothesis.tokens[-1] == self._engine.config.eos_token_id:
             return "eos"
         if self._options.stop and self._continuation(hypothesis).stopped:
             return "stop"
@@ -218,7 +217,7 @@ class BeamSearch:
         continuation = Continuation(
             self._tokenizer,
             self._prompt,
-            unk_id=self._graph.config.unk_token_id,
+            unk_id=self._engine.config.unk_token_id,
             stop=self._options.stop,
         )
         for token, log_prob in zip(hypothesis.tokens, hypothesis.log_probs, strict=True):

@@ -13,9 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.runtime.decoding.steps import Position, advance, read_prompt
-from lmscore.runtime.engine.batching import token_budget
-from lmscore.runtime.engine.graph import Graph, State
+from lmscore.runtime.engine import Engine, State, Step
 from lmscore.runtime.scoring.words import END, boundary_tokens
 from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
 
@@ -30,13 +28,13 @@ Floats = NDArray[np.float64]
 
 
 def find_next_words(
-    graph: Graph, tokenizer: TextTokenizer, text: str, k: int
+    engine: Engine, tokenizer: TextTokenizer, text: str, k: int
 ) -> list[tuple[str, float]]:
     """The k likeliest words after a text, best first; `LanguageModel.next_words` says how."""
     text = text.rstrip()
-    start = read_prompt(graph, tokenizer.encode(text))
+    start = engine.read(tokenizer.encode(text))
     first = np.exp(start.log_probs, dtype=np.float64)
-    search = _Search(graph, tokenizer, k)
+    search = _Search(engine, tokenizer, k)
     if text and not search.all_are_words:
         first = _where_a_word_begins(start, tokenizer.begins_word)
     search.open([b""], first, start.state)
@@ -46,7 +44,7 @@ def find_next_words(
     return search.best()
 
 
-def _where_a_word_begins(start: Position, begins_word: NDArray[np.bool_]) -> Floats:
+def _where_a_word_begins(start: Step, begins_word: NDArray[np.bool_]) -> Floats:
     """P(token | text, its last word is over), float64 [1, V]."""
     log_probs = np.where(begins_word, start.log_probs.astype(np.float64), -np.inf)
     weights = np.exp(log_probs - log_probs.max())
@@ -92,11 +90,11 @@ class _Search:
     when nothing waits any more.
     """
 
-    def __init__(self, graph: Graph, tokenizer: TextTokenizer, k: int) -> None:
-        self._graph, self._tokenizer, self._k = graph, tokenizer, k
-        self.all_are_words = boundary_tokens(tokenizer, graph.config.bos_token_id) is None
+    def __init__(self, engine: Engine, tokenizer: TextTokenizer, k: int) -> None:
+        self._engine, self._tokenizer, self._k = engine, tokenizer, k
+        self.all_are_words = boundary_tokens(tokenizer, engine.config.bos_token_id) is None
         batch = max(_BATCH, k // _WORDS_PER_ROW)
-        self._batch = min(batch, token_budget(graph.config))
+        self._batch = min(batch, engine.token_budget)
         self._work = self._work_left = max(_MIN_WORK, _WORK_PER_WORD * k)
         self._best_never_read = 0.0  # the likeliest that there was no time for
         self._words: defaultdict[str, float] = defaultdict(float)
@@ -104,7 +102,7 @@ class _Search:
         nothing = np.empty(0, np.int64)
         self.waiting = _Waiting(np.empty(0), nothing, nothing)
         self._spelt: list[bytes] = []  # [S]: partial words that were read,
-        self._state = graph.initial_state(0)  # and the state after each, S rows
+        self._state = engine.initial_state(0)  # and the state after each, S rows
 
     def best(self) -> list[tuple[str, float]]:
         """The k likeliest words so far, best first."""
@@ -139,9 +137,9 @@ class _Search:
             self._read([spelt[row] for row in rows], best[rows])
 
     def _read(self, spelt: list[bytes], best: _Waiting) -> None:
-        position = advance(self._graph, best.tokens, self._state, best.parents)
-        following = np.exp(position.log_probs, dtype=np.float64)  # [B, V], of the token alone
-        self.open(spelt, following * best.probabilities[:, None], position.state)
+        step = self._engine.step(best.tokens, self._state, best.parents)
+        following = np.exp(step.log_probs, dtype=np.float64)  # [B, V], of the token alone
+        self.open(spelt, following * best.probabilities[:, None], step.state)
 
     def open(self, spelt: list[bytes], following: Floats, state: State) -> None:
         """Complete the words of B partial ones, and let wait what else may follow.
@@ -151,7 +149,7 @@ class _Search:
             following: float64 [B, V], probabilities of the partial word and the token after it.
             state: after the partial words, B rows.
         """
-        config, begins_word = self._graph.config, self._tokenizer.begins_word
+        config, begins_word = self._engine.config, self._tokenizer.begins_word
         words = [self._first_word(partial)[0] for partial in spelt]
         begun = np.array([bool(word) for word in words])
         self._end += float(following[~begun, config.eos_token_id].sum())
@@ -189,8 +187,7 @@ class _Search:
         self.waiting = replace(self.waiting, parents=parents)
         spelt = self._spelt + spelt
         self._spelt = [spelt[row] for row in used.tolist()]
-        parts = zip(self._state, state, strict=True)
-        self._state = tuple(np.concatenate(part, axis=1)[:, used] for part in parts)
+        self._state = State.concat([self._state, state]).select(used)
 
     def _bound(self) -> float:
         """What a word must beat: the probability of the k-th best."""

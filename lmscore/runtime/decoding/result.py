@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from lmscore.runtime.scoring.score import TokenScore
@@ -16,5 +16,5 @@ class Sample:
 
     text: str  # what follows the prompt
     log_prob: float  # nats, of all its tokens as the model gives it: no temperature, no cuts
-    tokens: tuple[TokenScore, ...]  # with </s> where it ended so; offsets into `text`
+    tokens: tuple[TokenScore, ...] = field(repr=False)  # with </s> where it ended so; in `text`
     finish_reason: FinishReason  # </s>, max_tokens, or a stop string

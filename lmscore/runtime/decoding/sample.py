@@ -5,7 +5,7 @@ Letters in shapes: B samples that still go on, P prompts, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from lmscore.runtime.decoding.constraint import Constraint, ConstraintState
 from lmscore.runtime.decoding.result import FinishReason, Sample
 from lmscore.runtime.decoding.sampling import SamplingOptions, draw, random_stream
-from lmscore.runtime.decoding.steps import Position, advance, read_prompt
 from lmscore.runtime.decoding.text import Continuation, Prompt
-from lmscore.runtime.engine.batching import token_budget
-from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine import Engine, State, Step
 from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
 
 _ARRAYS = 8  # of [B, V] that warping and drawing need, beside those of the graph
@@ -27,7 +25,7 @@ _ARRAYS = 8  # of [B, V] that warping and drawing need, beside those of the grap
 class Sampler:
     """A model and how to draw from it."""
 
-    graph: Graph
+    engine: Engine
     tokenizer: TextTokenizer
     options: SamplingOptions
     constraint: Constraint | None = None
@@ -41,32 +39,32 @@ class Sampler:
         """
         n = self.options.num_samples
         rows = np.arange(len(prompts) * n)
-        size = max(1, token_budget(self.graph.config) // _ARRAYS)
+        size = max(1, self.engine.token_budget // _ARRAYS)
         samples: list[Sample] = []
         for start in range(0, len(rows), size):
             samples += self._batch(prompts, *np.divmod(rows[start : start + size], n))
         return [samples[start : start + n] for start in range(0, len(rows), n)]
 
-    def stream(self, prompt: Prompt) -> Iterator[str]:
+    def stream(self, prompt: Prompt) -> Generator[str, None, None]:
         """The first sample's text, in pieces, each as soon as it is certain; raises as `sample`."""
         drafts = [self._draft(prompt, 0)]
-        pieces = self._steps(drafts, read_prompt(self.graph, prompt.ids), np.zeros(1, np.int64))
-        return filter(None, pieces)
+        pieces = self._steps(drafts, self.engine.read(prompt.ids), np.zeros(1, np.int64))
+        return (piece for piece in pieces if piece)
 
     def _batch(self, prompts: Sequence[Prompt], owners: Ids, numbers: Ids) -> list[Sample]:
         """Draw sample `numbers[b]` of prompt `owners[b]`, for all b at once."""
         read, parents = np.unique(owners, return_inverse=True)
-        position = _joined([read_prompt(self.graph, prompts[p].ids) for p in read.tolist()])
+        start = _joined([self.engine.read(prompts[p].ids) for p in read.tolist()])
         drafts = [
             self._draft(prompts[owner], number)
             for owner, number in zip(owners.tolist(), numbers.tolist(), strict=True)
         ]
-        for _ in self._steps(drafts, position, parents):
+        for _ in self._steps(drafts, start, parents):
             pass
         return [draft.continuation.sample(draft.reason) for draft in drafts]
 
     def _draft(self, prompt: Prompt, number: int) -> _Draft:
-        config = self.graph.config
+        config = self.engine.config
         seen = np.zeros(config.vocab_size, np.bool_)
         seen[prompt.ids] = True
         return _Draft(
@@ -78,18 +76,18 @@ class Sampler:
             self.constraint.start(prompt) if self.constraint else None,
         )
 
-    def _steps(self, drafts: list[_Draft], position: Position, parents: Ids) -> Iterator[str]:
+    def _steps(self, drafts: list[_Draft], step: Step, parents: Ids) -> Iterator[str]:
         """Let drafts grow until all are finished.
 
         Args:
             drafts: B of them.
-            position: where prompts end, P rows.
+            step: where prompts end, P rows.
             parents: int64 [B], the prompt of each draft.
 
         Yields:
             What became certain of their texts, draft after draft and token after token.
         """
-        log_probs = position.log_probs[parents]
+        log_probs = step.log_probs[parents]
         for left in range(self.options.max_tokens, 0, -1):
             tokens = self._choose(log_probs, drafts)
             drawn = log_probs[np.arange(len(drafts)), tokens].tolist()
@@ -99,8 +97,8 @@ class Sampler:
             if not len(going_on):
                 return
             drafts = [drafts[row] for row in going_on]
-            position = advance(self.graph, tokens[going_on], position.state, parents[going_on])
-            log_probs, parents = position.log_probs, np.arange(len(drafts))
+            step = self.engine.step(tokens[going_on], step.state, parents[going_on])
+            log_probs, parents = step.log_probs, np.arange(len(drafts))
 
     def _choose(self, log_probs: NDArray[np.float32], drafts: Sequence[_Draft]) -> Ids:
         """The next token of each draft, int64 [B], from log-probs [B, V], which it may change."""
@@ -112,7 +110,7 @@ class Sampler:
 
     def _forbid(self, log_probs: NDArray[np.float32], drafts: Sequence[_Draft]) -> None:
         """Take away what may not come next: <s>, which is not predicted, and by the constraint."""
-        config = self.graph.config
+        config = self.engine.config
         if config.bos_token_id != config.eos_token_id:
             log_probs[:, config.bos_token_id] = -np.inf
         if self.constraint is not None:
@@ -126,7 +124,7 @@ class Sampler:
         """Give a draft its next token; the text that is certain now."""
         text = draft.continuation.add(token, log_prob)
         draft.seen[token] = True
-        if token == self.graph.config.eos_token_id:
+        if token == self.engine.config.eos_token_id:
             draft.reason = "eos"
         elif draft.continuation.stopped:
             draft.reason = "stop"
@@ -150,12 +148,7 @@ class _Draft:
     is_finished: bool = False
 
 
-def _joined(positions: Sequence[Position]) -> Position:
-    """Several positions of one row as one of P rows."""
-    if len(positions) == 1:
-        return positions[0]
-    states = zip(*(position.state for position in positions), strict=True)
-    return Position(
-        np.concatenate([position.log_probs for position in positions]),
-        tuple(np.concatenate(tensors, axis=1) for tensors in states),
-    )
+def _joined(steps: Sequence[Step]) -> Step:
+    """Several steps of one row as one of P rows."""
+    log_probs = np.concatenate([step.log_probs for step in steps])
+    return Step(log_probs, State.concat(step.state for step in steps))

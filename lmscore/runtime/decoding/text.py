@@ -129,15 +129,9 @@ class Continuation:
 def _drops_space(tokenizer: TextTokenizer, prompt: str, ids: Ids) -> bool:
     """Whether the first space is the tokenizer's own, or one that the prompt already ends in."""
     if not len(ids):
-        return _puts_space_first(tokenizer)
+        return tokenizer.puts_space_first
     end = b"".join(tokenizer.pieces[token] for token in ids[-_LAST:].tolist())
     return prompt[-1].isspace() and not end.decode("utf-8", "ignore")[-1:].isspace()
-
-
-def _puts_space_first(tokenizer: TextTokenizer) -> bool:
-    """Whether the tokenizer itself puts a space in front of a text, or of each word."""
-    first = tokenizer.encode("a")[:1].tolist()
-    return any(tokenizer.pieces[token].startswith(_SPACE) for token in first)
 
 
 def _first_stop(text: str, stop: Sequence[str]) -> int | None:

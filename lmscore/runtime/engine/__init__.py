@@ -1,0 +1,59 @@
+"""Sessions, graphs, states, batches and workers; `Engine` is the door to a loaded graph."""
+
+from lmscore.runtime.engine.batching import (
+    Boundaries,
+    RowScores,
+    ScoredRows,
+    TokenRows,
+    reading_order,
+    score_document,
+    start_rows,
+    token_rows,
+)
+from lmscore.runtime.engine.budget import token_budget
+from lmscore.runtime.engine.cores import usable_cores
+from lmscore.runtime.engine.engine import Distributions, Engine, Step, Top
+from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine.operators import check_operators
+from lmscore.runtime.engine.sessions import (
+    CPU,
+    CPU_DEVICE,
+    CUDA,
+    find_providers,
+    import_onnxruntime,
+    open_session,
+    session_device,
+    thread_count,
+)
+from lmscore.runtime.engine.state import Row, State, Tensor, gather
+
+__all__ = [
+    "CPU",
+    "CPU_DEVICE",
+    "CUDA",
+    "Boundaries",
+    "Distributions",
+    "Engine",
+    "Graph",
+    "Row",
+    "RowScores",
+    "ScoredRows",
+    "State",
+    "Step",
+    "Tensor",
+    "TokenRows",
+    "Top",
+    "check_operators",
+    "find_providers",
+    "gather",
+    "import_onnxruntime",
+    "open_session",
+    "reading_order",
+    "score_document",
+    "session_device",
+    "start_rows",
+    "thread_count",
+    "token_budget",
+    "token_rows",
+    "usable_cores",
+]

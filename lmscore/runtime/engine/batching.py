@@ -17,17 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.bundle import Config
-from lmscore.runtime.engine.graph import Graph
-from lmscore.runtime.engine.state import Tensor
+from lmscore.runtime.engine.engine import Engine
+from lmscore.runtime.engine.state import State, Tensor
 from lmscore.runtime.text.tokenizer import Ids
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-# Of the widest arrays in the graph: 12 MiB each, so that what one operator writes the next finds in
-# the cache; measured, twice as much is no quicker, half as much is slower.
-_MAX_FLOATS = 3 << 20
-_MIN_TOKENS = 64  # fewer leave the matrix products waiting for the weights
 _MIN_ROWS = 32  # in a batch, where there are as many: the recurrent products need them
 
 
@@ -88,70 +84,39 @@ def reading_order(texts: Sequence[Ids], config: Config) -> Sequence[Ids]:
     return [ids[::-1] for ids in texts] if config.direction == "backward" else texts
 
 
-def token_budget(config: Config) -> int:
-    """The tokens B * T of one graph run that keep its widest arrays at about 12 MiB each."""
-    return _budget(config, config.vocab_size)
-
-
-def target_budget(graph: Graph) -> int:
-    """As `token_budget`, where targets alone are scored, as the graph's output layer allows."""
-    config, head = graph.config, graph.config.head_spec
-    if head.targets_need_whole and not graph.unnormalized:
-        return token_budget(config)
-    return _budget(config, head.target_width(config))
-
-
-def _budget(config: Config, output_width: int) -> int:
-    """The tokens of a run whose output layer has arrays of so many floats a token."""
-    read = (config.window_size or 0) * config.embedding_dim
-    width = output_width + config.cell_spec.gates * config.hidden_size + read
-    return max(_MIN_TOKENS, _MAX_FLOATS // width)
-
-
 class ScoredRows(Protocol):
-    """Scores that are on their way."""
+    """A future for the scores of some rows."""
 
     def result(self) -> RowScores:
-        """Wait for them.
+        """Wait for the scores.
 
         Raises:
             ModelError, DeviceError: the graph cannot be run.
         """
 
     def cancel(self) -> None:
-        """Do without those that nobody works on yet."""
-
-
-def score_rows(
-    graph: Graph,
-    rows: TokenRows,
-    state: tuple[Tensor, ...],
-    *,
-    parents: Ids | None = None,
-    budget: int,
-) -> RowScores:
-    """Score every target of R rows; arguments as in `start_rows`."""
-    return start_rows(graph, rows, state, parents=parents, budget=budget).result()
+        """Leave out the batches that no thread has begun."""
 
 
 def start_rows(
-    graph: Graph,
+    engine: Engine,
     rows: TokenRows,
-    state: tuple[Tensor, ...],
+    state: State,
     *,
     parents: Ids | None = None,
-    budget: int,
+    budget: int | None = None,
 ) -> ScoredRows:
-    """Have every target of R rows scored, by the graph's workers if it has any.
+    """Have every target of R rows scored, by the engine's workers if it has any.
 
     Args:
-        graph: the model.
+        engine: the model.
         rows: what it reads and predicts.
         state: S rows.
         parents: int64 [R], the row of `state` that each goes on from. Default: its only one.
-        budget: tokens of one run of the graph.
+        budget: tokens of one run of the graph. Default: as many as the engine says.
     """
     scores = _unscored(rows)
+    budget = budget or _budget(engine, rows)
     origins = np.zeros(len(rows.lengths), np.int64) if parents is None else parents
     tasks = [
         partial(
@@ -165,25 +130,26 @@ def start_rows(
         )
         for batch in _batches(rows.lengths, budget)
     ]
-    if graph.workers is None or len(tasks) < 2:
-        return _Here(graph, tasks, scores)
-    return _AtWork([graph.workers.submit(task) for task in tasks], scores)
+    workers = engine.workers
+    if workers is None or len(tasks) < 2:
+        return _Here(engine, tasks, scores)
+    return _AtWork([workers.submit(task) for task in tasks], scores)
 
 
-_Task = Callable[[Graph], object]
+_Task = Callable[[Engine], object]
 
 
 @dataclass(frozen=True)
 class _Here:
     """Batches that are scored when they are asked for."""
 
-    graph: Graph
+    engine: Engine
     tasks: Sequence[_Task]
     scores: RowScores
 
     def result(self) -> RowScores:
         for task in self.tasks:
-            task(self.graph)
+            task(self.engine)
         return self.scores
 
     def cancel(self) -> None:
@@ -211,9 +177,9 @@ class _AtWork:
 
 
 def score_document(
-    graph: Graph, rows: TokenRows, state: tuple[Tensor, ...], *, budget: int
-) -> tuple[RowScores, tuple[Tensor, ...]]:
-    """Like `score_rows`, but each row goes on from where the one before it ended.
+    engine: Engine, rows: TokenRows, state: State, *, budget: int | None = None
+) -> tuple[RowScores, State]:
+    """Like `start_rows`, but each row goes on from where the one before it ended.
 
     Args:
         state: of one row, from which the first row goes on.
@@ -224,8 +190,13 @@ def score_document(
     scores = _unscored(rows)
     if len(rows.inputs):
         only = np.zeros(1, np.int64)
-        state = _advance(graph, rows.joined(), only, state, only, budget, scores)
+        budget = budget or _budget(engine, rows)
+        state = _advance(engine, rows.joined(), only, state, only, budget, scores)
     return scores, state
+
+
+def _budget(engine: Engine, rows: TokenRows) -> int:
+    return engine.target_budget if rows.boundaries is None else engine.token_budget
 
 
 def _unscored(rows: TokenRows) -> RowScores:
@@ -247,14 +218,14 @@ def _batches(lengths: Ids, budget: int) -> Iterator[Ids]:
 
 
 def _advance(
-    graph: Graph,
+    engine: Engine,
     rows: TokenRows,
     batch: Ids,
-    state: tuple[Tensor, ...],
+    state: State,
     parents: Ids,
     budget: int,
     scores: RowScores,
-) -> tuple[Tensor, ...]:
+) -> State:
     """Feed a batch to its end, chunk by chunk; write its scores in place.
 
     Args:
@@ -266,36 +237,28 @@ def _advance(
         The state after the last chunk, of the rows that were in it.
     """
     starts, left = rows.starts[batch], rows.lengths[batch]
-    outputs = [graph.target_output, *graph.state_outputs, *_full(rows)]
     while len(left):
         T = min(int(left[0]), max(1, budget // len(left)))
         steps = np.arange(T)
         inside = steps < left[:, None]  # [B, T]; padding reads the row's first position
         index = starts[:, None] + steps * inside
-        chunk, *fetched = graph.run(
-            outputs,
-            rows.inputs[index],
-            state=state,
-            targets=rows.targets[index][:, :, None],
-            lengths=np.minimum(left, T).astype(np.int32),
-            parents=parents,
-        )
-        scores.log_probs[index[inside]] = chunk[:, :, 0][inside]
-        if rows.boundaries is not None:
-            *fetched, log_probs = fetched
+        tokens, targets = rows.inputs[index], rows.targets[index][:, :, None]
+        lengths = np.minimum(left, T).astype(np.int32)
+        if rows.boundaries is None:
+            found, state = engine.targets(tokens, targets, state, lengths=lengths, parents=parents)
+        else:  # whole distributions: a copy as large as the graph's widest array
+            whole = engine.distributions(
+                tokens, state, targets=targets, lengths=lengths, parents=parents
+            )
+            found, state = whole.target_log_probs, whole.state
             wanted = inside & rows.boundaries.at[index]
-            found = _log_sum(log_probs[wanted], rows.boundaries.tokens)
-            scores.boundaries[index[wanted]] = found
-        state = tuple(fetched)
+            log_z = _log_sum(whole.log_probs[wanted], rows.boundaries.tokens)
+            scores.boundaries[index[wanted]] = log_z
+        scores.log_probs[index[inside]] = found[:, :, 0][inside]
         going_on = np.count_nonzero(left > T)
         starts, left = starts[:going_on] + T, left[:going_on] - T
         parents = np.arange(going_on)
     return state
-
-
-def _full(rows: TokenRows) -> list[str]:
-    """The output that boundaries need: a copy as large as the graph's widest array."""
-    return [] if rows.boundaries is None else ["log_probs"]
 
 
 def _log_sum(log_probs: Tensor, tokens: Ids) -> Tensor:

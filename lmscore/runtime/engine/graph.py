@@ -6,43 +6,28 @@ L layers, H hidden, V vocabulary.
 
 from __future__ import annotations
 
-import functools
-import logging
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmscore.bundle import EXPORT_AGAIN, Bundle, Config, Value, graph_inputs, graph_outputs
-from lmscore.errors import (
-    DeviceError,
-    InputError,
-    LmscoreError,
-    ModelError,
-    OptionError,
-    VariantError,
-)
+from lmscore.errors import DeviceError, InputError, LmscoreError, ModelError
 from lmscore.runtime.engine.binding import run_bound
 from lmscore.runtime.engine.operators import check_operators
 from lmscore.runtime.engine.sessions import (
     CPU_DEVICE,
+    Placement,
     is_cuda,
     open_session,
     session_device,
-    thread_count,
 )
-from lmscore.runtime.engine.workers import Workers
+from lmscore.runtime.engine.state import Tensor
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
-
-State = tuple[NDArray[np.float32], ...]
-"""The tensors of a state; on a GPU each is a `DeviceTensor`, which stands for an array."""
-
-_log = logging.getLogger("lmscore")
 
 # The types of values as ONNX Runtime names them.
 _TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)", "int64": "tensor(int64)"}
@@ -59,7 +44,6 @@ class Graph:
         source: str | Path,
         *,
         keep_state_on_device: bool | None = None,
-        unnormalized: bool = False,
     ) -> None:
         """Take a session whose file is `source`.
 
@@ -69,7 +53,6 @@ class Graph:
             variant: its name.
             source: the file, for errors.
             keep_state_on_device: give the state as `DeviceTensor`s. Default: on CUDA.
-            unnormalized: whether `target_output` needs no softmax.
 
         Raises:
             ModelError: an input or output is missing, unknown, or of another type or size.
@@ -82,9 +65,7 @@ class Graph:
         self._session = session
         self.config = config
         self.variant = variant
-        self.workers: Workers[Graph] | None = None  # that do batches side by side
         self.device = session_device(session)
-        self.target_output = "target_scores" if unnormalized else "target_log_probs"
         self._source = source
         self._whole = {value.name for value in graph_outputs(config) if value.is_whole}
         self._keep_state_on_device = (
@@ -92,61 +73,26 @@ class Graph:
         )
 
     @classmethod
-    def load(
-        cls,
-        bundle: Bundle,
-        variant: str,
-        *,
-        device: str = "auto",
-        providers: Sequence[str] | None = None,
-        threads: int | None = None,
-        unnormalized: bool = False,
-    ) -> Graph:
+    def load(cls, bundle: Bundle, variant: str, **placement: Unpack[Placement]) -> Graph:
         """Load a variant's graph from a model directory, checked against its hash.
 
         Raises:
             VariantError: the model has no such variant.
-            OptionError: unnormalized, and the model was not trained for that.
             ModelError: the file is damaged, holds what export never writes, or its inputs and
                 outputs are not the config's.
             OptionError, DeviceError, MissingExtraError: as `open_session`.
         """
-        if unnormalized and not bundle.config.head_spec.has_scores:
-            raise OptionError(
-                f"{bundle.path}: was not trained to score without its softmax, and what it gave "
-                "would be no log-probabilities; train with --self-normalize, or score as it is"
-            )
         path = bundle.graph_path(variant)
         check_operators(path)
-        session = open_session(path, device=device, providers=providers, threads=threads)
-        graph = cls(session, bundle.config, variant, path, unnormalized=unnormalized)
-        count = thread_count(threads)
-        if graph.device == CPU_DEVICE and count > 1:
-            this = weakref.proxy(graph)  # in a circle it would outlive the last who holds it
-            graph.workers = Workers(functools.partial(cls._on_one_core, this, bundle), count)
-        return graph
-
-    def _on_one_core(self, bundle: Bundle) -> Graph:
-        """The same graph in a session whose runs take one core; this one if its file has gone."""
-        try:
-            path = bundle.graph_path(self.variant)
-            session = open_session(path, device=CPU_DEVICE, threads=1)
-        except (ModelError, VariantError) as error:  # replaced or removed since it was loaded
-            _log.info("scoring one batch at a time: %s", error)
-            return self
-        return Graph(session, self.config, self.variant, path, unnormalized=self.unnormalized)
-
-    @property
-    def unnormalized(self) -> bool:
-        """Whether targets are scored without the softmax."""
-        return self.target_output == "target_scores"
+        session = open_session(path, **placement)
+        return cls(session, bundle.config, variant, path)
 
     @property
     def state_outputs(self) -> list[str]:
         """The outputs that hold the state after a run."""
         return [tensor.next for tensor in self.config.state]
 
-    def initial_state(self, batch_size: int) -> State:
+    def initial_state(self, batch_size: int) -> tuple[Tensor, ...]:
         """Zeros, float32 [L, batch_size, H] for each state tensor."""
         return tuple(
             np.zeros(tensor.shape(batch_size), dtype=np.float32) for tensor in self.config.state
@@ -157,7 +103,7 @@ class Graph:
         outputs: Sequence[str],
         tokens: NDArray[np.int64],
         *,
-        state: State,
+        state: Sequence[Tensor],
         targets: NDArray[np.int64] | None = None,
         k: int = 0,
         lengths: NDArray[np.int32] | None = None,
@@ -195,11 +141,7 @@ class Graph:
         return self._fetch(list(outputs), {**feeds, **dict(zip(names, state, strict=True))})
 
     def check_finite(self, log_probs: ArrayLike) -> None:
-        """Refuse log-probabilities that are none.
-
-        Raises:
-            ModelError: one is nan or infinite.
-        """
+        """Raise ModelError if a log-probability is NaN or infinite."""
         if not np.isfinite(log_probs).all():
             raise ModelError(
                 f"{self._source}: yields log-probabilities that are not finite; its weights are "
@@ -231,7 +173,7 @@ class Graph:
         )
 
     def _check(
-        self, tokens: NDArray[Any], state: State, k: int, **given: NDArray[Any] | None
+        self, tokens: NDArray[Any], state: Sequence[Tensor], k: int, **given: NDArray[Any] | None
     ) -> None:
         """Refuse what ONNX Runtime would wrap around, read out of bounds, or abort on."""
         B, T = tokens.shape
@@ -273,7 +215,7 @@ def _text(shape: Sequence[int | None]) -> str:
     return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"
 
 
-def _state_rows(config: Config, state: State) -> int:
+def _state_rows(config: Config, state: Sequence[Tensor]) -> int:
     """S, the number of rows of a state that fits the model."""
     if len(state) != len(config.state):
         raise InputError(f"state has {len(state)} tensors, expected {len(config.state)}")

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from lmscore.errors import DeviceError, MissingExtraError, ModelError, OptionError
 from lmscore.runtime.engine.cores import usable_cores
@@ -30,6 +30,15 @@ TENSORRT = "TensorrtExecutionProvider"
 CPU_DEVICE = "cpu"
 
 Provider = str | tuple[str, dict[str, str]]
+
+
+class Placement(TypedDict, total=False):
+    """The options of `open_session`: where a session runs, and on how many cores."""
+
+    device: str
+    providers: Sequence[str] | None
+    threads: int | None
+
 
 _WARNINGS, _FATAL_ONLY = 2, 4
 _ON_CUDA = {CUDA, TENSORRT}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmscore.errors import InputError
+from lmscore.runtime.arguments import as_integers
 from lmscore.runtime.engine.binding import DeviceTensor
 
 Tensor = NDArray[np.float32]
@@ -47,8 +49,14 @@ class State:
 
     @classmethod
     def owning(cls, tensors: Iterable[Tensor]) -> State:
-        """A state of arrays that nobody else writes to: made read-only instead of copied."""
-        return cls(tuple(map(_frozen, tensors)))
+        """A state of arrays that fit and that nobody else writes to: neither checked nor copied."""
+        state = cls.__new__(cls)  # at every step of a decoder: what the graph gives needs no check
+        object.__setattr__(state, "tensors", tuple(map(_frozen, tensors)))
+        return state
+
+    def on_host(self) -> State:
+        """The same state in arrays of the host."""
+        return State.owning(map(np.asarray, self.tensors))
 
     def __len__(self) -> int:
         """Its rows B: one per hypothesis."""
@@ -75,6 +83,8 @@ class State:
             raise InputError("concat needs a list of at least one state")
         for number, state in enumerate(states):
             _check_same_model(states[0], state, number)
+        if len(states) == 1:
+            return states[0]
         columns = zip(*(state.tensors for state in states), strict=True)
         return cls.owning(np.concatenate(column, axis=1) for column in columns)
 
@@ -93,6 +103,32 @@ class State:
 
     def _content(self) -> tuple[tuple[tuple[int, ...], bytes], ...]:
         return tuple((tensor.shape, np.asarray(tensor).tobytes()) for tensor in self.tensors)
+
+
+class Row(NamedTuple):
+    """A hypothesis as a row of the state of its batch, which is kept as long as the row is."""
+
+    state: State
+    number: int
+
+
+def gather(rows: Sequence[Row]) -> tuple[State, NDArray[np.int64]]:
+    """One state that holds all of B rows, and the number of each of them in it, int64 [B].
+
+    Where they are rows of one state, that state is used as it is. Of several states the distinct
+    rows are copied, on the host.
+    """
+    states = {id(row.state): row.state for row in rows}
+    if len(states) == 1:
+        return rows[0].state, np.array([row.number for row in rows])
+    places: dict[tuple[int, int], int] = {}
+    parents = [places.setdefault((id(row.state), row.number), len(places)) for row in rows]
+    hosts = {key: state.on_host().tensors for key, state in states.items()}
+    tensors = (
+        np.stack([hosts[key][index][:, number] for key, number in places], axis=1)
+        for index in range(len(rows[0].state.tensors))
+    )
+    return State.owning(tensors), np.array(parents)
 
 
 def _read_only(tensor: Tensor | DeviceTensor) -> Tensor | DeviceTensor:
@@ -116,15 +152,8 @@ def _frozen(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def _rows(rows: ArrayLike, size: int) -> NDArray[np.integer]:
-    try:
-        index = np.asarray(rows)
-    except ValueError as error:  # rows of different lengths
-        raise InputError(f"rows must be a list or 1-d array of integers: {error}") from error
-    if index.size == 0:
-        index = index.astype(np.int64)
-    if index.ndim != 1 or not np.issubdtype(index.dtype, np.integer):
-        raise InputError("rows must be a list or 1-d array of integers")
+def _rows(rows: ArrayLike, size: int) -> NDArray[np.int64]:
+    index = as_integers("rows", rows)
     outside = index[(index < 0) | (index >= size)]
     if outside.size:
         raise InputError(f"row {outside[0]} is not in a state of {size} rows")

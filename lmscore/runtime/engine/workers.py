@@ -14,32 +14,32 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-Graph = TypeVar("Graph")
+Opened = TypeVar("Opened")
 Result = TypeVar("Result")
 
 
-class Workers(Generic[Graph]):
-    """Threads that share a graph whose runs take one core each.
+class Workers(Generic[Opened]):
+    """Threads that share an engine whose runs take one core each.
 
     Attributes:
         count: how many there are. Whoever else scores with the model at the same time shares them:
             there are never more runs at once than cores.
     """
 
-    def __init__(self, open_graph: Callable[[], Graph], count: int) -> None:
-        """`open_graph` is called once, when the first task comes."""
+    def __init__(self, open_one: Callable[[], Opened], count: int) -> None:
+        """`open_one` is called once, when the first task comes."""
         self.count = count
-        self._open = open_graph
+        self._open = open_one
         self._lock = threading.Lock()
-        self._graph: Graph | None = None
+        self._opened: Opened | None = None
         self._threads: ThreadPoolExecutor | None = None
 
-    def submit(self, task: Callable[[Graph], Result]) -> Future[Result]:
-        """Have a task done with the graph, after those that were submitted before."""
+    def submit(self, task: Callable[[Opened], Result]) -> Future[Result]:
+        """Have a task done with the engine, after those that were submitted before."""
         from concurrent.futures import ThreadPoolExecutor  # whoever scores a line needs none
 
         with self._lock:
-            if self._graph is None or self._threads is None:
-                self._graph = self._open()
+            if self._opened is None or self._threads is None:
+                self._opened = self._open()
                 self._threads = ThreadPoolExecutor(self.count, thread_name_prefix="lmscore")
-            return self._threads.submit(task, self._graph)
+            return self._threads.submit(task, self._opened)

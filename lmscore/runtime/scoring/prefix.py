@@ -40,6 +40,12 @@ def split_space(tokenizer: TextTokenizer, text: str, ids: Ids) -> tuple[str, str
     return stripped, text[len(stripped) :], tokenizer.encode(stripped)
 
 
+def word_before(tokenizer: TextTokenizer) -> Prefix:
+    """Some word for others to come after: their tokens may differ from those at a beginning."""
+    nothing = np.empty(0, np.int64)
+    return Prefix("a", "", tokenizer.encode("a"), lead=nothing, first=nothing)
+
+
 def encode_after(
     tokenizer: TextTokenizer,
     prefixes: Sequence[Prefix],

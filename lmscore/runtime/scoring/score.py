@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 LN10 = math.log(10)
 """Nats in 1 of a base-10 logarithm, the unit of KenLM and SRILM."""
@@ -57,8 +57,9 @@ class Score:
     num_words: int  # pieces of the text between white space
     num_oov: int  # scored tokens that are <unk>
     oov_log_prob: float  # the part of log_prob that is due to them
-    tokens: tuple[TokenScore, ...] = ()  # empty when scored with tokens=False
-    words: tuple[WordScore, ...] = ()  # empty unless scored with words=True
+    # Empty when scored with tokens=False, and words unless scored with words=True.
+    tokens: tuple[TokenScore, ...] = field(default=(), repr=False)
+    words: tuple[WordScore, ...] = field(default=(), repr=False)
 
     @property
     def perplexity(self) -> float:

@@ -12,22 +12,20 @@ from numpy.typing import NDArray
 
 from lmscore.bundle import Context
 from lmscore.errors import InputError
-from lmscore.runtime.engine.batching import (
+from lmscore.runtime.engine import (
     Boundaries,
+    Engine,
     RowScores,
     ScoredRows,
+    Tensor,
     TokenRows,
     reading_order,
     score_document,
     start_rows,
-    target_budget,
-    token_budget,
     token_rows,
 )
-from lmscore.runtime.engine.graph import Graph
-from lmscore.runtime.engine.state import Tensor
 from lmscore.runtime.scoring.prefix import Prefix, encode_after, split_space
-from lmscore.runtime.scoring.score import Score, TokenScore
+from lmscore.runtime.scoring.score import Score, TokenScore, WordScore
 from lmscore.runtime.scoring.windows import Window
 from lmscore.runtime.scoring.words import WordTokens, boundary_tokens, word_scores, word_tokens
 from lmscore.runtime.text.tokenizer import Encoded, Ids, TextTokenizer
@@ -54,9 +52,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class Scorer:
-    """A graph, its tokenizer, and the convention by which texts are scored."""
+    """A model, its tokenizer, and the convention by which texts are scored."""
 
-    graph: Graph
+    engine: Engine
     tokenizer: TextTokenizer
     bos: bool
     eos: bool
@@ -78,9 +76,8 @@ class Scorer:
             InputError: a text or prefix has no ids; names its number.
             ModelError: the model yields nan or inf.
         """
-        budget = token_budget(self.graph.config) if self.words else target_budget(self.graph)
         (shared,) = self._prefixes([prefix or ""], first=1)
-        state = self._state_after(shared.lead, budget)
+        state = self.engine.state_after(shared.lead, self.engine.initial_state())
         shared = replace(shared, lead=_NO_IDS)
         started: deque[tuple[Reading, ScoredRows]] = deque()
         try:
@@ -88,10 +85,10 @@ class Scorer:
                 prefixes = self._prefixes(window.prefixes, first=window.first)
                 reading = self._read(window, prefixes or [shared] * len(window.texts))
                 if self.context == "document" and prefix is None and not prefixes:
-                    found, state = score_document(self.graph, reading.rows, state, budget=budget)
+                    found, state = score_document(self.engine, reading.rows, state)
                     yield from self._scores(reading, found)
                 else:
-                    rows = start_rows(self.graph, reading.rows, state, budget=budget)
+                    rows = start_rows(self.engine, reading.rows, state)
                     started.append((reading, rows))
                 if len(started) > self.ahead:
                     yield from self._finished(started)
@@ -116,7 +113,7 @@ class Scorer:
         return list(map(self._prefix, texts, ids))
 
     def _prefix(self, text: str, ids: Ids) -> Prefix:
-        bos = np.array([self.graph.config.bos_token_id] if self.bos else [], np.int64)
+        bos = np.array([self.engine.config.bos_token_id] if self.bos else [], np.int64)
         if self.context == "document":  # the text begins as it would after any other
             lead = np.concatenate((bos, ids)) if text else _NO_IDS
             return Prefix(text, "", ids, lead=lead, first=bos)
@@ -124,20 +121,16 @@ class Scorer:
         before = np.concatenate((bos, ids))
         return Prefix(text, space, ids, lead=before[:-1], first=before[-1:])
 
-    def _state_after(self, ids: Ids, budget: int) -> tuple[Tensor, ...]:
-        rows = token_rows([ids], before=[_NO_IDS], eos=self.graph.config.eos_token_id)
-        return score_document(self.graph, rows, self.graph.initial_state(1), budget=budget)[1]
-
     def _read(self, window: Window, prefixes: Sequence[Prefix]) -> Reading:
         encoded = self._encode(window, prefixes)
-        ids = reading_order([tokens.ids for tokens in encoded], self.graph.config)
+        ids = reading_order([tokens.ids for tokens in encoded], self.engine.config)
         before = [prefix.tokens for prefix in prefixes]
-        rows = token_rows(ids, before=before, eos=self.graph.config.eos_token_id)
+        rows = token_rows(ids, before=before, eos=self.engine.config.eos_token_id)
         starts = rows.starts + np.array([len(prefix.lead) for prefix in prefixes], np.int64)
         ends = np.maximum(starts, rows.starts + rows.lengths - (0 if self.eos else 1))
         parts = list(map(slice, starts.tolist(), ends.tolist()))
         words = self._words(window.texts, encoded, parts) if self.words else []
-        if self.graph.config.direction == "backward":
+        if self.engine.config.direction == "backward":
             turned = list(map(self._turned, parts))
             return Reading(window.texts, encoded, words, rows, starts, ends, turned)
         rows = self._with_boundaries(rows, words, parts)
@@ -174,7 +167,7 @@ class Scorer:
         self, rows: TokenRows, words: Sequence[WordTokens], parts: Sequence[slice]
     ) -> TokenRows:
         """The rows, with the places where a token shows that the word before it is over."""
-        tokens = boundary_tokens(self.tokenizer, self.graph.config.bos_token_id) if words else None
+        tokens = boundary_tokens(self.tokenizer, self.engine.config.bos_token_id) if words else None
         if tokens is None:
             return rows
         at = np.zeros(len(rows.targets), np.bool_)
@@ -184,28 +177,25 @@ class Scorer:
         return replace(rows, boundaries=Boundaries(at, tokens))
 
     def _scores(self, reading: Reading, found: RowScores) -> Iterator[Score]:
-        unk_id = self.graph.config.unk_token_id
+        unk_id = self.engine.config.unk_token_id
         oov = reading.rows.targets == (-1 if unk_id is None else unk_id)
-        sums = _sums(reading, found.log_probs, oov)
-        self.graph.check_finite(sums[0])
-        columns = zip(reading.texts, reading.parts, *(each.tolist() for each in sums), strict=True)
-        for number, (text, part, log_prob, num_tokens, num_oov, oov_log_prob) in enumerate(columns):
-            yield Score(
-                text=text,
-                log_prob=log_prob,
-                num_tokens=num_tokens,
-                num_words=len(text.split()),
-                num_oov=num_oov,
-                oov_log_prob=oov_log_prob,
-                tokens=self._token_scores(reading, number, found.log_probs[part], oov[part])
-                if self.tokens
-                else (),
-                words=word_scores(
-                    reading.words[number], found.log_probs[part], found.boundaries[part], oov[part]
+        scored, owners = _scored(reading)
+        scores = sum_scores(reading.texts, owners, found.log_probs[scored], oov[scored])
+        self.engine.check_finite([score.log_prob for score in scores])
+        if not self.tokens and not self.words:
+            yield from scores
+            return
+        for number, (score, part) in enumerate(zip(scores, reading.parts, strict=True)):
+            log_probs, of_part = found.log_probs[part], oov[part]
+            tokens: tuple[TokenScore, ...] = ()
+            words: tuple[WordScore, ...] = ()
+            if self.tokens:
+                tokens = self._token_scores(reading, number, log_probs, of_part)
+            if self.words:
+                words = word_scores(
+                    reading.words[number], log_probs, found.boundaries[part], of_part
                 )
-                if self.words
-                else (),
-            )
+            yield replace(score, tokens=tokens, words=words)
 
     def _token_scores(
         self, reading: Reading, number: int, log_probs: Tensor, oov: NDArray[np.bool_]
@@ -223,21 +213,38 @@ class Scorer:
         )
 
 
-def _sums(reading: Reading, log_probs: Tensor, oov: NDArray[np.bool_]) -> tuple[NDArray[Any], ...]:
-    """Log-probability, tokens, OOVs, and the OOVs' log-probability: [R] each, all texts at once."""
-    R = len(reading.texts)
-    owners = np.repeat(np.arange(R), reading.rows.lengths)
+def _scored(reading: Reading) -> tuple[NDArray[np.bool_], Ids]:
+    """Which of the N tokens are scored, bool [N], and the text that each of those belongs to."""
+    owners = np.repeat(np.arange(len(reading.texts)), reading.rows.lengths)
     places = np.arange(len(owners))
     scored = (places >= reading.starts[owners]) & (places < reading.ends[owners])
-    unknown = scored & oov
-    return (
-        _sum_by_owner(owners[scored], log_probs[scored], R),
-        reading.ends - reading.starts,
-        np.bincount(owners[unknown], minlength=R),
-        _sum_by_owner(owners[unknown], log_probs[unknown], R),
+    return scored, owners[scored]
+
+
+def sum_scores(
+    texts: Sequence[str], owners: Ids, log_probs: Tensor, oov: NDArray[np.bool_]
+) -> list[Score]:
+    """The scores of R texts, `Score.tokens` and `Score.words` left empty.
+
+    Args:
+        texts: R.
+        owners: int64 [n], the number of the text that each scored token belongs to.
+        log_probs: float32 [n], nats.
+        oov: bool [n], whether the token is <unk>.
+    """
+    R, unknown = len(texts), owners[oov]
+    columns = zip(
+        texts,
+        _sums(owners, log_probs, R),
+        np.bincount(owners, minlength=R).tolist(),
+        (len(text.split()) for text in texts),
+        np.bincount(unknown, minlength=R).tolist(),
+        _sums(unknown, log_probs[oov], R),
+        strict=True,
     )
+    return [Score(*column) for column in columns]
 
 
-def _sum_by_owner(owners: NDArray[Any], values: Tensor, R: int) -> NDArray[np.float64]:
-    """Of nothing at all NumPy gives whole numbers."""
-    return np.bincount(owners, values, R).astype(np.float64)
+def _sums(owners: Ids, values: Tensor, R: int) -> Any:
+    # Of nothing at all NumPy gives whole numbers.
+    return np.bincount(owners, values, R).astype(np.float64).tolist()

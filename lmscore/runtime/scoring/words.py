@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.runtime.engine.state import Tensor
+from lmscore.runtime.engine import Tensor
 from lmscore.runtime.scoring.score import WordScore
 from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
 

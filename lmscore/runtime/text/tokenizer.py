@@ -94,6 +94,22 @@ class TextTokenizer:
             for ids, encoding in found
         ]
 
+    def decode(self, ids: Ids) -> str:
+        """The text that ids int64 [n] spell; <s> and </s> add nothing.
+
+        Bytes that are no UTF-8 become U+FFFD.
+
+        Raises:
+            InputError: an id is not in the vocabulary.
+        """
+        outside = ids[(ids < 0) | (ids >= len(self.pieces))]
+        if outside.size:
+            raise InputError(f"token id {outside[0]} is not in the vocabulary")
+        spelt = b"".join(self.pieces[token] for token in ids.tolist())
+        return (spelt.removeprefix(b" ") if self.puts_space_first else spelt).decode(
+            "utf-8", "replace"
+        )
+
     def token(self, token_id: int) -> str:
         """A token as the vocabulary spells it: `the`, `Ġthe`, `▁the`, `</s>`."""
         token = self._tokenizer.id_to_token(token_id)
@@ -105,6 +121,12 @@ class TextTokenizer:
     def pieces(self) -> tuple[bytes, ...]:
         """The bytes that each token adds to a text that has begun, V of them; `</s>` adds none."""
         return token_pieces(self._tokenizer, (self._bos_id, self._eos_id))
+
+    @cached_property
+    def puts_space_first(self) -> bool:
+        """Whether the tokenizer itself puts a space in front of a text, or of each word."""
+        first = self.encode("a")[:1].tolist()
+        return any(self.pieces[token].startswith(b" ") for token in first)
 
     @cached_property
     def begins_word(self) -> NDArray[np.bool_]:

@@ -60,4 +60,24 @@ def test_transformers(lm: LanguageModel) -> None:
     tokenizer = SimpleNamespace(convert_ids_to_tokens=lambda ids: [tokens[i] for i in ids])
     names = run({"lm": lm, "model": model, "tokenizer": tokenizer, "inputs": {}}, BLOCKS[5])
     assert callable(names["processor"])
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7
+
+
+def test_an_adapter_of_one_s_own(lm: LanguageModel) -> None:
+    names = run({}, BLOCKS[6])
+    assert len(BLOCKS[6].splitlines()) < 50
+    assert not re.search(r"(lm|engine|state|step|tokenizer)\._", BLOCKS[6]), "public calls only"
+    tokens = ["cat", "<stop>", "the", "sat", "on"]
+    fused = names["BeamLM"](lm, tokens, end="<stop>", weight=1.0)
+    first, start = fused.start()
+    both, state = fused.extend(start, [0, 0], [2, 0])  # "the", "cat"
+    ends, _ = fused.extend(state, [0, 0, 1], [0, 3, 3])  # "the cat", "the sat", "cat sat"
+    found = [first[0, 2] + both[0, 0] + ends[0, 1], first[0, 0] + both[1, 3] + ends[2, 1]]
+    expected = [lm.score(text).log_prob for text in ("the cat", "cat sat")]
+    assert found == pytest.approx(expected, abs=1e-4)
+    assert fused.text([2, 0, 1]) == "the cat"
+    again, _ = fused.start("the cat")
+    assert again[0, 1] == pytest.approx(ends[0, 1], abs=1e-4)
+    assert len(fused.join([start, state])) == 3
+    with pytest.raises(ValueError, match=r"not in the vocabulary of .*model: \['xyz'\]"):
+        names["BeamLM"](lm, ["xyz"], end="<stop>")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.adapters.histories import History, WordHistories, WordStep
+from lmscore.runtime.engine import Engine
 from lmscore.runtime.model import LanguageModel
 from tests.models import WORDS
 
@@ -101,7 +102,7 @@ def test_what_was_forgotten_is_read_again(bpe_lm: LanguageModel) -> None:
 def test_a_word_longer_than_a_run_of_the_graph(
     char_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lmscore.runtime.adapters.histories.token_budget", lambda config: 3)
+    monkeypatch.setattr(Engine, "token_budget", 3)
     scorer = WordHistories(char_lm)
     steps = chain(scorer, ["incomprehensible", "fish"], scorer.begin())
     expected = char_lm.score("incomprehensible fish").log_prob

@@ -87,7 +87,8 @@ def test_text_in_whole_windows(lm: LanguageModel, monkeypatch: pytest.MonkeyPatc
 
 
 def test_every_run_of_the_graph_is_counted(lm: LanguageModel) -> None:
-    with measure._recorded_runs() as runs:
+    runs: list[tuple[int, int]] = []
+    with lm.engine.observe(lambda B, T: runs.append((B, T))):
         tokens, seconds = measure._score(lm, LINES)
     scores = lm.score_batch(LINES)  # not counted any more
     assert tokens == sum(score.num_tokens for score in scores)

@@ -12,16 +12,16 @@ import pytest
 
 from lmscore.bundle import Bundle, Parity
 from lmscore.runtime.checking import Difference, GraphCheck, check_graph, compare_graphs
-from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine import Engine, Graph
 
 
-def load(bundle: Bundle, variant: str = "fp32") -> Graph:
-    return Graph.load(bundle, variant, threads=1)
+def load(bundle: Bundle, variant: str = "fp32") -> Engine:
+    return Engine.load(bundle, variant, threads=1)
 
 
 @pytest.mark.parametrize("variant", ["fp32", "int8"])
 def test_a_good_graph_passes(bundle: Bundle, parity: Parity, variant: str) -> None:
-    report = check_graph(Graph.load(bundle, variant), parity)
+    report = check_graph(Engine.load(bundle, variant), parity)
     record = bundle.config.graphs[variant]
     assert report.failure(variant) is None
     assert report.log_probs.value == pytest.approx(record.max_log_prob_difference, abs=1e-5)
@@ -120,8 +120,8 @@ def test_each_way_of_running_is_checked(
     message: str,
 ) -> None:
     monkeypatch.setattr(Broken, "spoil", staticmethod(spoil), raising=False)
-    graph = Broken.load(bundle, "fp32", threads=1)
-    failure = check_graph(graph, parity).failure("fp32")
+    engine = Engine(Broken.load(bundle, "fp32", threads=1))
+    failure = check_graph(engine, parity).failure("fp32")
     assert failure is not None
     assert re.match(message, failure), failure
 
@@ -140,7 +140,7 @@ def test_a_graph_is_compared_with_itself(
     assert good.parents.value < 1e-5
     assert good.steps.value < 1e-5
     monkeypatch.setattr(Broken, "spoil", staticmethod(spoil), raising=False)
-    broken = check_graph(Broken.load(bundle, "int8", threads=1), parity)
+    broken = check_graph(Engine(Broken.load(bundle, "int8", threads=1)), parity)
     assert getattr(broken, name).value > 1e-3
 
 

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from lmscore.errors import InputError, ModelError, OptionError
 from lmscore.runtime.decoding import next_words
-from lmscore.runtime.engine.state import State
+from lmscore.runtime.engine import Graph, State
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
 from tests.models import WORDS, make_model
@@ -201,9 +201,9 @@ def test_errors(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_probabilities_that_are_not_finite(
     lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = lm._graph.run
+    run = Graph.run
     monkeypatch.setattr(
-        lm._graph, "run", lambda *a, **k: [x * np.float32(np.nan) for x in run(*a, **k)]
+        Graph, "run", lambda *a, **k: [x * np.float32(np.nan) for x in run(*a, **k)]
     )
     with pytest.raises(ModelError, match="not finite"):
         lm.next_words("the")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import weakref
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from lmscore.runtime.decoding.result import Sample
 from lmscore.runtime.decoding.sample import Sampler
 from lmscore.runtime.decoding.sampling import SamplingOptions
 from lmscore.runtime.decoding.text import Prompt
-from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine import Engine, Graph, State
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
 from tests.models import WORDS, make_model
@@ -167,7 +169,7 @@ def test_a_batch_gives_the_samples_of_each_prompt(any_lm: LanguageModel, texts: 
 def test_small_batches_give_the_same(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["the cat", "", "a dog"]
     whole = lm.sample_batch(texts, num_samples=4, max_tokens=9, **OPTIONS)
-    monkeypatch.setattr("lmscore.runtime.decoding.sample.token_budget", lambda config: 40)
+    monkeypatch.setattr(Engine, "token_budget", 40)
     parts = lm.sample_batch(texts, num_samples=4, max_tokens=9, **OPTIONS)
     assert [[ids_of(s) for s in group] for group in parts] == [
         [ids_of(s) for s in group] for group in whole
@@ -208,7 +210,7 @@ def test_a_prompt_is_read_once(lm: LanguageModel, monkeypatch: pytest.MonkeyPatc
 def test_a_long_prompt(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     prompt = " ".join(WORDS * 20)
     whole = lm.sample(prompt, max_tokens=8, seed=1)
-    monkeypatch.setattr("lmscore.runtime.decoding.steps.token_budget", lambda config: 7)
+    monkeypatch.setattr(Engine, "token_budget", 7)
     assert ids_of(lm.sample(prompt, max_tokens=8, seed=1)[0]) == ids_of(whole[0])
 
 
@@ -241,6 +243,34 @@ def test_a_stream_comes_while_it_is_drawn(
     stream = lm.stream("the", max_tokens=50, temperature=0)
     assert next(stream)
     assert len(steps) == 2
+
+
+def test_a_stream_that_is_closed_computes_no_more(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[weakref.ref[State]] = []
+    step = Engine.step
+
+    def watched(*given: Any) -> Any:
+        found = step(*given)
+        states.append(weakref.ref(found.state))
+        return found
+
+    monkeypatch.setattr(Engine, "step", watched)
+    stream = lm.stream("the", max_tokens=50, temperature=0)
+    assert next(stream)
+    assert next(stream)
+    assert states[-1]() is not None
+    gc.disable()
+    try:
+        stream.close()
+        assert [state() for state in states] == [None, None]
+    finally:
+        gc.enable()
+    assert list(stream) == []
+    stream.close()
+    lm.stream("the", max_tokens=50).close()  # before the first piece
+    assert len(states) == 3
 
 
 def test_garbage_bytes_are_whole_characters(bpe_lm: LanguageModel) -> None:
@@ -322,7 +352,7 @@ def test_a_state_that_stays_on_its_device(
     lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = lm.sample_batch(["the cat", "a"], num_samples=2, seed=1)
-    monkeypatch.setattr(lm._graph, "_keep_state_on_device", True)
+    monkeypatch.setattr(lm.engine._graph, "_keep_state_on_device", True)
     assert lm.sample_batch(["the cat", "a"], num_samples=2, seed=1) == expected
 
 
@@ -336,7 +366,7 @@ def test_int8_samples_too(lm_int8: LanguageModel) -> None:
 def test_a_sampler_without_a_language_model(lm: LanguageModel, model_path: Path) -> None:
     from lmscore.bundle import Bundle
 
-    graph = Graph.load(Bundle.read(model_path), "fp32")
-    sampler = Sampler(graph, lm.tokenizer, SamplingOptions(max_tokens=5, seed=1))
+    engine = Engine.load(Bundle.read(model_path), "fp32")
+    sampler = Sampler(engine, lm.tokenizer, SamplingOptions(max_tokens=5, seed=1))
     ((sample,),) = sampler.sample([Prompt.read(lm.tokenizer, "the")])
     assert sample == lm.sample("the", max_tokens=5, seed=1)[0]

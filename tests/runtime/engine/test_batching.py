@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -17,15 +17,16 @@ from lmscore.bundle import Config
 from lmscore.errors import ModelError
 from lmscore.runtime.engine.batching import (
     Boundaries,
+    RowScores,
     TokenRows,
     score_document,
-    score_rows,
     start_rows,
-    token_budget,
     token_rows,
 )
+from lmscore.runtime.engine.budget import token_budget
+from lmscore.runtime.engine.engine import Engine
 from lmscore.runtime.engine.graph import Graph
-from lmscore.runtime.engine.state import Tensor
+from lmscore.runtime.engine.state import State, Tensor
 from lmscore.runtime.engine.workers import Workers
 
 CONFIG = Config(
@@ -47,15 +48,10 @@ class CountingGraph:
     """Exact arithmetic in the place of a network: the state is a hash of all tokens so far."""
 
     config = CONFIG
-    state_outputs = ("next_h",)
-    workers: Workers[CountingGraph] | None = None
-    target_output = "target_log_probs"
+    variant, device = "fp32", "cpu"
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, int]] = []
-
-    def initial_state(self, batch_size: int) -> tuple[Tensor, ...]:
-        return (np.zeros((1, batch_size, 1), np.float32),)
 
     def run(
         self,
@@ -66,8 +62,10 @@ class CountingGraph:
         targets: NDArray[np.int64],
         lengths: NDArray[np.int32],
         parents: NDArray[np.int64],
+        k: int = 0,
     ) -> list[Tensor]:
-        assert list(outputs) in (FETCHED, [*FETCHED, "log_probs"])
+        assert list(outputs) in (FETCHED, WHOLE)
+        assert k == 0
         B, T = tokens.shape
         assert B >= 1
         assert targets.shape == (B, T, 1)
@@ -82,7 +80,8 @@ class CountingGraph:
             h = np.where(reads[:, None], next_hash(h, tokens[:, t, None]), h)
             log_probs[reads, t] = fake_log_prob(h[0], targets[:, t])[reads]
             full[reads, t] = fake_log_probs(h[0])[reads]
-        return [log_probs, h.astype(np.float32), full][: len(outputs)]
+        found = {"target_log_probs": log_probs, "next_h": h.astype(np.float32), "log_probs": full}
+        return [found.get(name, np.empty((B, T, 0), np.float32)) for name in outputs]
 
 
 def next_hash(h: Tensor, token: NDArray[np.int64]) -> Tensor:
@@ -114,6 +113,21 @@ bos_choices = st.sampled_from([None, 1])
 
 
 FETCHED = ["target_log_probs", "next_h"]
+WHOLE = ["log_probs", "target_log_probs", "top_log_probs", "top_tokens", "next_h"]
+
+
+def engine_of(graph: CountingGraph, on_one_core: CountingGraph | None = None) -> Engine:
+    """An engine of one thread, or one whose batches are done by two workers."""
+    workers = None if on_one_core is None else Workers(lambda: engine_of(on_one_core), 2)
+    return Engine(cast(Graph, graph), workers=workers)
+
+
+def score_rows(engine: Engine, rows: TokenRows, state: State, *, budget: int) -> RowScores:
+    return start_rows(engine, rows, state, budget=budget).result()
+
+
+def state_of(h: float) -> State:
+    return State((np.full((1, 1, 1), h, np.float32),))
 
 
 def rows_of(texts: list[NDArray[np.int64]], bos: int | None) -> TokenRows:
@@ -126,8 +140,8 @@ def test_batched_is_one_by_one(
     texts: list[NDArray[np.int64]], bos: int | None, budget: int
 ) -> None:
     graph, rows = CountingGraph(), rows_of(texts, bos)
-    before = (np.full((1, 1, 1), 5, np.float32),)
-    scores = score_rows(cast(Graph, graph), rows, before, budget=budget)
+    before = state_of(5)
+    scores = score_rows(engine_of(graph), rows, before, budget=budget)
     assert scores.log_probs.dtype == scores.boundaries.dtype == np.float32
     assert scores.log_probs.tolist() == one_by_one(rows, 5, carry=False)[0]
     assert not scores.boundaries.any()
@@ -139,12 +153,12 @@ def test_document_carries_the_state(
     texts: list[NDArray[np.int64]], bos: int | None, budget: int
 ) -> None:
     graph, rows = CountingGraph(), rows_of(texts, bos)
-    before = (np.full((1, 1, 1), 5, np.float32),)
-    scores, (after,) = score_document(cast(Graph, graph), rows, before, budget=budget)
+    before = state_of(5)
+    scores, after = score_document(engine_of(graph), rows, before, budget=budget)
     expected, h = one_by_one(rows, 5, carry=True)
     assert scores.log_probs.tolist() == expected
-    assert after.tolist() == [[[h]]]
-    assert before[0].tolist() == [[[5]]]
+    assert after == state_of(h)
+    assert before == state_of(5)
 
 
 @given(st.lists(ids, min_size=1, max_size=6), st.integers(1, 90), st.data())
@@ -155,11 +169,11 @@ def test_boundaries_are_sums_over_the_full_distribution(
     N = len(rows.inputs)
     at = np.array(data.draw(st.lists(st.booleans(), min_size=N, max_size=N)))
     tokens = np.array([2, 3, 5, 7, 40])
-    graph = cast(Graph, CountingGraph())
-    zero = graph.initial_state(1)
-    plain = score_rows(graph, rows, zero, budget=budget)
+    engine = engine_of(CountingGraph())
+    zero = state_of(0)
+    plain = score_rows(engine, rows, zero, budget=budget)
     bounded = replace(rows, boundaries=Boundaries(at, tokens))
-    scores = score_rows(graph, bounded, zero, budget=budget)
+    scores = score_rows(engine, bounded, zero, budget=budget)
     assert scores.log_probs.tolist() == plain.log_probs.tolist()
     expected = np.zeros(N)
     for start, length in zip(rows.starts, rows.lengths, strict=True):
@@ -169,7 +183,7 @@ def test_boundaries_are_sums_over_the_full_distribution(
             if at[i]:
                 expected[i] = np.log(np.exp(fake_log_probs(h)[0, tokens], dtype=np.float64).sum())
     assert scores.boundaries == pytest.approx(expected, abs=1e-5)
-    document, _ = score_document(graph, bounded.joined(), zero, budget=budget)
+    document, _ = score_document(engine, bounded.joined(), zero, budget=budget)
     assert document.boundaries[: rows.lengths[0]] == pytest.approx(
         expected[: rows.lengths[0]], abs=1e-5
     )
@@ -178,40 +192,32 @@ def test_boundaries_are_sums_over_the_full_distribution(
 def test_long_rows_are_fed_in_chunks_and_finished_rows_are_dropped() -> None:
     graph = CountingGraph()
     rows = rows_of([np.zeros(length - 1, np.int64) for length in (3, 200, 10, 100)], bos=1)
-    score_rows(cast(Graph, graph), rows, graph.initial_state(1), budget=128)
+    score_rows(engine_of(graph), rows, state_of(0), budget=128)
     assert graph.batches == [(4, 32), (2, 64), (2, 64), (1, 40)]
 
 
 def test_even_lengths_fill_the_budget() -> None:
     graph = CountingGraph()
     rows = rows_of([np.zeros(9, np.int64)] * 75, bos=1)
-    score_rows(cast(Graph, graph), rows, graph.initial_state(1), budget=400)
+    score_rows(engine_of(graph), rows, state_of(0), budget=400)
     assert graph.batches == [(40, 10), (35, 10)]
 
 
 def test_long_rows_share_their_runs_with_others() -> None:
     graph = CountingGraph()
     rows = rows_of([np.zeros(99, np.int64)] * 40, bos=1)
-    score_rows(cast(Graph, graph), rows, graph.initial_state(1), budget=320)
+    score_rows(engine_of(graph), rows, state_of(0), budget=320)
     assert graph.batches == [(32, 10)] * 10 + [(8, 40), (8, 40), (8, 20)]
-
-
-class OtherGraph(CountingGraph):
-    """One whose batches are done by two threads."""
-
-    def __init__(self, opened: Callable[[], CountingGraph]) -> None:
-        super().__init__()
-        self.workers = Workers(opened, 2)
 
 
 @given(st.lists(ids, min_size=1, max_size=12), bos_choices, st.integers(1, 60))
 def test_workers_score_what_one_thread_does(
     texts: list[NDArray[np.int64]], bos: int | None, budget: int
 ) -> None:
-    on_one_core = CountingGraph()
-    graph, rows = OtherGraph(lambda: on_one_core), rows_of(texts, bos)
-    before = (np.full((1, 1, 1), 5, np.float32),)
-    scores = score_rows(cast(Graph, graph), rows, before, budget=budget)
+    graph, on_one_core, rows = CountingGraph(), CountingGraph(), rows_of(texts, bos)
+    before = state_of(5)
+    engine = engine_of(graph, on_one_core)
+    scores = score_rows(engine, rows, before, budget=budget)
     assert scores.log_probs.tolist() == one_by_one(rows, 5, carry=False)[0]
     assert not (graph.batches and on_one_core.batches)
 
@@ -223,10 +229,10 @@ def test_what_fails_in_a_worker_is_raised_and_the_rest_is_left() -> None:
             raise ModelError("broken")
 
     failing = Failing()
-    graph = OtherGraph(lambda: failing)
+    engine = engine_of(CountingGraph(), failing)
     rows = rows_of([np.zeros(9, np.int64)] * 4000, bos=1)
     with pytest.raises(ModelError, match="broken"):
-        score_rows(cast(Graph, graph), rows, graph.initial_state(1), budget=10)
+        score_rows(engine, rows, state_of(0), budget=10)
     assert 1 <= len(failing.batches) < 4000
 
 
@@ -239,13 +245,13 @@ def test_scores_that_nobody_wants_any_more_are_not_computed() -> None:
             return super().run(*args, **kwargs)
 
     waiting = Waiting()
-    graph = OtherGraph(lambda: waiting)
+    engine = engine_of(CountingGraph(), waiting)
     rows = rows_of([np.zeros(9, np.int64)] * 50, bos=1)
-    started = start_rows(cast(Graph, graph), rows, graph.initial_state(1), budget=10)
+    started = start_rows(engine, rows, state_of(0), budget=10)
     started.cancel()
     go_on.set()
-    assert graph.workers is not None
-    graph.workers.submit(lambda _: None).result()
+    assert engine.workers is not None
+    engine.workers.submit(lambda _: None).result()
     assert len({id(batch) for batch in waiting.batches}) <= 2 * 10  # those that two had begun
 
 

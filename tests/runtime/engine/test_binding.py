@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from lmscore.bundle import Bundle
 from lmscore.errors import DeviceError, ModelError
 from lmscore.runtime.engine.binding import DeviceTensor, run_bound
+from lmscore.runtime.engine.engine import Engine
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.sessions import open_session
 from lmscore.runtime.engine.state import State
@@ -40,7 +41,7 @@ def twin(lm: LanguageModel, device: str) -> LanguageModel:
     path = bundle.graph_path(lm.variant)
     session = open_session(path, device=device)
     graph = Graph(session, bundle.config, lm.variant, path, keep_state_on_device=True)
-    return LanguageModel(bundle, graph, lm.tokenizer, reload=lambda: twin(lm, device))
+    return LanguageModel(bundle, Engine(graph), lm.tokenizer, reload=lambda: twin(lm, device))
 
 
 @pytest.fixture(scope="module", params=DEVICES)
@@ -119,7 +120,7 @@ def test_decoding(pair: Pair, text: str, seed: int) -> None:
 @per_model
 @given(data=st.data())
 def test_every_output_in_any_order(pair: Pair, data: st.DataObject) -> None:
-    graphs = [lm._graph for lm in pair]
+    graphs = [lm.engine._graph for lm in pair]
     V = pair[HOST].vocab_size
     names = ["log_probs", "target_log_probs", "top_log_probs", "top_tokens"]
     outputs = data.draw(st.permutations([*names, *graphs[HOST].state_outputs]))
@@ -201,9 +202,7 @@ def test_ids_go_in_and_chosen_log_probs_come_out(
         return found
 
     monkeypatch.setattr("lmscore.runtime.engine.graph.run_bound", watched)
-    monkeypatch.setattr(
-        "lmscore.runtime.scoring.scorer.target_budget", lambda _: 64
-    )  # several runs
+    monkeypatch.setattr(Engine, "target_budget", 64)  # several runs
     bound.score_batch([" ".join(WORDS * 10), *WORDS], context=context)
     assert len(fetched) > 3
     assert {(name, array.shape[2]) for name, array in fetched} == {("target_log_probs", 1)}
@@ -261,7 +260,7 @@ def test_a_run_that_fails_names_the_file_and_the_device(
 
     graph._session = Exhausted()
     with pytest.raises(kind, match=message):
-        graph.run(["log_probs"], np.array([[1]]), state=graph.initial_state(1))
+        graph.run(["log_probs"], np.array([[1]]), state=Engine(graph).initial_state().tensors)
 
 
 def test_too_little_memory_is_what_it_is(bundle: Bundle) -> None:
@@ -274,7 +273,7 @@ def test_too_little_memory_is_what_it_is(bundle: Bundle) -> None:
 
     graph._session = Exhausted()
     with pytest.raises(MemoryError):
-        graph.run(["log_probs"], np.array([[1]]), state=graph.initial_state(1))
+        graph.run(["log_probs"], np.array([[1]]), state=Engine(graph).initial_state().tensors)
 
 
 def test_an_array_of_a_device_tensor_may_be_a_copy(bound: LanguageModel) -> None:

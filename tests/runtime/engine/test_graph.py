@@ -25,12 +25,16 @@ def ids(*rows: list[Any]) -> np.ndarray:
     return np.array(rows, dtype=np.int64)
 
 
+def zeros(layers: int = 1, rows: int = 2, size: int = 16) -> np.ndarray:
+    return np.zeros((layers, rows, size), np.float32)
+
+
 def test_a_graph_knows_where_it_runs(graph: Graph, bundle: Bundle) -> None:
     assert (graph.config, graph.variant, graph.device) == (bundle.config, "fp32", "cpu")
 
 
 def test_the_named_outputs_come_in_the_order_asked_for(graph: Graph) -> None:
-    tokens, state = ids([3, 4, 5], [6, 7, 8]), graph.initial_state(2)
+    tokens, state = ids([3, 4, 5], [6, 7, 8]), (zeros(), zeros())
     targets = ids([[1], [2], [3]], [[4], [5], [6]])
     names = ["next_c", "target_log_probs", "top_tokens", "log_probs", "next_h", "top_log_probs"]
     found = graph.run(names, tokens, state=state, targets=targets, k=4)
@@ -41,7 +45,7 @@ def test_the_named_outputs_come_in_the_order_asked_for(graph: Graph) -> None:
 
 def test_defaults_are_no_targets_whole_rows_and_their_own_state(graph: Graph) -> None:
     tokens = ids([3, 4], [5, 6])
-    state = tuple(np.full_like(tensor, 0.5) for tensor in graph.initial_state(2))
+    state = tuple(np.full_like(tensor, 0.5) for tensor in (zeros(), zeros()))
     names = ["log_probs", "target_log_probs", "top_tokens", "next_h"]
     by_default = graph.run(names, tokens, state=state)
     in_full = graph.run(
@@ -58,13 +62,9 @@ def test_defaults_are_no_targets_whole_rows_and_their_own_state(graph: Graph) ->
 
 
 def test_the_incoming_state_is_left_alone(graph: Graph) -> None:
-    state = graph.initial_state(1)
+    state = (zeros(rows=1), zeros(rows=1))
     graph.run(["next_h"], ids([3, 4]), state=state)
     assert not any(tensor.any() for tensor in state)
-
-
-def zeros(layers: int = 1, rows: int = 2, size: int = 16) -> np.ndarray:
-    return np.zeros((layers, rows, size), np.float32)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmscore.errors import InputError
-from lmscore.runtime.engine.state import State
+from lmscore.runtime.engine.state import Row, State, gather
 
 
 def make_state(batch: int, *, layers: int = 2, size: int = 3, first: int = 0) -> State:
@@ -121,3 +121,21 @@ def test_constructor_errors() -> None:
     h = np.zeros((1, 2, 3), np.float32)
     with pytest.raises(InputError, match="tensor 1 has 1 rows on axis 1, tensor 0 has 2"):
         State((h, h[:, :1]))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=8))
+def test_rows_of_several_states_are_gathered(chosen: list[tuple[int, int]]) -> None:
+    states = [make_state(3, first=100 * number) for number in range(3)]
+    state, places = gather([Row(states[which], number) for which, number in chosen])
+    assert state.select(places) == State.concat(states[which].select([n]) for which, n in chosen)
+    distinct = len({which for which, _ in chosen})
+    if distinct == 1:
+        assert state is states[chosen[0][0]]
+    else:
+        assert len(state) == len(set(chosen))
+
+
+def test_one_state_is_not_copied() -> None:
+    state = make_state(2)
+    assert State.concat([state]) is state
+    assert state.on_host() == state

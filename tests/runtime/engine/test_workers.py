@@ -13,7 +13,7 @@ import pytest
 
 import lmscore
 from lmscore.errors import InputError
-from lmscore.runtime.engine import batching
+from lmscore.runtime.engine import budget
 from lmscore.runtime.engine.workers import Workers
 
 TEXTS = [f"the cat sat w{n % 40}" + " on the mat" * (n % 7) for n in range(500)]
@@ -21,21 +21,21 @@ TEXTS = [f"the cat sat w{n % 40}" + " on the mat" * (n % 7) for n in range(500)]
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "_MAX_FLOATS", 0)  # 64 tokens in each
+    monkeypatch.setattr(budget, "_MAX_FLOATS", 0)  # 64 tokens in each
 
 
 @pytest.mark.parametrize("variant", ["int8", "fp32"])
 def test_any_number_of_threads_gives_the_same_scores(model_path: Path, variant: str) -> None:
     one = lmscore.load(model_path, variant=variant, threads=1)
     three = lmscore.load(model_path, variant=variant, threads=3)
-    assert one._graph.workers is None
+    assert one.engine.workers is None
     expected = [score.log_prob for score in one.score_batch(TEXTS)]
     found = [score.log_prob for score in three.score_batch(TEXTS)]
     assert found == (expected if variant == "int8" else pytest.approx(expected, abs=1e-4))
-    workers = three._graph.workers
+    workers = three.engine.workers
     assert workers is not None
     assert workers.count == 3
-    assert workers.submit(lambda graph: graph).result() is not three._graph
+    assert workers.submit(lambda engine: engine._graph).result() is not three.engine._graph
 
 
 def test_threads_that_score_share_the_workers(model_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_whoever_stops_reading_leaves_nothing_running(model_path: Path) -> None:
     next(scores)
     assert isinstance(scores, Iterator)
     scores.close()  # type: ignore[attr-defined]
-    workers = lm._graph.workers
+    workers = lm.engine.workers
     assert workers is not None
     assert workers.submit(lambda _: True).result(timeout=60)
 

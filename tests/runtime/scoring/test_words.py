@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine import Engine, Graph
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.scoring import scorer as scoring
 from lmscore.runtime.scoring.score import Score
 from lmscore.runtime.scoring.words import boundary_tokens, word_tokens
 from tests.models import WORDS, make_model
@@ -219,7 +218,7 @@ def test_chunked_is_whole(
 ) -> None:
     lines = ["thanks for all the fish", "", "so long and thanks"]
     whole = bpe_lm.score_batch(lines, context=context, words=True)
-    monkeypatch.setattr(scoring, "token_budget", lambda config: budget)
+    monkeypatch.setattr(Engine, "token_budget", budget)
     for score, other in zip(
         bpe_lm.score_batch(lines, context=context, words=True), whole, strict=True
     ):

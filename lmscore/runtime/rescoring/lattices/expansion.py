@@ -104,7 +104,7 @@ class _Expansion:
         self._completions = lattice.completions(self._old_scales)
         if self._completions[lattice.start] == -math.inf:
             raise InputError(f"lattice {lattice.id!r}: no path leads from its start to its end")
-        self._histories = Histories(lm._graph_here())
+        self._histories = Histories(lm.engine)
         self._eos = lm.config.eos_token_id
         words = (arc.word for arc in lattice.arcs)
         self._spelling = spell(lm.tokenizer, words, options.prepare, eos=self._eos)

@@ -7,24 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from itertools import count
-from typing import NamedTuple, cast
+from typing import cast
 from weakref import WeakValueDictionary
 
 import numpy as np
 
-from lmscore.runtime.engine.batching import target_budget
-from lmscore.runtime.engine.graph import Graph, State
+from lmscore.runtime.engine import Engine, Row, gather
 from lmscore.runtime.text.tokenizer import Ids
 
 Tokens = tuple[int, ...]
 """The tokens of a word."""
-
-
-class _Row(NamedTuple):
-    """One of the states that a run has left."""
-
-    block: State
-    row: int
 
 
 class History:
@@ -46,12 +38,12 @@ class History:
         "wanted",
     )
 
-    def __init__(self, number: int, token: int, before: _Row) -> None:
+    def __init__(self, number: int, token: int, before: Row) -> None:
         self.number = number
         self.wanted: set[int] = set()
         self._token = token  # the last one, which is read when what follows is known
         self._before = before
-        self._after: _Row | None = None  # once it is read
+        self._after: Row | None = None  # once it is read
         self._log_probs: dict[int, float] = {}  # of tokens that may follow
         self._scores: dict[Tokens, float] = {}  # of words that may follow
 
@@ -59,13 +51,13 @@ class History:
 class Histories:
     """All that has been said, as the model has read it."""
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._numbers = count()
         self._known: WeakValueDictionary[tuple[int, Tokens], History] = WeakValueDictionary()
         self.num_read = 0  # tokens
-        bos = graph.config.bos_token_id
-        self.root = History(next(self._numbers), bos, _Row(graph.initial_state(1), 0))
+        bos = engine.config.bos_token_id
+        self.root = History(next(self._numbers), bos, Row(engine.initial_state(), 0))
 
     def extend(self, ways: Sequence[tuple[History, Tokens]]) -> list[tuple[float, History]]:
         """For each history and word (of at least one token): its log-probability, and what follows.
@@ -102,7 +94,7 @@ class Histories:
         return [reached[way] for way in ways]
 
     def _child(self, history: History, token: int) -> History:
-        after = cast("_Row", history._after)  # it has been read
+        after = cast("Row", history._after)  # it has been read
         return History(next(self._numbers), token, after)
 
     def _read(self, pairs: Iterable[tuple[History, int]]) -> None:
@@ -112,48 +104,31 @@ class Histories:
             if token not in history._log_probs:
                 missing.setdefault(history, history.wanted).add(token)
         waiting = sorted(missing, key=lambda history: history.number)
-        budget = target_budget(self._graph)
+        budget = self._engine.target_budget
         for first in range(0, len(waiting), budget):
             self._run(waiting[first : first + budget])
 
     def _run(self, histories: Sequence[History]) -> None:
         """Read the last token of each; find what they want."""
         targets = [sorted(history.wanted - history._log_probs.keys()) for history in histories]
-        state, parents = _joined([history._before for history in histories])
-        tokens = np.array([history._token for history in histories])
-        log_probs, *following = self._graph.run(
-            [self._graph.target_output, *self._graph.state_outputs],
-            tokens[:, None],
-            state=state,
-            targets=_table(targets)[:, None],
-            parents=parents,
+        state, parents = gather([history._before for history in histories])
+        tokens = np.array([[history._token] for history in histories])
+        log_probs, after = self._engine.targets(
+            tokens, _table(targets)[:, None], state, parents=parents
         )
-        self._graph.check_finite(log_probs)
-        block = tuple(np.asarray(tensor) for tensor in following)
+        self._engine.check_finite(log_probs)
+        block = after.on_host()  # for single rows of it will be wanted
         self.num_read += len(histories)
         for row, (history, wanted) in enumerate(zip(histories, targets, strict=True)):
             found = log_probs[row, 0, : len(wanted)].tolist()
             history._log_probs.update(zip(wanted, found, strict=True))
-            history._after = history._after or _Row(block, row)
+            history._after = history._after or Row(block, row)
             history.wanted = set()
 
 
 def _by_number(way: tuple[History, Tokens]) -> tuple[int, Tokens]:
     """The order of ways, which is the same in every process."""
     return way[0].number, way[1]
-
-
-def _joined(rows: Sequence[_Row]) -> tuple[State, Ids]:
-    """The distinct states among `rows` as one of S rows, and which of them each is, int64 [B]."""
-    numbers: dict[tuple[int, int], int] = {}
-    parents = [numbers.setdefault((id(row.block), row.row), len(numbers)) for row in rows]
-    first = dict(zip(parents, rows, strict=True))  # any of the equal ones
-    distinct = [first[number] for number in range(len(numbers))]
-    state = tuple(
-        np.stack([block[tensor][:, row] for block, row in distinct], axis=1)
-        for tensor in range(len(distinct[0].block))
-    )
-    return state, np.array(parents)
 
 
 def _table(targets: Sequence[Collection[int]]) -> Ids:

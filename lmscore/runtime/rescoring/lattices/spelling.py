@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
 from lmscore.runtime.rescoring.lattices.histories import Tokens
 from lmscore.runtime.rescoring.lattices.lattice import END, MARKS
-from lmscore.runtime.scoring.prefix import Prefix, encode_after
+from lmscore.runtime.scoring.prefix import encode_after, word_before
 from lmscore.runtime.text.tokenizer import TextTokenizer
-
-_ANY_WORD = "a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +36,9 @@ def spell(
     found: dict[str, Spelling] = {"": Spelling((), ())}
     if texts:
         first = tokenizer.encode_batch(texts, name="word")
-        later = encode_after(
-            tokenizer, [_before(tokenizer)] * len(texts), texts, joiner=" ", number=1
-        )
+        before = [word_before(tokenizer)] * len(texts)
+        later = encode_after(tokenizer, before, texts, joiner=" ", number=1)
         for text, alone, after in zip(texts, first, later, strict=True):
             found[text] = Spelling(tuple(alone.tolist()), tuple(after.ids.tolist()))
     spelt = {word: found[text] for word, text in zip(distinct, prepared, strict=True)}
     return {**spelt, "": found[""], END: Spelling((eos,), (eos,))}
-
-
-def _before(tokenizer: TextTokenizer) -> Prefix:
-    ids, nothing = tokenizer.encode(_ANY_WORD), np.empty(0, np.int64)
-    return Prefix(_ANY_WORD, "", ids, lead=nothing, first=nothing)

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from lmscore.errors import InputError, OptionError
-from lmscore.runtime.engine.batching import score_document, token_budget, token_rows
-from lmscore.runtime.engine.state import State
+from lmscore.errors import InputError
+from lmscore.runtime.engine import State
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.lists.features import Prepare, ScoredList
 from lmscore.runtime.rescoring.lists.nbest import NBestList
@@ -44,11 +43,7 @@ def scored_in_context(
         OptionError: a backward model; a list has a feature of that name, or lacks one that is
             weighed.
     """
-    if lm.config.direction == "backward":
-        raise OptionError(
-            f"{lm.path}: document context is not for a backward model, which reads each sentence "
-            "from its end"
-        )
+    lm.check_forward("document context")
     state = lm.initial_state()
     for nbest in lists:
         texts = [prepare(hypothesis.text) for hypothesis in nbest.hypotheses]
@@ -73,8 +68,5 @@ def state_after(lm: LanguageModel, text: str, state: State) -> State:
 
     Its end </s> is not read: where a model was trained on documents, it is the <s> of the next.
     """
-    graph = lm._graph_here()
-    bos = np.array([graph.config.bos_token_id], np.int64)
-    rows = token_rows([lm.tokenizer.encode(text)], before=[bos], eos=graph.config.eos_token_id)
-    budget = token_budget(graph.config)
-    return State.owning(score_document(graph, rows, state.tensors, budget=budget)[1])
+    ids = np.insert(lm.encode(text), 0, lm.config.bos_token_id)
+    return lm.engine.state_after(ids, state)

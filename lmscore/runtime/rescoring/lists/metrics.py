@@ -101,7 +101,9 @@ class Bleu:
         with needs_extra("mt"):
             from sacrebleu.metrics.bleu import BLEU
 
-        rows = BLEU(force=True)._extract_corpus_statistics(texts, [[reference] * len(texts)])
+        bleu = BLEU(force=True, references=[[reference]])
+        scores = [bleu.corpus_score([text], None) for text in texts]
+        rows = [[score.sys_len, score.ref_len, *score.counts, *score.totals] for score in scores]
         return np.array(rows, np.int64).reshape(-1, 10)
 
     def value(self, statistics: Statistics | Floats) -> Floats:
@@ -127,11 +129,7 @@ class Chrf:
 
     def statistics(self, texts: Sequence[str], reference: str) -> Statistics:
         """n-grams of the hypothesis, of the reference, and common, of each order, [n, 18]."""
-        with needs_extra("mt"):
-            from sacrebleu.metrics.chrf import CHRF
-
-        rows = CHRF()._extract_corpus_statistics(texts, [[reference] * len(texts)])
-        return np.array(rows, np.int64).reshape(-1, 18)
+        return _chrf_statistics(texts, reference)
 
     def value(self, statistics: Statistics | Floats) -> Floats:
         """F2 of the precision and the recall, means over the orders that are there, 0 to 100."""
@@ -145,6 +143,15 @@ class Chrf:
         recall = (matches / np.maximum(reference, 1)).sum(-1) / orders
         weighted = 4 * precision + recall
         return np.asarray(100 * 5 * precision * recall / np.where(weighted > 0, weighted, 1.0))
+
+
+def _chrf_statistics(texts: Sequence[str], reference: str) -> Statistics:
+    """What sacrebleu counts for chrF, [n, 18]; it makes public only what it adds up to."""
+    with needs_extra("mt"):
+        from sacrebleu.metrics.chrf import CHRF
+
+    rows = CHRF()._extract_corpus_statistics(texts, [[reference] * len(texts)])
+    return np.array(rows, np.int64).reshape(-1, 18)
 
 
 def _characters(text: str) -> str:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmscore.errors import InputError, OptionError
-from lmscore.runtime.engine.batching import TokenRows, reading_order, token_rows
-from lmscore.runtime.engine.graph import Graph
-from lmscore.runtime.engine.state import State, Tensor
+from lmscore.runtime.engine import Engine, State, TokenRows, reading_order, token_rows
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.models.list_windows import Window, windows
 from lmscore.runtime.rescoring.models.walk import METHODS, Method, score_shared
 from lmscore.runtime.scoring.score import Score
+from lmscore.runtime.scoring.scorer import sum_scores
 from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
 
 
@@ -76,7 +75,7 @@ def score_lists(
     """
     if method not in METHODS:
         raise OptionError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
-    reader = _Reader(lm._graph_here(), lm.tokenizer, bos, eos, method)
+    reader = _Reader(lm.engine, lm.tokenizer, bos, eos, method)
     return reader.stream(windows(lists, states))
 
 
@@ -84,7 +83,7 @@ def score_lists(
 class _Reader:
     """A model, and the convention by which hypotheses are scored."""
 
-    graph: Graph
+    engine: Engine
     tokenizer: TextTokenizer
     bos: bool
     eos: bool
@@ -102,10 +101,13 @@ class _Reader:
         """The score of each text, and the tokens that the model had to read."""
         rows = self._rows(self._encode(window, [text for _, text in texts]))
         parents = np.array([row for row, _ in texts], np.int64)
-        state = _joined(window.states) if window.states else self.graph.initial_state(1)
-        log_probs, num_read = score_shared(self.graph, rows, state, parents, method=self.method)
-        self.graph.check_finite(log_probs)
-        return self._scores([text for _, text in texts], rows, log_probs), num_read
+        state = State.concat(window.states) if window.states else self.engine.initial_state()
+        log_probs, num_read = score_shared(self.engine, rows, state, parents, method=self.method)
+        self.engine.check_finite(log_probs)
+        unk_id = self.engine.config.unk_token_id
+        oov = rows.targets == (-1 if unk_id is None else unk_id)
+        owners = np.repeat(np.arange(len(texts)), rows.lengths)
+        return sum_scores([text for _, text in texts], owners, log_probs, oov), num_read
 
     def _encode(self, window: Window, texts: Sequence[str]) -> list[Ids]:
         try:
@@ -117,26 +119,11 @@ class _Reader:
 
     def _rows(self, ids: Sequence[Ids]) -> TokenRows:
         """One row per text, of what is scored and nothing else."""
-        config = self.graph.config
+        config = self.engine.config
         begin = np.array([config.bos_token_id] if self.bos else [], np.int64)
         ids = reading_order(ids, config)
         rows = token_rows(ids, before=[begin] * len(ids), eos=config.eos_token_id)
         return rows if self.eos else _without_ends(rows)
-
-    def _scores(self, texts: Sequence[str], rows: TokenRows, log_probs: Tensor) -> list[Score]:
-        R, unk_id = len(texts), self.graph.config.unk_token_id
-        owners = np.repeat(np.arange(R), rows.lengths)
-        oov = rows.targets == (-1 if unk_id is None else unk_id)
-        columns = zip(
-            texts,
-            np.bincount(owners, log_probs, R).tolist(),
-            rows.lengths.tolist(),
-            (len(text.split()) for text in texts),
-            np.bincount(owners[oov], minlength=R).tolist(),
-            np.bincount(owners[oov], log_probs[oov], R).tolist(),
-            strict=True,
-        )
-        return [Score(*column) for column in columns]
 
 
 _Text = tuple[int, str]  # the row of the starting state, and what is said from there
@@ -150,10 +137,6 @@ def _distinct(window: Window) -> tuple[list[_Text], list[list[int]]]:
         row = position if window.states else 0
         places.append([numbers.setdefault((row, text), len(numbers)) for text in hypotheses])
     return list(numbers), places
-
-
-def _joined(states: Sequence[State]) -> tuple[Tensor, ...]:
-    return (states[0] if len(states) == 1 else State.concat(states)).tensors
 
 
 def _without_ends(rows: TokenRows) -> TokenRows:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from lmscore.errors import InputError
-from lmscore.runtime.engine.state import State
+from lmscore.runtime.engine import State
 from lmscore.runtime.text.tokenizer import check_text
 
 _HYPOTHESES = 1 << 13  # enough to fill the levels of a tree

@@ -10,16 +10,13 @@ padding or further runs cost more than the levels they save.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import ceil
 from typing import Literal
 
 import numpy as np
 
 from lmscore.bundle import Config
-from lmscore.runtime.engine.batching import TokenRows, score_rows, target_budget
-from lmscore.runtime.engine.graph import Graph, State
-from lmscore.runtime.engine.state import Tensor
+from lmscore.runtime.engine import Engine, State, Tensor, TokenRows, start_rows
 from lmscore.runtime.rescoring.models.prefix_tree import Level, PrefixTree, prefix_trees
 from lmscore.runtime.text.tokenizer import Ids
 
@@ -31,12 +28,12 @@ _MAX_STATE_FLOATS = 4 << 20  # of the states of a level: 16 MiB
 
 
 def score_shared(
-    graph: Graph, rows: TokenRows, state: State, parents: Ids, *, method: Method
+    engine: Engine, rows: TokenRows, state: State, parents: Ids, *, method: Method
 ) -> tuple[Tensor, int]:
     """The log-probability of every target, read once for all rows that share its beginning.
 
     Args:
-        graph: the model.
+        engine: the model.
         rows: the tokens, R rows.
         state: S rows.
         parents: int64 [R], the row of `state` that each goes on from.
@@ -45,18 +42,18 @@ def score_shared(
     Returns:
         log_probs float32 [N] (nats), and the number of tokens that were read for them.
     """
-    budget, N = target_budget(graph), len(rows.inputs)
-    trees = None if method == "flat" else _trees(graph, rows, parents, budget, method)
+    budget, N = engine.target_budget, len(rows.inputs)
+    trees = None if method == "flat" else _trees(engine, rows, parents, budget, method)
     if trees is None:
-        return score_rows(graph, rows, state, budget=budget, parents=parents).log_probs, N
+        return start_rows(engine, rows, state, parents=parents).result().log_probs, N
     log_probs = np.empty(N, np.float32)
     for tree in trees:
-        _walk(graph, tree, state, budget, log_probs)
+        _walk(engine, tree, state, budget, log_probs)
     return log_probs, sum(level.num_nodes for tree in trees for level in tree)
 
 
 def _trees(
-    graph: Graph, rows: TokenRows, parents: Ids, budget: int, method: Method
+    engine: Engine, rows: TokenRows, parents: Ids, budget: int, method: Method
 ) -> list[PrefixTree] | None:
     """The trees of some rows, or None where reading all N tokens of them costs less.
 
@@ -67,10 +64,10 @@ def _trees(
     N = len(rows.inputs)
     if method == "auto" and (1 + _RUN_COST) * rows.lengths.max() > N:
         return None
-    max_rows = _max_rows(graph.config)
+    max_rows = _max_rows(engine.config)
     trees = list(prefix_trees(rows, parents, max_rows=max_rows, max_nodes=budget))
     levels = [level for tree in trees for level in tree]
-    cost = sum(level.num_nodes + _RUN_COST * _runs(graph, level, budget) for level in levels)
+    cost = sum(level.num_nodes + _RUN_COST * _runs(engine, level, budget) for level in levels)
     return None if method == "auto" and cost > N else trees
 
 
@@ -78,33 +75,22 @@ def _max_rows(config: Config) -> int:
     return max(1, _MAX_STATE_FLOATS // sum(tensor.layers * tensor.size for tensor in config.state))
 
 
-def _runs(graph: Graph, level: Level, budget: int) -> int:
+def _runs(engine: Engine, level: Level, budget: int) -> int:
     # Without the softmax it is the rows of all targets that take the memory. (Levels that were put
     # together are within the budget, and have one target a node, but for the last.)
-    cut_by_targets = graph.unnormalized and level.tokens.shape[1] == 1
+    cut_by_targets = engine.unnormalized and level.tokens.shape[1] == 1
     rows = level.num_targets if cut_by_targets else level.num_nodes
     return min(len(level), ceil(rows / budget))
 
 
-def _walk(graph: Graph, tree: PrefixTree, state: State, budget: int, log_probs: Tensor) -> None:
+def _walk(engine: Engine, tree: PrefixTree, state: State, budget: int, log_probs: Tensor) -> None:
     """Read a tree from the top; write the log-probs of its positions in place."""
     for level in tree:
         states = []
-        for part in level.parts(_runs(graph, level, budget)):
-            found, *following = graph.run(
-                [graph.target_output, *graph.state_outputs],
-                part.tokens,
-                state=state,
-                targets=part.target_table(),
-                parents=part.parents,
+        for part in level.parts(_runs(engine, level, budget)):
+            found, after = engine.targets(
+                part.tokens, part.target_table(), state, parents=part.parents
             )
             log_probs[part.positions] = found[part.nodes, part.times, part.slots]
-            states.append(tuple(following))
-        state = _joined(states)
-
-
-def _joined(states: Sequence[State]) -> State:
-    """The rows of several states, one after another."""
-    if len(states) == 1:
-        return states[0]
-    return tuple(np.concatenate(tensors, axis=1) for tensors in zip(*states, strict=True))
+            states.append(after)
+        state = State.concat(states)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmscore.errors import InputError, OptionError
+from lmscore.runtime.engine import Engine
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.lattices import (
     Lattice,
@@ -18,7 +19,6 @@ from lmscore.runtime.rescoring.lattices import (
     LatticePath,
     Scales,
     all_paths,
-    histories,
     rescore_lattice,
 )
 from lmscore.runtime.rescoring.lattices.lattice import END
@@ -205,7 +205,7 @@ def test_a_language_model_that_does_not_count(lm: LanguageModel) -> None:
 def test_runs_of_the_graph_may_be_small(lm: LanguageModel, lattice: Lattice) -> None:
     expected = rescore_lattice(lm, lattice, EXACT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(histories, "target_budget", lambda config: 2)
+        patch.setattr(Engine, "target_budget", 2)
         found = rescore_lattice(lm, lattice, EXACT)
     assert found.num_read == expected.num_read
     assert found.best.total == close(expected.best.total)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -62,6 +65,29 @@ def test_translation_metrics_are_sacrebleus(
     texts, references = zip(*pairs, strict=True)
     expected = theirs.corpus_score(texts, [references]).score
     assert float(metric.value(np.asarray(total))) == pytest.approx(expected, abs=1e-9)
+
+
+def grams(units: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
+    return Counter(tuple(units[i : i + n]) for i in range(len(units) - n + 1))
+
+
+@given(sentence.filter(str.strip), sentence.filter(str.strip))
+def test_statistics_of_translation_metrics_are_counts(text: str, reference: str) -> None:
+    """Of chrF they come from a private function of sacrebleu, which may change."""
+    characters = [*"".join(text.split())], [*"".join(reference.split())]
+    expected = []
+    for n in range(1, 7):
+        ours, theirs = grams(characters[0], n), grams(characters[1], n)
+        there = ours.total() if theirs else 0
+        expected += [there, theirs.total(), (ours & theirs).total()]
+    assert METRICS["chrf"].statistics([text], reference).tolist() == [expected]
+
+    tokens = [re.findall(r"\w+|[.,]", each) for each in (text, reference)]
+    counts = [grams(tokens[0], n) & grams(tokens[1], n) for n in range(1, 5)]
+    totals = [grams(tokens[0], n) for n in range(1, 5)]
+    assert METRICS["bleu"].statistics([text], reference).tolist() == [
+        [*map(len, tokens), *(c.total() for c in counts), *(c.total() for c in totals)]
+    ]
 
 
 @pytest.mark.parametrize("name", METRICS)

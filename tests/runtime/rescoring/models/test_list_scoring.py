@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from lmscore.bundle import Cell, TokenizerKind
 from lmscore.errors import InputError, ModelError, OptionError
-from lmscore.runtime.engine.graph import Graph
-from lmscore.runtime.engine.state import State
+from lmscore.runtime.engine import Engine, Graph, State
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.models import list_windows, walk
@@ -97,7 +96,7 @@ def test_scores_do_not_depend_on_how_the_work_is_cut(
     lm: LanguageModel, lists: Lists, budget: int, max_rows: int, hypotheses: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(walk, "target_budget", lambda graph: budget)
+        patch.setattr(Engine, "target_budget", budget)
         patch.setattr(walk, "_MAX_STATE_FLOATS", max_rows * 2 * lm.config.hidden_size)
         patch.setattr(list_windows, "_HYPOTHESES", hypotheses)
         found = list(score_lists(lm, lists, method="tree"))

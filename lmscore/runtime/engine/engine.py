@@ -1,0 +1,299 @@
+"""Engine: the door to a loaded graph. Nobody outside this room names its inputs and outputs.
+
+Letters in shapes: B batch, T time (tokens), K targets per position, S rows of the incoming state,
+V vocabulary.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple, Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lmscore.bundle import Bundle, Config
+from lmscore.errors import DeviceError, ModelError, OptionError, VariantError
+from lmscore.runtime.engine.budget import target_budget, token_budget
+from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine.sessions import CPU_DEVICE, Placement, open_session, thread_count
+from lmscore.runtime.engine.state import State, Tensor
+from lmscore.runtime.engine.workers import Workers
+from lmscore.runtime.text.tokenizer import Ids
+
+_log = logging.getLogger("lmscore")
+
+Observer = Callable[[int, int], object]
+"""A function that is told B and T of each run, in the thread that ran it."""
+
+
+class Step(NamedTuple):
+    """What may come next after each of B hypotheses, and the state that they have reached."""
+
+    log_probs: Tensor  # float32 [B, V], nats
+    state: State  # B rows
+
+
+class Top(NamedTuple):
+    """The k likeliest next tokens after each of B hypotheses, best first, and the state."""
+
+    log_probs: Tensor  # float32 [B, k], nats
+    tokens: Ids  # int64 [B, k]; of equally likely tokens the lower id comes first
+    state: State  # B rows
+
+    @classmethod
+    def of(cls, step: Step, k: int) -> Top:
+        """The k likeliest tokens of a step, chosen outside the graph."""
+        tokens = np.argsort(-step.log_probs, axis=1, kind="stable")[:, :k]
+        return cls(np.take_along_axis(step.log_probs, tokens, axis=1), tokens, step.state)
+
+
+class Distributions(NamedTuple):
+    """All outputs of one run, at every position."""
+
+    log_probs: Tensor  # float32 [B, T, V], nats
+    target_log_probs: Tensor  # float32 [B, T, K], nats
+    top_log_probs: Tensor  # float32 [B, T, k], nats
+    top_tokens: Ids  # int64 [B, T, k]
+    state: State  # B rows
+
+
+class Engine:
+    """A loaded graph, asked with arrays and states; threads may share it.
+
+    Arguments are checked: arrays of ids are int64 in 0..V-1, `lengths` int32 [B] in 1..T,
+    `parents` int64 [B] the row of the incoming state that each batch row continues. By default
+    `lengths` are T, and row b continues row b (then S must be B). No method changes a state.
+    After a fork, a graph on the CPU is opened again in the new process.
+
+    Attributes:
+        config: what config.json says of the model.
+        variant: the graph in use: "int8", "fp32", ...
+        device: where it runs: "cpu", "cuda:0".
+        unnormalized: whether targets are scored without the softmax.
+
+    Every method that runs the graph raises:
+        InputError: an argument has the wrong shape, type or range.
+        ModelError: the model yields nan or inf (`step`, `top`, `read`), or ONNX Runtime fails.
+        DeviceError: ONNX Runtime fails on a device, or the graph is on one and the process was
+            forked.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        unnormalized: bool = False,
+        workers: Workers[Engine] | None = None,
+        reopen: Callable[[], Engine] | None = None,
+        observers: list[Observer] | None = None,
+    ) -> None:
+        """Take a graph; `Engine.load` opens one.
+
+        Args:
+            graph: what is run.
+            unnormalized: whether targets are scored without the softmax.
+            workers: a pool that scores batches side by side. Default: none.
+            reopen: makes this engine anew in a forked process.
+            observers: a list to share with another engine.
+        """
+        self.config: Config = graph.config
+        self.variant, self.device, self.unnormalized = graph.variant, graph.device, unnormalized
+        self._graph, self._workers, self._reopen = graph, workers, reopen
+        self._observers: list[Observer] = [] if observers is None else observers
+        self._process = os.getpid()
+        self._state_outputs = [tensor.next for tensor in graph.config.state]
+
+    @classmethod
+    def load(
+        cls,
+        bundle: Bundle,
+        variant: str,
+        *,
+        unnormalized: bool = False,
+        **placement: Unpack[Placement],
+    ) -> Engine:
+        """Load a variant's graph from a model directory; on several cores, with a pool of workers.
+
+        Raises:
+            OptionError: unnormalized, and the model was not trained for that.
+            VariantError, ModelError, OptionError, DeviceError, MissingExtraError: as `Graph.load`.
+        """
+        if unnormalized and not bundle.config.head_spec.has_scores:
+            raise OptionError(
+                f"{bundle.path}: was not trained to score without its softmax, and what it gave "
+                "would be no log-probabilities; train with --self-normalize, or score as it is"
+            )
+        graph = Graph.load(bundle, variant, **placement)
+        observers: list[Observer] = []
+        open_one = functools.partial(_on_one_core, graph, bundle, unnormalized, observers)
+        count = thread_count(placement.get("threads"))
+        there = replace(bundle, path=bundle.path.absolute())
+        return cls(
+            graph,
+            unnormalized=unnormalized,
+            workers=Workers(open_one, count) if graph.device == CPU_DEVICE and count > 1 else None,
+            reopen=lambda: cls.load(there, variant, unnormalized=unnormalized, **placement),
+            observers=observers,
+        )
+
+    @property
+    def workers(self) -> Workers[Engine] | None:
+        """The pool that scores batches side by side, if there is one."""
+        self._here()
+        return self._workers
+
+    @property
+    def token_budget(self) -> int:
+        """The tokens B * T that one run should read at most."""
+        return token_budget(self.config)
+
+    @property
+    def target_budget(self) -> int:
+        """The tokens B * T that one run of `targets` should read at most."""
+        return target_budget(self.config, unnormalized=self.unnormalized)
+
+    def without_softmax(self) -> Engine:
+        """The same graph, with targets scored without the softmax; for self-normalised models."""
+        return Engine(self._here(), unnormalized=True)
+
+    def initial_state(self, batch_size: int = 1) -> State:
+        """The state before any token: zeros, of `batch_size` rows."""
+        return State.owning(self._graph.initial_state(batch_size))
+
+    def step(self, tokens: Ids, state: State, parents: Ids | None = None) -> Step:
+        """Let each hypothesis read one token, int64 [B]; gives log-probs [B, V]."""
+        (log_probs,), after = self._run(["log_probs"], tokens[:, None], state, parents=parents)
+        self.check_finite(log_probs)
+        return Step(log_probs[:, 0], after)
+
+    def top(self, tokens: Ids, state: State, k: int, parents: Ids | None = None) -> Top:
+        """Like `step`, but the k likeliest tokens are chosen in the graph: no [B, V] is fetched."""
+        outputs = ["top_log_probs", "top_tokens"]
+        (log_probs, best), after = self._run(outputs, tokens[:, None], state, parents=parents, k=k)
+        self.check_finite(log_probs)
+        return Top(log_probs[:, 0], best[:, 0], after)
+
+    def targets(
+        self,
+        tokens: Ids,
+        targets: Ids,
+        state: State,
+        *,
+        lengths: NDArray[np.int32] | None = None,
+        parents: Ids | None = None,
+    ) -> tuple[Tensor, State]:
+        """Score targets: tokens int64 [B, T], targets int64 [B, T, K] -> float32 [B, T, K] (nats).
+
+        Results past a row's length are meaningless; the state is the one after `lengths` tokens.
+        Results are not checked: see `check_finite`.
+        """
+        output = "target_scores" if self.unnormalized else "target_log_probs"
+        (found,), after = self._run(
+            [output], tokens, state, targets=targets, lengths=lengths, parents=parents
+        )
+        return found, after
+
+    def distributions(
+        self,
+        tokens: Ids,
+        state: State,
+        *,
+        targets: Ids | None = None,
+        k: int = 0,
+        lengths: NDArray[np.int32] | None = None,
+        parents: Ids | None = None,
+    ) -> Distributions:
+        """Whole distributions at every position, tokens int64 [B, T]; not checked, as in `targets`.
+
+        Args:
+            tokens: what is read.
+            state: S rows.
+            targets: int64 [B, T, K]. Default: K = 0.
+            k: the number of best tokens wanted.
+            lengths: of the rows.
+            parents: the row of `state` that each row continues.
+        """
+        outputs = ["log_probs", "target_log_probs", "top_log_probs", "top_tokens"]
+        found, after = self._run(
+            outputs, tokens, state, targets=targets, k=k, lengths=lengths, parents=parents
+        )
+        log_probs, of_targets, top_log_probs, top_tokens = found
+        return Distributions(log_probs, of_targets, top_log_probs, top_tokens, after)
+
+    def read(self, ids: Ids, state: State | None = None) -> Step:
+        """Read a text of any length, in chunks; gives a step of one row.
+
+        Args:
+            ids: int64 [n], at least one if a state is given.
+            state: one row to go on from. Default: a text begins, and <s> is read before the ids.
+        """
+        if state is None:
+            ids, state = np.insert(ids, 0, self.config.bos_token_id), self.initial_state()
+        return self.step(ids[-1:], self.state_after(ids[:-1], state))
+
+    def state_after(self, ids: Ids, state: State) -> State:
+        """The state of one row once it has read ids int64 [n], in chunks; n may be 0."""
+        size = self.token_budget
+        for start in range(0, len(ids), size):
+            _, state = self._run([], ids[None, start : start + size], state)
+        return state
+
+    def check_finite(self, log_probs: ArrayLike) -> None:
+        """Raise ModelError if a log-probability is NaN or infinite."""
+        self._graph.check_finite(log_probs)
+
+    @contextmanager
+    def observe(self, observer: Observer) -> Iterator[None]:
+        """Tell `observer` B and T of every run, by its workers too, while the context lasts."""
+        self._observers.append(observer)
+        try:
+            yield
+        finally:
+            self._observers.remove(observer)
+
+    def _run(
+        self, outputs: Sequence[str], tokens: Ids, state: State, **given: Any
+    ) -> tuple[list[NDArray[Any]], State]:
+        """The named outputs, and the state after the run."""
+        graph, count = self._here(), len(outputs)
+        found = graph.run([*outputs, *self._state_outputs], tokens, state=state.tensors, **given)
+        for observer in self._observers:
+            observer(*tokens.shape)
+        return found[:count], State.owning(found[count:])
+
+    def _here(self) -> Graph:
+        """The graph of this process; the threads of a session stay behind in a fork."""
+        if os.getpid() != self._process:
+            if self.device != CPU_DEVICE or self._reopen is None:
+                raise DeviceError(
+                    f"a model on {self.device} does not survive a fork: start processes by the "
+                    "spawn method, multiprocessing.get_context('spawn')"
+                )
+            again = self._reopen()
+            again._observers += self._observers
+            self._graph, self._workers = again._graph, again._workers
+            self._observers = again._observers
+            self._process = os.getpid()
+        return self._graph
+
+    def __repr__(self) -> str:
+        return f"Engine(variant={self.variant!r}, device={self.device!r})"
+
+
+def _on_one_core(
+    graph: Graph, bundle: Bundle, unnormalized: bool, observers: list[Observer]
+) -> Engine:
+    """The same graph in a session whose runs take one core; itself if its file has gone."""
+    try:
+        path = bundle.graph_path(graph.variant)
+        session = open_session(path, device=CPU_DEVICE, threads=1)
+        graph = Graph(session, graph.config, graph.variant, path)
+    except (ModelError, VariantError) as error:  # replaced or removed since it was loaded
+        _log.info("scoring one batch at a time: %s", error)
+    return Engine(graph, unnormalized=unnormalized, observers=observers)
