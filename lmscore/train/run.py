@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -101,18 +102,25 @@ def train(
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a training directory.
+    """Keep other runs out of a training directory; no lock file is left in it.
 
     Raises:
         OutputFileError: another process trains in it, or the folder cannot be written.
     """
+    path = folder / LOCK_FILE
     try:
-        file = open(folder / LOCK_FILE, "ab")  # noqa: SIM115
+        file = open(path, "ab")  # noqa: SIM115  # closed below
     except OSError as error:
         raise OutputFileError(f"{folder}: cannot be written: {error.strerror}") from error
     with file:
         lock_file(file.fileno(), folder)
-        yield
+        # A run that ended in between has removed the file that is locked now.
+        if not (path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))):
+            raise OutputFileError(f"{folder}: another run in it has just ended; start again")
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _check(folder: Path, options: TrainOptions, device: torch.device, *, resume: bool) -> None:
