@@ -16,7 +16,7 @@ import lmscore
 PACKAGE = Path(lmscore.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "files"}
+BASE = {"errors", "files", "names"}
 ENGINE = BASE | {"bundle", "runtime.arguments", "runtime.text", "runtime.engine"}
 MODEL = ENGINE | {"runtime.scoring", "runtime.decoding", "runtime.model", "runtime.load"}
 
@@ -25,6 +25,7 @@ MODEL = ENGINE | {"runtime.scoring", "runtime.decoding", "runtime.model", "runti
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
+    "names": set(),
     "bundle": BASE,
     "runtime.arguments": BASE,
     "runtime.text": BASE | {"bundle"},
@@ -42,8 +43,9 @@ ROOMS: dict[str, set[str]] = {
     "runtime.rescoring.tuning": BASE | {"runtime.rescoring.lists"},
     "runtime.rescoring.lattices": MODEL | {"runtime.rescoring.formats"},
     "export": BASE | {"bundle", "runtime.engine", "runtime.checking"},
-    "train": BASE | {"bundle", "runtime.text", "runtime.scoring"},
-    "cli": BASE | {"bundle"},
+    "train.options": BASE,
+    "train": BASE | {"bundle", "runtime.text", "runtime.scoring", "train.options"},
+    "cli": BASE | {"bundle", "train.options"},
     "cli.verbs": BASE | {"bundle", "cli"},
 }
 # What a verb and its helpers import inside functions.
@@ -180,7 +182,9 @@ def test_typed() -> None:
         ("import lmscore.cli.app", "numpy onnxruntime tokenizers torch onnx rich click"),
         ("import lmscore.runtime.model", "onnxruntime torch onnx typer rich"),
         ("import lmscore.export", "torch typer rich"),
-        ("import lmscore.train", "onnxruntime typer rich"),
+        ("import lmscore.train", "onnxruntime torch numpy typer rich"),
+        ("import lmscore.train.run", "onnxruntime typer rich"),
+        ("import lmscore.cli.verbs.train", "numpy onnxruntime torch onnx rich"),
     ],
 )
 def test_importing_loads_no_more_than_it_must(code: str, absent: str) -> None:

@@ -12,15 +12,10 @@ from lmscore.bundle.config import (
     INT8,
     OUTPUT_LAYERS,
     TOKENIZER_KINDS,
-    Cell,
     Config,
-    Context,
-    Direction,
     GraphRecord,
     LogZRecord,
-    OutputLayer,
     StateTensor,
-    TokenizerKind,
 )
 from lmscore.bundle.directory import (
     CARD_FILE,
@@ -31,6 +26,7 @@ from lmscore.bundle.directory import (
     Bundle,
     graph_file,
 )
+from lmscore.names import Cell, Context, Direction, OutputLayer, TokenizerKind
 
 __all__ = [
     "CARD_FILE",

@@ -12,19 +12,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 from lmscore.errors import ModelError
+from lmscore.names import Cell, Context, Direction, OutputLayer, TokenizerKind
 
 FORMAT_VERSION = 1
 
 CONFIG_FILE = "config.json"
-
-Cell = Literal["lstm", "gru", "rnn-tanh", "rnn-relu", "rnn-sigmoid", "lstm-coupled", "window"]
-Context = Literal["sentence", "document"]
-Direction = Literal["forward", "backward"]
-OutputLayer = Literal["softmax", "classes"]
-TokenizerKind = Literal["bpe", "unigram", "word", "char", "custom"]
 
 CELLS: tuple[Cell, ...] = get_args(Cell)
 CONTEXTS: tuple[Context, ...] = get_args(Context)

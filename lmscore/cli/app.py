@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
@@ -30,7 +30,7 @@ VERBS = {  # a file each, and in it this function
 }
 
 
-def make_command(argv: Sequence[str]) -> Callable[..., object]:
+def make_command(argv: Sequence[str]) -> Callable[..., Any]:
     """The command for a command line: with the verb that it names, or with all of them.
 
     Each verb that is there costs start-up time, 4 ms or so.
@@ -66,3 +66,4 @@ def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     context.obj.debug = debug
+    context.obj.verb = getattr(context.command, "commands", {}).get(context.invoked_subcommand)

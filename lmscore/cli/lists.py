@@ -7,14 +7,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from lmscore.cli import streams
 from lmscore.cli.outfile import check_not_read
+from lmscore.cli.usage import UsageError
 from lmscore.files import expanded_paths, open_output, read_lines
 
 if TYPE_CHECKING:
-    from lmscore.runtime.rescoring.lists.prepare import SubwordMark
+    from lmscore.names import SubwordMark
     from lmscore.runtime.rescoring.models.scorer import ListScorer
 
 
@@ -22,15 +21,15 @@ def assignments(option: str, values: Iterable[str]) -> dict[str, str]:
     """What an option NAME=VALUE that may be given again has been given.
 
     Raises:
-        BadParameter: a value without a name, or a name twice.
+        UsageError: a value without a name, or a name twice.
     """
     found: dict[str, str] = {}
     for given in values:
         name, sign, value = given.partition("=")
         if not (name and sign and value):
-            raise typer.BadParameter(f"{option} {given!r}: expected NAME=VALUE")
+            raise UsageError(f"{option} {given!r}: expected NAME=VALUE")
         if name in found:
-            raise typer.BadParameter(f"{option} {name!r} is given twice")
+            raise UsageError(f"{option} {name!r} is given twice")
         found[name] = value
     return found
 
@@ -39,7 +38,7 @@ def mixture_weights(value: str | None) -> list[float] | None:
     """The shares in --mix-weights.
 
     Raises:
-        BadParameter: something in it is no number.
+        UsageError: something in it is no number.
     """
     if value is None:
         return None
@@ -59,12 +58,12 @@ def number(option: str, value: str) -> float:
     """The number that an option was given.
 
     Raises:
-        BadParameter: it is none.
+        UsageError: it is none.
     """
     try:
         return float(value)
     except ValueError as error:
-        raise typer.BadParameter(f"{option} {value!r}: expected a number") from error
+        raise UsageError(f"{option} {value!r}: expected a number") from error
 
 
 def preparation(

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
-from lmscore.bundle import Context
-
-InputFormat = Literal["text", "tsv", "jsonl"]
-ListFormat = Literal[  # those of `lmscore.runtime.rescoring.formats`, which takes time to import
-    "moses", "srilm", "kaldi", "espnet", "mlm-scoring", "hyporadise", "nemo", "jsonl", "tsv"
-]
-LatticeFormat = Literal["kaldi-lattice", "htk-slf"]
-MetricName = Literal["wer", "cer", "bleu", "chrf"]
+from lmscore import names
 
 _Path = TypeVar("_Path", str, Path)
 
@@ -59,7 +52,7 @@ Unnormalized = Annotated[
     ),
 ]
 ContextMode = Annotated[
-    Context | None,
+    names.Context | None,
     typer.Option(
         "--context",
         help="How lines connect: each on its own, or the state carried from one to the next. "
@@ -87,15 +80,17 @@ LineBuffered = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No summary at the end.")]
 Compat = Annotated[
-    Literal["kenlm", "srilm"] | None,
+    names.Tool | None,
     typer.Option(
         "--compat",
         help="Print what KenLM's query or SRILM's ngram -ppl would: words counted, base 10.",
         show_default=False,
     ),
 ]
+Records = Annotated[names.RecordFormat, typer.Option("--format")]
+Report = Annotated[names.ReportFormat, typer.Option("--format")]
 Reading = Annotated[
-    InputFormat,
+    names.InputFormat,
     typer.Option("--input-format", help="text; tsv: id<TAB>text; jsonl: one object per line."),
 ]
 Field = Annotated[str, typer.Option(metavar="NAME", help="The key of the text in JSON Lines.")]
@@ -115,7 +110,7 @@ PrefixColumn = Annotated[
     bool, typer.Option("--prefix-column", help="tsv input is id<TAB>prefix<TAB>text.")
 ]
 Utf8Errors = Annotated[
-    Literal["strict", "replace"],
+    names.Utf8Errors,
     typer.Option("--errors", help="Invalid UTF-8: stop, or put U+FFFD in its place."),
 ]
 Lists = Annotated[
@@ -128,7 +123,7 @@ Lists = Annotated[
     ),
 ]
 ReadingLists = Annotated[
-    ListFormat | None,
+    names.ListFormat | None,
     typer.Option(
         "--input-format",
         help="The format of the lists. Default: told from the content.",
@@ -156,7 +151,7 @@ Archives = Annotated[
     ),
 ]
 Join = Annotated[
-    Literal["@@", "▁"] | None,
+    names.SubwordMark | None,
     typer.Option(help="Join subwords for the model: the mark they bear.", show_default=False),
 ]
 Lowercase = Annotated[bool, typer.Option("--lowercase", help="Lower-case the text for the model.")]
@@ -180,7 +175,7 @@ Models = Annotated[
     ),
 ]
 Mix = Annotated[
-    Literal["linear"] | None,
+    names.Mix | None,
     typer.Option(
         help="Make one feature of all --lm: their words' probabilities, interpolated.",
         show_default=False,

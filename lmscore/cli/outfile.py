@@ -8,9 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
 
-import typer
-
 from lmscore.cli import streams
+from lmscore.cli.usage import UsageError
 from lmscore.errors import LmscoreError, OptionError, OutputFileError
 from lmscore.files import open_input_raw
 
@@ -129,10 +128,10 @@ def check_resumable(path: Path | None) -> None:
     """Refuse `--resume` of what is no file.
 
     Raises:
-        typer.BadParameter: no file is named.
+        UsageError: no file is named.
     """
     if path is None:
-        raise typer.BadParameter("--resume goes on with a file: name it with --output")
+        raise UsageError("--resume goes on with a file: name it with --output")
 
 
 def check_not_read(path: str | Path | None, inputs: Iterable[str]) -> None:

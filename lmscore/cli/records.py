@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
-from lmscore.cli.options import InputFormat
 from lmscore.errors import InputError
 from lmscore.files import input_name, read_raw_lines
+from lmscore.names import InputFormat, Utf8Errors
 
 _SHOWN = 60  # characters
 
@@ -32,7 +32,7 @@ def read_records(
     field: str = "text",
     prefix_field: str | None = None,
     prefix_column: bool = False,
-    errors: str = "strict",
+    errors: Utf8Errors = "strict",
 ) -> Iterator[Record]:
     """The records of several files, one after another.
 
@@ -65,7 +65,7 @@ class Line(NamedTuple):
     where: str  # file and number, for errors
 
 
-def located_lines(paths: Iterable[str], *, errors: str = "strict") -> Iterator[Line]:
+def located_lines(paths: Iterable[str], *, errors: Utf8Errors = "strict") -> Iterator[Line]:
     """The lines of several files, one after another.
 
     Raises:

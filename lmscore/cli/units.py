@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from lmscore.names import Unit
 
 if TYPE_CHECKING:
     from lmscore.runtime.scoring.score import Score
-
-Unit = Literal["word", "token", "character"]
 
 
 def count(score: Score, unit: Unit, *, eos: bool) -> int:

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from lmscore.bundle import CONFIG_FILE, WEIGHTS_FILE, Bundle, Config
 from lmscore.errors import OptionError
 from lmscore.files import atomic_write_bytes, open_input_raw
@@ -107,6 +105,8 @@ def load_weights_into(network: RecurrentLM, bundle: Bundle) -> None:
     Raises:
         ModelNotFoundError, ModelError: they are missing or damaged.
     """
+    import torch
+
     from lmscore.bundle.weights import load_weights  # it needs onnx beside it, the loop does not
 
     weights = load_weights(bundle)

@@ -10,25 +10,14 @@ from lmscore.bundle import CONFIG_FILE, WEIGHTS_FILE
 from lmscore.errors import ModelError, OptionError
 from lmscore.files import atomic_write_bytes, open_input_raw
 from lmscore.train.checkpoint import checkpoints
-from lmscore.train.options import TrainOptions
+from lmscore.train.options import TrainOptions, option_fields
 from lmscore.train.trainer import CHECKPOINTS
 
 OPTIONS_FILE = "train.json"
 
 # What may change when a run is resumed: how long, how fast, where, and what helps against a
 # diverging loss.
-RESUMABLE = (
-    "epochs",
-    "minutes",
-    "learning_rate",
-    "clip",
-    "sampled_softmax",
-    "precision",
-    "device",
-    "threads",
-    "checkpoint_minutes",
-    "tensorboard",
-)
+RESUMABLE = tuple(name for name, field in option_fields().items() if field.option.resumable)
 
 
 def write_options(folder: Path, options: TrainOptions) -> None:

@@ -18,7 +18,7 @@ from lmscore.train import train
 from lmscore.train.evaluate import held_out_batches, mean_log_z
 from lmscore.train.inherit import load_weights_into
 from lmscore.train.network import RecurrentLM
-from lmscore.train.options import make_options
+from lmscore.train.read_options import make_options
 from lmscore.train.record import OPTIONS_FILE, resumed_options
 from tests.train.toy import sentences, toy_corpus, toy_options, write
 

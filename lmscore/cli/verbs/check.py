@@ -6,12 +6,13 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.table import table
+from lmscore.cli.usage import UsageError
 
 if TYPE_CHECKING:
     from lmscore.runtime.checking.certificate import Finding, ModelCheck
@@ -30,7 +31,7 @@ def check(
     ] = None,
     device: options.Device = "cpu",
     threads: options.Threads = None,
-    output_format: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    output_format: options.Report = "text",
 ) -> None:
     """Check that a model computes here what PyTorch computed when it was trained.
 
@@ -40,7 +41,7 @@ def check(
     from lmscore.runtime.checking.certificate import check_model
 
     if directory and model:
-        raise typer.BadParameter("given twice, as an argument and as --model")
+        raise UsageError("given twice, as an argument and as --model")
     found = check_model(directory or model, variants=variant, device=device, threads=threads)
     streams.write(_as_json(found) if output_format == "json" else _as_text(found))
     for problem in found.problems:

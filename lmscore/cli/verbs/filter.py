@@ -17,8 +17,10 @@ from lmscore.cli.kept import Kept
 from lmscore.cli.outfile import check_not_read, check_resumable, open_records, same_file
 from lmscore.cli.records import read_records
 from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
-from lmscore.cli.units import Unit, count
+from lmscore.cli.units import count
+from lmscore.cli.usage import UsageError
 from lmscore.files import open_output
+from lmscore.names import Unit
 
 if TYPE_CHECKING:
     from lmscore.runtime.scoring.score import Score
@@ -117,9 +119,9 @@ def filter_lines(
 
 def _check_files(output: Path | None, rejected: Path | None, *, resume: bool) -> None:
     if rejected == Path("-"):
-        raise typer.BadParameter("--rejected needs a file; standard output has the lines kept")
+        raise UsageError("--rejected needs a file; standard output has the lines kept")
     if rejected and output and same_file(rejected, output):
-        raise typer.BadParameter("--output and --rejected must be two files")
+        raise UsageError("--output and --rejected must be two files")
     if resume:
         check_resumable(output)
 
@@ -143,13 +145,13 @@ class _Bounds:
 
 def _bounds(min_ppl: float | None, max_ppl: float | None, per: Unit, *, eos: bool) -> _Bounds:
     if min_ppl is None and max_ppl is None:
-        raise typer.BadParameter("nothing to filter by: give --min-ppl, --max-ppl or both")
+        raise UsageError("nothing to filter by: give --min-ppl, --max-ppl or both")
     lowest = -math.inf if min_ppl is None else min_ppl
     highest = math.inf if max_ppl is None else max_ppl
     if math.isnan(lowest) or math.isnan(highest):
-        raise typer.BadParameter("--min-ppl and --max-ppl must be numbers, not nan")
+        raise UsageError("--min-ppl and --max-ppl must be numbers, not nan")
     if lowest > highest:
-        raise typer.BadParameter(f"--min-ppl {lowest:g} is above --max-ppl {highest:g}")
+        raise UsageError(f"--min-ppl {lowest:g} is above --max-ppl {highest:g}")
     return _Bounds(lowest, highest, per, eos)
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from lmscore.bundle import Bundle, Config, LogZRecord
 from lmscore.cli import options, streams
+from lmscore.cli.certificate import certificate
 from lmscore.cli.table import size, table
-from lmscore.cli.verbs.export import certificate
+from lmscore.cli.usage import UsageError
 
 
 def info(
@@ -22,13 +23,13 @@ def info(
     ] = None,
     *,
     model: options.Model = None,
-    output_format: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    output_format: options.Report = "text",
 ) -> None:
     """Describe a model: architecture, files, checks, training."""
     from lmscore.runtime.load import find_model
 
     if directory and model:
-        raise typer.BadParameter("given twice, as an argument and as --model")
+        raise UsageError("given twice, as an argument and as --model")
     bundle = Bundle.read(find_model(directory or model))
     streams.write(_as_json(bundle) if output_format == "json" else _as_text(bundle))
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lmscore import names
 from lmscore.cli import options, streams
 from lmscore.cli.lists import check_lists_stay, preparation, write_texts
 from lmscore.cli.progress import Progress
 from lmscore.cli.records import json_line
 from lmscore.cli.scoring import describe, interactive, total_bytes
+from lmscore.cli.usage import UsageError
 from lmscore.errors import OptionError
 from lmscore.files import names_directory
 
@@ -101,14 +103,14 @@ def lattice(
     device: options.Device = "auto",
     threads: options.Threads = None,
     input_format: Annotated[
-        options.LatticeFormat | None,
+        names.LatticeFormat | None,
         typer.Option(
             help="The format of the lattices. Default: told from the content.",
             show_default=False,
         ),
     ] = None,
     output_format: Annotated[
-        options.LatticeFormat | None,
+        names.LatticeFormat | None,
         typer.Option(
             "--format",
             help="The format to write lattices in. Default: the one they were read in.",
@@ -136,7 +138,7 @@ def lattice(
     """
     _check_layout(output, best=best, with_ids=with_ids, n_best=n_best)
     if output_format is not None and (best or n_best is not None):
-        raise typer.BadParameter("--format is for lattices, not for --best and --n-best")
+        raise UsageError("--format is for lattices, not for --best and --n-best")
     import lmscore
     from lmscore.runtime.rescoring.lattices import LatticeOptions, open_lattices
 
@@ -172,11 +174,11 @@ def lattice(
 
 def _check_layout(output: str | None, *, best: bool, with_ids: bool, n_best: int | None) -> None:
     if best and n_best is not None:
-        raise typer.BadParameter("--best prints texts and --n-best lists: give one")
+        raise UsageError("--best prints texts and --n-best lists: give one")
     if with_ids and not best:
-        raise typer.BadParameter("--with-ids goes with --best")
+        raise UsageError("--with-ids goes with --best")
     if (best or n_best is not None) and output is not None and names_directory(output):
-        raise typer.BadParameter("--best and --n-best write one file: give --output a file")
+        raise UsageError("--best and --n-best write one file: give --output a file")
 
 
 class _Work:
@@ -244,7 +246,7 @@ def _n_best(found: RescoredLattice, n: int, feature: str) -> str:
 def _write(
     lattices: Iterable[Lattice],
     output: str | None,
-    lattice_format: options.LatticeFormat,
+    lattice_format: names.LatticeFormat,
     symbols: Path | None,
 ) -> None:
     from lmscore.runtime.rescoring.lattices import render_lattices, write_lattices

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.records import Record, json_line, read_records
 from lmscore.cli.scoring import interactive, with_progress
+from lmscore.cli.usage import UsageError
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
@@ -44,7 +45,7 @@ def next_words(
     top: Annotated[
         int, typer.Option("-k", "--top", metavar="N", min=1, help="How many words.")
     ] = 10,
-    output_format: Annotated[Literal["tsv", "jsonl"], typer.Option("--format")] = "tsv",
+    output_format: options.Records = "tsv",
     model: options.Model = None,
     variant: options.Variant = None,
     device: options.Device = "auto",
@@ -60,7 +61,7 @@ def next_words(
     has one. With --format jsonl an object per text, with the list "words".
     """
     if text is not None and files is not None:
-        raise typer.BadParameter("give a TEXT or --input, not both")
+        raise UsageError("give a TEXT or --input, not both")
     import lmscore
 
     paths = files or ["-"]

@@ -14,14 +14,13 @@ from lmscore.cli import options, streams
 from lmscore.cli.records import Line, Record, json_line, json_object, located_lines, text_field
 from lmscore.cli.scoring import describe, score_records, with_progress
 from lmscore.cli.table import table
-from lmscore.cli.units import Unit, count
+from lmscore.cli.units import count
 from lmscore.errors import InputError
+from lmscore.names import RecordFormat, Unit
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
     from lmscore.runtime.scoring.score import Score
-
-OutputFormat = Literal["tsv", "jsonl"]
 
 
 def pairs(
@@ -51,7 +50,7 @@ def pairs(
         Literal["none", Unit],
         typer.Option(help="Compare log-probabilities per token, word or character."),
     ] = "none",
-    output_format: Annotated[OutputFormat, typer.Option("--format")] = "tsv",
+    output_format: options.Records = "tsv",
     model: options.Model = None,
     variant: options.Variant = None,
     device: options.Device = "auto",
@@ -190,7 +189,7 @@ def _jsonl(pair: Pair, result: Result) -> str:
     return json_line({**pair.fields, **added})
 
 
-LINES: dict[OutputFormat, Callable[[Pair, Result], str]] = {"tsv": _tsv, "jsonl": _jsonl}
+LINES: dict[RecordFormat, Callable[[Pair, Result], str]] = {"tsv": _tsv, "jsonl": _jsonl}
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -18,7 +18,7 @@ from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, wi
 def ppl(
     files: options.Files = None,
     *,
-    output_format: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    output_format: options.Report = "text",
     compat: options.Compat = None,
     model: options.Model = None,
     variant: options.Variant = None,

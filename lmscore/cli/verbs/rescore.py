@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lmscore import names
 from lmscore.bundle import Context
 from lmscore.cli import options, streams
 from lmscore.cli.lists import (
@@ -21,6 +22,7 @@ from lmscore.cli.lists import (
 )
 from lmscore.cli.rescoring import Job, Meter, Ranked, summary
 from lmscore.cli.scoring import interactive
+from lmscore.cli.usage import UsageError
 from lmscore.files import names_directory, read_lines
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def rescore(
         typer.Option(metavar="FILE", help="All weights, as `lmscore tune` writes them."),
     ] = None,
     metric: Annotated[
-        options.MetricName | None,
+        names.MetricName | None,
         typer.Option(
             help="Say how far the first and the best hypotheses are from the references; --join "
             "and --remove hold for both.",
@@ -131,7 +133,7 @@ def rescore(
     """
     _check_layout(output, rerank=rerank, best=best, with_ids=with_ids)
     if quiet and metric is not None:
-        raise typer.BadParameter("--metric is said in the summary: leave out --quiet")
+        raise UsageError("--metric is said in the summary: leave out --quiet")
     own_weights = _own_weights(weight or [])
     if weights is not None:
         _refuse(lm_weight, word_penalty, length_normalization, own_weights)
@@ -208,11 +210,11 @@ def rescore(
 
 def _check_layout(output: str | None, *, rerank: bool, best: bool, with_ids: bool) -> None:
     if rerank and best:
-        raise typer.BadParameter("--rerank writes whole lists and --best does not: give one")
+        raise UsageError("--rerank writes whole lists and --best does not: give one")
     if with_ids and not best:
-        raise typer.BadParameter("--with-ids goes with --best")
+        raise UsageError("--with-ids goes with --best")
     if best and output is not None and names_directory(output):
-        raise typer.BadParameter("--best writes one file: give --output a file")
+        raise UsageError("--best writes one file: give --output a file")
 
 
 def _own_weights(values: Sequence[str]) -> dict[str, float]:
@@ -237,7 +239,7 @@ def _refuse(
     }
     for option, is_given in given.items():
         if is_given:
-            raise typer.BadParameter(f"--weights has all weights: leave out {option}")
+            raise UsageError(f"--weights has all weights: leave out {option}")
 
 
 def _write_lists(

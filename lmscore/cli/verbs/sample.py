@@ -12,8 +12,10 @@ import typer
 from lmscore.cli import options, streams
 from lmscore.cli.records import Record, json_line, read_records
 from lmscore.cli.scoring import interactive, with_progress
+from lmscore.cli.usage import UsageError
 from lmscore.errors import LmscoreError
 from lmscore.files import read_lines
+from lmscore.names import Utf8Errors
 
 if TYPE_CHECKING:
     from lmscore.runtime.decoding.result import Sample
@@ -109,7 +111,7 @@ def sample(
     finish_reason: eos (</s>), length (--max-tokens) or stop.
     """
     if prompt is not None and files is not None:
-        raise typer.BadParameter("give a PROMPT or --input, not both")
+        raise UsageError("give a PROMPT or --input, not both")
     drawing: dict[str, Any] = {
         "temperature": temperature,
         "top_k": top_k,
@@ -149,17 +151,17 @@ def _check_search(
 ) -> None:
     """Refuse options that would change nothing, and more texts than a search finds."""
     if beam_size is not None and num_samples > beam_size:
-        raise typer.BadParameter(f"--num-samples {num_samples} needs a --beam-size as large")
+        raise UsageError(f"--num-samples {num_samples} needs a --beam-size as large")
     if beam_size is None and length_penalty != 1:
-        raise typer.BadParameter("--length-penalty goes with --beam-size only")
+        raise UsageError("--length-penalty goes with --beam-size only")
     neutral = {"temperature": 1, "repetition_penalty": 1}
     for name, value in drawing.items():
         if beam_size is not None and value != neutral.get(name):
             option = name.replace("_", "-")
-            raise typer.BadParameter(f"--{option} does not go with --beam-size: nothing is drawn")
+            raise UsageError(f"--{option} does not go with --beam-size: nothing is drawn")
 
 
-def _words(path: str, errors: str) -> set[str]:
+def _words(path: str, errors: Utf8Errors) -> set[str]:
     return {word for line in read_lines(path, errors=errors) for word in line.split()}
 
 
@@ -168,7 +170,7 @@ def _search(lm: LanguageModel, prompts: list[str], **search: Any) -> list[list[S
 
 
 def _decoded(
-    prompt: str | None, paths: list[str], errors: str, decode: Decode
+    prompt: str | None, paths: list[str], errors: Utf8Errors, decode: Decode
 ) -> Iterator[tuple[str, list[Sample]]]:
     """The prompt, or those of an input, each with its continuations."""
     if prompt is not None:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lmscore import names
 from lmscore.cli import options, streams
 from lmscore.cli.compat import print_report, start_report
 from lmscore.cli.earlier import Earlier
-from lmscore.cli.layout import Layout, OutputFormat, Per
+from lmscore.cli.layout import Layout
 from lmscore.cli.outfile import Output, check_resumable, open_records
 from lmscore.cli.records import Record, read_records
 from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
+from lmscore.cli.usage import UsageError
 
 if TYPE_CHECKING:
     from lmscore.runtime.scoring.score import Score, Summary
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 def score(
     files: options.Files = None,
     *,
-    output_format: Annotated[OutputFormat, typer.Option("--format")] = "tsv",
-    per: Annotated[Per, typer.Option(help="What gets a row of its own.")] = "sentence",
+    output_format: options.Records = "tsv",
+    per: Annotated[names.Per, typer.Option(help="What gets a row of its own.")] = "sentence",
     surprisal: Annotated[
         bool, typer.Option("--surprisal", help="Print bits, -log2 of the probability, not nats.")
     ] = False,
@@ -64,7 +66,7 @@ def score(
     """
     own_prefixes = _has_own_prefixes(prefix, prefix_field, input_format, column=prefix_column)
     if header and output_format != "tsv":
-        raise typer.BadParameter("--header is for --format tsv")
+        raise UsageError("--header is for --format tsv")
     paths = files or ["-"]
     layout = Layout(output_format, per, surprisal=surprisal, ids=input_format == "tsv")
     layouts = {
@@ -147,21 +149,21 @@ def _write(
 def _check_layout_resumes(layout: Layout, *, ends: bool) -> None:
     rows = layout.output_format == "tsv" and layout.per != "sentence"
     if rows and layout.ids and not ends:
-        raise typer.BadParameter(
+        raise UsageError(
             f"--resume cannot tell which lines had no {layout.per} to score, since their ids may "
             "repeat: use --format jsonl"
         )
 
 
 def _has_own_prefixes(
-    prefix: str | None, field: str | None, input_format: options.InputFormat, *, column: bool
+    prefix: str | None, field: str | None, input_format: names.InputFormat, *, column: bool
 ) -> bool:
     if [prefix is not None, field is not None, column].count(True) > 1:
-        raise typer.BadParameter("give one of --prefix, --prefix-field and --prefix-column")
+        raise UsageError("give one of --prefix, --prefix-field and --prefix-column")
     if field is not None and input_format != "jsonl":
-        raise typer.BadParameter("--prefix-field needs --input-format jsonl")
+        raise UsageError("--prefix-field needs --input-format jsonl")
     if column and input_format != "tsv":
-        raise typer.BadParameter("--prefix-column needs --input-format tsv")
+        raise UsageError("--prefix-column needs --input-format tsv")
     return field is not None or column
 
 

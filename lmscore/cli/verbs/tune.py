@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lmscore import names
 from lmscore.cli import options, streams
 from lmscore.cli.lists import (
     assignments,
@@ -18,6 +19,7 @@ from lmscore.cli.lists import (
 )
 from lmscore.cli.plot import check_picture, plot_metric
 from lmscore.cli.tuning import measured, tuned, with_scores
+from lmscore.cli.usage import UsageError
 from lmscore.files import read_lines
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ def tune(
     files: options.Lists = None,
     *,
     metric: Annotated[
-        options.MetricName, typer.Option(help="What is to become as good as it can.")
+        names.MetricName, typer.Option(help="What is to become as good as it can.")
     ] = "wer",
     output: Annotated[
         Path | None,
@@ -83,7 +85,7 @@ def tune(
             metavar="FILE", help="Draw the metric against the model's weight; .png, .svg, .pdf."
         ),
     ] = None,
-    output_format: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    output_format: options.Report = "text",
     feature: options.Feature = "lmscore",
     model: options.Model = None,
     lm: options.Models = None,
@@ -182,9 +184,9 @@ def tune(
 def _check_options(weights: Path | None, weigh: Sequence[str], output: Path | None) -> None:
     if weights is not None and (weigh or output):
         option = "--weigh" if weigh else "--output"
-        raise typer.BadParameter(f"--weights has all weights, and nothing is tuned: no {option}")
+        raise UsageError(f"--weights has all weights, and nothing is tuned: no {option}")
     if output == Path("-"):
-        raise typer.BadParameter("--output needs a file; standard output has the report")
+        raise UsageError("--output needs a file; standard output has the report")
 
 
 def _own_scores(lists: Sequence[NBestList], score: str | None) -> list[str]:
@@ -205,7 +207,7 @@ def _names(own: Sequence[str], scorers: Sequence[ListScorer], *, word_penalty: b
     added = [scorer.name for scorer in scorers]
     names = list(dict.fromkeys([*own, *added, *[WORDS] * word_penalty]))
     if len(names) < 2:
-        raise typer.BadParameter(f"nothing to tune: there is only {names[0]!r} to choose by")
+        raise UsageError(f"nothing to tune: there is only {names[0]!r} to choose by")
     return names
 
 

@@ -5,7 +5,6 @@ from lmscore.runtime.rescoring.lattices.options import LatticeOptions
 from lmscore.runtime.rescoring.lattices.paths import LatticePath, all_paths, n_best
 from lmscore.runtime.rescoring.lattices.reading import (
     FORMATS,
-    LatticeFormat,
     detect,
     open_lattices,
     read_lattices,
@@ -17,7 +16,6 @@ __all__ = [
     "FORMATS",
     "Arc",
     "Lattice",
-    "LatticeFormat",
     "LatticeOptions",
     "LatticePath",
     "RescoredLattice",

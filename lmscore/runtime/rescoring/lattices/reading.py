@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from lmscore.errors import InputError, OptionError
 from lmscore.files import expanded_paths
+from lmscore.names import LatticeFormat
 from lmscore.runtime.rescoring.formats.document import Document
 from lmscore.runtime.rescoring.lattices import kaldi, slf
 from lmscore.runtime.rescoring.lattices.lattice import Lattice
 from lmscore.runtime.rescoring.lattices.symbols import read_symbols
 
-LatticeFormat = Literal["kaldi-lattice", "htk-slf"]
 FORMATS: tuple[LatticeFormat, ...] = get_args(LatticeFormat)
 
 _SLF_SIZE = re.compile(r"^[^#\n]*\b(N|NODES|L|LINKS)=\d", re.MULTILINE)

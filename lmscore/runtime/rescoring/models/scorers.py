@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from lmscore.errors import ModelError, ModelNotFoundError, OptionError
+from lmscore.names import Mix
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.models.list_scoring import Counts
@@ -16,8 +16,6 @@ from lmscore.runtime.rescoring.models.mixture import Mixture, fit_mixture
 from lmscore.runtime.rescoring.models.ngram import NgramScorer, is_ngram_file
 from lmscore.runtime.rescoring.models.scorer import ListScorer, ModelScorer, WordScorer
 from lmscore.runtime.rescoring.models.walk import Method
-
-Mix = Literal["linear"]
 
 _NAMED = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 

@@ -14,7 +14,8 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from lmscore.errors import MissingExtraError
-from lmscore.runtime.rescoring.lists.metrics import METRICS, MetricName, normalization
+from lmscore.names import MetricName
+from lmscore.runtime.rescoring.lists.metrics import METRICS, normalization
 
 WER, CER = METRICS["wer"], METRICS["cer"]
 
