@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,12 +25,12 @@ MODEL = ENGINE | {"runtime.scoring", "runtime.decoding", "runtime.model", "runti
 # A module that stands alone is a room of its own.
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
-    "files": {"errors"},
     "names": set(),
+    "files": {"errors", "names"},
     "bundle": BASE,
     "runtime.arguments": BASE,
     "runtime.text": BASE | {"bundle"},
-    "runtime.engine": BASE | {"bundle", "runtime.text"},
+    "runtime.engine": BASE | {"bundle", "runtime.arguments", "runtime.text"},
     "runtime.scoring": ENGINE,
     "runtime.decoding": ENGINE | {"runtime.scoring"},
     "runtime.model": ENGINE | {"runtime.scoring", "runtime.decoding"},
@@ -140,6 +141,19 @@ def test_heavy_imports_wait(module: Path) -> None:
             assert room_of(inner) in ROOMS[room] | {room, ""}, f"{module} imports {name}"
         if not room:
             assert library in sys.stdlib_module_names, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if not name_of(m).startswith("cli")], ids=name_of
+)
+def test_the_library_names_no_flags(module: Path) -> None:
+    """`lmscore.cli` translates what its errors and its log say of options."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        said = isinstance(node, ast.Raise)
+        said |= isinstance(node, ast.Call) and ast.unparse(node.func).startswith("_log.")
+        for part in ast.walk(node) if said else ():
+            if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                assert not re.search(r"--[a-z]", part.value), f"{module}:{part.lineno}"
 
 
 def test_no_room_stands_on_one_above_it() -> None:

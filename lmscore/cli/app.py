@@ -11,6 +11,7 @@ from typer.main import get_command
 
 import lmscore
 from lmscore.cli import streams
+from lmscore.cli.options import expanded
 
 VERBS = {  # a file each, and in it this function
     "train": "train",
@@ -47,7 +48,7 @@ def make_command(argv: Sequence[str]) -> Callable[..., Any]:
     named = next((word for word in argv if not word.startswith("-")), None)
     for verb in [named] if named in VERBS else VERBS:
         module = import_module(f"lmscore.cli.verbs.{verb}")
-        app.command(verb)(getattr(module, VERBS[verb]))
+        app.command(verb)(expanded(getattr(module, VERBS[verb])))
     return get_command(app)
 
 

@@ -124,14 +124,19 @@ def open_records(
             yield file
 
 
-def check_resumable(path: Path | None) -> None:
-    """Refuse `--resume` of what is no file.
+def check_output(path: Path | None, *, resume: bool) -> None:
+    """Refuse an output that cannot grow by records, or `--resume` without one.
 
     Raises:
-        UsageError: no file is named.
+        UsageError: no file is named, or the name promises a compressed one.
     """
-    if path is None:
+    if path is None and resume:
         raise UsageError("--resume goes on with a file: name it with --output")
+    if path is not None and path.suffix in (".gz", ".xz"):
+        raise UsageError(
+            f"{path}: records are written as they come, not compressed; leave out "
+            f"{path.suffix}, or pipe them through a packer"
+        )
 
 
 def check_not_read(path: str | Path | None, inputs: Iterable[str]) -> None:
@@ -166,14 +171,9 @@ def record_file(path: Path, *, resume: bool) -> Iterator[RecordFile]:
     Only where the process dies, or the disk is full, the last line may be torn.
 
     Raises:
-        OptionError: it exists and is not to be resumed, or the name promises a compressed file.
+        OptionError: it exists and is not to be resumed.
         OutputFileError: it cannot be written.
     """
-    if path.suffix in (".gz", ".xz"):
-        raise OptionError(
-            f"{path}: records are written as they come, not compressed; leave out "
-            f"{path.suffix}, or pipe them through a packer"
-        )
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OptionError(f"{path}: no regular file; let the shell direct the output there")
     if not resume and path.is_file() and path.stat().st_size:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
+from lmscore.cli import options
 from lmscore.errors import InputError
 from lmscore.files import input_name, read_raw_lines
 from lmscore.names import InputFormat, Utf8Errors
@@ -55,6 +56,34 @@ def read_records(
             yield _parse_tsv(line, prefix_column=prefix_column)
         else:
             yield Record(line.text, raw=line.raw)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextInput:
+    """Which texts a verb reads, and how."""
+
+    files: options.Files = None
+    input_format: options.Reading = "text"
+    field: options.Field = "text"
+    errors: options.Utf8Errors = "strict"
+
+    @property
+    def paths(self) -> list[str]:
+        """What is read, standard input by default."""
+        return self.files or ["-"]
+
+    def records(
+        self, *, prefix_field: str | None = None, prefix_column: bool = False
+    ) -> Iterator[Record]:
+        """The records of the files; as `read_records`."""
+        return read_records(
+            self.paths,
+            input_format=self.input_format,
+            field=self.field,
+            prefix_field=prefix_field,
+            prefix_column=prefix_column,
+            errors=self.errors,
+        )
 
 
 class Line(NamedTuple):

@@ -26,16 +26,22 @@ class UsageError(OptionError):
 
 
 @contextmanager
-def command_line() -> Iterator[None]:
+def command_line(**names: str) -> Iterator[None]:
     """Let the library check options before any file is opened.
+
+    Args:
+        names: flags by what the library calls them, where the verb has another name for them.
 
     Raises:
         UsageError: for every OptionError inside.
     """
     try:
         yield
+    except UsageError:
+        raise
     except OptionError as error:
-        raise error if isinstance(error, UsageError) else UsageError(str(error)) from error
+        flags = {name: (flag, "") for name, flag in names.items()}
+        raise UsageError(with_flags(str(error), flags, bare=True)) from error
 
 
 def flags_of(command: Any) -> Flags:

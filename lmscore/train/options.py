@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -68,6 +69,7 @@ class Option:
     bounds: Bounds | None = None
     default: str = ""  # what the help calls a default of None
     flags: tuple[str, ...] = ()  # on the command line, unless it is the name with dashes
+    pattern: str = ""  # that a string matches; the help says what it may be
     path: bool = False  # relative to the folder of a TOML file
     resumable: bool = False  # a run that is resumed may change it
 
@@ -227,7 +229,15 @@ class TrainOptions:
     precision: Annotated[
         Precision, Option("auto: bf16 where the hardware has it.", resumable=True)
     ] = "auto"
-    device: Annotated[str, Option("auto, cpu, cuda or cuda:N.", "DEVICE", resumable=True)] = "auto"
+    device: Annotated[
+        str,
+        Option(
+            "auto, cpu, cuda or cuda:N.",
+            "DEVICE",
+            pattern="auto|(cpu|cuda)(:[0-9]+)?",
+            resumable=True,
+        ),
+    ] = "auto"
     threads: Annotated[int | None, Option("CPU threads.", "N", _COUNT, resumable=True)] = None
     tensorboard: Annotated[bool, Option("Also log for TensorBoard.", resumable=True)] = False
     errors: Annotated[Utf8Errors, Option("Invalid UTF-8: stop, or U+FFFD.")] = "strict"
@@ -329,6 +339,8 @@ def check_values(values: Mapping[str, Any]) -> None:
             field.option.bounds.check(name, value)
         if value == "":
             raise OptionError(f"{name} is empty")
+        if field.option.pattern and not re.fullmatch(field.option.pattern, value):
+            raise OptionError(f"{name} is {value!r}, expected {field.option.help.rstrip('.')}")
         if name in ("train", "valid") and "-" in value:
             raise OptionError("train reads its files more than once: give a file, not a pipe")
 

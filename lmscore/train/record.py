@@ -36,7 +36,7 @@ def resumed_options(output: str | Path, changes: dict[str, Any]) -> TrainOptions
     if not path.is_file():
         raise OptionError(
             f"{output}: no run to resume there ({OPTIONS_FILE} is missing); "
-            "start it without --resume"
+            "start it without `resume`"
         )
     values = _read(path)
     for key, value in changes.items():
@@ -66,7 +66,7 @@ def check_unused(folder: Path) -> None:
     if there:
         raise OptionError(
             f"{folder}: holds a model or a run already ({there[0]}); "
-            "resume it with --resume, or name another directory"
+            "resume it with `resume`, or name another directory"
         )
 
 

@@ -119,7 +119,7 @@ def test_a_signal_from_outside(text: str, tmp_path: Path) -> None:
         (["TEXT"], 2, "output is missing: name a model directory to write"),
         (["missing", "-o", "MODEL"], 1, "missing: no such file"),
         (["TEXT", "-o", "TEXT"], 1, "is a file; name a directory to write the model to"),
-        (["TEXT", "-o", "MODEL", "--minutes", "1", "--epochs", "1"], 2, "epochs or in minutes, not"),
+        (["TEXT", "-o", "MODEL", "--minutes", "1", "--epochs", "1"], 2, "or in minutes, not both"),
         (["TEXT", "-o", "MODEL", "--dropout", "1"], 2, "dropout is 1.0, expected less than 1"),
         (["--hidden-size", "0", "--config", "x.toml"], 2, "--hidden-size is 0, expected at least"),
         (["TEXT", "-o", "MODEL", "--cutoffs", "5,x"], 2, "--cutoffs is '5,x', expected ids with"),

@@ -5,24 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.table import table
-from lmscore.cli.usage import UsageError
 
 if TYPE_CHECKING:
     from lmscore.runtime.checking.certificate import Finding, ModelCheck
 
 
 def check(
-    directory: Annotated[
-        Path | None,
-        typer.Argument(metavar="MODEL", help="The same as --model.", show_default=False),
-    ] = None,
+    directory: options.ModelArgument = None,
     *,
     model: options.Model = None,
     variant: Annotated[
@@ -40,9 +35,9 @@ def check(
     """
     from lmscore.runtime.checking.certificate import check_model
 
-    if directory and model:
-        raise UsageError("given twice, as an argument and as --model")
-    found = check_model(directory or model, variants=variant, device=device, threads=threads)
+    found = check_model(
+        options.one_model(directory, model), variants=variant, device=device, threads=threads
+    )
     streams.write(_as_json(found) if output_format == "json" else _as_text(found))
     for problem in found.problems:
         streams.note(f"error: {problem}")

@@ -10,6 +10,7 @@ import typer
 from lmscore.bundle import FP32, INT8
 from lmscore.cli import streams
 from lmscore.cli.certificate import certificate
+from lmscore.cli.usage import command_line
 
 
 def export(
@@ -30,8 +31,10 @@ def export(
     needed. Prints, per graph, the largest difference of a log-probability (in nats) and the change
     of perplexity on held-out text.
     """
-    from lmscore.export import export_model
+    from lmscore.export import check_variants, export_model
 
     variants = tuple(dict.fromkeys(variant or (FP32, INT8)))
+    with command_line():
+        check_variants(variants)
     config = export_model(directory, variants=variants)
     streams.write(certificate(config, variants))

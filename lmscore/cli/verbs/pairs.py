@@ -12,9 +12,8 @@ import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.records import Line, Record, json_line, json_object, located_lines, text_field
-from lmscore.cli.scoring import describe, score_records, with_progress
+from lmscore.cli.scored_records import count, describe, score_records, with_progress
 from lmscore.cli.table import table
-from lmscore.cli.units import count
 from lmscore.errors import InputError
 from lmscore.names import RecordFormat, Unit
 
@@ -51,10 +50,7 @@ def pairs(
         typer.Option(help="Compare log-probabilities per token, word or character."),
     ] = "none",
     output_format: options.Records = "tsv",
-    model: options.Model = None,
-    variant: options.Variant = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
+    model: options.ModelOptions,
     bos: options.Bos = True,
     eos: options.Eos = True,
     errors: options.Utf8Errors = "strict",
@@ -67,12 +63,10 @@ def pairs(
     --format jsonl an object per pair, its fields kept. The summary gives the accuracy; a tie is not
     correct. Every sentence is scored on its own, whatever context the model was trained for.
     """
-    import lmscore
-
     paths = files or ["-"]
     lines = located_lines(paths, errors=errors)
     read = _from_jsonl if input_format == "jsonl" else _from_tsv
-    lm = lmscore.load(model, variant=variant, device=device, threads=threads)
+    lm = model.load()
     as_line = LINES[output_format]
     tallies: dict[str | None, _Tally] = {}
     for pair, scores in _score_pairs(lm, read(lines, good, bad), paths, bos=bos, eos=eos):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,19 +12,21 @@ import typer
 from lmscore import names
 from lmscore.bundle import Context
 from lmscore.cli import options, streams
-from lmscore.cli.lists import (
+from lmscore.cli.list_options import (
+    ListInput,
+    ListModels,
+    ListOutput,
+    SeenText,
     assignments,
     check_lists_stay,
-    mixture_weights,
     note_mixtures,
     number,
-    preparation,
     write_texts,
 )
-from lmscore.cli.rescoring import Job, Meter, Ranked, summary
-from lmscore.cli.scoring import interactive
-from lmscore.cli.usage import UsageError
-from lmscore.files import names_directory, read_lines
+from lmscore.cli.ranked_lists import Job, Meter, Ranked, summary
+from lmscore.cli.scored_records import interactive
+from lmscore.cli.usage import UsageError, command_line
+from lmscore.files import names_directory
 
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.formats import Format
@@ -33,20 +36,9 @@ _PROMPT = "type n-best lists; Ctrl-D ends them"
 
 
 def rescore(
-    files: options.Lists = None,
     *,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="PATH",
-            help="Write to this file, .gz and .xz compressed, or into this directory (one that is "
-            "there, or ends in /), under the names of the files read. "
-            "Default: standard output (-).",
-            callback=options.unless_standard_output,
-        ),
-    ] = None,
+    lists: ListInput,
+    output: ListOutput = None,
     rerank: Annotated[
         bool, typer.Option("--rerank", help="Put the hypotheses of each list in order, best first.")
     ] = False,
@@ -54,7 +46,7 @@ def rescore(
         bool,
         typer.Option("--best", help="Print only the text of the best hypothesis, a line per list."),
     ] = False,
-    with_ids: Annotated[bool, typer.Option("--with-ids", help="With --best: id<TAB>text.")] = False,
+    with_ids: options.WithIds = False,
     lm_weight: Annotated[
         float | None,
         typer.Option(metavar="X", help="The weight of each new score. Default: 0.5."),
@@ -90,17 +82,7 @@ def rescore(
             show_default=False,
         ),
     ] = None,
-    references: options.References = None,
-    feature: options.Feature = "lmscore",
-    model: options.Model = None,
-    lm: options.Models = None,
-    mix: options.Mix = None,
-    mix_weights: options.MixWeights = None,
-    mix_text: options.MixText = None,
-    variant: options.Variant = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    unnormalized: options.Unnormalized = False,
+    models: ListModels,
     context: Annotated[
         Context,
         typer.Option(
@@ -108,15 +90,7 @@ def rescore(
             "along the best hypotheses, which is slower."
         ),
     ] = "sentence",
-    eos: Annotated[
-        bool, typer.Option("--eos/--no-eos", help="Score the end of every hypothesis, </s>.")
-    ] = True,
-    input_format: options.ReadingLists = None,
-    beam_size: options.BeamSize = None,
-    scores: options.Archives = None,
-    join: options.Join = None,
-    lowercase: options.Lowercase = False,
-    remove: options.Remove = None,
+    seen: SeenText,
     quiet: options.Quiet = False,
 ) -> None:
     """Score the hypotheses of n-best lists, and put the scores into the lists.
@@ -134,10 +108,24 @@ def rescore(
     _check_layout(output, rerank=rerank, best=best, with_ids=with_ids)
     if quiet and metric is not None:
         raise UsageError("--metric is said in the summary: leave out --quiet")
-    own_weights = _own_weights(weight or [])
-    if weights is not None:
-        _refuse(lm_weight, word_penalty, length_normalization, own_weights)
-    from lmscore.runtime.rescoring.formats import read
+    own_weights = {
+        name: number(f"--weight {name}", value)
+        for name, value in assignments("--weight", weight or []).items()
+    }
+    given = {
+        "--lm-weight": lm_weight,
+        "--word-penalty": word_penalty,
+        "--length-normalization": length_normalization,
+        "--weight": weight or None,
+    }
+    for option, value in given.items():
+        if weights is not None and value is not None:
+            raise UsageError(f"--weights has all weights: leave out {option}")
+    lists.check()
+    seen.check()
+    added = models.feature_names()
+    if context == "document" and len(models.lm or []) > 1:
+        raise UsageError("--context document is for one recurrent model alone")
     from lmscore.runtime.rescoring.lists.metrics import METRICS
     from lmscore.runtime.rescoring.lists.rescore import (
         LM_WEIGHT,
@@ -148,59 +136,40 @@ def rescore(
     )
     from lmscore.runtime.rescoring.lists.weights import read_weights
     from lmscore.runtime.rescoring.models.list_scoring import Counts
-    from lmscore.runtime.rescoring.models.scorers import open_scorers
 
-    tuned = None if weights is None else read_weights(weights)
-    prepare = preparation(join, remove or [], lowercase=lowercase)
-    gain = Gain(normalize=preparation(join, remove or [], lowercase=False))
-    if metric is not None:
-        gain.metric = METRICS[metric]
-        gain.metric.statistics([""], "")  # to learn now what is not installed
-    paths = files or ["-"]
-    if best:  # lists take their own place, texts would take that of the lists
-        check_lists_stay(output, paths)
-    if interactive(paths) and not quiet:
-        streams.note(_PROMPT)
-    list_format, lists = read(
-        paths,
-        input_format,
-        references=references,
-        beam_size=beam_size,
-        scores=assignments("--scores", scores or []),
-    )
-    first, lists = peek(lists)
-    counts, totals = Counts(), Totals()
-    scorers = open_scorers(
-        lm or [],
-        model=model,
-        name=feature,
-        mix=mix,
-        weights=mixture_weights(mix_weights),
-        texts=None if mix_text is None else map(prepare, read_lines(mix_text)),
-        eos=eos,
-        counts=counts,
-        device=device,
-        variant=variant,
-        threads=threads,
-        unnormalized=unnormalized,
-    )
-    if not quiet:
-        note_mixtures(scorers)
-    chosen = tuned or default_weights(
-        first,
-        list_format.score,
-        [scorer.name for scorer in scorers],
+    weigh = partial(
+        default_weights,
+        added=added,
         lm_weight=LM_WEIGHT if lm_weight is None else lm_weight,
         word_penalty=word_penalty or 0.0,
         length_normalization=length_normalization or 0.0,
         given=own_weights,
     )
-    job = Job(scorers, chosen, prepare, context, eos, totals, counts, gain)
-    meter = Meter(list_format)
-    ranked = job.rank(meter.read(lists))
-    shown = meter.shown(ranked, paths, totals, data_on_stdout=output is None)
+    with command_line():
+        weigh(None, None)
+    tuned = None if weights is None else read_weights(weights)
+    prepare = seen.preparation(lists.errors)
+    gain = Gain(normalize=seen.preparation(lists.errors, seen=False))
+    if metric is not None:
+        gain.metric = METRICS[metric]
+        gain.metric.statistics([""], "")  # to learn now what is not installed
+    if best:  # lists take their own place, texts would take that of the lists
+        check_lists_stay(output, lists.paths)
+    if interactive(lists.paths) and not quiet:
+        streams.note(_PROMPT)
+    list_format, found = lists.read()
+    first, found = peek(found)
+    counts, totals = Counts(), Totals()
+    scorers = models.open(prepare, lists.errors, counts=counts)
+    if not quiet:
+        note_mixtures(scorers)
+    chosen = tuned or weigh(first, list_format.score)
+    job = Job(scorers, chosen, prepare, context, models.eos, totals, counts, gain)
+    meter = Meter()
+    ranked = job.rank(meter.read(found))
+    shown = meter.shown(ranked, lists.paths, totals, data_on_stdout=output is None)
     if best:
-        write_texts((_line(*found, with_ids=with_ids) for found in shown), output)
+        write_texts((_line(*one, with_ids=with_ids) for one in shown), output)
     else:
         _write_lists(list_format, shown, output, rerank=rerank)
     if not quiet:
@@ -215,31 +184,6 @@ def _check_layout(output: str | None, *, rerank: bool, best: bool, with_ids: boo
         raise UsageError("--with-ids goes with --best")
     if best and output is not None and names_directory(output):
         raise UsageError("--best writes one file: give --output a file")
-
-
-def _own_weights(values: Sequence[str]) -> dict[str, float]:
-    """What --weight gives, by name."""
-    return {
-        name: number(f"--weight {name}", value)
-        for name, value in assignments("--weight", values).items()
-    }
-
-
-def _refuse(
-    lm_weight: float | None,
-    word_penalty: float | None,
-    length_normalization: float | None,
-    own: dict[str, float],
-) -> None:
-    given = {
-        "--lm-weight": lm_weight is not None,
-        "--word-penalty": word_penalty is not None,
-        "--length-normalization": length_normalization is not None,
-        "--weight": bool(own),
-    }
-    for option, is_given in given.items():
-        if is_given:
-            raise UsageError(f"--weights has all weights: leave out {option}")
 
 
 def _write_lists(

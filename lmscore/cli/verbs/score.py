@@ -14,9 +14,9 @@ from lmscore.cli import options, streams
 from lmscore.cli.compat import print_report, start_report
 from lmscore.cli.earlier import Earlier
 from lmscore.cli.layout import Layout
-from lmscore.cli.outfile import Output, check_resumable, open_records
-from lmscore.cli.records import Record, read_records
-from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
+from lmscore.cli.outfile import Output, check_output, open_records
+from lmscore.cli.records import Record, TextInput
+from lmscore.cli.scored_records import PROMPT, describe, interactive, score_records, with_progress
 from lmscore.cli.usage import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 
 def score(
-    files: options.Files = None,
     *,
     output_format: options.Records = "tsv",
     per: Annotated[names.Per, typer.Option(help="What gets a row of its own.")] = "sentence",
@@ -35,10 +34,7 @@ def score(
         bool, typer.Option("--header", help="Print a first line with the names of the columns.")
     ] = False,
     compat: options.Compat = None,
-    model: options.Model = None,
-    variant: options.Variant = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
+    model: options.ModelOptions,
     unnormalized: options.Unnormalized = False,
     context: options.ContextMode = None,
     bos: options.Bos = True,
@@ -46,9 +42,7 @@ def score(
     prefix: options.Prefix = None,
     prefix_field: options.PrefixField = None,
     prefix_column: options.PrefixColumn = False,
-    input_format: options.Reading = "text",
-    field: options.Field = "text",
-    errors: options.Utf8Errors = "strict",
+    text: TextInput,
     output: options.Output = None,
     resume: options.Resume = False,
     line_buffered: options.LineBuffered = False,
@@ -64,11 +58,11 @@ def score(
     per line, "tokens" or "words" in it; it keeps the fields of the JSON Lines it was read from.
     With --compat there is a block per line, with --per word the words in it, and one at the end.
     """
-    own_prefixes = _has_own_prefixes(prefix, prefix_field, input_format, column=prefix_column)
+    own_prefixes = _has_own_prefixes(prefix, prefix_field, text.input_format, column=prefix_column)
     if header and output_format != "tsv":
         raise UsageError("--header is for --format tsv")
-    paths = files or ["-"]
-    layout = Layout(output_format, per, surprisal=surprisal, ids=input_format == "tsv")
+    paths = text.paths
+    layout = Layout(output_format, per, surprisal=surprisal, ids=text.input_format == "tsv")
     layouts = {
         "--format": output_format != "tsv",
         "--per token": per == "token",
@@ -77,28 +71,18 @@ def score(
         "--resume": resume,
     }
     report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
+    check_output(output, resume=resume)
     if resume:
-        check_resumable(output)
         _check_layout_resumes(layout, ends=bos and eos)
-    import lmscore
     from lmscore.runtime.scoring.compat import needs_words
     from lmscore.runtime.scoring.score import Summary
 
     typed = interactive(paths)
     if typed and not quiet:
         streams.note(PROMPT)
-    records = read_records(
-        paths,
-        input_format=input_format,
-        field=field,
-        prefix_field=prefix_field,
-        prefix_column=prefix_column,
-        errors=errors,
-    )
+    records = text.records(prefix_field=prefix_field, prefix_column=prefix_column)
     with open_records(output, resume=resume, inputs=paths) as out:
-        lm = lmscore.load(
-            model, variant=variant, device=device, threads=threads, unnormalized=unnormalized
-        )
+        lm = model.load(unnormalized=unnormalized)
         scored = partial(
             score_records,
             lm,

@@ -113,7 +113,7 @@ class Graph:
         if unnormalized and not bundle.config.self_normalized:
             raise OptionError(
                 f"{bundle.path}: was not trained to score without its softmax, and what it gave "
-                "would be no log-probabilities; train with --self-normalize, or score as it is"
+                "would be no log-probabilities; train with `self_normalize`, or score as it is"
             )
         path = bundle.graph_path(variant)
         check_operators(path)

@@ -21,6 +21,7 @@ def lists_of_nodes(
         line += source.text.count("\n", done, node.start)
         before = source.text[done : node.start]
         check_features(nbest, document.where(line))
+        document.num_read += len((before + node.raw).encode())
         yield replace(nbest, source=ListSource(document, index - 1, line, before, node))
         line += source.text.count("\n", node.start, node.end)
         done = node.end

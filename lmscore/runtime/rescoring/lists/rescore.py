@@ -170,7 +170,7 @@ class Gain:
         if self.metric is not None:
             if nbest.reference is None:
                 raise InputError(
-                    f"list {nbest.id!r} has no reference; give a file with --references"
+                    f"list {nbest.id!r} has no reference; give a file with `references`"
                 )
             compared = list(map(self.normalize, texts))
             found = self.metric.statistics(compared, self.normalize(nbest.reference))

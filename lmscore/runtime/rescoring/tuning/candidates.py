@@ -137,7 +137,7 @@ def candidates(
 def reference_of(nbest: NBestList) -> str:
     """The reference of a list; raises InputError where it has none."""
     if nbest.reference is None:
-        raise InputError(f"list {nbest.id!r} has no reference; give a file with --references")
+        raise InputError(f"list {nbest.id!r} has no reference; give a file with `references`")
     return nbest.reference
 
 

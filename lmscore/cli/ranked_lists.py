@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from lmscore.bundle import Context
 from lmscore.cli import streams
 from lmscore.cli.progress import Progress
-from lmscore.cli.scoring import describe, interactive, total_bytes
+from lmscore.cli.scored_records import describe, interactive, total_bytes
 from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
-    from lmscore.runtime.rescoring.formats import Format
     from lmscore.runtime.rescoring.lists.nbest import NBestList
     from lmscore.runtime.rescoring.lists.rescore import Gain, Totals
     from lmscore.runtime.rescoring.lists.weights import Weights
@@ -83,15 +82,16 @@ class Job:
 class Meter:
     """How much of the input has been read, for the progress bar."""
 
-    def __init__(self, list_format: Format) -> None:
-        """`list_format` is that of the input."""
-        self._format = list_format
+    def __init__(self) -> None:
         self.bytes = 0
 
     def read(self, lists: Iterable[NBestList]) -> Iterator[NBestList]:
         """The same lists, counted."""
-        for nbest in lists:  # what is unchanged is written byte for byte
-            self.bytes += len((nbest.source.before + self._format.render(nbest)).encode())
+        done, document = 0, None
+        for nbest in lists:
+            if nbest.source.document is not document:
+                done, document = self.bytes, nbest.source.document
+            self.bytes = done + nbest.source.document.num_read
             yield nbest
 
     def shown(
