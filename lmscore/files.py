@@ -27,6 +27,7 @@ from lmscore.errors import (
     OutputFileError,
 )
 from lmscore.locks import take_lock
+from lmscore.names import Utf8Errors
 
 STANDARD_INPUT = "standard input"
 
@@ -98,7 +99,7 @@ def _standard_input() -> Iterator[io.BufferedReader]:
                 reader.detach()
 
 
-def read_lines(path: str | Path, *, errors: str = "strict") -> Iterator[str]:
+def read_lines(path: str | Path, *, errors: Utf8Errors = "strict") -> Iterator[str]:
     r"""The lines of a UTF-8 file, `-` for standard input, without their line ends.
 
     Only `\n` (or `\r\n`) ends a line; U+2028 and friends are text. A byte-order mark at the start
@@ -112,7 +113,9 @@ def read_lines(path: str | Path, *, errors: str = "strict") -> Iterator[str]:
         yield line
 
 
-def read_raw_lines(path: str | Path, *, errors: str = "strict") -> Iterator[tuple[str, bytes]]:
+def read_raw_lines(
+    path: str | Path, *, errors: Utf8Errors = "strict"
+) -> Iterator[tuple[str, bytes]]:
     """Every line as `read_lines` gives it, and its bytes, with the line end if there is one.
 
     The byte-order mark is no part of a line: the bytes are without it, too.
@@ -133,7 +136,7 @@ def read_raw_lines(path: str | Path, *, errors: str = "strict") -> Iterator[tupl
             except UnicodeDecodeError as error:
                 raise InputError(
                     f"{name}, line {number}: invalid UTF-8 at byte {error.start + 1}; "
-                    "convert the file, or use --errors replace"
+                    "convert the file, or use errors='replace'"
                 ) from error
 
 
@@ -148,7 +151,7 @@ def expanded_paths(paths: str | Path | Iterable[str | Path]) -> Iterator[str | P
             yield path
 
 
-def read_files(paths: Iterable[str | Path], *, errors: str = "strict") -> Iterator[str]:
+def read_files(paths: Iterable[str | Path], *, errors: Utf8Errors = "strict") -> Iterator[str]:
     """The lines of several files, one after another."""
     for path in paths:
         yield from read_lines(path, errors=errors)

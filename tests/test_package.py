@@ -19,7 +19,7 @@ from lmscore.runtime import engine
 PACKAGE = Path(lmscore.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "files", "locks"}
+BASE = {"errors", "files", "locks", "names"}
 ENGINE = BASE | {"bundle", "runtime.arguments", "runtime.text", "runtime.engine"}
 MODEL = ENGINE | {"runtime.scoring", "runtime.decoding", "runtime.model", "runtime.load"}
 
@@ -27,8 +27,9 @@ MODEL = ENGINE | {"runtime.scoring", "runtime.decoding", "runtime.model", "runti
 # A module that stands alone is a room of its own.
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "names": set(),
     "locks": {"errors"},
-    "files": {"errors", "locks"},
+    "files": {"errors", "locks", "names"},
     "bundle": BASE,
     "runtime.arguments": BASE,
     "runtime.text": BASE | {"bundle"},
@@ -46,8 +47,9 @@ ROOMS: dict[str, set[str]] = {
     "runtime.rescoring.tuning": BASE | {"runtime.rescoring.lists"},
     "runtime.rescoring.lattices": MODEL | {"runtime.rescoring.formats"},
     "export": BASE | {"bundle", "runtime.engine", "runtime.checking"},
-    "train": BASE | {"bundle", "runtime.text", "runtime.scoring"},
-    "cli": BASE | {"bundle"},
+    "train.options": BASE | {"bundle"},
+    "train": BASE | {"bundle", "runtime.text", "runtime.scoring", "train.options"},
+    "cli": BASE | {"bundle", "train.options"},
     "cli.verbs": BASE | {"bundle", "cli"},
 }
 # Rooms that others import from as a whole, and from none of their modules.
@@ -163,6 +165,19 @@ def test_other_rooms_import_from_the_surface(room: str) -> None:
             assert not found or inner in surface, f"{module} imports {name}"
 
 
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if not name_of(m).startswith("cli")], ids=name_of
+)
+def test_the_library_names_no_flags(module: Path) -> None:
+    """`lmscore.cli` translates what its errors and its log say of options."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        said = isinstance(node, ast.Raise)
+        said |= isinstance(node, ast.Call) and ast.unparse(node.func).startswith("_log.")
+        for part in ast.walk(node) if said else ():
+            if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                assert not re.search(r"--[a-z]", part.value), f"{module}:{part.lineno}"
+
+
 def test_no_room_stands_on_one_above_it() -> None:
     order = list(ROOMS)
     for room, below in ROOMS.items():
@@ -203,7 +218,9 @@ def test_typed() -> None:
         ("import lmscore.cli.app", "numpy onnxruntime tokenizers torch onnx rich click"),
         ("import lmscore.runtime.model", "onnxruntime torch onnx typer rich"),
         ("import lmscore.export", "torch typer rich"),
-        ("import lmscore.train", "onnxruntime typer rich"),
+        ("import lmscore.train", "onnxruntime torch numpy typer rich"),
+        ("import lmscore.train.run", "onnxruntime typer rich"),
+        ("import lmscore.cli.verbs.train", "numpy onnxruntime torch onnx rich"),
     ],
 )
 def test_importing_loads_no_more_than_it_must(code: str, absent: str) -> None:

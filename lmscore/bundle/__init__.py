@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from lmscore.bundle.cells import CELLS, Cell, CellSpec
+from lmscore.bundle.cells import CELLS, CellSpec
 from lmscore.bundle.config import (
     CONFIG_FILE,
     CONTEXTS,
@@ -19,10 +19,7 @@ from lmscore.bundle.config import (
     INT8,
     TOKENIZER_KINDS,
     Config,
-    Context,
-    Direction,
     StateTensor,
-    TokenizerKind,
 )
 from lmscore.bundle.directory import (
     CARD_FILE,
@@ -33,9 +30,10 @@ from lmscore.bundle.directory import (
     Bundle,
     graph_file,
 )
-from lmscore.bundle.heads import HEADS, OUTPUT_LAYERS, HeadName, HeadSpec, OutputLayer
+from lmscore.bundle.heads import HEADS, OUTPUT_LAYERS, HeadSpec
 from lmscore.bundle.records import GraphRecord, LogZRecord
 from lmscore.bundle.signature import Value, graph_inputs, graph_outputs
+from lmscore.names import Cell, Context, Direction, HeadName, OutputLayer, TokenizerKind
 
 if TYPE_CHECKING:
     from lmscore.bundle.parity import MAX_COLUMNS, Parity

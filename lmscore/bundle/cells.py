@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-Cell = Literal["lstm", "gru", "rnn-tanh", "rnn-relu", "rnn-sigmoid", "lstm-coupled", "window"]
+from lmscore.names import Cell
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,20 +12,17 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-from lmscore.bundle.cells import CELLS, Cell, CellSpec
-from lmscore.bundle.heads import HEADS, OUTPUT_LAYERS, HeadSpec, OutputLayer
+from lmscore.bundle.cells import CELLS, CellSpec
+from lmscore.bundle.heads import HEADS, OUTPUT_LAYERS, HeadSpec
 from lmscore.bundle.records import GraphRecord, check_keys, graph_record, is_int, parse_object
 from lmscore.errors import ModelError
+from lmscore.names import Cell, Context, Direction, OutputLayer, TokenizerKind
 
 FORMAT_VERSION = 1
 
 CONFIG_FILE = "config.json"
-
-Context = Literal["sentence", "document"]
-Direction = Literal["forward", "backward"]
-TokenizerKind = Literal["bpe", "unigram", "word", "char", "custom"]
 
 CONTEXTS: tuple[Context, ...] = get_args(Context)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
+
+from lmscore.names import HeadName, OutputLayer
 
 if TYPE_CHECKING:
     from lmscore.bundle.config import Config
-
-OutputLayer = Literal["softmax", "classes"]
-HeadName = Literal["softmax", "self-normalised", "classes"]
 
 OUTPUT_LAYERS: tuple[OutputLayer, ...] = get_args(OutputLayer)
 

@@ -10,11 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 from lmscore.cli import streams
-from lmscore.errors import LmscoreError
+from lmscore.errors import LmscoreError, OptionError
 
+# Exit statuses; docs/cli.md has the rule.
 FAILED = 1
+USAGE = 2
 SIGNALLED = 128  # and the number of the signal: 143 for SIGTERM, 129 for SIGHUP
 INTERRUPTED = SIGNALLED + signal.SIGINT
 CLOSED_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
@@ -22,10 +25,11 @@ CLOSED_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
 
 @dataclass
 class Settings:
-    """What the options before the verb set."""
+    """What the words before the verb's own options set."""
 
     debug: bool = False
     signal: int = signal.SIGINT  # the one that interrupted the verb, if one did
+    verb: Any = None  # the command, of a class that typer keeps to itself
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         try:
             with _interruptible(settings):
-                status = _run(argv, settings)
-            # Typer makes the one of Ctrl-C from every KeyboardInterrupt.
+                status = _run(sys.argv[1:] if argv is None else list(argv), settings)
+            # Typer makes the status of Ctrl-C of every KeyboardInterrupt.
             return SIGNALLED + settings.signal if status == INTERRUPTED else status
         finally:
             streams.flush()
@@ -51,20 +55,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (LmscoreError, OSError, MemoryError) as error:
         if settings.debug:
             traceback.print_exc()
-        streams.note(f"error: {_one_line(error)}")
+        message, status = _explained(error, settings)
+        streams.note(f"error: {' '.join(message.splitlines())}")
         streams.abandon_output()
-        return FAILED
+        return status
 
 
-def _run(argv: Sequence[str] | None, settings: Settings) -> int:
+def _run(argv: list[str], settings: Settings) -> int:
     from lmscore.cli.app import make_command
+    from lmscore.cli.usage import UsageError
 
-    argv = sys.argv[1:] if argv is None else list(argv)
+    command = make_command(argv)
     try:
-        make_command(argv)(argv, prog_name="lmscore", obj=settings)
-    except SystemExit as end:  # how typer ends, well or with a usage error
-        return int(end.code or 0)
-    return 0
+        status = command(argv, prog_name="lmscore", obj=settings, standalone_mode=False)
+    except Exception as raised:
+        error: Any = raised  # perhaps a usage error of typer's, whose class it keeps to itself
+        if getattr(error, "exit_code", None) != USAGE:
+            raise
+        if not argv:
+            error.show()  # the help
+            return USAGE
+        raise UsageError(error.format_message()) from None
+    return status or 0
 
 
 @contextmanager
@@ -92,10 +104,18 @@ def _interruptible(settings: Settings) -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def _one_line(error: Exception) -> str:
+def _explained(error: Exception, settings: Settings) -> tuple[str, int]:
+    """The message for an error, and the exit status."""
+    from lmscore.cli.usage import UsageError, flags_of, with_flags
+
+    if isinstance(error, UsageError) and error.__cause__ is None:  # the shell's own
+        verb = f" {settings.verb.name}" if settings.verb else ""
+        return f"{error} (Usage: lmscore{verb} --help)", USAGE
     if isinstance(error, MemoryError):
-        return f"out of memory: {error}" if str(error) else "out of memory"
+        return f"out of memory: {error}" if str(error) else "out of memory", FAILED
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}"
-    return " ".join(str(error).split("\n"))
+        return f"{where}{error.strerror}", FAILED
+    flags = flags_of(settings.verb) if settings.verb else {}
+    message = with_flags(str(error), flags, bare=isinstance(error, OptionError))
+    return message, USAGE if isinstance(error, UsageError) else FAILED

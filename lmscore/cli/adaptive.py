@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmscore.bundle import Bundle
-from lmscore.errors import OptionError, needs_extra
+from lmscore.cli.options import ModelOptions
+from lmscore.cli.usage import UsageError
+from lmscore.errors import needs_extra
 
 if TYPE_CHECKING:
     from lmscore.runtime.scoring.score import Summary
@@ -20,7 +22,7 @@ def check_options(
     """Refuse what a model that adapts cannot do.
 
     Raises:
-        OptionError: names the two options.
+        UsageError: names the two options.
     """
     refused = {
         "--compat": compat is not None,
@@ -31,7 +33,7 @@ def check_options(
     for name in names:
         for option, given in refused.items():
             if given:
-                raise OptionError(
+                raise UsageError(
                     f"--{name} reads a document as the model was trained on it, from the beginning "
                     f"and with every </s>: it does not go with {option}"
                 )
@@ -55,17 +57,15 @@ def adapted(
     summary: Summary,
     name: str,
     settings: Mapping[str, Any],
-    *,
-    device: str,
-    threads: int | None,
+    model: ModelOptions,
 ) -> Summary:
-    """The figures of a text under a model that adapts to it; the counts are those of `summary`."""
+    """The figures of a text under a model that adapts to it, with the counts of `summary`."""
     from lmscore.train.adaptive import Cache, Dynamic, adaptive_log_probs
     from lmscore.train.device import torch_device
 
     method = Cache(**settings) if name == "cache" else Dynamic(**settings)
     log_prob, of_oovs = adaptive_log_probs(
-        Bundle.read(path), texts, method, device=torch_device(device), threads=threads
+        Bundle.read(path), texts, method, device=torch_device(model.device), threads=model.threads
     )
     return dataclasses.replace(summary, log_prob=log_prob, oov_log_prob=of_oovs)
 

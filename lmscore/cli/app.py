@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
 
 import lmscore
 from lmscore.cli import streams
+from lmscore.cli.options import expanded
 
 VERBS = {  # a file each, and in it this function
     "train": "train",
@@ -30,7 +31,7 @@ VERBS = {  # a file each, and in it this function
 }
 
 
-def make_command(argv: Sequence[str]) -> Callable[..., object]:
+def make_command(argv: Sequence[str]) -> Callable[..., Any]:
     """The command for a command line: with the verb that it names, or with all of them.
 
     Each verb that is there costs start-up time, 4 ms or so.
@@ -47,7 +48,7 @@ def make_command(argv: Sequence[str]) -> Callable[..., object]:
     named = next((word for word in argv if not word.startswith("-")), None)
     for verb in [named] if named in VERBS else VERBS:
         module = import_module(f"lmscore.cli.verbs.{verb}")
-        app.command(verb)(getattr(module, VERBS[verb]))
+        app.command(verb)(expanded(getattr(module, VERBS[verb])))
     return get_command(app)
 
 
@@ -66,3 +67,4 @@ def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     context.obj.debug = debug
+    context.obj.verb = getattr(context.command, "commands", {}).get(context.invoked_subcommand)

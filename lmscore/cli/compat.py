@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import typer
-
 from lmscore.cli.outfile import Output
 from lmscore.cli.records import Record
+from lmscore.cli.usage import UsageError
 
 if TYPE_CHECKING:
-    from lmscore.runtime.scoring.compat import CompatReport, Tool
+    from lmscore.names import Tool
+    from lmscore.runtime.scoring.compat import CompatReport
     from lmscore.runtime.scoring.score import Score
 
 
@@ -24,15 +24,15 @@ def start_report(
         layouts: the options that ask for another layout, and whether each was given.
 
     Raises:
-        typer.BadParameter: the other options do not go with it.
+        UsageError: the other options do not go with it.
     """
     if tool is None:
         return None
     for option, given in layouts.items():
         if given:
-            raise typer.BadParameter(f"--compat {tool} has a layout of its own: leave {option} out")
+            raise UsageError(f"--compat {tool} has a layout of its own: leave {option} out")
     if not bos:
-        raise typer.BadParameter(
+        raise UsageError(
             f"--compat {tool} counts every word, and --no-bos leaves the first without a score"
         )
     from lmscore.runtime.scoring.compat import CompatReport

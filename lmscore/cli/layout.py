@@ -9,16 +9,14 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from lmscore.cli.records import Record, json_line
 from lmscore.errors import InputError
+from lmscore.names import Per, RecordFormat
 
 if TYPE_CHECKING:
     from lmscore.runtime.scoring.score import Score, TokenScore, WordScore
-
-OutputFormat = Literal["tsv", "jsonl"]
-Per = Literal["sentence", "token", "word"]
 
 # A cell must not end its row, and what stands for a tab must not be mistaken for it.
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
@@ -28,7 +26,7 @@ _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 class Layout:
     """Which columns or keys."""
 
-    output_format: OutputFormat
+    output_format: RecordFormat
     per: Per
     surprisal: bool  # bits in the place of nats
     ids: bool  # whether the input has some

@@ -1,20 +1,26 @@
-"""The options that several verbs share."""
+"""The options that several verbs share, each declared once, and in groups where they go together.
+
+A verb that has a parameter whose type is a group has the options of the group; `expanded` gives
+typer one parameter for each.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from lmscore.bundle import Context
+from lmscore import names
+from lmscore.cli.usage import UsageError, command_line
 
-InputFormat = Literal["text", "tsv", "jsonl"]
-ListFormat = Literal[  # those of `lmscore.runtime.rescoring.formats`, which takes time to import
-    "moses", "srilm", "kaldi", "espnet", "mlm-scoring", "hyporadise", "nemo", "jsonl", "tsv"
-]
-LatticeFormat = Literal["kaldi-lattice", "htk-slf"]
-MetricName = Literal["wer", "cer", "bleu", "chrf"]
+if TYPE_CHECKING:
+    from lmscore.runtime.model import LanguageModel
 
 _Path = TypeVar("_Path", str, Path)
 
@@ -24,11 +30,56 @@ def unless_standard_output(path: _Path | None) -> _Path | None:
     return None if str(path) == "-" else path
 
 
+def one_model(argument: Path | None, option: Path | None) -> Path | None:
+    """The model that is named as an argument or as --model; raises UsageError if it is both."""
+    if argument and option:
+        raise UsageError("given twice, as an argument and as --model")
+    return argument or option
+
+
+def checked_device(device: str) -> str:
+    """A device, if it is the name of one.
+
+    Raises:
+        UsageError: says what may be.
+    """
+    from lmscore.runtime.arguments import check_device
+
+    with command_line():
+        check_device(device)
+    return device
+
+
+def checked_threads(threads: int | None) -> int | None:
+    """A number of threads, if there may be as many.
+
+    Raises:
+        UsageError: says how many there may be.
+    """
+    from lmscore.runtime.arguments import check_threads
+
+    with command_line():
+        if threads is not None:
+            check_threads(threads)
+    return threads
+
+
 Files = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FILE",
         help="Text, one sentence per line; gzip and xz are unpacked. Default: standard input (-).",
+        show_default=False,
+    ),
+]
+Input = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-i",
+        "--input",
+        metavar="FILE",
+        help="One text per line, where none is an argument; may be given again. "
+        "Default: standard input (-).",
         show_default=False,
     ),
 ]
@@ -41,14 +92,26 @@ Model = Annotated[
         help="Model directory. Default: $LMSCORE_MODEL, else the bundled English model.",
     ),
 ]
+ModelArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="MODEL", help="The same as --model.", show_default=False),
+]
 Variant = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="int8, fp32, ... Default: the best for the device."),
 ]
-Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[
+    str,
+    typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.", callback=checked_device),
+]
 Threads = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="CPU threads. Default: one per core."),
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="CPU threads. Default: one per core.",
+        callback=checked_threads,
+    ),
 ]
 Unnormalized = Annotated[
     bool,
@@ -59,7 +122,7 @@ Unnormalized = Annotated[
     ),
 ]
 ContextMode = Annotated[
-    Context | None,
+    names.Context | None,
     typer.Option(
         "--context",
         help="How lines connect: each on its own, or the state carried from one to the next. "
@@ -87,15 +150,17 @@ LineBuffered = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No summary at the end.")]
 Compat = Annotated[
-    Literal["kenlm", "srilm"] | None,
+    names.Tool | None,
     typer.Option(
         "--compat",
         help="Print what KenLM's query or SRILM's ngram -ppl would: words counted, base 10.",
         show_default=False,
     ),
 ]
+Records = Annotated[names.RecordFormat, typer.Option("--format")]
+Report = Annotated[names.ReportFormat, typer.Option("--format")]
 Reading = Annotated[
-    InputFormat,
+    names.InputFormat,
     typer.Option("--input-format", help="text; tsv: id<TAB>text; jsonl: one object per line."),
 ]
 Field = Annotated[str, typer.Option(metavar="NAME", help="The key of the text in JSON Lines.")]
@@ -115,51 +180,13 @@ PrefixColumn = Annotated[
     bool, typer.Option("--prefix-column", help="tsv input is id<TAB>prefix<TAB>text.")
 ]
 Utf8Errors = Annotated[
-    Literal["strict", "replace"],
+    names.Utf8Errors,
     typer.Option("--errors", help="Invalid UTF-8: stop, or put U+FFFD in its place."),
 ]
-Lists = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="FILE",
-        help="N-best lists, all in one format; a directory stands for its files, @FILE for the "
-        "paths in it; gzip and xz are unpacked. Default: standard input (-).",
-        show_default=False,
-    ),
+Feature = Annotated[
+    str, typer.Option(metavar="NAME", help="What the new feature is called in the lists.")
 ]
-ReadingLists = Annotated[
-    ListFormat | None,
-    typer.Option(
-        "--input-format",
-        help="The format of the lists. Default: told from the content.",
-        show_default=False,
-    ),
-]
-References = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="What was really said, a line for each list: id and text; text alone for moses and "
-        "nemo. Default: the references in the lists.",
-    ),
-]
-BeamSize = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="nemo: how many rows a list has.")
-]
-Archives = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--scores",
-        metavar="NAME=FILE",
-        help="kaldi: an archive of costs that goes with the lists; may be given again.",
-        show_default=False,
-    ),
-]
-Join = Annotated[
-    Literal["@@", "▁"] | None,
-    typer.Option(help="Join subwords for the model: the mark they bear.", show_default=False),
-]
-Lowercase = Annotated[bool, typer.Option("--lowercase", help="Lower-case the text for the model.")]
+WithIds = Annotated[bool, typer.Option("--with-ids", help="With --best: id<TAB>text.")]
 Remove = Annotated[
     list[str] | None,
     typer.Option(
@@ -169,33 +196,62 @@ Remove = Annotated[
         show_default=False,
     ),
 ]
-Models = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--lm",
-        metavar="[NAME=]PATH",
-        help="A model directory, or an n-gram model (ARPA or KenLM binary), in place of --model; "
-        "given again, each is a feature of its own name.",
-        show_default=False,
-    ),
-]
-Mix = Annotated[
-    Literal["linear"] | None,
-    typer.Option(
-        help="Make one feature of all --lm: their words' probabilities, interpolated.",
-        show_default=False,
-    ),
-]
-MixWeights = Annotated[
-    str | None,
-    typer.Option(metavar="W,W,...", help="What share each --lm has in it."),
-]
-MixText = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="Text that no --lm has seen, to which the shares are fitted instead."
-    ),
-]
-Feature = Annotated[
-    str, typer.Option(metavar="NAME", help="What the new feature is called in the lists.")
-]
+Lowercase = Annotated[bool, typer.Option("--lowercase", help="Lower-case the text for the model.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Which model a verb loads, and where it runs."""
+
+    model: Model = None
+    variant: Variant = None
+    device: Device = "auto"
+    threads: Threads = None
+
+    def load(self, *, unnormalized: bool = False) -> LanguageModel:
+        """The model; raises as `lmscore.load`."""
+        import lmscore
+
+        return lmscore.load(
+            self.model,
+            variant=self.variant,
+            device=self.device,
+            threads=self.threads,
+            unnormalized=unnormalized,
+        )
+
+
+def expanded(verb: Callable[..., None]) -> Callable[..., None]:
+    """A verb with a parameter for each option of its groups, in the place of the groups."""
+    signature = inspect.signature(verb, eval_str=True)
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, Any] = {}
+    for name, parameter in signature.parameters.items():
+        if dataclasses.is_dataclass(parameter.annotation):
+            groups[name] = parameter.annotation
+            parameters += _parameters(parameter.annotation)
+        else:
+            parameters.append(parameter)
+    if not groups:
+        return verb
+
+    @functools.wraps(verb)
+    def call(**chosen: Any) -> None:
+        for name, group in groups.items():
+            names = [field.name for field in dataclasses.fields(group)]
+            chosen[name] = group(**{name: chosen.pop(name) for name in names})
+        verb(**chosen)
+
+    parameters.sort(key=lambda parameter: parameter.kind)
+    call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call
+
+
+def _parameters(group: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return [
+        inspect.Parameter(field.name, kind, default=field.default, annotation=hints[field.name])
+        for field in dataclasses.fields(group)
+    ]

@@ -9,9 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
 
-import typer
-
 from lmscore.cli import streams
+from lmscore.cli.usage import UsageError
 from lmscore.errors import LmscoreError, OptionError, OutputFileError
 from lmscore.files import input_name, open_input_raw
 from lmscore.locks import lock_file
@@ -128,14 +127,19 @@ def open_records(
             yield file
 
 
-def check_resumable(path: Path | None) -> None:
-    """Refuse `--resume` of what is no file.
+def check_output(path: Path | None, *, resume: bool) -> None:
+    """Refuse an output that cannot grow by records, or `--resume` without one.
 
     Raises:
-        typer.BadParameter: no file is named.
+        UsageError: no file is named, or the name promises a compressed one.
     """
-    if path is None:
-        raise typer.BadParameter("--resume goes on with a file: name it with --output")
+    if path is None and resume:
+        raise UsageError("--resume goes on with a file: name it with --output")
+    if path is not None and path.suffix in (".gz", ".xz"):
+        raise UsageError(
+            f"{path}: records are written as they come, not compressed; leave out "
+            f"{path.suffix}, or pipe them through a packer"
+        )
 
 
 def check_not_read(path: str | Path | None, inputs: Iterable[str]) -> None:
@@ -189,14 +193,9 @@ def record_file(path: Path, *, resume: bool) -> Iterator[RecordFile]:
     Only where the process dies, or the disk is full, the last line may be torn.
 
     Raises:
-        OptionError: it exists and is not to be resumed, or the name promises a compressed file.
+        OptionError: it exists and is not to be resumed.
         OutputFileError: it cannot be written.
     """
-    if path.suffix in (".gz", ".xz"):
-        raise OptionError(
-            f"{path}: records are written as they come, not compressed; leave out "
-            f"{path.suffix}, or pipe them through a packer"
-        )
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OptionError(f"{path}: no regular file; let the shell direct the output there")
     check_new(path, resume=resume)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lmscore.errors import OptionError, needs_extra
+from lmscore.cli.usage import UsageError
+from lmscore.errors import needs_extra
 from lmscore.files import atomic_write
 
 if TYPE_CHECKING:
-    from lmscore.cli.tuning import TuningReport
+    from lmscore.cli.tuning_report import TuningReport
 
 _SIZE = (7.0, 4.5)  # inches
 _MARGIN = 0.05  # of the picture's width, on either side
@@ -56,14 +57,14 @@ def check_picture(path: Path) -> None:
 
     Raises:
         MissingExtraError: matplotlib is not installed.
-        OptionError: there is no such kind of picture.
+        UsageError: there is no such kind of picture.
     """
     with needs_extra("plot"):
         from matplotlib.figure import Figure
 
     kinds = Figure().canvas.get_supported_filetypes()
     if _kind(path) not in kinds:
-        raise OptionError(f"--plot {path}: no such kind of picture; there are {', '.join(kinds)}")
+        raise UsageError(f"--plot {path}: no such kind of picture; there are {', '.join(kinds)}")
 
 
 def _kind(path: Path) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
-from lmscore.cli.options import InputFormat
+from lmscore.cli import options
 from lmscore.errors import InputError
 from lmscore.files import input_name, read_raw_lines
+from lmscore.names import InputFormat, Utf8Errors
 
 _SHOWN = 60  # characters
 
@@ -32,7 +33,7 @@ def read_records(
     field: str = "text",
     prefix_field: str | None = None,
     prefix_column: bool = False,
-    errors: str = "strict",
+    errors: Utf8Errors = "strict",
 ) -> Iterator[Record]:
     """The records of several files, one after another.
 
@@ -57,6 +58,34 @@ def read_records(
             yield Record(line.text, raw=line.raw)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TextInput:
+    """Which texts a verb reads, and how."""
+
+    files: options.Files = None
+    input_format: options.Reading = "text"
+    field: options.Field = "text"
+    errors: options.Utf8Errors = "strict"
+
+    @property
+    def paths(self) -> list[str]:
+        """What is read, standard input by default."""
+        return self.files or ["-"]
+
+    def records(
+        self, *, prefix_field: str | None = None, prefix_column: bool = False
+    ) -> Iterator[Record]:
+        """The records of the files; as `read_records`."""
+        return read_records(
+            self.paths,
+            input_format=self.input_format,
+            field=self.field,
+            prefix_field=prefix_field,
+            prefix_column=prefix_column,
+            errors=self.errors,
+        )
+
+
 class Line(NamedTuple):
     """A line of a file."""
 
@@ -65,7 +94,7 @@ class Line(NamedTuple):
     where: str  # file and number, for errors
 
 
-def located_lines(paths: Iterable[str], *, errors: str = "strict") -> Iterator[Line]:
+def located_lines(paths: Iterable[str], *, errors: Utf8Errors = "strict") -> Iterator[Line]:
     """The lines of several files, one after another.
 
     Raises:

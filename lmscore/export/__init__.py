@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from lmscore.export.export import export_model
+from lmscore.export.export import check_variants, export_model
 
-__all__ = ["export_model"]
+__all__ = ["check_variants", "export_model"]

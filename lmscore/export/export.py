@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lmscore.bundle import (
@@ -53,9 +53,7 @@ def export_model(path: str | Path, *, variants: Sequence[str] = (FP32, INT8)) ->
         ExportError: a graph does not reproduce the trained model; nothing is put in place.
         OutputFileError: a file cannot be written.
     """
-    for variant in variants:
-        if variant not in OPERATORS:
-            raise OptionError(f"no variant {variant!r}; there are {', '.join(OPERATORS)}")
+    check_variants(variants)
     bundle = Bundle.read(path)
     weights = load_weights(bundle)
     parity = Parity.load(bundle)
@@ -65,6 +63,13 @@ def export_model(path: str | Path, *, variants: Sequence[str] = (FP32, INT8)) ->
         bundle = Bundle(bundle.path, dataclasses.replace(bundle.config, graphs=graphs))
         bundle.write_config()
     return bundle.config
+
+
+def check_variants(variants: Iterable[str]) -> None:
+    """Raise OptionError unless each is a variant that can be exported."""
+    for variant in variants:
+        if variant not in OPERATORS:
+            raise OptionError(f"no variant {variant!r}; there are {', '.join(OPERATORS)}")
 
 
 def _export_variant(bundle: Bundle, weights: Weights, parity: Parity, variant: str) -> GraphRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmscore.errors import InputError, OptionError
+
+_MOST_THREADS = 1024  # a typing error beyond them would start as many
 
 
 def check_argument(
@@ -31,6 +34,18 @@ def check_count(name: str, value: object) -> None:
         OptionError: names the option.
     """
     check_argument(name, value, Integral, lambda n: n >= 1, "an integer, 1 or more")
+
+
+def check_device(device: object) -> None:
+    """Raise OptionError unless a device is named as `lmscore.load` wants it."""
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", str(device)):
+        raise OptionError(f"device must be auto, cpu, cuda or cuda:N, not {device!r}")
+
+
+def check_threads(threads: object) -> None:
+    """Raise OptionError unless `threads` is a number of threads that a session may have."""
+    allowed = f"an integer in 1..{_MOST_THREADS}"
+    check_argument("threads", threads, int, lambda n: 1 <= n <= _MOST_THREADS, allowed)
 
 
 def check_stop(stop: object) -> None:

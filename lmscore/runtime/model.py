@@ -21,7 +21,7 @@ from lmscore.runtime.text.tokenizer import Ids, TextTokenizer, check_text
 if TYPE_CHECKING:  # decoding is imported where it is asked for: who scores need not wait for it
     from lmscore.runtime.decoding.result import Sample
     from lmscore.runtime.decoding.sample import Sampler
-    from lmscore.runtime.decoding.sampling import SamplingOptions
+    from lmscore.runtime.decoding.sampling import SamplingKeywords, SamplingOptions
 
 
 class ScoreOptions(TypedDict, total=False):
@@ -256,129 +256,49 @@ class LanguageModel:
         return self.engine.step(as_integers("tokens", tokens), state, rows)
 
     def sample(
-        self,
-        prompt: str = "",
-        *,
-        num_samples: int = 1,
-        max_tokens: int = 100,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        repetition_penalty: float = 1.0,
-        stop: Sequence[str] = (),
-        seed: int | None = None,
-        allowed_words: Collection[str] | None = None,
-        pattern: str | None = None,
+        self, prompt: str = "", *, num_samples: int = 1, **options: Unpack[SamplingKeywords]
     ) -> list[Sample]:
         """Draw continuations of a prompt, all in one batch.
 
-        As the options stand, texts are distributed as the model says. Tokens are drawn from its
-        log-probabilities after, in this order: repetition_penalty, temperature, top_k, top_p,
-        min_p. `Sample.log_prob` is the model's own, whatever the options.
+        `Sample.log_prob` is the model's own, whatever the options.
 
         Args:
             prompt: the text to continue; empty: the beginning of a sentence. After white space at
                 its end a subword model expects no word, since its words bring their own.
             num_samples: how many are drawn, independently.
-            max_tokens: where a sample is cut that has not ended ("length").
-            temperature: log-probabilities are divided by it; 0 takes the likeliest token always.
-            top_k: draw from the k likeliest tokens only.
-            top_p: from the fewest likeliest tokens whose probabilities sum to p.
-            min_p: from the tokens that are at least p times as likely as the likeliest.
-            repetition_penalty: log-probabilities of tokens that have occurred, in the prompt too,
-                are multiplied by it.
-            stop: strings before which the text ends ("stop"); tokens past it are not reported.
-            seed: gives the same samples every time on one machine, whatever the batch: the first
-                n are the same however many are drawn, and in `sample_batch` and `stream` too.
-                Only those of an int8 rnn-relu depend on their batch. Default: other samples
-                every time.
-            allowed_words: the only words of the text, with single spaces between them. Those
-                that the vocabulary cannot spell cannot come.
-            pattern: a regular expression (of Rust's crate regex, without look-around) that the
-                whole text matches, or begins to where it is cut.
-
-        A continuation begins with a space where a word follows a word: it is part of the text, but
-        neither of the `allowed_words`, which bring it, nor of the `pattern`, before which it may
-        stand.
+            options: `max_tokens`, `temperature`, `top_k`, `top_p`, `min_p`, `repetition_penalty`,
+                `stop`, `seed`, `allowed_words`, `pattern`: see
+                `lmscore.runtime.decoding.sampling.SamplingKeywords`.
 
         Raises:
             InputError: the prompt is not a string that the model can read.
             OptionError: an option has an impossible value.
+            TypeError: there is no such option.
             MissingExtraError: allowed_words or pattern without llguidance.
             ModelError: the model yields nan or inf.
         """
-        samples = self.sample_batch(
-            [prompt],
-            num_samples=num_samples,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            repetition_penalty=repetition_penalty,
-            stop=stop,
-            seed=seed,
-            allowed_words=allowed_words,
-            pattern=pattern,
-        )
-        return samples[0]
+        return self.sample_batch([prompt], num_samples=num_samples, **options)[0]
 
     def sample_batch(
-        self,
-        prompts: Sequence[str],
-        *,
-        num_samples: int = 1,
-        max_tokens: int = 100,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        repetition_penalty: float = 1.0,
-        stop: Sequence[str] = (),
-        seed: int | None = None,
-        allowed_words: Collection[str] | None = None,
-        pattern: str | None = None,
+        self, prompts: Sequence[str], *, num_samples: int = 1, **options: Unpack[SamplingKeywords]
     ) -> list[list[Sample]]:
-        """The samples of several prompts, in one batch; options as in `sample`.
+        """The samples of several prompts, in one batch; options and errors as in `sample`.
 
         With a seed, each prompt's are those that `sample` gives: equal prompts, equal samples.
         """
         from lmscore.runtime.decoding.sampling import SamplingOptions
         from lmscore.runtime.decoding.text import Prompt
 
-        options = SamplingOptions(
-            num_samples=num_samples,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            repetition_penalty=repetition_penalty,
-            stop=stop,
-            seed=seed,
-        )
+        given = SamplingOptions.given(options, num_samples=num_samples)
         if isinstance(prompts, str):
             raise InputError("expected several prompts, got one string; use sample, or a list")
         if not isinstance(prompts, Iterable):
             raise InputError(f"expected several prompts, got {type(prompts).__name__}")
         read = [Prompt.read(self.tokenizer, text, i) for i, text in enumerate(prompts, 1)]
-        return self._sampler(options, allowed_words, pattern).sample(read)
+        return self._sampler(given).sample(read)
 
     def stream(
-        self,
-        prompt: str = "",
-        *,
-        max_tokens: int = 100,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        repetition_penalty: float = 1.0,
-        stop: Sequence[str] = (),
-        seed: int | None = None,
-        allowed_words: Collection[str] | None = None,
-        pattern: str | None = None,
+        self, prompt: str = "", **options: Unpack[SamplingKeywords]
     ) -> Generator[str, None, None]:
         """The text of one sample, in pieces as they come; options and errors as in `sample`.
 
@@ -391,18 +311,8 @@ class LanguageModel:
         from lmscore.runtime.decoding.sampling import SamplingOptions
         from lmscore.runtime.decoding.text import Prompt
 
-        options = SamplingOptions(
-            max_tokens=max_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            repetition_penalty=repetition_penalty,
-            stop=stop,
-            seed=seed,
-        )
-        read = Prompt.read(self.tokenizer, prompt)
-        return self._sampler(options, allowed_words, pattern).stream(read)
+        given = SamplingOptions.given(options)
+        return self._sampler(given).stream(Prompt.read(self.tokenizer, prompt))
 
     def beam_search(
         self,
@@ -431,7 +341,7 @@ class LanguageModel:
                 log-probability per token (the normalisation by length that Wu et al. 2016, arXiv
                 1609.08144, section 7, start from). What the beam keeps does not depend on it.
             stop: strings before which the text ends ("stop").
-            allowed_words: as in `sample`, and so is pattern.
+            allowed_words: as in `SamplingKeywords`, and so is pattern.
             pattern: a regular expression that the text matches.
 
         Returns:
@@ -494,18 +404,16 @@ class LanguageModel:
         check_text(text, 1)
         return find_next_words(self.engine, self.tokenizer, text, k)
 
-    def _sampler(
-        self,
-        options: SamplingOptions,
-        allowed_words: Collection[str] | None,
-        pattern: str | None,
-    ) -> Sampler:
+    def _sampler(self, options: SamplingOptions) -> Sampler:
         from lmscore.runtime.decoding.constraint import make_constraint
         from lmscore.runtime.decoding.sample import Sampler
 
         self.check_forward()
         constraint = make_constraint(
-            self.tokenizer, self.config, allowed_words=allowed_words, pattern=pattern
+            self.tokenizer,
+            self.config,
+            allowed_words=options.allowed_words,
+            pattern=options.pattern,
         )
         return Sampler(self.engine, self.tokenizer, options, constraint)
 

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lmscore.names import Averaging
 from lmscore.train.network import RecurrentLM
-from lmscore.train.options import NT_ASGD_PATIENCE, Averaging
+from lmscore.train.options import NT_ASGD_PATIENCE
 
 
 class WeightAverage:

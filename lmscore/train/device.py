@@ -24,7 +24,7 @@ def torch_device(name: str) -> torch.device:
     elif name.startswith("cuda:") and (count := count_of_processes()) > 1:
         raise OptionError(
             f"device is {name!r}, but torchrun started {count} processes, which want a GPU each: "
-            "use --device cuda"
+            "use device='cuda'"
         )
     try:
         device = torch.device(name)
@@ -35,6 +35,6 @@ def torch_device(name: str) -> torch.device:
     count = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= count:
         raise DeviceError(
-            f"device is {name}, but PyTorch sees {count or 'no'} CUDA devices; use --device cpu"
+            f"device is {name}, but PyTorch sees {count or 'no'} CUDA devices; use device='cpu'"
         )
     return device

@@ -74,7 +74,7 @@ def inherit_files(folder: Path, options: TrainOptions, *, resume: bool) -> Confi
     self_normalized = options.self_normalize > 0
     if bundle.config.self_normalized and not self_normalized:
         _log.info(
-            "%s can be scored without its softmax; without --self-normalize the new model cannot",
+            "%s can be scored without its softmax; without `self_normalize` the new model cannot",
             bundle.path,
         )
     return replace(bundle.config, self_normalized=self_normalized, training={}, graphs={})

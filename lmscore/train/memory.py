@@ -43,5 +43,5 @@ def explained_shortage() -> Iterator[None]:
             raise
         raise TrainingError(
             f"not enough memory on the {'GPU' if on_gpu else 'CPU'}; "
-            "lower --batch-size, --bptt, --hidden-size or --vocab-size"
+            "lower `batch_size`, `bptt`, `hidden_size` or `vocab_size`"
         ) from error

@@ -1,40 +1,51 @@
-"""What a training run can be told: from the command line, a TOML file, or Python."""
+"""What a training run can be told: from the command line, a TOML file, or Python.
+
+`TrainOptions` states each option once: its type, default, bounds and help, and how the command line
+and a TOML file give it. Needs no PyTorch.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 import math
-import tomllib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from lmscore.bundle import CELLS, HEADS, TOKENIZER_KINDS, Cell, Context, Direction, OutputLayer
-from lmscore.errors import InputFileError, OptionError
-from lmscore.files import open_input_raw
-from lmscore.train.inherit import with_inherited
-
-Normalization = Literal["none", "nfc", "nfkc", "lowercase", "nfkc+lowercase"]
-Precision = Literal["auto", "fp32", "bf16"]
-Optimizer = Literal["adamw", "sgd"]
-Schedule = Literal["cosine", "constant"]
-Averaging = Literal["none", "ema", "asgd", "nt-asgd"]
-RecurrentInit = Literal["orthogonal", "identity"]
+from lmscore.bundle import CELLS, HEADS
+from lmscore.errors import OptionError
+from lmscore.names import (
+    Averaging,
+    Cell,
+    Context,
+    Direction,
+    Normalization,
+    Optimizer,
+    OutputLayer,
+    Precision,
+    RecurrentInit,
+    Schedule,
+    Utf8Errors,
+)
 
 NT_ASGD_PATIENCE = 5
 """Evaluations, as in Merity et al. 2017."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Bounds:
+class Bounds:
+    """The numbers that an option may be."""
+
     at_least: float | None = None
     above: float | None = None
     below: float = math.inf
 
     def check(self, name: str, value: float) -> None:
+        """Raise OptionError if a number lies outside; `name` is the option's."""
         # Written so that NaN fails every bound.
         if self.at_least is not None and not value >= self.at_least:
             raise OptionError(f"{name} is {value}, expected at least {self.at_least:g}")
@@ -44,128 +55,205 @@ class _Bounds:
             raise OptionError(f"{name} is {value}, expected less than {self.below:g}")
 
 
-_COUNT = _Bounds(at_least=1)
-_POSITIVE = _Bounds(above=0)
-_NOT_NEGATIVE = _Bounds(at_least=0)
-_SHARE = _Bounds(at_least=0, below=1)
+_COUNT = Bounds(at_least=1)
+_POSITIVE = Bounds(above=0)
+_NOT_NEGATIVE = Bounds(at_least=0)
+_SHARE = Bounds(at_least=0, below=1)
 
-_BOUNDS = {
-    "vocab_size": _Bounds(at_least=1, below=1 << 24),  # the BPE trainer makes room for all at once
-    "min_count": _COUNT,
-    "hidden_size": _COUNT,
-    "embedding_size": _COUNT,
-    "layers": _COUNT,
-    "window_size": _Bounds(at_least=2, below=1 << 10),
-    "dropout": _SHARE,
-    "self_normalize": _NOT_NEGATIVE,
-    "sampled_softmax": _NOT_NEGATIVE,
-    "input_dropout": _SHARE,
-    "layer_dropout": _SHARE,
-    "word_dropout": _SHARE,
-    "weight_drop": _SHARE,
-    "epochs": _POSITIVE,
-    "minutes": _POSITIVE,
-    "batch_size": _COUNT,
-    "bptt": _COUNT,
-    "learning_rate": _POSITIVE,
-    "average_decay": _SHARE,
-    "activation_penalty": _NOT_NEGATIVE,
-    "temporal_penalty": _NOT_NEGATIVE,
-    "label_smoothing": _SHARE,
-    "weight_decay": _NOT_NEGATIVE,
-    "warmup": _SHARE,
-    "clip": _POSITIVE,
-    "evaluations": _NOT_NEGATIVE,
-    "checkpoint_minutes": _POSITIVE,
-    "seed": _Bounds(at_least=0, below=1 << 63),
-    "threads": _COUNT,
-}
+
+@dataclass(frozen=True)
+class Option:
+    """What a field of TrainOptions says of itself, besides its type and its default."""
+
+    help: str = ""
+    metavar: str | None = None  # what stands for the value in the help of the command line
+    bounds: Bounds | None = None
+    default: str = ""  # what the help calls a default of None
+    flags: tuple[str, ...] = ()  # on the command line, unless it is the name with dashes
+    pattern: str = ""  # that a string matches; the help says what it may be
+    path: bool = False  # relative to the folder of a TOML file
+    resumable: bool = False  # a run that is resumed may change it
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     """Options of one training run; every field is also a key of the TOML file."""
 
-    train: tuple[str, ...]  # text files, one sentence a line; .gz and .xz are read directly
-    output: str  # the model directory to write
-    valid: tuple[str, ...] = ()  # held-out text; without it every 100th line is held out
-    errors: Literal["strict", "replace"] = "strict"  # invalid UTF-8
+    train: Annotated[
+        tuple[str, ...],
+        Option(
+            "Text to train on, one sentence per line; gzip and xz are unpacked.", "FILE", path=True
+        ),
+    ]
+    output: Annotated[
+        str, Option("Model directory to write.", "DIR", flags=("-o", "--output"), path=True)
+    ]
+    valid: Annotated[
+        tuple[str, ...],
+        Option("Held-out text. Default: every 100th line of FILE.", "FILE", path=True),
+    ] = ()
+    # The budget: epochs or minutes; 10 epochs if neither is given.
+    minutes: Annotated[
+        float | None,
+        Option("Budget: the schedule follows the clock.", "N", _POSITIVE, resumable=True),
+    ] = None
+    epochs: Annotated[
+        float | None,
+        Option("Budget: times through the text. Default: 10.", "N", _POSITIVE, resumable=True),
+    ] = None
 
-    init_from: str | None = None  # a model to go on from: its weights, tokenizer and sizes
-    tokenizer: str = "bpe"  # bpe, unigram, word, char, or the path of a tokenizer.json
-    vocab_size: int = 8192  # at most, special tokens included
-    min_count: int = 1  # rarer words (word) or characters (char) become <unk>
-    normalization: Normalization = "none"
-    bos_token: str = "<s>"  # the names of the special tokens
-    eos_token: str = "</s>"
-    unk_token: str = "<unk>"
+    init_from: Annotated[
+        str | None,
+        Option(
+            "Go on from this model: its weights, tokenizer and sizes. A lower --learning-rate "
+            "suits (0.001).",
+            "MODEL",
+            path=True,
+        ),
+    ] = None
+    tokenizer: Annotated[
+        str, Option("bpe, unigram, word, char, or a tokenizer.json.", "KIND", path=True)
+    ] = "bpe"
+    vocab_size: Annotated[
+        int,
+        # The trainer of BPE makes room for all of them at once.
+        Option("At most, special tokens included.", "V", Bounds(at_least=1, below=1 << 24)),
+    ] = 8192
+    min_count: Annotated[
+        int, Option("Of words (word) or characters (char): rarer ones become <unk>.", "N", _COUNT)
+    ] = 1
+    normalization: Annotated[Normalization, Option("Of all text, kept in tokenizer.json.")] = "none"
+    bos_token: Annotated[str, Option("The token that begins a sentence.", "NAME")] = "<s>"
+    eos_token: Annotated[str, Option("The token that ends a sentence.", "NAME")] = "</s>"
+    unk_token: Annotated[str, Option("The token of unknown words.", "NAME")] = "<unk>"
 
-    context: Context = "sentence"
-    direction: Direction = "forward"  # backward: learn to read every sentence from its end
-    cell: Cell = "lstm"
-    hidden_size: int = 512  # H
-    embedding_size: int | None = None  # E; H if not given
-    layers: int = 1
-    window_size: int | None = None  # of the cell `window`: tokens read at once, 5 if not given
-    residual: bool = False  # from the second layer on, add what a layer is given to its output
-    tied: bool = True  # one matrix for the embedding and the output
-    output_layer: OutputLayer = "softmax"  # classes: words by class, for big vocabularies
-    cutoffs: tuple[int, ...] = ()  # of classes: the ids at which they begin; none: by cost
-    self_normalize: float = 0.0  # weight of (log Z)^2 in the loss, for scores without the softmax
-    sampled_softmax: int = 0  # words drawn a batch, to train on instead of all; 0: the whole one
-    recurrent_init: RecurrentInit = "orthogonal"  # of Elman networks; identity: for rnn-relu
-    dropout: float = 0.2  # locked: on the embedding, between layers and on the output
-    input_dropout: float | None = None  # another rate on the embedding
-    layer_dropout: float | None = None  # another rate between layers
-    word_dropout: float = 0.0  # whole words of the vocabulary, on the input
-    weight_drop: float = 0.0  # recurrent weights
+    context: Annotated[
+        Context, Option("Lines on their own, or one stream with the state carried.")
+    ] = "sentence"
+    direction: Annotated[Direction, Option("backward: read sentences from their end.")] = "forward"
+    cell: Annotated[Cell, Option("What a layer is made of.")] = "lstm"
+    hidden_size: Annotated[int, Option("Also the embedding size.", "H", _COUNT)] = 512
+    embedding_size: Annotated[
+        int | None,
+        Option("Another one; a tied network projects H to E.", "E", _COUNT, default="H"),
+    ] = None
+    layers: Annotated[int, Option("Recurrent layers.", "L", _COUNT)] = 1
+    window_size: Annotated[
+        int | None,
+        Option(
+            "Of the cell window: tokens that it reads at once.",
+            "N",
+            Bounds(at_least=2, below=1 << 10),
+            default="5",
+        ),
+    ] = None
+    residual: Annotated[
+        bool, Option("From the second layer on, add a layer's input to its output.")
+    ] = False
+    tied: Annotated[
+        bool, Option("One matrix for embedding and output.", flags=("--tied/--untied",))
+    ] = True
+    output_layer: Annotated[
+        OutputLayer,
+        Option(
+            "classes: frequent words, and classes of the others, which are computed where they "
+            "are needed; for big vocabularies."
+        ),
+    ] = "softmax"
+    cutoffs: Annotated[
+        tuple[int, ...], Option("Where classes begin. Default: by their cost.", "ID,ID,...")
+    ] = ()
+    self_normalize: Annotated[
+        float,
+        Option(
+            "Learn scores that need no softmax: A * (log Z)^2 joins the loss (0.1).",
+            "A",
+            _NOT_NEGATIVE,
+        ),
+    ] = 0.0
+    sampled_softmax: Annotated[
+        int,
+        Option(
+            "Train on the commonest tokens and N draws of the others a batch, several times as "
+            "fast (1024). 0: on all.",
+            "N",
+            _NOT_NEGATIVE,
+            resumable=True,
+        ),
+    ] = 0
+    recurrent_init: Annotated[RecurrentInit, Option("Of rnn cells; identity is for rnn-relu.")] = (
+        "orthogonal"
+    )
+    dropout: Annotated[
+        float, Option("Locked: on the embedding, between layers and on the output.", "P", _SHARE)
+    ] = 0.2
+    input_dropout: Annotated[
+        float | None, Option("Another on the embedding.", "P", _SHARE, default="dropout")
+    ] = None
+    layer_dropout: Annotated[
+        float | None, Option("Another between layers.", "P", _SHARE, default="dropout")
+    ] = None
+    word_dropout: Annotated[float, Option("Of whole words on the input.", "P", _SHARE)] = 0.0
+    weight_drop: Annotated[float, Option("Of recurrent weights.", "P", _SHARE)] = 0.0
 
-    epochs: float | None = None  # the budget: epochs or minutes; 10 epochs if neither is given
-    minutes: float | None = None
-    batch_size: int = 64  # rows of a batch
-    bptt: int = 35  # tokens back-propagated through; batch_size * bptt tokens make one update
-    random_bptt: bool = False  # draw the length of each batch of a document around bptt
-    optimizer: Optimizer = "adamw"
-    learning_rate: float = 4e-3
-    schedule: Schedule = "cosine"  # of the learning rate, after the warm-up
-    weight_decay: float = 0.01
-    warmup: float = 0.02  # part of the budget in which the learning rate rises
-    clip: float = 1.0  # gradient norm
-    average: Averaging = "none"  # of the weights: what is evaluated and kept
-    average_decay: float = 0.999  # of ema
-    activation_penalty: float = 0.0  # AR, of the last layer
-    temporal_penalty: float = 0.0  # TAR, of the last layer
-    label_smoothing: float = 0.0  # share of the target that goes to all words alike
-    evaluations: int = 5  # intermediate ones on the held-out text, spread over the budget
-    checkpoint_minutes: float = 2.0
-    seed: int = 1
-    precision: Precision = "auto"  # bf16 where the machine has it
-    device: str = "auto"
-    threads: int | None = None
-    tensorboard: bool = False
+    batch_size: Annotated[int, Option("Rows of a batch.", "B", _COUNT)] = 64
+    bptt: Annotated[int, Option("batch-size * bptt tokens make one update.", "T", _COUNT)] = 35
+    random_bptt: Annotated[bool, Option("Draw the lengths around bptt; document context.")] = False
+    optimizer: Annotated[Optimizer, Option("What makes updates of gradients.")] = "adamw"
+    learning_rate: Annotated[float, Option("At its highest.", "R", _POSITIVE, resumable=True)] = (
+        4e-3
+    )
+    schedule: Annotated[Schedule, Option("Of the learning rate, after the warm-up.")] = "cosine"
+    weight_decay: Annotated[float, Option("Of the optimizer.", "R", _NOT_NEGATIVE)] = 0.01
+    warmup: Annotated[
+        float, Option("Part of the budget in which the learning rate rises.", "P", _SHARE)
+    ] = 0.02
+    clip: Annotated[float, Option("Gradient norm.", "N", _POSITIVE, resumable=True)] = 1.0
+    average: Annotated[
+        Averaging, Option("Of the weights over the updates: it is evaluated and kept.")
+    ] = "none"
+    average_decay: Annotated[float, Option("Of the average ema.", "P", _SHARE)] = 0.999
+    activation_penalty: Annotated[float, Option("AR, of the last layer.", "R", _NOT_NEGATIVE)] = 0.0
+    temporal_penalty: Annotated[float, Option("TAR, of the last layer.", "R", _NOT_NEGATIVE)] = 0.0
+    label_smoothing: Annotated[
+        float, Option("Part of the target that goes to all words alike.", "P", _SHARE)
+    ] = 0.0
+    evaluations: Annotated[
+        int, Option("Intermediate ones, on held-out text.", "N", _NOT_NEGATIVE)
+    ] = 5
+    checkpoint_minutes: Annotated[
+        float, Option("Between two checkpoints.", "N", _POSITIVE, resumable=True)
+    ] = 2.0
+    seed: Annotated[
+        int, Option("Of all that is random.", "N", Bounds(at_least=0, below=1 << 63))
+    ] = 1
+    precision: Annotated[
+        Precision, Option("auto: bf16 where the hardware has it.", resumable=True)
+    ] = "auto"
+    device: Annotated[
+        str,
+        Option(
+            "auto, cpu, cuda or cuda:N.",
+            "DEVICE",
+            pattern="auto|(cpu|cuda)(:[0-9]+)?",
+            resumable=True,
+        ),
+    ] = "auto"
+    threads: Annotated[int | None, Option("CPU threads.", "N", _COUNT, resumable=True)] = None
+    tensorboard: Annotated[bool, Option("Also log for TensorBoard.", resumable=True)] = False
+    errors: Annotated[Utf8Errors, Option("Invalid UTF-8: stop, or U+FFFD.")] = "strict"
 
     def __post_init__(self) -> None:
-        """Check every value.
+        """Check every value, and which go together.
 
         Raises:
             OptionError: names the option and what it may be.
         """
-        hints = get_type_hints(type(self))
-        for field in dataclasses.fields(self):
-            _check_type(field.name, getattr(self, field.name), hints[field.name])
+        check_values(vars(self))
         if not self.train:
             raise OptionError("train: no text file given")
-        for path in (*self.train, *self.valid):
-            if path == "-":
-                raise OptionError("train reads its files more than once: give a file, not a pipe")
         if self.epochs is not None and self.minutes is not None:
             raise OptionError("give a budget in epochs or in minutes, not both")
-        for name, bounds in _BOUNDS.items():
-            if getattr(self, name) is not None:
-                bounds.check(name, getattr(self, name))
-        for name in ("output", "tokenizer", "bos_token", "eos_token", "unk_token"):
-            if not getattr(self, name):
-                raise OptionError(f"{name} is empty")
         self._check_cell()
         self._check_optimisation()
         if self.direction == "backward" and self.context == "document":
@@ -217,53 +305,47 @@ class TrainOptions:
         return dataclasses.asdict(self)
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """The options in a TOML file: keys are the fields of TrainOptions, paths relative to the file.
+@dataclass(frozen=True)
+class Field:
+    """A field of TrainOptions: its name, type, default and what it says of itself."""
+
+    name: str
+    type: Any
+    default: Any  # `dataclasses.MISSING` where it must be given
+    option: Option
+
+
+@cache
+def option_fields() -> Mapping[str, Field]:
+    """The fields of TrainOptions by name, in their order."""
+    hints = get_type_hints(TrainOptions, include_extras=True)
+    found: dict[str, Field] = {}
+    for field in dataclasses.fields(TrainOptions):
+        kind, option = get_args(hints[field.name])
+        found[field.name] = Field(field.name, kind, field.default, option)
+    return found
+
+
+def check_values(values: Mapping[str, Any]) -> None:
+    """Check each of some values by itself.
+
+    Args:
+        values: by the names of their fields.
 
     Raises:
-        InputFileError: the file cannot be read.
-        OptionError: not TOML, or an unknown key.
+        OptionError: names the option and what it may be.
     """
-    with open_input_raw(path) as file:
-        data = file.read()
-    try:
-        values = tomllib.loads(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise InputFileError(f"{path}: not UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise OptionError(f"{path}: not TOML: {error}") from error
-    known = {field.name for field in dataclasses.fields(TrainOptions)}
-    for key in values:
-        if key not in known:
-            raise OptionError(f"{path}: unknown key {key!r}")
-    return {key: _relative_to(Path(path).parent, key, value) for key, value in values.items()}
-
-
-def _relative_to(folder: Path, key: str, value: Any) -> Any:
-    """An option's value, paths in it made relative to the folder of the TOML file."""
-    if key in ("train", "valid"):
-        names = [value] if isinstance(value, str) else value
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise OptionError(f"{key} is {value!r}, expected the name of a file, or a list of them")
-        return tuple(str(folder / name) for name in names)
-    if key == "cutoffs" and isinstance(value, list):
-        return tuple(value)
-    is_path = key in ("output", "init_from")
-    is_path |= key == "tokenizer" and value not in TOKENIZER_KINDS
-    return str(folder / value) if is_path and isinstance(value, str) and value else value
-
-
-def make_options(values: Mapping[str, Any]) -> TrainOptions:
-    """Options from a mapping that names `train` and `output`.
-
-    Raises:
-        OptionError: one of the two is missing, or a value is impossible.
-        ModelNotFoundError, ModelError: the model that `init_from` names cannot be read.
-    """
-    for key, what in (("train", "text to train on"), ("output", "a model directory to write")):
-        if not values.get(key):
-            raise OptionError(f"{key} is missing: name {what}")
-    return TrainOptions(**with_inherited(values))
+    for name, value in values.items():
+        field = option_fields()[name]
+        _check_type(name, value, field.type)
+        if field.option.bounds is not None and value is not None:
+            field.option.bounds.check(name, value)
+        if value == "":
+            raise OptionError(f"{name} is empty")
+        if field.option.pattern and not re.fullmatch(field.option.pattern, value):
+            raise OptionError(f"{name} is {value!r}, expected {field.option.help.rstrip('.')}")
+        if name in ("train", "valid") and "-" in value:
+            raise OptionError("train reads its files more than once: give a file, not a pipe")
 
 
 def _check_type(name: str, value: object, hint: Any) -> None:

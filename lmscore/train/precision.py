@@ -18,7 +18,7 @@ def matrix_dtype(precision: str, device: torch.device) -> torch.dtype:
     elif precision == "bf16" and not computes_bf16(device):
         raise DeviceError(
             "precision is bf16, which PyTorch cannot compute on this processor (it needs AVX-512 "
-            "or AMX); use --precision fp32, or auto"
+            "or AMX); use precision='fp32', or auto"
         )
     return torch.bfloat16 if precision == "bf16" else torch.float32
 

@@ -80,7 +80,7 @@ def _say_what_is_quicker(config: Config, options: TrainOptions) -> None:
         return
     if not config.head_spec.has_classes:
         _log.info(
-            "with %s words, --output-layer classes learns several times as fast, at about the "
+            "with %s words, output_layer='classes' learns several times as fast, at about the "
             "same perplexity",
             f"{config.vocab_size:,}",
         )
@@ -178,5 +178,5 @@ def _nothing_held_out(options: TrainOptions) -> str:
         return f"{', '.join(options.valid)}: the held-out text is empty"
     return (
         f"{', '.join(options.train)}: fewer than {_HELD_OUT_EVERY} lines, so that no line is held "
-        "out; name held-out text with --valid"
+        "out; name held-out text with `valid`"
     )

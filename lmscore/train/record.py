@@ -10,25 +10,14 @@ from lmscore.bundle import CONFIG_FILE, WEIGHTS_FILE
 from lmscore.errors import ModelError, OptionError
 from lmscore.files import atomic_write_bytes, open_input_raw
 from lmscore.train.checkpoint import checkpoints
-from lmscore.train.options import TrainOptions
+from lmscore.train.options import TrainOptions, option_fields
 from lmscore.train.trainer import CHECKPOINTS
 
 OPTIONS_FILE = "train.json"
 
 # What may change when a run is resumed: how long, how fast, where, and what helps against a
 # diverging loss.
-RESUMABLE = (
-    "epochs",
-    "minutes",
-    "learning_rate",
-    "clip",
-    "sampled_softmax",
-    "precision",
-    "device",
-    "threads",
-    "checkpoint_minutes",
-    "tensorboard",
-)
+RESUMABLE = tuple(name for name, field in option_fields().items() if field.option.resumable)
 
 
 def write_options(folder: Path, options: TrainOptions) -> None:
@@ -47,7 +36,7 @@ def resumed_options(output: str | Path, changes: dict[str, Any]) -> TrainOptions
     if not path.is_file():
         raise OptionError(
             f"{output}: no run to resume there ({OPTIONS_FILE} is missing); "
-            "start it without --resume"
+            "start it without `resume`"
         )
     values = _read(path)
     for key, value in changes.items():
@@ -77,7 +66,7 @@ def check_unused(folder: Path) -> None:
     if there:
         raise OptionError(
             f"{folder}: holds a model or a run already ({there[0]}); "
-            "resume it with --resume, or name another directory"
+            "resume it with `resume`, or name another directory"
         )
 
 

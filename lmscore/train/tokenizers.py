@@ -83,19 +83,19 @@ def _with_ids(tokenizer: Tokenizer, options: TrainOptions, *, source: str) -> Vo
         token = tokenizer.token_to_id(name)
         if token is None:
             raise ModelError(
-                f"{source}: no token {name!r} in the vocabulary; name it with {option}"
+                f"{source}: no token {name!r} in the vocabulary; name it with `{option}`"
             )
         return int(token)
 
     known = options.tokenizer in TOKENIZER_KINDS
     kind = cast(TokenizerKind, options.tokenizer) if known else "custom"
-    eos = find(options.eos_token, "--eos-token")
-    bos = eos if options.context == "document" else find(options.bos_token, "--bos-token")
+    eos = find(options.eos_token, "eos_token")
+    bos = eos if options.context == "document" else find(options.bos_token, "bos_token")
     unk = _unknown_id(tokenizer, kind, options)
     if unk in (bos, eos):
         raise ModelError(
             f"{source}: {tokenizer.id_to_token(unk)!r} stands for unknown words and for the begin "
-            "or end of a sentence; name others with --bos-token and --eos-token"
+            "or end of a sentence; name others with `bos_token` and `eos_token`"
         )
     return Vocabulary(tokenizer, kind, bos, eos, unk)
 

@@ -143,12 +143,12 @@ class Trainer:
                 self._evaluate()
             self._save()
             if stopped:
-                _log.info("interrupted; --resume goes on from update %d", self.position.step)
+                _log.info("interrupted; `resume` goes on from update %d", self.position.step)
                 raise KeyboardInterrupt
             if self.position.best_loss == math.inf:
                 raise TrainingError(
                     "the loss on the held-out text was never finite; start again with a lower "
-                    f"--learning-rate (now {self.options.learning_rate:g})"
+                    f"`learning_rate` (now {self.options.learning_rate:g})"
                 )
 
     def close(self) -> None:
@@ -222,12 +222,12 @@ class Trainer:
         if math.isfinite(loss) and math.isfinite(norm):
             return
         kept = checkpoints(self._folder / CHECKPOINTS)
-        again = f"go on from {kept[-1]} with --resume and" if kept else "start again with"
-        fp32 = "" if self._dtype == torch.float32 else ", or --precision fp32"
+        again = f"go on from {kept[-1]} with `resume` and" if kept else "start again with"
+        fp32 = "" if self._dtype == torch.float32 else ", or precision='fp32'"
         raise TrainingError(
             f"update {self.position.step + 1}: the loss is {loss:g}, the gradient norm {norm:g}; "
-            f"{again} a lower --learning-rate (now {self.options.learning_rate:g}), "
-            f"a lower --clip (now {self.options.clip:g}){fp32}"
+            f"{again} a lower `learning_rate` (now {self.options.learning_rate:g}), "
+            f"a lower `clip` (now {self.options.clip:g}){fp32}"
         )
 
     def _log_update(self) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import lmscore
-from lmscore.runtime.scoring.compat import CompatReport, Tool
+from lmscore.names import Tool
+from lmscore.runtime.scoring.compat import CompatReport
 from tests.cli.conftest import Run
 
 LINES = ["thanks for  all the fish", "", "the zebra sat"]

@@ -37,5 +37,6 @@ def test_auto_prints_what_the_cpu_prints() -> None:
 
 def test_a_device_that_nobody_knows() -> None:
     result = finish(start("score", "--device", "gpu"), b"the cat\n")
-    assert (result.status, result.out) == (1, "")
-    assert result.err == "lmscore: error: device must be auto, cpu, cuda or cuda:N, not 'gpu'\n"
+    assert (result.status, result.out) == (2, "")
+    message = "--device must be auto, cpu, cuda or cuda:N, not 'gpu'"
+    assert result.err == f"lmscore: error: {message}\n"

@@ -242,7 +242,7 @@ def test_usage(run: Run, options: list[str], message: str) -> None:
 
 def test_a_feature_that_is_there(run: Run, kaldi: Path) -> None:
     result = run("lattice", "--n-best", 2, "--feature", "lm", kaldi)
-    assert result.status == 1
+    assert result.status == 2
     assert "lattices have a score 'lm' already; choose another --feature" in result.err
 
 

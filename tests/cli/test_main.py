@@ -71,7 +71,7 @@ def test_errors_are_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     result = run(*argv)
-    assert (result.status, result.out) == (1, "")
+    assert (result.status, result.out) == (2 if "--device" in argv else 1, "")
     assert result.err.startswith("lmscore: error: ")
     assert message in result.err
     assert result.err.count("\n") == 1

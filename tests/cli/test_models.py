@@ -69,18 +69,20 @@ def test_export_of_one_variant(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "message"),
+    ("file", "status", "message"),
     [
-        ("model.safetensors", "model.safetensors is missing"),
-        ("parity.npz", "parity.npz is missing"),
-        (None, "no variant 'int3'"),
+        ("model.safetensors", 1, "model.safetensors is missing"),
+        ("parity.npz", 1, "parity.npz is missing"),
+        (None, 2, "no variant 'int3'"),
     ],
 )
-def test_export_errors(run: Run, tmp_path: Path, file: str | None, message: str) -> None:
+def test_export_errors(
+    run: Run, tmp_path: Path, file: str | None, status: int, message: str
+) -> None:
     bundle = make_model(tmp_path / "new")
     if file:
         (bundle.path / file).unlink()
     result = run("export", bundle.path, "--variant", "fp32" if file else "int3")
-    assert (result.status, result.out) == (1, "")
+    assert (result.status, result.out) == (status, "")
     assert message in result.err
     assert not (bundle.path / "model.onnx").exists()

@@ -13,7 +13,7 @@ import pytest
 
 from lmscore.cli import progress
 from lmscore.cli.progress import Progress, duration
-from lmscore.cli.scoring import total_bytes
+from lmscore.cli.scored_records import total_bytes
 from tests.cli.conftest import Run
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lmscore.cli.rescoring import Meter
+from lmscore.cli.ranked_lists import Meter
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.formats import read
 from lmscore.runtime.rescoring.lists.weights import Weights
@@ -481,7 +481,7 @@ def test_document_context(
 def test_documents_are_for_one_model(run: Run, lm: LanguageModel) -> None:
     options = ("--lm", f"a={lm.path}", "--lm", f"b={lm.path}", "--context", "document")
     result = run("rescore", *options, stdin=jsonl())
-    assert result.status == 1
+    assert result.status == 2
     assert "--context document is for one recurrent model alone" in result.err
 
 
@@ -668,7 +668,7 @@ def test_a_score_of_that_name_is_there(run: Run) -> None:
 @pytest.mark.parametrize("weight", ["nan", "inf"])
 def test_weights_are_finite(run: Run, weight: str) -> None:
     result = run("rescore", "--lm-weight", weight, stdin=tsv())
-    assert result.status == 1
+    assert result.status == 2
     assert f"the weight of 'lmscore' is {weight}, expected a finite number" in result.err
 
 

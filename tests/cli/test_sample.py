@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 import os
 import re
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from lmscore.cli.verbs import sample as sample_verb
+from lmscore.runtime.decoding.sampling import SamplingOptions
 from lmscore.runtime.model import LanguageModel
 from tests.cli.conftest import Result, Run, finish, start
 
@@ -98,7 +102,7 @@ def test_a_terminal_gives_the_empty_prompt(run: Run, monkeypatch: pytest.MonkeyP
 
 def test_prompts_that_are_typed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = run("sample", "-i", "-", "--seed", "1", stdin="the\na\n")
-    monkeypatch.setattr("lmscore.cli.scoring.interactive", lambda paths: True)
+    monkeypatch.setattr("lmscore.cli.scored_records.interactive", lambda paths: True)
     monkeypatch.setattr("lmscore.cli.verbs.sample.interactive", lambda paths: True)
     typed = run("sample", "-i", "-", "--seed", "1", stdin="the\na\n")
     assert typed.out == expected.out
@@ -154,13 +158,13 @@ def test_wrong_usage(run: Run, options: list[str], message: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--top-p", "2"], "top_p must be in 0 < p <= 1, not 2.0"),
+        (["--top-p", "2"], "--top-p must be in 0 < p <= 1, not 2.0"),
         (["--pattern", "("], "pattern: unclosed group"),
-        (["--stop", ""], "stop must be strings of one character or more, not ''"),
+        (["--stop", ""], "--stop must be strings of one character or more, not ''"),
     ],
 )
 def test_impossible_values(run: Run, options: list[str], message: str) -> None:
-    assert run("sample", "the", *options) == Result(1, "", f"lmscore: error: {message}\n")
+    assert run("sample", "the", *options) == Result(2, "", f"lmscore: error: {message}\n")
 
 
 def test_a_single_text_is_written_while_it_comes(
@@ -180,3 +184,12 @@ def test_a_single_text_is_written_while_it_comes(
 def test_output_is_json_per_line(run: Run, bpe_model_path: Path) -> None:
     result = run("sample", "", "-m", bpe_model_path, "-n", "20", "--max-tokens", "30", *JSONL)
     assert len([json.loads(line) for line in result.out.split("\n")[:-1]]) == 20
+
+
+def test_defaults_are_those_of_python() -> None:
+    given = {
+        name: p.default for name, p in inspect.signature(sample_verb.sample).parameters.items()
+    }
+    for field in dataclasses.fields(SamplingOptions):
+        default = () if field.name == "stop" and not given["stop"] else given[field.name]
+        assert default == field.default, field.name

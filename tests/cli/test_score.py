@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import lmscore
 from lmscore.cli.layout import Layout
 from lmscore.cli.records import Record
-from lmscore.cli.scoring import score_records
+from lmscore.cli.scored_records import score_records
 from lmscore.runtime.scoring.score import Score, WordScore
 from tests.cli.conftest import Run
 from tests.models import make_model

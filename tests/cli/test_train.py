@@ -16,6 +16,7 @@ import pytest
 from lmscore.cli.verbs import train as train_verb
 from lmscore.train import TrainOptions
 from lmscore.train.metrics import METRICS_FILE
+from lmscore.train.options import option_fields
 from tests.cli.conftest import Run, finish, start
 from tests.train.toy import sentences, write
 
@@ -134,27 +135,29 @@ def test_two_runs_in_one_directory(run: Run, text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "message"),
+    ("argv", "status", "message"),
     [
-        ([], "train is missing: name text to train on"),
-        (["TEXT"], "output is missing: name a model directory to write"),
-        (["missing", "-o", "MODEL"], "missing: no such file"),
-        (["TEXT", "-o", "TEXT"], "is a file; name a directory to write the model to"),
-        (["TEXT", "-o", "MODEL", "--minutes", "1", "--epochs", "1"], "epochs or in minutes, not"),
-        (["TEXT", "-o", "MODEL", "--dropout", "1"], "dropout is 1.0, expected less than 1"),
-        (["TEXT", "-o", "MODEL", "--tokenizer", "bep"], "tokenizer is 'bep', expected bpe"),
-        (["--resume"], "--resume needs --output, the directory of the run"),
-        (["--resume", "-o", "MODEL"], "no run to resume there"),
-        (["--resume", "-o", "MODEL", "--config", "x.toml"], "started with: no --config"),
-        (["--config", "x.toml"], "x.toml: cannot be read"),
+        ([], 2, "train is missing: name text to train on"),
+        (["TEXT"], 2, "output is missing: name a model directory to write"),
+        (["missing", "-o", "MODEL"], 1, "missing: no such file"),
+        (["TEXT", "-o", "TEXT"], 1, "is a file; name a directory to write the model to"),
+        (["TEXT", "-o", "MODEL", "--minutes", "1", "--epochs", "1"], 2, "or in minutes, not both"),
+        (["TEXT", "-o", "MODEL", "--dropout", "1"], 2, "dropout is 1.0, expected less than 1"),
+        (["--hidden-size", "0", "--config", "x.toml"], 2, "--hidden-size is 0, expected at least"),
+        (["TEXT", "-o", "MODEL", "--cutoffs", "5,x"], 2, "--cutoffs is '5,x', expected ids with"),
+        (["TEXT", "-o", "MODEL", "--tokenizer", "bep"], 1, "tokenizer is 'bep', expected bpe"),
+        (["--resume"], 2, "--resume needs --output, the directory of the run"),
+        (["--resume", "-o", "MODEL"], 1, "no run to resume there"),
+        (["--resume", "-o", "MODEL", "--config", "x.toml"], 2, "started with: no --config"),
+        (["--config", "x.toml"], 1, "x.toml: cannot be read"),
     ],
 )
 def test_errors_are_one_line(
-    run: Run, text: str, tmp_path: Path, argv: list[str], message: str
+    run: Run, text: str, tmp_path: Path, argv: list[str], status: int, message: str
 ) -> None:
     places = {"TEXT": text, "MODEL": str(tmp_path / "model")}
     result = run("train", *(places.get(word, word) for word in argv))
-    assert result.status == 1
+    assert result.status == status
     assert result.out == ""
     last = result.err.splitlines()[-1]
     assert last.startswith("lmscore: error: ")
@@ -193,3 +196,23 @@ def test_the_log_is_left_as_it_was(run: Run) -> None:
 def test_every_option_has_a_flag() -> None:
     flags = set(inspect.signature(train_verb.train).parameters)
     assert {field.name for field in dataclasses.fields(TrainOptions)} - {"train"} <= flags
+
+
+def test_a_field_is_all_that_an_option_takes(run: Run) -> None:
+    """Its type, default, bounds and help; the command line and its help are made from it."""
+    shown = " ".join(run("train", "--help").out.split())
+    for name, field in option_fields().items():
+        flag = "FILE" if name == "train" else f"--{name.replace('_', '-')}"
+        assert f"{flag} " in shown
+        assert field.option.help, name
+        # A line may be broken at a dash.
+        assert field.option.help.replace(" ", "") in shown.replace(" ", "")
+        if isinstance(field.default, str):
+            assert f"[{field.default}]" in shown
+        if field.type is bool:
+            continue
+        assert (field.option.metavar or "|") in shown
+        if field.option.bounds is not None:
+            result = run("train", flag, "-1")
+            assert result.status == 2
+            assert result.err.startswith(f"lmscore: error: {flag} is -1"), result.err

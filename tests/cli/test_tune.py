@@ -220,7 +220,7 @@ def test_a_picture_of_a_weight_of_zero(run: Run, tmp_path: Path) -> None:
 
 def test_a_picture_of_no_kind(run: Run, lists: Path, tmp_path: Path) -> None:
     result = run("tune", lists, *OWN, "--plot", tmp_path / "wer.xyz")
-    assert (result.status, result.out) == (1, "")
+    assert (result.status, result.out) == (2, "")
     assert "wer.xyz: no such kind of picture; there are " in result.err
     assert "png" in result.err
 

@@ -161,7 +161,7 @@ def test_a_model_that_was_not_trained_for_it_refuses(model_path: Path) -> None:
     ) as raised:
         load(model_path, unnormalized=True)
     assert str(raised.value).startswith(f"{model_path}: ")
-    assert "--self-normalize" in str(raised.value)
+    assert "`self_normalize`" in str(raised.value)
 
 
 def test_it_is_loaded_again_as_it_was(folders: dict[str, Path]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lmscore.names import Averaging
 from lmscore.train.averaging import WeightAverage
 from lmscore.train.network import RecurrentLM
-from lmscore.train.options import Averaging
 from tests.train.toy import toy_config
 
 

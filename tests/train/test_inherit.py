@@ -13,7 +13,8 @@ from safetensors.numpy import load_file
 
 from lmscore.bundle import TOKENIZER_FILE, WEIGHTS_FILE, Bundle
 from lmscore.errors import ModelNotFoundError, OptionError
-from lmscore.train.options import TrainOptions, make_options, read_toml
+from lmscore.train.options import TrainOptions
+from lmscore.train.read_options import make_options, read_toml
 from lmscore.train.record import resumed_options
 from lmscore.train.run import train
 from tests.models import make_model

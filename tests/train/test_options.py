@@ -10,7 +10,8 @@ import pytest
 
 from lmscore.bundle import CELLS
 from lmscore.errors import InputFileError, OptionError
-from lmscore.train.options import TrainOptions, make_options, read_toml
+from lmscore.train.options import TrainOptions
+from lmscore.train.read_options import make_options, read_toml
 
 LEAST: dict[str, Any] = {"train": ("text",), "output": "model"}
 

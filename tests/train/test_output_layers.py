@@ -18,7 +18,7 @@ from lmscore.train import train
 from lmscore.train.evaluate import held_out_batches, mean_log_z
 from lmscore.train.inherit import load_weights_into
 from lmscore.train.network import RecurrentLM
-from lmscore.train.options import make_options
+from lmscore.train.read_options import make_options
 from lmscore.train.record import OPTIONS_FILE, resumed_options
 from tests.train.toy import sentences, toy_corpus, toy_options, write
 
@@ -132,7 +132,7 @@ def test_self_normalised_goes_as_the_new_run_does(
         made = {"output": str(tmp_path / f"{alpha}"), "self_normalize": alpha, "threads": 1}
         bundle = train(make_options({**values, **made}))
         assert bundle.config.self_normalized == bool(alpha)
-        said = [text for text in caplog.messages if "without --self-normalize the new" in text]
+        said = [text for text in caplog.messages if "without `self_normalize` the new" in text]
         assert len(said) == 1  # of the first one
 
 

@@ -85,7 +85,9 @@ def test_a_run_is_recorded(trained: Bundle) -> None:
 def test_invalid_utf8(tmp_path: Path) -> None:
     text = tmp_path / "text"
     text.write_bytes("".join(f"{line}\n" for line in sentences(150)).encode() + b"caf\xe9\n")
-    with pytest.raises(InputError, match=r"text, line 151: invalid UTF-8 at byte 4; .*--errors"):
+    with pytest.raises(
+        InputError, match=r"text, line 151: invalid UTF-8 at byte 4; .*errors='replace'"
+    ):
         train(toy_options(tmp_path))
     train(toy_options(tmp_path, errors="replace"))  # the same directory, as nothing was learnt
 
@@ -100,7 +102,7 @@ def test_no_text(tmp_path: Path, content: str) -> None:
 
 def test_nothing_held_out(tmp_path: Path) -> None:
     write(tmp_path / "text", ["one line"] * 99)
-    with pytest.raises(InputError, match=r"fewer than 100 lines, so that .* with --valid"):
+    with pytest.raises(InputError, match=r"fewer than 100 lines, so that .* with `valid`"):
         train(toy_options(tmp_path))
     (tmp_path / "empty").touch()
     with pytest.raises(InputError, match="empty: the held-out text is empty"):
@@ -194,7 +196,7 @@ def test_one_gpu_for_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
         torch_device("cuda:0")
     assert str(raised.value) == (
         "device is 'cuda:0', but torchrun started 2 processes, which want a GPU each: use "
-        "--device cuda"
+        "device='cuda'"
     )
 
 

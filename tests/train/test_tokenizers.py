@@ -210,7 +210,7 @@ def test_a_given_tokenizer(tmp_path: Path) -> None:
 
 def test_a_given_tokenizer_without_the_special_tokens(tmp_path: Path) -> None:
     path = given_file(tmp_path / "own.json", "[UNK]", "</s>")
-    with pytest.raises(ModelError, match=r"own.json: no token '<s>' .* name it with --bos-token"):
+    with pytest.raises(ModelError, match=r"own.json: no token '<s>' .* name it with `bos_token`"):
         make(path)
     assert make(path, context="document").bos == 1
 

@@ -202,8 +202,8 @@ def test_a_loss_that_is_not_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     last = tmp_path / "model" / "checkpoints" / "step-000000003-0000"
     assert str(raised.value) == (
         "update 4: the loss is nan, the gradient norm nan; "
-        f"go on from {last} with --resume and a lower --learning-rate (now 0.02), "
-        "a lower --clip (now 1), or --precision fp32"
+        f"go on from {last} with `resume` and a lower `learning_rate` (now 0.02), "
+        "a lower `clip` (now 1), or precision='fp32'"
     )
     assert last.is_dir()
 
@@ -225,7 +225,7 @@ def test_no_held_out_loss_is_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         train(toy_options(tmp_path, evaluations=2))
     assert str(raised.value) == (
         "the loss on the held-out text was never finite; start again with a lower "
-        "--learning-rate (now 0.02)"
+        "`learning_rate` (now 0.02)"
     )
 
 
@@ -247,9 +247,7 @@ def test_from_bf16_to_fp32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_learning_rate_out_of_this_world(tmp_path: Path) -> None:
     options = toy_options(tmp_path, learning_rate=1e30, warmup=0.0)
-    with pytest.raises(
-        TrainingError, match=r"the loss is .*; start again with a lower --learning-"
-    ):
+    with pytest.raises(TrainingError, match=r"the loss is .*; start again with a lower `learning_"):
         train(options)
 
 
@@ -262,7 +260,7 @@ def test_ctrl_c(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "lmscore"), pytest.raises(KeyboardInterrupt):
         train(toy_options(tmp_path, evaluations=0), report=interrupt)
     assert (tmp_path / "model" / "checkpoints" / "step-000000005-0000").is_dir()
-    assert "interrupted; --resume goes on from update 5" in caplog.text
+    assert "interrupted; `resume` goes on from update 5" in caplog.text
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -281,7 +279,7 @@ def test_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         torch.empty(1 << 60)
 
     monkeypatch.setattr(trainer_module, "batch_loss", large)
-    with pytest.raises(TrainingError, match="not enough memory on the CPU; lower --batch-size"):
+    with pytest.raises(TrainingError, match="not enough memory on the CPU; lower `batch_size`"):
         train(toy_options(tmp_path))
 
 
@@ -313,7 +311,7 @@ def test_a_processor_without_bf16(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         train(toy_options(tmp_path, precision="bf16"))
     assert str(raised.value) == (
         "precision is bf16, which PyTorch cannot compute on this processor (it needs AVX-512 or "
-        "AMX); use --precision fp32, or auto"
+        "AMX); use precision='fp32', or auto"
     )
     assert not (tmp_path / "model").exists()
 

@@ -39,7 +39,10 @@ def bench(
     threads: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="This number of CPU threads only. Default: 1, 2, 4, ..."
+            metavar="N",
+            min=1,
+            help="This number of CPU threads only. Default: 1, 2, 4, ...",
+            callback=options.checked_threads,
         ),
     ] = None,
     seconds: Annotated[

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,10 +17,7 @@ if TYPE_CHECKING:
 
 
 def check(
-    directory: Annotated[
-        Path | None,
-        typer.Argument(metavar="MODEL", help="The same as --model.", show_default=False),
-    ] = None,
+    directory: options.ModelArgument = None,
     *,
     model: options.Model = None,
     variant: Annotated[
@@ -30,7 +26,7 @@ def check(
     ] = None,
     device: options.Device = "cpu",
     threads: options.Threads = None,
-    output_format: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    output_format: options.Report = "text",
 ) -> None:
     """Check that a model computes here what PyTorch computed when it was trained.
 
@@ -39,9 +35,9 @@ def check(
     """
     from lmscore.runtime.checking import check_model
 
-    if directory and model:
-        raise typer.BadParameter("given twice, as an argument and as --model")
-    found = check_model(directory or model, variants=variant, device=device, threads=threads)
+    found = check_model(
+        options.one_model(directory, model), variants=variant, device=device, threads=threads
+    )
     streams.write(_as_json(found) if output_format == "json" else _as_text(found))
     for problem in found.problems:
         streams.note(f"error: {problem}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lmscore.bundle import FP32, INT8, Config, graph_file
+from lmscore.bundle import FP32, INT8
 from lmscore.cli import streams
-from lmscore.cli.table import size, table
+from lmscore.cli.certificate import certificate
+from lmscore.cli.usage import command_line
 
 
 def export(
@@ -31,29 +31,10 @@ def export(
     needed. Prints, per graph, the largest difference of a log-probability (in nats) and the change
     of perplexity on held-out text.
     """
-    from lmscore.export import export_model
+    from lmscore.export import check_variants, export_model
 
     variants = tuple(dict.fromkeys(variant or (FP32, INT8)))
+    with command_line():
+        check_variants(variants)
     config = export_model(directory, variants=variants)
     streams.write(certificate(config, variants))
-
-
-def certificate(config: Config, variants: Sequence[str]) -> str:
-    """What export measured on each variant's graph, as a table."""
-    rows: list[tuple[str, ...]] = [
-        ("variant", "file", "size", "max |Δ log-prob|", "in a batch", "perplexity", "checked with")
-    ]
-    for variant in variants:
-        graph = config.graphs[variant]
-        rows.append(
-            (
-                variant,
-                graph_file(variant),
-                size(graph.size_bytes),
-                f"{graph.max_log_prob_difference:.2g} nats",
-                f"{graph.max_batching_difference:.2g} nats",
-                f"{round(100 * graph.perplexity_change, 2) + 0.0:+.2f} %",  # + 0.0: no -0.00
-                graph.checked_with,
-            )
-        )
-    return table(rows)

@@ -14,11 +14,19 @@ import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.kept import Kept
-from lmscore.cli.outfile import check_not_read, check_resumable, open_records, same_file
-from lmscore.cli.records import read_records
-from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
-from lmscore.cli.units import Unit, count
+from lmscore.cli.outfile import check_not_read, check_output, open_records, same_file
+from lmscore.cli.records import TextInput
+from lmscore.cli.scored_records import (
+    PROMPT,
+    count,
+    describe,
+    interactive,
+    score_records,
+    with_progress,
+)
+from lmscore.cli.usage import UsageError
 from lmscore.files import open_output
+from lmscore.names import Unit
 
 if TYPE_CHECKING:
     from lmscore.runtime.scoring.score import Score
@@ -27,7 +35,6 @@ Write = Callable[[bytes], object]
 
 
 def filter_lines(
-    files: options.Files = None,
     *,
     min_ppl: Annotated[
         float | None, typer.Option(metavar="X", help="The lowest perplexity to keep.")
@@ -45,16 +52,11 @@ def filter_lines(
         Path | None,
         typer.Option(metavar="FILE", help="Write the lines that are not printed to this file."),
     ] = None,
-    model: options.Model = None,
-    variant: options.Variant = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
+    model: options.ModelOptions,
     context: options.ContextMode = None,
     bos: options.Bos = True,
     eos: options.Eos = True,
-    input_format: options.Reading = "text",
-    field: options.Field = "text",
-    errors: options.Utf8Errors = "strict",
+    text: TextInput,
     output: options.Output = None,
     resume: options.Resume = False,
     line_buffered: options.LineBuffered = False,
@@ -68,20 +70,18 @@ def filter_lines(
     """
     bounds = _bounds(min_ppl, max_ppl, per, eos=eos)
     _check_files(output, rejected, resume=resume)
-    import lmscore
-
-    paths = files or ["-"]
+    paths = text.paths
     check_not_read(rejected, paths)
     typed = interactive(paths)
     if typed and not quiet:
         streams.note(PROMPT)
-    records = read_records(paths, input_format=input_format, field=field, errors=errors)
+    records = text.records()
     # In this order: the rejected lines appear once those kept are safe.
     with (
         _rejected_lines(rejected) as reject,
         open_records(output, resume=resume, inputs=paths) as out,
     ):
-        lm = lmscore.load(model, variant=variant, device=device, threads=threads)
+        lm = model.load()
         scored = partial(
             score_records,
             lm,
@@ -117,11 +117,10 @@ def filter_lines(
 
 def _check_files(output: Path | None, rejected: Path | None, *, resume: bool) -> None:
     if rejected == Path("-"):
-        raise typer.BadParameter("--rejected needs a file; standard output has the lines kept")
+        raise UsageError("--rejected needs a file; standard output has the lines kept")
     if rejected and output and same_file(rejected, output):
-        raise typer.BadParameter("--output and --rejected must be two files")
-    if resume:
-        check_resumable(output)
+        raise UsageError("--output and --rejected must be two files")
+    check_output(output, resume=resume)
 
 
 @dataclass(frozen=True)
@@ -143,13 +142,13 @@ class _Bounds:
 
 def _bounds(min_ppl: float | None, max_ppl: float | None, per: Unit, *, eos: bool) -> _Bounds:
     if min_ppl is None and max_ppl is None:
-        raise typer.BadParameter("nothing to filter by: give --min-ppl, --max-ppl or both")
+        raise UsageError("nothing to filter by: give --min-ppl, --max-ppl or both")
     lowest = -math.inf if min_ppl is None else min_ppl
     highest = math.inf if max_ppl is None else max_ppl
     if math.isnan(lowest) or math.isnan(highest):
-        raise typer.BadParameter("--min-ppl and --max-ppl must be numbers, not nan")
+        raise UsageError("--min-ppl and --max-ppl must be numbers, not nan")
     if lowest > highest:
-        raise typer.BadParameter(f"--min-ppl {lowest:g} is above --max-ppl {highest:g}")
+        raise UsageError(f"--min-ppl {lowest:g} is above --max-ppl {highest:g}")
     return _Bounds(lowest, highest, per, eos)
 
 

@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import typer
+from typing import Any
 
 from lmscore.bundle import Bundle, Config, LogZRecord
 from lmscore.cli import options, streams
+from lmscore.cli.certificate import certificate
 from lmscore.cli.table import size, table
-from lmscore.cli.verbs.export import certificate
 
 
 def info(
-    directory: Annotated[
-        Path | None,
-        typer.Argument(metavar="MODEL", help="The same as --model.", show_default=False),
-    ] = None,
+    directory: options.ModelArgument = None,
     *,
     model: options.Model = None,
-    output_format: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    output_format: options.Report = "text",
 ) -> None:
     """Describe a model: architecture, files, checks, training."""
     from lmscore.runtime.load import find_model
 
-    if directory and model:
-        raise typer.BadParameter("given twice, as an argument and as --model")
-    bundle = Bundle.read(find_model(directory or model))
+    bundle = Bundle.read(find_model(options.one_model(directory, model)))
     streams.write(_as_json(bundle) if output_format == "json" else _as_text(bundle))
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lmscore import names
 from lmscore.cli import options, streams
-from lmscore.cli.lists import check_lists_stay, preparation, write_texts
+from lmscore.cli.list_options import ListOutput, SeenText, check_lists_stay, write_texts
 from lmscore.cli.progress import Progress
 from lmscore.cli.records import json_line
-from lmscore.cli.scoring import describe, interactive, total_bytes
-from lmscore.errors import OptionError
+from lmscore.cli.scored_records import describe, interactive, total_bytes
+from lmscore.cli.usage import UsageError, command_line
 from lmscore.files import names_directory
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from lmscore.runtime.rescoring.lattices import Lattice, LatticeOptions, RescoredLattice
 
 _DECIMALS = 6  # of the scores in n-best lists
+_SCORES = ("score", "acoustic", "lm", "other")  # and the new one
 
 
 def lattice(
@@ -35,22 +38,11 @@ def lattice(
         ),
     ] = None,
     *,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="PATH",
-            help="Write to this file, .gz and .xz compressed, or HTK's into this directory (one "
-            "that is there, or ends in /), under the names of the files read. "
-            "Default: standard output (-).",
-            callback=options.unless_standard_output,
-        ),
-    ] = None,
+    output: ListOutput = None,
     best: Annotated[
         bool, typer.Option("--best", help="Print only the best text of each lattice, a line each.")
     ] = False,
-    with_ids: Annotated[bool, typer.Option("--with-ids", help="With --best: id<TAB>text.")] = False,
+    with_ids: options.WithIds = False,
     n_best: Annotated[
         int | None,
         typer.Option(
@@ -96,19 +88,16 @@ def lattice(
         typer.Option(metavar="N", min=0, help="Partial hypotheses kept at a node; 0: all."),
     ] = 20,
     feature: options.Feature = "lmscore",
-    model: options.Model = None,
-    variant: options.Variant = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
+    model: options.ModelOptions,
     input_format: Annotated[
-        options.LatticeFormat | None,
+        names.LatticeFormat | None,
         typer.Option(
             help="The format of the lattices. Default: told from the content.",
             show_default=False,
         ),
     ] = None,
     output_format: Annotated[
-        options.LatticeFormat | None,
+        names.LatticeFormat | None,
         typer.Option(
             "--format",
             help="The format to write lattices in. Default: the one they were read in.",
@@ -121,6 +110,7 @@ def lattice(
     ] = None,
     lowercase: options.Lowercase = False,
     remove: options.Remove = None,
+    errors: options.Utf8Errors = "strict",
     quiet: options.Quiet = False,
 ) -> None:
     """Rescore lattices: text archives of Kaldi's, or HTK's standard lattice format.
@@ -134,28 +124,32 @@ def lattice(
     The new score is that of the whole sentence, </s> included, except where --order, --beam and
     --max-tokens cut the search short.
     """
+    texts = best or n_best is not None
     _check_layout(output, best=best, with_ids=with_ids, n_best=n_best)
-    if output_format is not None and (best or n_best is not None):
-        raise typer.BadParameter("--format is for lattices, not for --best and --n-best")
-    import lmscore
+    _check_formats(input_format, output_format, output, texts=texts, words=words)
+    if n_best is not None and feature in _SCORES:
+        raise UsageError(f"lattices have a score {feature!r} already; choose another --feature")
+    seen = SeenText(lowercase=lowercase, remove=remove)
+    seen.check()
     from lmscore.runtime.rescoring.lattices import LatticeOptions, open_lattices
 
+    with command_line():
+        search = LatticeOptions(
+            lm_weight=lm_weight,
+            old_lm_weight=old_lm_weight,
+            acoustic_scale=acoustic_scale,
+            lm_scale=lm_scale,
+            word_penalty=word_penalty,
+            order=order or None,
+            beam=beam or None,
+            max_tokens=max_tokens or None,
+        )
     paths = files or ["-"]
-    if best or n_best is not None:  # lattices take their own place, texts would take theirs
+    if texts:  # lattices take their own place, texts would take theirs
         check_lists_stay(output, paths)
-    search = LatticeOptions(
-        lm_weight=lm_weight,
-        old_lm_weight=old_lm_weight,
-        acoustic_scale=acoustic_scale,
-        lm_scale=lm_scale,
-        word_penalty=word_penalty,
-        order=order or None,
-        beam=beam or None,
-        max_tokens=max_tokens or None,
-        prepare=preparation(None, remove or [], lowercase=lowercase),
-    )
-    lattice_format, lattices = open_lattices(paths, input_format, symbols=words)
-    lm = lmscore.load(model, variant=variant, device=device, threads=threads)
+    search = replace(search, prepare=seen.preparation(errors))
+    lattice_format, lattices = open_lattices(paths, input_format, symbols=words, errors=errors)
+    lm = model.load()
     work = _Work(lm, search)
     rescored = work.shown(lattices, paths, data_on_stdout=output is None)
     if best:
@@ -172,11 +166,28 @@ def lattice(
 
 def _check_layout(output: str | None, *, best: bool, with_ids: bool, n_best: int | None) -> None:
     if best and n_best is not None:
-        raise typer.BadParameter("--best prints texts and --n-best lists: give one")
+        raise UsageError("--best prints texts and --n-best lists: give one")
     if with_ids and not best:
-        raise typer.BadParameter("--with-ids goes with --best")
+        raise UsageError("--with-ids goes with --best")
     if (best or n_best is not None) and output is not None and names_directory(output):
-        raise typer.BadParameter("--best and --n-best write one file: give --output a file")
+        raise UsageError("--best and --n-best write one file: give --output a file")
+
+
+def _check_formats(
+    read: names.LatticeFormat | None,
+    written: names.LatticeFormat | None,
+    output: str | None,
+    *,
+    texts: bool,
+    words: Path | None,
+) -> None:
+    if written is not None and texts:
+        raise UsageError("--format is for lattices, not for --best and --n-best")
+    if words is not None and read == "htk-slf":
+        raise UsageError("--words is for kaldi-lattice: HTK's lattices have no use for it")
+    kaldi = (written or read) == "kaldi-lattice"
+    if kaldi and not texts and output is not None and names_directory(output):
+        raise UsageError("an archive of Kaldi's is one file: give --output a file")
 
 
 class _Work:
@@ -222,20 +233,12 @@ def _text(found: RescoredLattice, *, with_ids: bool) -> str:
 
 
 def _n_best(found: RescoredLattice, n: int, feature: str) -> str:
-    """A line of our JSON lists; raises OptionError where the feature's name is taken."""
+    """A line of our JSON lists."""
     hypotheses = []
     for path in found.n_best(n):
-        scores = {
-            "score": path.total,
-            "acoustic": path.scores.acoustic,
-            "lm": path.scores.lm,
-            "other": path.scores.other,
-        }
-        if feature in scores:
-            raise OptionError(
-                f"lattices have a score {feature!r} already; choose another --feature"
-            )
-        scores[feature] = path.scores.new_lm
+        parts = path.scores
+        values = (path.total, parts.acoustic, parts.lm, parts.other, parts.new_lm)
+        scores = dict(zip((*_SCORES, feature), values, strict=True))
         rounded = {name: round(score, _DECIMALS) for name, score in scores.items()}
         hypotheses.append({"text": path.text, **rounded})
     return json_line({"id": found.lattice.id, "hypotheses": hypotheses})
@@ -244,7 +247,7 @@ def _n_best(found: RescoredLattice, n: int, feature: str) -> str:
 def _write(
     lattices: Iterable[Lattice],
     output: str | None,
-    lattice_format: options.LatticeFormat,
+    lattice_format: names.LatticeFormat,
     symbols: Path | None,
 ) -> None:
     from lmscore.runtime.rescoring.lattices import render_lattices, write_lattices

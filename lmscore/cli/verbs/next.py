@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.records import Record, json_line, read_records
-from lmscore.cli.scoring import interactive, with_progress
+from lmscore.cli.scored_records import interactive, with_progress
+from lmscore.cli.usage import UsageError
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
@@ -30,25 +31,12 @@ def next_words(
         ),
     ] = None,
     *,
-    files: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-i",
-            "--input",
-            metavar="FILE",
-            help="One text per line, where there is no TEXT; may be given again. "
-            "Default: standard input (-).",
-            show_default=False,
-        ),
-    ] = None,
+    files: options.Input = None,
     top: Annotated[
         int, typer.Option("-k", "--top", metavar="N", min=1, help="How many words.")
     ] = 10,
-    output_format: Annotated[Literal["tsv", "jsonl"], typer.Option("--format")] = "tsv",
-    model: options.Model = None,
-    variant: options.Variant = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
+    output_format: options.Records = "tsv",
+    model: options.ModelOptions,
     input_format: options.Reading = "text",
     field: options.Field = "text",
     errors: options.Utf8Errors = "strict",
@@ -60,9 +48,7 @@ def next_words(
     has one. With --format jsonl an object per text, with the list "words".
     """
     if text is not None and files is not None:
-        raise typer.BadParameter("give a TEXT or --input, not both")
-    import lmscore
-
+        raise UsageError("give a TEXT or --input, not both")
     paths = files or ["-"]
     records: Iterable[Record]
     if text is None:
@@ -71,7 +57,7 @@ def next_words(
         records = read_records(paths, input_format=input_format, field=field, errors=errors)
     else:
         records = [Record(text)]
-    lm = lmscore.load(model, variant=variant, device=device, threads=threads)
+    lm = model.load()
     found = with_progress(_find(lm, records, top), paths, data_on_stdout=True)
     for number, (record, words) in enumerate(found, 1):
         if output_format == "jsonl":

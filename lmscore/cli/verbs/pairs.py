@@ -12,16 +12,14 @@ import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.records import Line, Record, json_line, json_object, located_lines, text_field
-from lmscore.cli.scoring import describe, score_records, with_progress
+from lmscore.cli.scored_records import count, describe, score_records, with_progress
 from lmscore.cli.table import table
-from lmscore.cli.units import Unit, count
 from lmscore.errors import InputError
+from lmscore.names import RecordFormat, Unit
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
     from lmscore.runtime.scoring.score import Score
-
-OutputFormat = Literal["tsv", "jsonl"]
 
 
 def pairs(
@@ -51,11 +49,8 @@ def pairs(
         Literal["none", Unit],
         typer.Option(help="Compare log-probabilities per token, word or character."),
     ] = "none",
-    output_format: Annotated[OutputFormat, typer.Option("--format")] = "tsv",
-    model: options.Model = None,
-    variant: options.Variant = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
+    output_format: options.Records = "tsv",
+    model: options.ModelOptions,
     bos: options.Bos = True,
     eos: options.Eos = True,
     errors: options.Utf8Errors = "strict",
@@ -68,12 +63,10 @@ def pairs(
     --format jsonl an object per pair, its fields kept. The summary gives the accuracy; a tie is not
     correct. Every sentence is scored on its own, whatever context the model was trained for.
     """
-    import lmscore
-
     paths = files or ["-"]
     lines = located_lines(paths, errors=errors)
     read = _from_jsonl if input_format == "jsonl" else _from_tsv
-    lm = lmscore.load(model, variant=variant, device=device, threads=threads)
+    lm = model.load()
     as_line = LINES[output_format]
     tallies: dict[str | None, _Tally] = {}
     for pair, scores in _score_pairs(lm, read(lines, good, bad), paths, bos=bos, eos=eos):
@@ -190,7 +183,7 @@ def _jsonl(pair: Pair, result: Result) -> str:
     return json_line({**pair.fields, **added})
 
 
-LINES: dict[OutputFormat, Callable[[Pair, Result], str]] = {"tsv": _tsv, "jsonl": _jsonl}
+LINES: dict[RecordFormat, Callable[[Pair, Result], str]] = {"tsv": _tsv, "jsonl": _jsonl}
 
 
 @dataclass

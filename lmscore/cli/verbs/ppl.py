@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.adaptive import adapted, check_model, check_options, describe_adapted
 from lmscore.cli.compat import start_report
-from lmscore.cli.records import Record, read_records
-from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
+from lmscore.cli.records import Record, TextInput
+from lmscore.cli.scored_records import PROMPT, describe, interactive, score_records, with_progress
 
 
 def ppl(
-    files: options.Files = None,
     *,
-    output_format: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
+    output_format: options.Report = "text",
     compat: options.Compat = None,
-    model: options.Model = None,
-    variant: options.Variant = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
+    model: options.ModelOptions,
     context: options.ContextMode = None,
     bos: options.Bos = True,
     eos: options.Eos = True,
-    input_format: options.Reading = "text",
-    field: options.Field = "text",
-    errors: options.Utf8Errors = "strict",
+    text: TextInput,
     cache: Annotated[
         bool,
         typer.Option("--cache", help="Beside it, with a cache of the words read (extra train)."),
@@ -63,11 +57,10 @@ def ppl(
     --cache and --dynamic add what a model of documents reaches when it adapts to what it reads:
     that takes PyTorch and the weights, and says nothing about the exported graph.
     """
-    import lmscore
     from lmscore.runtime.scoring.compat import needs_words
     from lmscore.runtime.scoring.score import Summary
 
-    paths = files or ["-"]
+    paths = text.paths
     layouts = {"--format": output_format != "text"}
     report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
     wanted = {"cache": cache, "dynamic": dynamic}
@@ -79,8 +72,8 @@ def ppl(
     check_options(adaptive, compat=compat, bos=bos, eos=eos, context=context)
     if interactive(paths):
         streams.note(PROMPT)
-    records = read_records(paths, input_format=input_format, field=field, errors=errors)
-    lm = lmscore.load(model, variant=variant, device=device, threads=threads)
+    records = text.records()
+    lm = model.load()
     texts: list[str] = []
     if adaptive:
         check_model(lm.path)
@@ -91,7 +84,7 @@ def ppl(
     for _, score in with_progress(scored, paths, data_on_stdout=False):
         (report or summary).add(score)
     found = {
-        name: adapted(lm.path, texts, summary, name, values, device=device, threads=threads)
+        name: adapted(lm.path, texts, summary, name, values, model)
         for name, values in adaptive.items()
     }
     if report is not None:

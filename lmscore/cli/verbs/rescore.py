@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lmscore import names
 from lmscore.bundle import Context
 from lmscore.cli import options, streams
-from lmscore.cli.lists import (
+from lmscore.cli.list_options import (
+    ListInput,
+    ListModels,
+    ListOutput,
+    SeenText,
     assignments,
     check_lists_stay,
-    mixture_weights,
     note_mixtures,
     number,
-    preparation,
     write_texts,
 )
-from lmscore.cli.rescoring import Job, Meter, Ranked, summary
-from lmscore.cli.scoring import interactive
-from lmscore.files import names_directory, read_lines
+from lmscore.cli.ranked_lists import Job, Meter, Ranked, summary
+from lmscore.cli.scored_records import interactive
+from lmscore.cli.usage import UsageError, command_line
+from lmscore.files import names_directory
 
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.formats import Format
@@ -30,20 +35,9 @@ _PROMPT = "type n-best lists; Ctrl-D ends them"
 
 
 def rescore(
-    files: options.Lists = None,
     *,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="PATH",
-            help="Write to this file, .gz and .xz compressed, or into this directory (one that is "
-            "there, or ends in /), under the names of the files read. "
-            "Default: standard output (-).",
-            callback=options.unless_standard_output,
-        ),
-    ] = None,
+    lists: ListInput,
+    output: ListOutput = None,
     rerank: Annotated[
         bool, typer.Option("--rerank", help="Put the hypotheses of each list in order, best first.")
     ] = False,
@@ -51,7 +45,7 @@ def rescore(
         bool,
         typer.Option("--best", help="Print only the text of the best hypothesis, a line per list."),
     ] = False,
-    with_ids: Annotated[bool, typer.Option("--with-ids", help="With --best: id<TAB>text.")] = False,
+    with_ids: options.WithIds = False,
     lm_weight: Annotated[
         float | None,
         typer.Option(metavar="X", help="The weight of each new score. Default: 0.5."),
@@ -80,24 +74,14 @@ def rescore(
         typer.Option(metavar="FILE", help="All weights, as `lmscore tune` writes them."),
     ] = None,
     metric: Annotated[
-        options.MetricName | None,
+        names.MetricName | None,
         typer.Option(
             help="Say how far the first and the best hypotheses are from the references; --join "
             "and --remove hold for both.",
             show_default=False,
         ),
     ] = None,
-    references: options.References = None,
-    feature: options.Feature = "lmscore",
-    model: options.Model = None,
-    lm: options.Models = None,
-    mix: options.Mix = None,
-    mix_weights: options.MixWeights = None,
-    mix_text: options.MixText = None,
-    variant: options.Variant = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    unnormalized: options.Unnormalized = False,
+    models: ListModels,
     context: Annotated[
         Context,
         typer.Option(
@@ -105,15 +89,7 @@ def rescore(
             "along the best hypotheses, which is slower."
         ),
     ] = "sentence",
-    eos: Annotated[
-        bool, typer.Option("--eos/--no-eos", help="Score the end of every hypothesis, </s>.")
-    ] = True,
-    input_format: options.ReadingLists = None,
-    beam_size: options.BeamSize = None,
-    scores: options.Archives = None,
-    join: options.Join = None,
-    lowercase: options.Lowercase = False,
-    remove: options.Remove = None,
+    seen: SeenText,
     quiet: options.Quiet = False,
 ) -> None:
     """Score the hypotheses of n-best lists, and put the scores into the lists.
@@ -130,11 +106,25 @@ def rescore(
     """
     _check_layout(output, rerank=rerank, best=best, with_ids=with_ids)
     if quiet and metric is not None:
-        raise typer.BadParameter("--metric is said in the summary: leave out --quiet")
-    own_weights = _own_weights(weight or [])
-    if weights is not None:
-        _refuse(lm_weight, word_penalty, length_normalization, own_weights)
-    from lmscore.runtime.rescoring.formats import read
+        raise UsageError("--metric is said in the summary: leave out --quiet")
+    own_weights = {
+        name: number(f"--weight {name}", value)
+        for name, value in assignments("--weight", weight or []).items()
+    }
+    given = {
+        "--lm-weight": lm_weight,
+        "--word-penalty": word_penalty,
+        "--length-normalization": length_normalization,
+        "--weight": weight or None,
+    }
+    for option, value in given.items():
+        if weights is not None and value is not None:
+            raise UsageError(f"--weights has all weights: leave out {option}")
+    lists.check()
+    seen.check()
+    added = models.feature_names()
+    if context == "document" and len(models.lm or []) > 1:
+        raise UsageError("--context document is for one recurrent model alone")
     from lmscore.runtime.rescoring.lists import (
         LM_WEIGHT,
         METRICS,
@@ -142,56 +132,38 @@ def rescore(
         peek,
         read_weights,
     )
-    from lmscore.runtime.rescoring.models import open_scorers
 
-    tuned = None if weights is None else read_weights(weights)
-    prepare = preparation(join, remove or [], lowercase=lowercase)
-    judge = None if metric is None else METRICS[metric]
-    if judge is not None:
-        judge.statistics([""], "")  # to learn now what is not installed
-    paths = files or ["-"]
-    if best:  # lists take their own place, texts would take that of the lists
-        check_lists_stay(output, paths)
-    if interactive(paths) and not quiet:
-        streams.note(_PROMPT)
-    list_format, lists = read(
-        paths,
-        input_format,
-        references=references,
-        beam_size=beam_size,
-        scores=assignments("--scores", scores or []),
-    )
-    first, lists = peek(lists)
-    scorers = open_scorers(
-        lm or [],
-        model=model,
-        name=feature,
-        mix=mix,
-        weights=mixture_weights(mix_weights),
-        texts=None if mix_text is None else map(prepare, read_lines(mix_text)),
-        eos=eos,
-        device=device,
-        variant=variant,
-        threads=threads,
-        unnormalized=unnormalized,
-    )
-    if not quiet:
-        note_mixtures(scorers)
-    chosen = tuned or default_weights(
-        first,
-        list_format.score,
-        [scorer.name for scorer in scorers],
+    weigh = partial(
+        default_weights,
+        added=added,
         lm_weight=LM_WEIGHT if lm_weight is None else lm_weight,
         word_penalty=word_penalty or 0.0,
         length_normalization=length_normalization or 0.0,
         given=own_weights,
     )
-    normalize = preparation(join, remove or [], lowercase=False)
-    job = Job(scorers, chosen, prepare, context, eos, judge, normalize)
+    with command_line():
+        weigh(None, None)
+    tuned = None if weights is None else read_weights(weights)
+    prepare = seen.preparation(lists.errors)
+    judge = None if metric is None else METRICS[metric]
+    if judge is not None:
+        judge.statistics([""], "")  # to learn now what is not installed
+    if best:  # lists take their own place, texts would take that of the lists
+        check_lists_stay(output, lists.paths)
+    if interactive(lists.paths) and not quiet:
+        streams.note(_PROMPT)
+    list_format, found = lists.read()
+    first, found = peek(found)
+    scorers = models.open(prepare, lists.errors)
+    if not quiet:
+        note_mixtures(scorers)
+    chosen = tuned or weigh(first, list_format.score)
+    normalize = seen.preparation(lists.errors, seen=False)
+    job = Job(scorers, chosen, prepare, context, models.eos, judge, normalize)
     meter = Meter()
-    shown = meter.shown(job.rank(meter.read(lists)), paths, data_on_stdout=output is None)
+    shown = meter.shown(job.rank(meter.read(found)), lists.paths, data_on_stdout=output is None)
     if best:
-        write_texts((_line(found, with_ids=with_ids) for found in shown), output)
+        write_texts((_line(one, with_ids=with_ids) for one in shown), output)
     else:
         _write_lists(list_format, shown, output, rerank=rerank)
     if not quiet:
@@ -201,36 +173,11 @@ def rescore(
 
 def _check_layout(output: str | None, *, rerank: bool, best: bool, with_ids: bool) -> None:
     if rerank and best:
-        raise typer.BadParameter("--rerank writes whole lists and --best does not: give one")
+        raise UsageError("--rerank writes whole lists and --best does not: give one")
     if with_ids and not best:
-        raise typer.BadParameter("--with-ids goes with --best")
+        raise UsageError("--with-ids goes with --best")
     if best and output is not None and names_directory(output):
-        raise typer.BadParameter("--best writes one file: give --output a file")
-
-
-def _own_weights(values: Sequence[str]) -> dict[str, float]:
-    """What --weight gives, by name."""
-    return {
-        name: number(f"--weight {name}", value)
-        for name, value in assignments("--weight", values).items()
-    }
-
-
-def _refuse(
-    lm_weight: float | None,
-    word_penalty: float | None,
-    length_normalization: float | None,
-    own: dict[str, float],
-) -> None:
-    given = {
-        "--lm-weight": lm_weight is not None,
-        "--word-penalty": word_penalty is not None,
-        "--length-normalization": length_normalization is not None,
-        "--weight": bool(own),
-    }
-    for option, is_given in given.items():
-        if is_given:
-            raise typer.BadParameter(f"--weights has all weights: leave out {option}")
+        raise UsageError("--best writes one file: give --output a file")
 
 
 def _write_lists(

@@ -11,9 +11,11 @@ import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.records import Record, json_line, read_records
-from lmscore.cli.scoring import interactive, with_progress
+from lmscore.cli.scored_records import interactive, with_progress
+from lmscore.cli.usage import UsageError, command_line
 from lmscore.errors import LmscoreError
 from lmscore.files import read_lines
+from lmscore.names import Utf8Errors
 
 if TYPE_CHECKING:
     from lmscore.runtime.decoding.result import Sample
@@ -32,22 +34,12 @@ def sample(
         typer.Argument(
             metavar="PROMPT",
             help='The text to continue; "" is the beginning of a sentence. '
-            "Default: every line of the input.",
+            "Default: every line of the input; where that is a terminal, an empty text.",
             show_default=False,
         ),
     ] = None,
     *,
-    files: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-i",
-            "--input",
-            metavar="FILE",
-            help="One prompt per line, where there is no PROMPT; may be given again. "
-            "Default: standard input (-); where that is a terminal, the PROMPT is empty.",
-            show_default=False,
-        ),
-    ] = None,
+    files: options.Input = None,
     num_samples: Annotated[
         int, typer.Option("-n", "--num-samples", metavar="N", min=1, help="Texts per prompt.")
     ] = 1,
@@ -95,10 +87,7 @@ def sample(
         typer.Option(metavar="X", help="Of the search: 0 ranks by probability, 1 per token."),
     ] = 1.0,
     output_format: Annotated[OutputFormat, typer.Option("--format")] = "text",
-    model: options.Model = None,
-    variant: options.Variant = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
+    model: options.ModelOptions,
     errors: options.Utf8Errors = "strict",
 ) -> None:
     r"""Continue prompts with texts that are drawn from the model, or the likeliest ones.
@@ -109,7 +98,7 @@ def sample(
     finish_reason: eos (</s>), length (--max-tokens) or stop.
     """
     if prompt is not None and files is not None:
-        raise typer.BadParameter("give a PROMPT or --input, not both")
+        raise UsageError("give a PROMPT or --input, not both")
     drawing: dict[str, Any] = {
         "temperature": temperature,
         "top_k": top_k,
@@ -118,18 +107,17 @@ def sample(
         "repetition_penalty": repetition_penalty,
         "seed": seed,
     }
+    limits: dict[str, Any] = {"max_tokens": max_tokens, "stop": stop or ()}
     _check_search(beam_size, num_samples, length_penalty, drawing)
-    limits: dict[str, Any] = {
-        "max_tokens": max_tokens,
-        "stop": stop or (),
-        "allowed_words": None if allowed_words is None else _words(allowed_words, errors),
-        "pattern": pattern,
-    }
+    _check_values(beam_size, num_samples, length_penalty, drawing | limits)
+    if pattern is not None:
+        _check_pattern(pattern, allowed_words)
+    if allowed_words is not None:
+        limits["allowed_words"] = _words(allowed_words, errors)
+    limits["pattern"] = pattern
     if prompt is None and files is None and streams.is_terminal(sys.stdin):
         prompt = ""
-    import lmscore
-
-    lm = lmscore.load(model, variant=variant, device=device, threads=threads)
+    lm = model.load()
     if beam_size is not None:
         search = {"beam_size": beam_size, "length_penalty": length_penalty, **limits}
         decode: Decode = partial(_search, lm, num_results=num_samples, **search)
@@ -149,17 +137,41 @@ def _check_search(
 ) -> None:
     """Refuse options that would change nothing, and more texts than a search finds."""
     if beam_size is not None and num_samples > beam_size:
-        raise typer.BadParameter(f"--num-samples {num_samples} needs a --beam-size as large")
+        raise UsageError(f"--num-samples {num_samples} needs a --beam-size as large")
     if beam_size is None and length_penalty != 1:
-        raise typer.BadParameter("--length-penalty goes with --beam-size only")
+        raise UsageError("--length-penalty goes with --beam-size only")
     neutral = {"temperature": 1, "repetition_penalty": 1}
     for name, value in drawing.items():
         if beam_size is not None and value != neutral.get(name):
             option = name.replace("_", "-")
-            raise typer.BadParameter(f"--{option} does not go with --beam-size: nothing is drawn")
+            raise UsageError(f"--{option} does not go with --beam-size: nothing is drawn")
 
 
-def _words(path: str, errors: str) -> set[str]:
+def _check_values(
+    beam_size: int | None, num_samples: int, length_penalty: float, values: Mapping[str, Any]
+) -> None:
+    """Refuse impossible values."""
+    from lmscore.runtime.decoding.beam import BeamOptions
+    from lmscore.runtime.decoding.sampling import SamplingOptions
+
+    with command_line():
+        SamplingOptions(num_samples=num_samples, **values)
+        if beam_size is not None:
+            limits = {name: values[name] for name in ("max_tokens", "stop")}
+            BeamOptions(beam_size, num_samples, length_penalty=length_penalty, **limits)
+
+
+def _check_pattern(pattern: str, allowed_words: str | None) -> None:
+    """Refuse what is no regular expression, and a second constraint."""
+    from lmscore.runtime.decoding.constraint import check_pattern
+
+    if allowed_words is not None:
+        raise UsageError("--allowed-words and --pattern exclude each other")
+    with command_line():
+        check_pattern(pattern)
+
+
+def _words(path: str, errors: Utf8Errors) -> set[str]:
     return {word for line in read_lines(path, errors=errors) for word in line.split()}
 
 
@@ -168,7 +180,7 @@ def _search(lm: LanguageModel, prompts: list[str], **search: Any) -> list[list[S
 
 
 def _decoded(
-    prompt: str | None, paths: list[str], errors: str, decode: Decode
+    prompt: str | None, paths: list[str], errors: Utf8Errors, decode: Decode
 ) -> Iterator[tuple[str, list[Sample]]]:
     """The prompt, or those of an input, each with its continuations."""
     if prompt is not None:

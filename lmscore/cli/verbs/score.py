@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lmscore import names
 from lmscore.cli import options, streams
 from lmscore.cli.compat import print_report, start_report
 from lmscore.cli.earlier import Earlier
-from lmscore.cli.layout import Layout, OutputFormat, Per
-from lmscore.cli.outfile import Output, check_resumable, open_records
-from lmscore.cli.records import Record, read_records
-from lmscore.cli.scoring import PROMPT, describe, interactive, score_records, with_progress
+from lmscore.cli.layout import Layout
+from lmscore.cli.outfile import Output, check_output, open_records
+from lmscore.cli.records import Record, TextInput
+from lmscore.cli.scored_records import PROMPT, describe, interactive, score_records, with_progress
+from lmscore.cli.usage import UsageError
 
 if TYPE_CHECKING:
     from lmscore.runtime.scoring.score import Score, Summary
 
 
 def score(
-    files: options.Files = None,
     *,
-    output_format: Annotated[OutputFormat, typer.Option("--format")] = "tsv",
-    per: Annotated[Per, typer.Option(help="What gets a row of its own.")] = "sentence",
+    output_format: options.Records = "tsv",
+    per: Annotated[names.Per, typer.Option(help="What gets a row of its own.")] = "sentence",
     surprisal: Annotated[
         bool, typer.Option("--surprisal", help="Print bits, -log2 of the probability, not nats.")
     ] = False,
@@ -33,10 +34,7 @@ def score(
         bool, typer.Option("--header", help="Print a first line with the names of the columns.")
     ] = False,
     compat: options.Compat = None,
-    model: options.Model = None,
-    variant: options.Variant = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
+    model: options.ModelOptions,
     unnormalized: options.Unnormalized = False,
     context: options.ContextMode = None,
     bos: options.Bos = True,
@@ -44,9 +42,7 @@ def score(
     prefix: options.Prefix = None,
     prefix_field: options.PrefixField = None,
     prefix_column: options.PrefixColumn = False,
-    input_format: options.Reading = "text",
-    field: options.Field = "text",
-    errors: options.Utf8Errors = "strict",
+    text: TextInput,
     output: options.Output = None,
     resume: options.Resume = False,
     line_buffered: options.LineBuffered = False,
@@ -62,11 +58,11 @@ def score(
     per line, "tokens" or "words" in it; it keeps the fields of the JSON Lines it was read from.
     With --compat there is a block per line, with --per word the words in it, and one at the end.
     """
-    own_prefixes = _has_own_prefixes(prefix, prefix_field, input_format, column=prefix_column)
+    own_prefixes = _has_own_prefixes(prefix, prefix_field, text.input_format, column=prefix_column)
     if header and output_format != "tsv":
-        raise typer.BadParameter("--header is for --format tsv")
-    paths = files or ["-"]
-    layout = Layout(output_format, per, surprisal=surprisal, ids=input_format == "tsv")
+        raise UsageError("--header is for --format tsv")
+    paths = text.paths
+    layout = Layout(output_format, per, surprisal=surprisal, ids=text.input_format == "tsv")
     layouts = {
         "--format": output_format != "tsv",
         "--per token": per == "token",
@@ -75,28 +71,18 @@ def score(
         "--resume": resume,
     }
     report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
+    check_output(output, resume=resume)
     if resume:
-        check_resumable(output)
         _check_layout_resumes(layout, ends=bos and eos)
-    import lmscore
     from lmscore.runtime.scoring.compat import needs_words
     from lmscore.runtime.scoring.score import Summary
 
     typed = interactive(paths)
     if typed and not quiet:
         streams.note(PROMPT)
-    records = read_records(
-        paths,
-        input_format=input_format,
-        field=field,
-        prefix_field=prefix_field,
-        prefix_column=prefix_column,
-        errors=errors,
-    )
+    records = text.records(prefix_field=prefix_field, prefix_column=prefix_column)
     with open_records(output, resume=resume, inputs=paths) as out:
-        lm = lmscore.load(
-            model, variant=variant, device=device, threads=threads, unnormalized=unnormalized
-        )
+        lm = model.load(unnormalized=unnormalized)
         scored = partial(
             score_records,
             lm,
@@ -147,21 +133,21 @@ def _write(
 def _check_layout_resumes(layout: Layout, *, ends: bool) -> None:
     rows = layout.output_format == "tsv" and layout.per != "sentence"
     if rows and layout.ids and not ends:
-        raise typer.BadParameter(
+        raise UsageError(
             f"--resume cannot tell which lines had no {layout.per} to score, since their ids may "
             "repeat: use --format jsonl"
         )
 
 
 def _has_own_prefixes(
-    prefix: str | None, field: str | None, input_format: options.InputFormat, *, column: bool
+    prefix: str | None, field: str | None, input_format: names.InputFormat, *, column: bool
 ) -> bool:
     if [prefix is not None, field is not None, column].count(True) > 1:
-        raise typer.BadParameter("give one of --prefix, --prefix-field and --prefix-column")
+        raise UsageError("give one of --prefix, --prefix-field and --prefix-column")
     if field is not None and input_format != "jsonl":
-        raise typer.BadParameter("--prefix-field needs --input-format jsonl")
+        raise UsageError("--prefix-field needs --input-format jsonl")
     if column and input_format != "tsv":
-        raise typer.BadParameter("--prefix-column needs --input-format tsv")
+        raise UsageError("--prefix-column needs --input-format tsv")
     return field is not None or column
 
 

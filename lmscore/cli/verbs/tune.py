@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lmscore import names
 from lmscore.cli import options, streams
-from lmscore.cli.lists import (
-    assignments,
+from lmscore.cli.list_options import (
+    ListInput,
+    ListModels,
+    SeenText,
     check_lists_stay,
-    mixture_weights,
     note_mixtures,
-    preparation,
 )
 from lmscore.cli.plot import check_picture, plot_metric
-from lmscore.cli.tuning import measured, tuned, with_scores
-from lmscore.files import read_lines
+from lmscore.cli.tuning_report import measured, tuned, with_scores
+from lmscore.cli.usage import UsageError, command_line
 
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.lists import NBestList
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 
 
 def tune(
-    files: options.Lists = None,
     *,
+    lists: ListInput,
     metric: Annotated[
-        options.MetricName, typer.Option(help="What is to become as good as it can.")
+        names.MetricName, typer.Option(help="What is to become as good as it can.")
     ] = "wer",
     output: Annotated[
         Path | None,
@@ -44,7 +45,6 @@ def tune(
         Path | None,
         typer.Option(metavar="FILE", help="Tune nothing: say what these weights gain."),
     ] = None,
-    references: options.References = None,
     weigh: Annotated[
         list[str] | None,
         typer.Option(
@@ -83,24 +83,9 @@ def tune(
             metavar="FILE", help="Draw the metric against the model's weight; .png, .svg, .pdf."
         ),
     ] = None,
-    output_format: Annotated[Literal["text", "json"], typer.Option("--format")] = "text",
-    feature: options.Feature = "lmscore",
-    model: options.Model = None,
-    lm: options.Models = None,
-    mix: options.Mix = None,
-    mix_weights: options.MixWeights = None,
-    mix_text: options.MixText = None,
-    variant: options.Variant = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    unnormalized: options.Unnormalized = False,
-    eos: options.Eos = True,
-    input_format: options.ReadingLists = None,
-    beam_size: options.BeamSize = None,
-    scores: options.Archives = None,
-    join: options.Join = None,
-    lowercase: options.Lowercase = False,
-    remove: options.Remove = None,
+    output_format: options.Report = "text",
+    models: ListModels,
+    seen: SeenText,
 ) -> None:
     """Find the weights of scores on n-best lists with references, and what they gain.
 
@@ -118,53 +103,40 @@ def tune(
     --join and --remove hold for the comparison with the references, too; --lowercase does not.
     """
     _check_options(weights, weigh or [], output)
-    check_lists_stay(output, files or ["-"])
-    from lmscore.runtime.rescoring.formats import read
-    from lmscore.runtime.rescoring.lists import METRICS, normalization, read_weights, reference_of
-    from lmscore.runtime.rescoring.models import open_scorers
-    from lmscore.runtime.rescoring.tuning import candidates
-
+    lists.check()
+    seen.check()
+    added = models.feature_names() if use_model else []
+    with command_line():
+        if weigh:
+            _names(weigh, added, word_penalty=word_penalty)
+        _check_power(length_normalization)
     if plot is not None:
         check_picture(plot)
+    check_lists_stay(output, lists.paths)
+    from lmscore.runtime.rescoring.lists import METRICS, normalization, read_weights, reference_of
+    from lmscore.runtime.rescoring.tuning import candidates
+
     given = None if weights is None else read_weights(weights)
     METRICS[metric].statistics([""], "")  # to learn now, not in minutes, what is not installed
-    list_format, found = read(
-        files or ["-"],
-        input_format,
-        references=references,
-        beam_size=beam_size,
-        scores=assignments("--scores", scores or []),
-    )
-    lists = list(found)
-    for nbest in lists:
+    list_format, read = lists.read()
+    found = list(read)
+    for nbest in found:
         reference_of(nbest)
-    prepare = preparation(join, remove or [], lowercase=lowercase)
+    prepare = seen.preparation(lists.errors)
     scorers: list[ListScorer] = []
     if use_model:
-        scorers = open_scorers(
-            lm or [],
-            model=model,
-            name=feature,
-            mix=mix,
-            weights=mixture_weights(mix_weights),
-            texts=None if mix_text is None else map(prepare, read_lines(mix_text)),
-            eos=eos,
-            device=device,
-            variant=variant,
-            threads=threads,
-            unnormalized=unnormalized,
-        )
+        scorers = models.open(prepare, lists.errors)
         note_mixtures(scorers)
     if given is None:
-        own = weigh or _own_scores(lists, list_format.score)
-        names = _names(own, scorers, word_penalty=word_penalty)
+        own = weigh or _own_scores(found, list_format.score)
+        terms = _names(own, added, word_penalty=word_penalty)
     else:
-        names, length_normalization = list(given.terms()), given.length_normalization
-    joined = preparation(join, remove or [], lowercase=False)
+        terms, length_normalization = list(given.terms()), given.length_normalization
+    joined = seen.preparation(lists.errors, seen=False)
     compared = normalization(ignore_case=ignore_case, ignore_punctuation=ignore_punctuation)
     judged = candidates(
-        with_scores(lists, scorers, prepare),
-        names,
+        with_scores(found, scorers, prepare),
+        terms,
         METRICS[metric],
         length_normalization=length_normalization,
         normalize=lambda text: compared(joined(text)),
@@ -174,16 +146,22 @@ def tune(
     if output is not None:
         chosen.save(output)
     if plot is not None:
-        plot_metric(plot, report, _plotted(names, scorers))
+        plot_metric(plot, report, _plotted(terms, added))
     streams.write(report.as_json(chosen) if output_format == "json" else report.as_text(chosen))
 
 
 def _check_options(weights: Path | None, weigh: Sequence[str], output: Path | None) -> None:
     if weights is not None and (weigh or output):
         option = "--weigh" if weigh else "--output"
-        raise typer.BadParameter(f"--weights has all weights, and nothing is tuned: no {option}")
+        raise UsageError(f"--weights has all weights, and nothing is tuned: no {option}")
     if output == Path("-"):
-        raise typer.BadParameter("--output needs a file; standard output has the report")
+        raise UsageError("--output needs a file; standard output has the report")
+
+
+def _check_power(length_normalization: float) -> None:
+    from lmscore.runtime.rescoring.lists import Weights
+
+    Weights({"": 0.0}, length_normalization=length_normalization)
 
 
 def _own_scores(lists: Sequence[NBestList], score: str | None) -> list[str]:
@@ -197,18 +175,17 @@ def _own_scores(lists: Sequence[NBestList], score: str | None) -> list[str]:
     return [RANK]
 
 
-def _names(own: Sequence[str], scorers: Sequence[ListScorer], *, word_penalty: bool) -> list[str]:
+def _names(own: Sequence[str], added: Sequence[str], *, word_penalty: bool) -> list[str]:
     """What is weighed: the lists' own scores, the models', and words."""
     from lmscore.runtime.rescoring.lists import WORDS
 
-    added = [scorer.name for scorer in scorers]
     names = list(dict.fromkeys([*own, *added, *[WORDS] * word_penalty]))
     if len(names) < 2:
-        raise typer.BadParameter(f"nothing to tune: there is only {names[0]!r} to choose by")
+        raise UsageError(f"nothing to tune: there is only {names[0]!r} to choose by")
     return names
 
 
-def _plotted(names: Sequence[str], scorers: Sequence[ListScorer]) -> int:
+def _plotted(names: Sequence[str], added: Sequence[str]) -> int:
     """The first model's weight, or else the second, which is the first that is tuned."""
-    added = [scorer.name for scorer in scorers if scorer.name in names]
-    return names.index(added[0]) if added else min(1, len(names) - 1)
+    first = next((name for name in added if name in names), None)
+    return min(1, len(names) - 1) if first is None else names.index(first)

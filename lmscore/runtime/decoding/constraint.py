@@ -171,6 +171,22 @@ def make_constraint(
     return Constraint(vocabulary.compiled(), config, option=option, rules=rules, body=body)
 
 
+def check_pattern(pattern: object) -> None:
+    """See that a pattern is a regular expression; no model is needed for that.
+
+    Raises:
+        OptionError: it is none.
+        MissingExtraError: llguidance is not installed.
+    """
+    body = _terminal(_check_pattern(pattern))
+    from llguidance import LLMatcher, LLParserLimits
+
+    grammar = LLMatcher.grammar_from_lark(f"start: BODY\nBODY: {body}")
+    limits = LLParserLimits(initial_lexer_fuel=_START_FUEL, step_lexer_fuel=_STEP_FUEL)
+    if said := LLMatcher.validate_grammar(grammar, limits=limits):
+        raise OptionError(f"pattern: {_reason(said)}")
+
+
 class _Vocabulary:
     """What llguidance asks of a tokenizer."""
 

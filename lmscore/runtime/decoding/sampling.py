@@ -7,10 +7,10 @@ of every row stays. Equally likely tokens stay together.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +27,55 @@ _COLDEST, _HOTTEST = 1e-30, 1e30
 _TINY = np.finfo(np.float64).tiny
 
 
+class SamplingKeywords(TypedDict, total=False):
+    """The keywords of `LanguageModel.sample`, `sample_batch` and `stream`.
+
+    As they stand, texts are distributed as the model says. Tokens are drawn from its
+    log-probabilities after, in this order: repetition_penalty, temperature, top_k, top_p, min_p.
+
+    Attributes:
+        max_tokens: where a sample is cut that has not ended ("length"). Default: 100.
+        temperature: log-probabilities are divided by it; 0 takes the likeliest token always.
+            Default: 1.
+        top_k: draw from the k likeliest tokens only.
+        top_p: from the fewest likeliest tokens whose probabilities sum to p.
+        min_p: from the tokens that are at least p times as likely as the likeliest.
+        repetition_penalty: log-probabilities of tokens that have occurred, in the prompt too, are
+            multiplied by it. Default: 1.
+        stop: strings before which the text ends ("stop"); tokens past it are not reported.
+        seed: gives the same samples every time on one machine, whatever the batch: the first n are
+            the same however many are drawn, and in each of the three methods. Only those of an
+            int8 rnn-relu depend on their batch. Default: other samples every time.
+        allowed_words: the only words of the text, with single spaces between them. Words that the
+            vocabulary cannot spell cannot come.
+        pattern: a regular expression (of Rust's crate regex, without look-around) that the whole
+            text matches, or begins to where it is cut.
+
+    A continuation begins with a space where a word follows a word: it is part of the text, but
+    neither of the `allowed_words`, which bring it, nor of the `pattern`, before which it may stand.
+    """
+
+    max_tokens: int
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    repetition_penalty: float
+    stop: Sequence[str]
+    seed: int | None
+    allowed_words: Collection[str] | None
+    pattern: str | None
+
+
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How to draw; `LanguageModel.sample` says what each means.
+    """How to draw: a value for each of `SamplingKeywords`.
 
     Raises:
         OptionError: a value is impossible; names the option.
     """
 
-    num_samples: int = 1
+    num_samples: int = 1  # of each prompt
     max_tokens: int = 100
     temperature: float = 1.0
     top_k: int | None = None
@@ -44,6 +84,22 @@ class SamplingOptions:
     repetition_penalty: float = 1.0
     stop: Sequence[str] = ()
     seed: int | None = None
+    allowed_words: Collection[str] | None = None
+    pattern: str | None = None
+
+    @classmethod
+    def given(cls, options: SamplingKeywords, *, num_samples: int = 1) -> SamplingOptions:
+        """The keywords of a method as options.
+
+        Raises:
+            TypeError: there is no option of a name.
+            OptionError: as the class.
+        """
+        for name in options:
+            if name not in SamplingKeywords.__annotations__:
+                known = ", ".join(SamplingKeywords.__annotations__)
+                raise TypeError(f"unexpected keyword argument {name!r}; there are {known}")
+        return cls(num_samples=num_samples, **options)
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""

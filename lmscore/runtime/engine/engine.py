@@ -127,7 +127,7 @@ class Engine:
         if unnormalized and not bundle.config.head_spec.has_scores:
             raise OptionError(
                 f"{bundle.path}: was not trained to score without its softmax, and what it gave "
-                "would be no log-probabilities; train with --self-normalize, or score as it is"
+                "would be no log-probabilities; train with `self_normalize`, or score as it is"
             )
         graph = Graph.load(bundle, variant, **placement)
         observers: list[Observer] = []

@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import logging
 import os
-import re
 import sys
 import threading
 import weakref
@@ -18,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, TypedDict
 
 from lmscore.errors import DeviceError, MissingExtraError, ModelError, OptionError
+from lmscore.runtime.arguments import check_device, check_threads
 from lmscore.runtime.engine.cores import usable_cores
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ class Placement(TypedDict, total=False):
 
 _WARNINGS, _FATAL_ONLY = 2, 4
 _ON_CUDA = {CUDA, TENSORRT}
-_MOST_THREADS = 1024  # a typing error beyond them would start as many
 
 _log = logging.getLogger("lmscore")
 _preloading = threading.Lock()
@@ -98,9 +97,7 @@ def choose_providers(device: str, available: Sequence[str]) -> list[Provider]:
         OptionError: `device` is none of these.
         DeviceError: CUDA is asked for and this ONNX Runtime was built without it.
     """
-    match = re.fullmatch(r"auto|cpu|cuda(?::([0-9]+))?", str(device))
-    if match is None:
-        raise OptionError(f"device must be auto, cpu, cuda or cuda:N, not {device!r}")
+    check_device(device)
     if device == "cpu" or (device == "auto" and CUDA not in available):
         return [CPU]
     if CUDA not in available:
@@ -109,7 +106,7 @@ def choose_providers(device: str, available: Sequence[str]) -> list[Provider]:
             f"{', '.join(available)}); pip uninstall onnxruntime, "
             "then pip install 'lmscore[gpu]'"
         )
-    return [_cuda(match[1] or "0"), CPU]
+    return [_cuda(device.partition(":")[2] or "0"), CPU]
 
 
 def check_providers(providers: Sequence[str], available: Sequence[str]) -> None:
@@ -261,9 +258,7 @@ def thread_count(threads: int | None) -> int:
         # Given to ONNX Runtime explicitly: its own default pins threads to cores that a container
         # or a job scheduler may have withheld.
         return usable_cores()
-    given: object = threads
-    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= _MOST_THREADS:
-        raise OptionError(f"threads must be an integer in 1..{_MOST_THREADS}, not {given!r}")
+    check_threads(threads)
     return threads
 
 

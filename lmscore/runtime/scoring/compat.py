@@ -10,15 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from lmscore.bundle import Config
 from lmscore.errors import OptionError
+from lmscore.names import Tool
 from lmscore.runtime.scoring.score import LN10, Score, WordScore, perplexity_of
-
-Tool = Literal["kenlm", "srilm"]
 
 _Number = TypeVar("_Number", float, np.float32)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 from collections import Counter
 from typing import Any
 
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 
 from lmscore.errors import OptionError
 from lmscore.runtime.decoding.sampling import (
+    SamplingKeywords,
     SamplingOptions,
     apply_temperature,
     draw,
@@ -24,6 +27,7 @@ from lmscore.runtime.decoding.sampling import (
     penalize_repetition,
     random_stream,
 )
+from lmscore.runtime.model import LanguageModel
 
 NOTHING = np.empty(0, np.int64)
 TENTHS = np.log([[0.1, 0.4, 0.2, 0.3], [0.7, 0.1, 0.1, 0.1]])
@@ -219,3 +223,24 @@ def test_impossible_options(options: dict[str, Any], message: str) -> None:
 
 def test_numpy_numbers_are_numbers() -> None:
     SamplingOptions(top_k=np.int64(3), top_p=np.float32(0.5), seed=np.int64(1))  # type: ignore[arg-type]
+
+
+def test_keywords_are_stated_once() -> None:
+    fields = {field.name: field.type for field in dataclasses.fields(SamplingOptions)}
+    assert fields.pop("num_samples") == "int"
+    keywords = SamplingKeywords.__annotations__
+    assert {name: kind.__forward_arg__ for name, kind in keywords.items()} == fields
+    documented = re.findall(r"^        (\w+): ", SamplingKeywords.__doc__ or "", re.MULTILINE)
+    assert documented == list(keywords)
+
+
+@pytest.mark.parametrize("method", ["sample", "sample_batch", "stream"])
+def test_no_such_keyword(lm: LanguageModel, method: str) -> None:
+    argument = ["the"] if method == "sample_batch" else "the"
+    with pytest.raises(TypeError, match="unexpected keyword argument 'temprature'; there are max_"):
+        getattr(lm, method)(argument, temprature=1)
+
+
+def test_a_stream_is_one_sample(lm: LanguageModel) -> None:
+    with pytest.raises(TypeError, match="'num_samples'"):
+        lm.stream("the", num_samples=2)  # type: ignore[call-arg]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from hypothesis import strategies as st
 
-from lmscore.runtime.rescoring.lists.metrics import METRICS, MetricName
+from lmscore.names import MetricName
+from lmscore.runtime.rescoring.lists.metrics import METRICS
 from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
 from lmscore.runtime.rescoring.tuning.candidates import Candidates
 

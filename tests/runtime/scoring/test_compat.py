@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmscore.errors import OptionError
+from lmscore.names import Tool
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.scoring.compat import CompatReport, Tool, WordCounts, needs_words, word_counts
+from lmscore.runtime.scoring.compat import CompatReport, WordCounts, needs_words, word_counts
 from lmscore.runtime.scoring.score import Score, Summary, TokenScore, WordScore
 
 ARPA = """\\data\\

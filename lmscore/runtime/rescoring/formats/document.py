@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from lmscore.errors import InputError
 from lmscore.files import input_name, open_input
+from lmscore.names import Utf8Errors
 from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 _HEAD_SIZE = 1 << 16
@@ -36,12 +37,15 @@ class Line:
 class Document:
     """One input file, opened once (it may be a pipe) and read once; closed as a context manager.
 
+    `errors="replace"` puts U+FFFD in the place of invalid UTF-8.
+
     Raises:
         InputFileError: it cannot be opened or read, now or later.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, errors: Utf8Errors = "strict") -> None:
         self.name = input_name(path)
+        self.errors: Utf8Errors = errors
         self.first_index = 0  # how many lists the files before this one hold
         self.num_lists: int | None = None  # known once all have been read, as is
         self.tail = ""  # what follows the last one
@@ -92,12 +96,13 @@ class Document:
 
     def _decoded(self, data: bytes, line: int) -> str:
         try:
-            return data.decode("utf-8")
+            return data.decode("utf-8", self.errors)
         except UnicodeDecodeError as error:
             line += data.count(b"\n", 0, error.start)
             byte = error.start - data.rfind(b"\n", 0, error.start)
             raise InputError(
-                f"{self.where(line)}: invalid UTF-8 at byte {byte}; convert the file"
+                f"{self.where(line)}: invalid UTF-8 at byte {byte}; convert the file, or use "
+                "errors='replace'"
             ) from error
 
 

@@ -42,7 +42,7 @@ def utterance_of(key: str) -> str | None:
 def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:
     with ExitStack() as stack:
         archives = {
-            name: _Archive(stack.enter_context(Document(path)))
+            name: _Archive(stack.enter_context(Document(path, errors=document.errors)))
             for name, path in options.scores.items()
         }
         for nbest in lists_of_rows(document, _rows(document, archives)):

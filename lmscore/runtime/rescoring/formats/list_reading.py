@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lmscore.errors import InputError, OptionError
 from lmscore.files import expanded_paths
+from lmscore.names import Utf8Errors
 from lmscore.runtime.rescoring.formats.document import Document
 from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
 from lmscore.runtime.rescoring.formats.table import FORMATS, detect
@@ -22,6 +23,7 @@ def read(
     references: str | Path | None = None,
     beam_size: int | None = None,
     scores: Mapping[str, str | Path] | None = None,
+    errors: Utf8Errors = "strict",
 ) -> tuple[Format, Iterator[NBestList]]:
     """The n-best lists of files of one format, in their order.
 
@@ -35,6 +37,7 @@ def read(
         references: a file with a reference for each list, instead of those in the lists.
         beam_size: of `nemo`: how many rows an utterance has.
         scores: of `kaldi`: score archives, in the list's order, that become features by name.
+        errors: "replace" puts U+FFFD in the place of invalid UTF-8, here and in the references.
 
     Raises:
         OptionError: an unknown format, or an option that the format has no use for.
@@ -46,7 +49,7 @@ def read(
     with ExitStack() as stack:
         opened: list[Document] = []
         while len(opened) < len(files) and not (opened and opened[-1].head):  # SRILM's may be empty
-            opened.append(stack.enter_context(Document(files[len(opened)])))
+            opened.append(stack.enter_context(Document(files[len(opened)], errors=errors)))
         if not opened:
             raise OptionError("no file with n-best lists")
         list_format = _format_of(opened[-1], input_format)
@@ -55,10 +58,10 @@ def read(
         if beam_size is not None and list_format.option != "beam_size":
             raise OptionError(f"a beam size goes with the format 'nemo', not {list_format.name!r}")
         stack.pop_all()
-    documents = chain(opened, map(Document, files[len(opened) :]))
-    lists = _read(list_format, documents, ReadOptions(beam_size, scores or {}))
+    rest = (Document(path, errors=errors) for path in files[len(opened) :])
+    lists = _read(list_format, chain(opened, rest), ReadOptions(beam_size, scores or {}))
     if references is not None:
-        lists = with_references(lists, references, by_line=list_format.counts_lists)
+        lists = with_references(lists, references, by_line=list_format.counts_lists, errors=errors)
     return list_format, lists
 
 
@@ -72,7 +75,7 @@ def _format_of(document: Document, name: str | None) -> Format:
     if found is None:
         raise InputError(
             f"{document.name}: cannot tell the n-best format from the first lines; "
-            f"name it (--input-format): {known}; lattices are for lmscore lattice"
+            f"name it (`input_format`): {known}; lattices are for lmscore lattice"
         )
     return found
 

@@ -4,7 +4,6 @@ from lmscore.runtime.rescoring.lattices.expansion import RescoredLattice, rescor
 from lmscore.runtime.rescoring.lattices.lattice import Arc, Lattice, Scales, Scores
 from lmscore.runtime.rescoring.lattices.lattice_reading import (
     FORMATS,
-    LatticeFormat,
     detect,
     open_lattices,
     read_lattices,
@@ -17,7 +16,6 @@ __all__ = [
     "FORMATS",
     "Arc",
     "Lattice",
-    "LatticeFormat",
     "LatticeOptions",
     "LatticePath",
     "RescoredLattice",

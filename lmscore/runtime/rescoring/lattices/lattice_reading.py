@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from lmscore.errors import InputError, OptionError
 from lmscore.files import expanded_paths
+from lmscore.names import LatticeFormat, Utf8Errors
 from lmscore.runtime.rescoring.formats import Document
 from lmscore.runtime.rescoring.lattices import kaldi, slf
 from lmscore.runtime.rescoring.lattices.lattice import Lattice
 from lmscore.runtime.rescoring.lattices.symbols import read_symbols
 
-LatticeFormat = Literal["kaldi-lattice", "htk-slf"]
 FORMATS: tuple[LatticeFormat, ...] = get_args(LatticeFormat)
 
 _SLF_SIZE = re.compile(r"^[^#\n]*\b(N|NODES|L|LINKS)=\d", re.MULTILINE)
@@ -31,6 +31,7 @@ def open_lattices(
     lattice_format: str | None = None,
     *,
     symbols: str | Path | None = None,
+    errors: Utf8Errors = "strict",
 ) -> tuple[LatticeFormat, Iterator[Lattice]]:
     """The lattices of files of one format, in their order.
 
@@ -41,6 +42,7 @@ def open_lattices(
             stands for the paths that are the lines of FILE. gzip and xz are recognised by content.
         lattice_format: "kaldi-lattice" or "htk-slf"; None to tell from the content of the first.
         symbols: Kaldi's symbol table (`words.txt`), where words are numbers.
+        errors: "replace" puts U+FFFD in the place of invalid UTF-8.
 
     Raises:
         OptionError: no such format, or a symbol table for HTK's, which has none.
@@ -52,13 +54,14 @@ def open_lattices(
     if not files:
         raise OptionError("no file with lattices")
     with ExitStack() as stack:
-        first = stack.enter_context(Document(files[0]))
+        first = stack.enter_context(Document(files[0], errors=errors))
         name = _format_of(first, lattice_format)
         if name != kaldi.NAME and symbols is not None:
             raise OptionError(f"{first.name}: a lattice of HTK's has no use for a symbol table")
-        table = None if symbols is None else read_symbols(symbols)
+        table = None if symbols is None else read_symbols(symbols, errors=errors)
         stack.pop_all()
-    return name, _read(name, chain([first], map(Document, files[1:])), table)
+    rest = (Document(path, errors=errors) for path in files[1:])
+    return name, _read(name, chain([first], rest), table)
 
 
 def read_lattices(
@@ -104,7 +107,7 @@ def _format_of(document: Document, name: str | None) -> LatticeFormat:
     if found is None:
         raise InputError(
             f"{document.name}: cannot tell the lattice format from the first lines; "
-            f"name it (--input-format): {', '.join(FORMATS)}; n-best lists are for lmscore rescore"
+            f"name it (`input_format`): {', '.join(FORMATS)}; n-best lists are for lmscore rescore"
         )
     return found
 

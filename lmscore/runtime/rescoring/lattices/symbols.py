@@ -6,10 +6,11 @@ from pathlib import Path
 
 from lmscore.errors import InputError
 from lmscore.files import input_name, read_lines
+from lmscore.names import Utf8Errors
 from lmscore.runtime.rescoring.lattices.checks import parse_count
 
 
-def read_symbols(path: str | Path) -> dict[str, str]:
+def read_symbols(path: str | Path, *, errors: Utf8Errors = "strict") -> dict[str, str]:
     """The words of a symbol table (`words.txt`) by their numbers.
 
     Raises:
@@ -17,7 +18,7 @@ def read_symbols(path: str | Path) -> dict[str, str]:
         InputError: a line is not a word and its number, or a number comes twice.
     """
     symbols: dict[str, str] = {}
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(read_lines(path, errors=errors), 1):
         where = f"{input_name(path)}, line {number}"
         columns = line.split()
         if len(columns) != 2:

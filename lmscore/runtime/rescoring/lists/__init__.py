@@ -15,12 +15,11 @@ from lmscore.runtime.rescoring.lists.features import (
 from lmscore.runtime.rescoring.lists.metrics import (
     METRICS,
     Metric,
-    MetricName,
     Statistics,
     normalization,
 )
 from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
-from lmscore.runtime.rescoring.lists.prepare import SubwordMark, preparation
+from lmscore.runtime.rescoring.lists.prepare import preparation
 from lmscore.runtime.rescoring.lists.ranking import LM_WEIGHT, Gain, default_weights, ranking
 from lmscore.runtime.rescoring.lists.references import reference_of, with_references
 from lmscore.runtime.rescoring.lists.weights import (
@@ -43,11 +42,9 @@ __all__ = [
     "Gain",
     "Hypothesis",
     "Metric",
-    "MetricName",
     "NBestList",
     "ScoredList",
     "Statistics",
-    "SubwordMark",
     "Weights",
     "add_scores",
     "default_weights",

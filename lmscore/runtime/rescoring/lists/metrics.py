@@ -11,14 +11,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.errors import needs_extra
+from lmscore.names import MetricName
 
-MetricName = Literal["wer", "cer", "bleu", "chrf"]
 Statistics = NDArray[np.int64]
 Floats = NDArray[np.float64]
 

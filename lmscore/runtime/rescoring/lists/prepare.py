@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from typing import Literal, get_args
+from typing import get_args
 
 from lmscore.errors import OptionError
-
-SubwordMark = Literal["@@", "▁"]
+from lmscore.names import SubwordMark
 
 _CONTINUED = re.compile(r"@@( +|$)")
 

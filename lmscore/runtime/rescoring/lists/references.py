@@ -9,11 +9,12 @@ from pathlib import Path
 
 from lmscore.errors import InputError
 from lmscore.files import input_name, read_lines
+from lmscore.names import Utf8Errors
 from lmscore.runtime.rescoring.lists.nbest import NBestList
 
 
 def with_references(
-    lists: Iterable[NBestList], path: str | Path, *, by_line: bool
+    lists: Iterable[NBestList], path: str | Path, *, by_line: bool, errors: Utf8Errors = "strict"
 ) -> Iterator[NBestList]:
     """Lists with their references: one for each list, and no reference without a list.
 
@@ -23,12 +24,13 @@ def with_references(
             `text`.
         by_line: whether the line number, from 0, is the list's id; otherwise the id is the line's
             first field, or the object's `id`.
+        errors: "replace" puts U+FFFD in the place of invalid UTF-8.
 
     Raises:
         InputFileError: the file cannot be opened or read.
         InputError: a line is not what it should be, a reference is missing or left over.
     """
-    references = _read(path, by_line=by_line)
+    references = _read(read_lines(path, errors=errors), input_name(path), by_line=by_line)
     for nbest in lists:
         if nbest.id not in references:
             raise InputError(f"{input_name(path)}: no reference for the list {nbest.id!r}")
@@ -43,14 +45,14 @@ def with_references(
 def reference_of(nbest: NBestList) -> str:
     """The reference of a list; raises InputError where it has none."""
     if nbest.reference is None:
-        raise InputError(f"list {nbest.id!r} has no reference; give a file with --references")
+        raise InputError(f"list {nbest.id!r} has no reference; give a file with `references`")
     return nbest.reference
 
 
-def _read(path: str | Path, *, by_line: bool) -> dict[str, str]:
+def _read(lines: Iterable[str], name: str, *, by_line: bool) -> dict[str, str]:
     references: dict[str, str] = {}
-    for number, line in enumerate(read_lines(path)):
-        where = f"{input_name(path)}, line {number + 1}"
+    for number, line in enumerate(lines):
+        where = f"{name}, line {number + 1}"
         key, text = _parse_json(line, where) if line.startswith("{") else _parse(line, by_line)
         key = str(number) if by_line else key
         if not key:

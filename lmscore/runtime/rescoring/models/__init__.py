@@ -5,7 +5,7 @@ from lmscore.runtime.rescoring.models.list_scorer import ListScorer, RecurrentSc
 from lmscore.runtime.rescoring.models.list_scoring import ListScores, score_lists
 from lmscore.runtime.rescoring.models.mixture import Mixture, fit_mixture
 from lmscore.runtime.rescoring.models.ngram import NgramScorer
-from lmscore.runtime.rescoring.models.opening import open_scorers
+from lmscore.runtime.rescoring.models.opening import check_models, open_scorers
 
 __all__ = [
     "Fit",
@@ -15,6 +15,7 @@ __all__ = [
     "NgramScorer",
     "RecurrentScorer",
     "WordScorer",
+    "check_models",
     "fit_mixture",
     "open_scorers",
     "score_lists",

@@ -47,13 +47,7 @@ class Mixture:
     def __post_init__(self) -> None:
         """Check the weights and the directions."""
         _check_directions(self.models)
-        if len(self.weights) != len(self.models):
-            raise OptionError(f"{len(self.weights)} weights for a mixture of {len(self.models)}")
-        for weight in self.weights:
-            if not (isfinite(weight) and weight >= 0):
-                raise OptionError(f"a weight of a mixture is {weight}, expected 0 to 1")
-        if abs(fsum(self.weights) - 1) > 1e-6:
-            raise OptionError(f"the weights of a mixture sum to {fsum(self.weights):g}, not to 1")
+        check_shares(self.weights, len(self.models))
 
     @property
     def direction(self) -> Direction:
@@ -97,6 +91,17 @@ class Mixture:
         for aligned in _aligned([model for model, _ in used], texts):
             mixed = np.logaddexp.reduce(aligned.log_probs + shares[:, None], axis=0)
             yield aligned.score(mixed)
+
+
+def check_shares(weights: Sequence[float], num_models: int) -> None:
+    """Raise OptionError unless the weights are shares of 1, one for each of some models."""
+    if len(weights) != num_models:
+        raise OptionError(f"{len(weights)} weights for a mixture of {num_models}")
+    for weight in weights:
+        if not (isfinite(weight) and weight >= 0):
+            raise OptionError(f"a weight of a mixture is {weight}, expected 0 to 1")
+    if abs(fsum(weights) - 1) > 1e-6:
+        raise OptionError(f"the weights of a mixture sum to {fsum(weights):g}, not to 1")
 
 
 def fit_mixture(name: str, models: Sequence[WordScorer], texts: Iterable[str]) -> Mixture:

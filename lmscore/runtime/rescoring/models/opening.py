@@ -6,17 +6,15 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from lmscore.errors import ModelError, ModelNotFoundError, OptionError
+from lmscore.names import Mix
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.models.list_scorer import ListScorer, RecurrentScorer, WordScorer
-from lmscore.runtime.rescoring.models.mixture import Mixture, fit_mixture
+from lmscore.runtime.rescoring.models.mixture import Mixture, check_shares, fit_mixture
 from lmscore.runtime.rescoring.models.ngram import NgramScorer, is_ngram_file
 from lmscore.runtime.rescoring.models.walk import Method
-
-Mix = Literal["linear"]
 
 _NAMED = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 
@@ -62,8 +60,7 @@ def open_scorers(
         VariantError: a model does not have the variant.
         DeviceError: the device cannot be used.
     """
-    _check_options(lms, model, mix, weights, texts)
-    named = _named(lms, name)
+    named = check_models(lms, model=model, name=name, mix=mix, weights=weights, texts=texts)
     load_model = partial(
         load, device=device, variant=variant, threads=threads, unnormalized=unnormalized
     )
@@ -79,25 +76,36 @@ def open_scorers(
     return [Mixture(name, tuple(scorers), tuple(weights or ()))]
 
 
-def _check_options(
-    lms: Sequence[str],
-    model: str | Path | None,
-    mix: Mix | None,
-    weights: Sequence[float] | None,
-    texts: Iterable[str] | None,
-) -> None:
+def check_models(
+    lms: Sequence[str] = (),
+    *,
+    model: str | Path | None = None,
+    name: str = "lm",
+    mix: Mix | None = None,
+    weights: Sequence[float] | None = None,
+    texts: object = None,
+) -> dict[str, str]:
+    """Check what `open_scorers` is told, as far as that goes before a file is opened.
+
+    Returns:
+        The paths of `lms` by name.
+
+    Raises:
+        OptionError: a name is missing, or given twice, or the options do not go together.
+    """
     if lms and model is not None:
-        raise OptionError("give the model either by --model or by --lm")
+        raise OptionError("give the model either by `model` or by `lms`")
     if mix is None and (weights is not None or texts is not None):
-        raise OptionError("--mix-weights and --mix-text are for --mix linear")
-    if mix is None:
-        return
-    if mix != "linear":
+        raise OptionError("`weights` and `texts` are for mix='linear'")
+    if mix not in ("linear", None):
         raise OptionError(f"mix must be 'linear', not {mix!r}")
-    if len(lms) < 2:
-        raise OptionError("--mix needs several models: --lm NAME=PATH for each")
-    if (weights is None) == (texts is None):
-        raise OptionError("--mix needs the weights, --mix-weights, or a text to fit them to")
+    if mix is not None and len(lms) < 2:
+        raise OptionError("`mix` needs several models: NAME=PATH for each in `lms`")
+    if mix is not None and (weights is None) == (texts is None):
+        raise OptionError("`mix` needs `weights`, or `texts` to fit them to")
+    if weights is not None:
+        check_shares(weights, len(lms))
+    return _named(lms, name)
 
 
 def _named(lms: Sequence[str], name: str) -> dict[str, str]:
@@ -108,9 +116,9 @@ def _named(lms: Sequence[str], name: str) -> dict[str, str]:
     for lm in lms:
         match = _NAMED.fullmatch(lm)
         if match is None:
-            raise OptionError(f"--lm {lm}: each of several models needs a name: NAME=PATH")
+            raise OptionError(f"`lms`, {lm}: each of several models needs a name: NAME=PATH")
         if match[1] in named:
-            raise OptionError(f"--lm {lm}: there is another model of the name {match[1]!r}")
+            raise OptionError(f"`lms`, {lm}: there is another model of the name {match[1]!r}")
         named[match[1]] = match[2]
     return named
 

@@ -128,7 +128,8 @@ def test_invalid_utf8(tmp_path: Path, text: bytes, line: int) -> None:
         list(lists)
     byte = text.split(b"\n")[1].index(b"\xff") + 1
     assert str(caught.value) == (
-        f"{path}, line {line}: invalid UTF-8 at byte {byte}; convert the file"
+        f"{path}, line {line}: invalid UTF-8 at byte {byte}; convert the file, or use "
+        "errors='replace'"
     )
 
 

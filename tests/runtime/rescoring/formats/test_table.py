@@ -9,8 +9,8 @@ from typing import get_args
 
 import pytest
 
-from lmscore.cli.options import ListFormat
 from lmscore.errors import InputError, OptionError
+from lmscore.names import ListFormat
 from lmscore.runtime.rescoring.formats import FORMATS, read
 from lmscore.runtime.rescoring.formats.table import detect
 
@@ -79,7 +79,7 @@ def test_something_else(tmp_path: Path, head: str) -> None:
     with pytest.raises(InputError) as caught:
         read([path])
     assert str(caught.value) == (
-        f"{path}: cannot tell the n-best format from the first lines; name it (--input-format): "
+        f"{path}: cannot tell the n-best format from the first lines; name it (`input_format`): "
         "moses, srilm, kaldi, espnet, mlm-scoring, hyporadise, nemo, jsonl, tsv; "
         "lattices are for lmscore lattice"
     )

@@ -15,7 +15,8 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from lmscore.errors import MissingExtraError
-from lmscore.runtime.rescoring.lists.metrics import METRICS, MetricName, normalization
+from lmscore.names import MetricName
+from lmscore.runtime.rescoring.lists.metrics import METRICS, normalization
 from tests.missing import hide_package
 
 WER, CER = METRICS["wer"], METRICS["cer"]

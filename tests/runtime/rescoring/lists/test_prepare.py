@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmscore.errors import OptionError
-from lmscore.runtime.rescoring.lists.prepare import SubwordMark, join_subwords, preparation
+from lmscore.names import SubwordMark
+from lmscore.runtime.rescoring.lists.prepare import join_subwords, preparation
 
 
 @pytest.mark.parametrize(

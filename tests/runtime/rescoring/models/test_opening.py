@@ -120,20 +120,23 @@ TWO = ["a=x", "b=y"]
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lms": ["a=x"], "model": "y"}, "give the model either by --model or by --lm"),
-        ({"lms": ["a=x", "y"]}, "--lm y: each of several models needs a name: NAME=PATH"),
-        ({"lms": ["a=x", "a=y"]}, "--lm a=y: there is another model of the name 'a'"),
-        ({"weights": [1]}, "--mix-weights and --mix-text are for --mix linear"),
-        ({"texts": []}, "--mix-weights and --mix-text are for --mix linear"),
+        ({"lms": ["a=x"], "model": "y"}, "give the model either by `model` or by `lms`"),
+        ({"lms": ["a=x", "y"]}, "`lms`, y: each of several models needs a name: NAME=PATH"),
+        ({"lms": ["a=x", "a=y"]}, "`lms`, a=y: there is another model of the name 'a'"),
+        ({"weights": [1]}, "`weights` and `texts` are for mix='linear'"),
+        ({"texts": []}, "`weights` and `texts` are for mix='linear'"),
         ({"lms": TWO, "mix": "cubic"}, "mix must be 'linear', not 'cubic'"),
-        ({"lms": ["a=x"], "mix": "linear"}, "--mix needs several models: --lm NAME=PATH for each"),
+        (
+            {"lms": ["a=x"], "mix": "linear"},
+            "`mix` needs several models: NAME=PATH for each in `lms`",
+        ),
         (
             {"lms": TWO, "mix": "linear"},
-            "--mix needs the weights, --mix-weights, or a text to fit them to",
+            "`mix` needs `weights`, or `texts` to fit them to",
         ),
         (
             {"lms": TWO, "mix": "linear", "weights": [1, 0], "texts": []},
-            "--mix needs the weights, --mix-weights, or a text to fit them to",
+            "`mix` needs `weights`, or `texts` to fit them to",
         ),
     ],
 )

@@ -107,7 +107,7 @@ NAN, INF = math.nan, math.inf
         ([], "there is no list to tune on"),
         (
             [make_list("u", None, ("a", {"am": 0.0}))],
-            "list 'u' has no reference; give a file with --references",
+            "list 'u' has no reference; give a file with `references`",
         ),
         (
             [make_list("u", " ", ("a", {"am": 0.0}))],

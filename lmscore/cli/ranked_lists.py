@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lmscore.bundle import Context
 from lmscore.cli import streams
 from lmscore.cli.progress import Progress
-from lmscore.cli.scoring import describe, interactive, total_bytes
+from lmscore.cli.scored_records import describe, interactive, total_bytes
 from lmscore.errors import OptionError
 
 if TYPE_CHECKING:

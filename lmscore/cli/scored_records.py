@@ -16,6 +16,7 @@ from lmscore.cli import streams
 from lmscore.cli.progress import Progress
 from lmscore.cli.records import Record
 from lmscore.errors import LmscoreError
+from lmscore.names import Unit
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
@@ -110,6 +111,13 @@ def with_progress(
             yield record, result
             done += len(record.text.encode()) + 1
             progress.update(done, f"{lines / progress.seconds:,.0f} lines/s")
+
+
+def count(score: Score, unit: Unit, *, eos: bool) -> int:
+    """How many units were scored, to divide log-probabilities by; </s> is one more of each."""
+    if unit == "token":
+        return score.num_tokens
+    return (score.num_words if unit == "word" else len(score.text)) + eos
 
 
 def interactive(paths: Sequence[str]) -> bool:

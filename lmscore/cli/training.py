@@ -1,0 +1,81 @@
+"""The options of `lmscore train`, made from the fields of TrainOptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from inspect import Parameter
+from types import UnionType
+from typing import Annotated, Any, get_args, get_origin
+
+import typer
+
+from lmscore.cli.usage import UsageError
+from lmscore.train.options import Field, option_fields
+
+
+def training_parameters() -> Iterator[Parameter]:
+    """A parameter for each field, in their order; None stands for one that is not given.
+
+    The text to train on is an argument, named `files`.
+    """
+    for name, field in option_fields().items():
+        made = typer.Argument if name == "train" else typer.Option
+        flags = field.option.flags or (f"--{name.replace('_', '-')}",)
+        shown = made(
+            *(() if name == "train" else flags),
+            metavar=field.option.metavar,
+            help=_help(field),
+            show_default=False,
+        )
+        yield Parameter(
+            "files" if name == "train" else name,
+            Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[_kind(field) | None, shown],
+        )
+
+
+def given_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a command line gives, as TrainOptions has them.
+
+    Args:
+        values: by the names of `training_parameters`.
+
+    Raises:
+        UsageError: a list of numbers is none.
+    """
+    given: dict[str, Any] = {}
+    for name, field in option_fields().items():
+        value = values["files" if name == "train" else name]
+        if value is None or value == []:
+            continue
+        if field.type == tuple[int, ...]:
+            value = _ids(field, value)
+        given[name] = tuple(value) if isinstance(value, list) else value
+    return given
+
+
+def _kind(field: Field) -> Any:
+    """The type of a parameter, without None."""
+    if get_origin(field.type) is tuple:
+        return str if int in get_args(field.type) else list[str]
+    return get_args(field.type)[0] if isinstance(field.type, UnionType) else field.type
+
+
+def _help(field: Field) -> str:
+    """The help of a field, its default at the end where the text does not say it."""
+    default = field.option.default
+    if field.type is bool:
+        default = "tied" if field.default else ""
+    elif not default and isinstance(field.default, str | int | float):
+        default = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+    return f"{field.option.help} [{default}]" if default else field.option.help
+
+
+def _ids(field: Field, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(map(int, text.split(",")))
+    except ValueError:
+        raise UsageError(
+            f"--{field.name} is {text!r}, expected ids with commas between them"
+        ) from None

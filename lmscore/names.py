@@ -1,0 +1,43 @@
+"""The names that options and files choose from, shared by the library and the shell."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+# --- models
+
+Cell = Literal["lstm", "gru", "rnn-tanh", "rnn-relu", "rnn-sigmoid", "lstm-coupled", "window"]
+Context = Literal["sentence", "document"]
+Direction = Literal["forward", "backward"]
+OutputLayer = Literal["softmax", "classes"]
+HeadName = Literal["softmax", "self-normalised", "classes"]
+TokenizerKind = Literal["bpe", "unigram", "word", "char", "custom"]
+
+# --- training
+
+Normalization = Literal["none", "nfc", "nfkc", "lowercase", "nfkc+lowercase"]
+Precision = Literal["auto", "fp32", "bf16"]
+Optimizer = Literal["adamw", "sgd"]
+Schedule = Literal["cosine", "constant"]
+Averaging = Literal["none", "ema", "asgd", "nt-asgd"]
+RecurrentInit = Literal["orthogonal", "identity"]
+
+# --- text and scores
+
+Utf8Errors = Literal["strict", "replace"]
+InputFormat = Literal["text", "tsv", "jsonl"]
+RecordFormat = Literal["tsv", "jsonl"]
+ReportFormat = Literal["text", "json"]
+Tool = Literal["kenlm", "srilm"]  # whose reports there are
+Unit = Literal["word", "token", "character"]
+Per = Literal["sentence", "token", "word"]  # what a row is printed for
+
+# --- n-best lists and lattices
+
+ListFormat = Literal[
+    "moses", "srilm", "kaldi", "espnet", "mlm-scoring", "hyporadise", "nemo", "jsonl", "tsv"
+]
+LatticeFormat = Literal["kaldi-lattice", "htk-slf"]
+MetricName = Literal["wer", "cer", "bleu", "chrf"]
+Mix = Literal["linear"]
+SubwordMark = Literal["@@", "▁"]

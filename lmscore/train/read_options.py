@@ -1,0 +1,65 @@
+"""Options of a training run from a TOML file, or from a mapping of some of them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_origin
+
+from lmscore.bundle import TOKENIZER_KINDS
+from lmscore.errors import InputFileError, OptionError
+from lmscore.files import open_input_raw
+from lmscore.train.inherit import with_inherited
+from lmscore.train.options import Field, TrainOptions, option_fields
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The options in a TOML file: keys are the fields of TrainOptions, paths relative to the file.
+
+    Raises:
+        InputFileError: the file cannot be read.
+        OptionError: not TOML, or an unknown key.
+    """
+    with open_input_raw(path) as file:
+        data = file.read()
+    try:
+        values = tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InputFileError(f"{path}: not UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise OptionError(f"{path}: not TOML: {error}") from error
+    for key in values:
+        if key not in option_fields():
+            raise OptionError(f"{path}: unknown key {key!r}")
+    folder = Path(path).parent
+    return {key: _from_toml(folder, option_fields()[key], values[key]) for key in values}
+
+
+def _from_toml(folder: Path, field: Field, value: Any) -> Any:
+    """An option's value; paths in it become relative to the folder of the TOML file."""
+    is_list = get_origin(field.type) is tuple
+    if not field.option.path:
+        return tuple(value) if is_list and isinstance(value, list) else value
+    if is_list:
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise OptionError(
+                f"{field.name} is {value!r}, expected the name of a file, or a list of them"
+            )
+        return tuple(str(folder / name) for name in names)
+    is_kind = field.name == "tokenizer" and value in TOKENIZER_KINDS
+    return str(folder / value) if isinstance(value, str) and value and not is_kind else value
+
+
+def make_options(values: Mapping[str, Any]) -> TrainOptions:
+    """Options from a mapping that names `train` and `output`.
+
+    Raises:
+        OptionError: one of the two is missing, or a value is impossible.
+        ModelNotFoundError, ModelError: the model that `init_from` names cannot be read.
+    """
+    for key, what in (("train", "text to train on"), ("output", "a model directory to write")):
+        if not values.get(key):
+            raise OptionError(f"{key} is missing: name {what}")
+    return TrainOptions(**with_inherited(values))
