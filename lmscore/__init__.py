@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmscore.errors import LmscoreError
-    from lmscore.runtime.decoding.result import Sample
-    from lmscore.runtime.engine.state import State
+    from lmscore.runtime.decoding import Sample
+    from lmscore.runtime.engine import State
     from lmscore.runtime.load import load
     from lmscore.runtime.model import LanguageModel
-    from lmscore.runtime.scoring.score import Score
+    from lmscore.runtime.scoring import Score
 
 __version__ = "0.1.0"
 

@@ -13,7 +13,7 @@ from lmscore.cli.usage import UsageError
 from lmscore.errors import needs_extra
 
 if TYPE_CHECKING:
-    from lmscore.runtime.scoring.score import Summary
+    from lmscore.runtime.scoring import Summary
 
 
 def check_options(
@@ -47,7 +47,7 @@ def check_model(path: Path) -> None:
         OptionError, ModelNotFoundError: the model is one of sentences, or has no weights.
     """
     with needs_extra("train"):
-        from lmscore.train.adaptive import check_adaptable
+        from lmscore.train import check_adaptable
     check_adaptable(Bundle.read(path))
 
 
@@ -60,8 +60,7 @@ def adapted(
     model: ModelOptions,
 ) -> Summary:
     """The figures of a text under a model that adapts to it, with the counts of `summary`."""
-    from lmscore.train.adaptive import Cache, Dynamic, adaptive_log_probs
-    from lmscore.train.device import torch_device
+    from lmscore.train import Cache, Dynamic, adaptive_log_probs, torch_device
 
     method = Cache(**settings) if name == "cache" else Dynamic(**settings)
     log_prob, of_oovs = adaptive_log_probs(

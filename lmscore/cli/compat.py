@@ -11,8 +11,7 @@ from lmscore.cli.usage import UsageError
 
 if TYPE_CHECKING:
     from lmscore.names import Tool
-    from lmscore.runtime.scoring.compat import CompatReport
-    from lmscore.runtime.scoring.score import Score
+    from lmscore.runtime.scoring import CompatReport, Score
 
 
 def start_report(
@@ -35,7 +34,7 @@ def start_report(
         raise UsageError(
             f"--compat {tool} counts every word, and --no-bos leaves the first without a score"
         )
-    from lmscore.runtime.scoring.compat import CompatReport
+    from lmscore.runtime.scoring import CompatReport
 
     return CompatReport(tool, eos=eos, source=" ".join(paths))
 

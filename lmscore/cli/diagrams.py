@@ -41,7 +41,7 @@ def draw_diagnosis(folder: Path) -> Path | None:
     """
     from matplotlib.figure import Figure
 
-    from lmscore.train.metrics import METRICS_FILE
+    from lmscore.train import METRICS_FILE
 
     records = _records(folder / METRICS_FILE)
     if not records:
@@ -69,7 +69,7 @@ def _records(path: Path) -> list[Record]:
 
 
 def _draw_loss(axes: Axes, updates: Sequence[Record], evaluations: Sequence[Record]) -> None:
-    from lmscore.train.metrics import EVALUATED
+    from lmscore.train import EVALUATED
 
     axes.set(title="Loss", xlabel="update", ylabel="nats per token")
     _line(axes, updates, [record["loss"] for record in updates], "training")

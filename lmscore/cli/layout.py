@@ -16,7 +16,7 @@ from lmscore.errors import InputError
 from lmscore.names import Per, RecordFormat
 
 if TYPE_CHECKING:
-    from lmscore.runtime.scoring.score import Score, TokenScore, WordScore
+    from lmscore.runtime.scoring import Score, TokenScore, WordScore
 
 # A cell must not end its row, and what stands for a tab must not be mistaken for it.
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})

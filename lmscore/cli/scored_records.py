@@ -20,7 +20,7 @@ from lmscore.names import Unit
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
-    from lmscore.runtime.scoring.score import Score
+    from lmscore.runtime.scoring import Score
 
 Result = TypeVar("Result")
 

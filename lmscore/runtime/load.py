@@ -12,7 +12,7 @@ from lmscore.bundle import FP16, FP32, INT8, Bundle
 from lmscore.errors import DeviceError, ModelNotFoundError, OptionError, VariantError
 from lmscore.runtime.engine import CPU, CUDA, Engine, find_providers, import_onnxruntime
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.text.tokenizer import TextTokenizer
+from lmscore.runtime.text import TextTokenizer
 
 MODEL_VARIABLE = "LMSCORE_MODEL"
 BUNDLED_MODEL = Path(__file__).parents[1] / "models" / "english"

@@ -13,15 +13,11 @@ from lmscore.bundle import CONTEXTS, Bundle, Config, Context
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.arguments import as_integers, check_count
 from lmscore.runtime.engine import Engine, State
-from lmscore.runtime.scoring.score import Score
-from lmscore.runtime.scoring.scorer import Scorer
-from lmscore.runtime.scoring.windows import windows
-from lmscore.runtime.text.tokenizer import Ids, TextTokenizer, check_text
+from lmscore.runtime.scoring import Score, Scorer, windows
+from lmscore.runtime.text import Ids, TextTokenizer, check_text
 
 if TYPE_CHECKING:  # decoding is imported where it is asked for: who scores need not wait for it
-    from lmscore.runtime.decoding.result import Sample
-    from lmscore.runtime.decoding.sample import Sampler
-    from lmscore.runtime.decoding.sampling import SamplingKeywords, SamplingOptions
+    from lmscore.runtime.decoding import Sample, Sampler, SamplingKeywords, SamplingOptions
 
 
 class ScoreOptions(TypedDict, total=False):
@@ -286,8 +282,7 @@ class LanguageModel:
 
         With a seed, each prompt's are those that `sample` gives: equal prompts, equal samples.
         """
-        from lmscore.runtime.decoding.sampling import SamplingOptions
-        from lmscore.runtime.decoding.text import Prompt
+        from lmscore.runtime.decoding import Prompt, SamplingOptions
 
         given = SamplingOptions.given(options, num_samples=num_samples)
         if isinstance(prompts, str):
@@ -308,8 +303,7 @@ class LanguageModel:
         A piece is computed when it is asked for. `close()` ends the sample early and frees its
         state; so does dropping the generator.
         """
-        from lmscore.runtime.decoding.sampling import SamplingOptions
-        from lmscore.runtime.decoding.text import Prompt
+        from lmscore.runtime.decoding import Prompt, SamplingOptions
 
         given = SamplingOptions.given(options)
         return self._sampler(given).stream(Prompt.read(self.tokenizer, prompt))
@@ -353,9 +347,7 @@ class LanguageModel:
             MissingExtraError: allowed_words or pattern without llguidance.
             ModelError: the model yields nan or inf.
         """
-        from lmscore.runtime.decoding.beam import BeamOptions, BeamSearch
-        from lmscore.runtime.decoding.constraint import make_constraint
-        from lmscore.runtime.decoding.text import Prompt
+        from lmscore.runtime.decoding import BeamOptions, BeamSearch, Prompt, make_constraint
 
         options = BeamOptions(
             beam_size=beam_size,
@@ -397,7 +389,7 @@ class LanguageModel:
             OptionError: k is below 1.
             ModelError: the model yields nan or inf.
         """
-        from lmscore.runtime.decoding.next_words import find_next_words
+        from lmscore.runtime.decoding import find_next_words
 
         self.check_forward()
         check_count("k", k)
@@ -405,8 +397,7 @@ class LanguageModel:
         return find_next_words(self.engine, self.tokenizer, text, k)
 
     def _sampler(self, options: SamplingOptions) -> Sampler:
-        from lmscore.runtime.decoding.constraint import make_constraint
-        from lmscore.runtime.decoding.sample import Sampler
+        from lmscore.runtime.decoding import Sampler, make_constraint
 
         self.check_forward()
         constraint = make_constraint(
@@ -427,7 +418,7 @@ class LanguageModel:
 
     def _shares_boundaries(self) -> bool:
         """Whether only some tokens show that the word before them is over, as in subword models."""
-        from lmscore.runtime.scoring.words import boundary_tokens
+        from lmscore.runtime.scoring import boundary_tokens
 
         return boundary_tokens(self.tokenizer, self.config.bos_token_id) is not None
 

@@ -8,20 +8,50 @@ from typing import TYPE_CHECKING, Any
 from lmscore.errors import needs_extra
 
 if TYPE_CHECKING:
+    from lmscore.train.adaptive import Cache, Dynamic, adaptive_log_probs, check_adaptable
+    from lmscore.train.card import held_out_sentence
+    from lmscore.train.device import torch_device
+    from lmscore.train.metrics import EVALUATED, METRICS_FILE
     from lmscore.train.options import TrainOptions
     from lmscore.train.read_options import make_options, read_toml
     from lmscore.train.record import resumed_options
     from lmscore.train.run import train
     from lmscore.train.trainer import Status
+    from lmscore.train.workers import rank_of_process
 
-__all__ = ["Status", "TrainOptions", "make_options", "read_toml", "resumed_options", "train"]
+__all__ = [
+    "EVALUATED",
+    "METRICS_FILE",
+    "Cache",
+    "Dynamic",
+    "Status",
+    "TrainOptions",
+    "adaptive_log_probs",
+    "check_adaptable",
+    "held_out_sentence",
+    "make_options",
+    "rank_of_process",
+    "read_toml",
+    "resumed_options",
+    "torch_device",
+    "train",
+]
 
 _HOMES = {
+    "Cache": "adaptive",
+    "Dynamic": "adaptive",
+    "EVALUATED": "metrics",
+    "METRICS_FILE": "metrics",
     "Status": "trainer",
     "TrainOptions": "options",
+    "adaptive_log_probs": "adaptive",
+    "check_adaptable": "adaptive",
+    "held_out_sentence": "card",
     "make_options": "read_options",
+    "rank_of_process": "workers",
     "read_toml": "read_options",
     "resumed_options": "record",
+    "torch_device": "device",
     "train": "run",
 }
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lmscore.bundle import WEIGHTS_FILE, Bundle
 from lmscore.errors import OptionError, TrainingError
-from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
+from lmscore.runtime.text import Ids, TextTokenizer
 from lmscore.train.inherit import load_weights_into
 from lmscore.train.memory import keep_freed_memory
 from lmscore.train.network import Outputs, RecurrentLM

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lmscore.bundle import Config
-from lmscore.runtime.text.tokenizer import Ids
+from lmscore.runtime.text import Ids
 from lmscore.train.corpus import Corpus
 from lmscore.train.options import TrainOptions
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lmscore.bundle import Config
-from lmscore.runtime.scoring.score import rounded
+from lmscore.runtime.scoring import rounded
 
 _CARD = """\
 # {name}

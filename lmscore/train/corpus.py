@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lmscore.bundle import Config
 from lmscore.errors import InputError, InputFileError, ModelError
 from lmscore.files import atomic_write, atomic_write_bytes, make_directory
-from lmscore.runtime.text.tokenizer import TextTokenizer
+from lmscore.runtime.text import TextTokenizer
 
 Tokens = NDArray[np.unsignedinteger[Any]]
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lmscore.bundle import Config
-from lmscore.runtime.scoring.score import Summary, perplexity_of
+from lmscore.runtime.scoring import Summary, perplexity_of
 from lmscore.train.batches import Batches, DocumentBatches, SentenceBatches
 from lmscore.train.corpus import Corpus, CorpusCounts
 from lmscore.train.loss import run_batch

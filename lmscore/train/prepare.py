@@ -10,7 +10,7 @@ from pathlib import Path
 from lmscore.bundle import CELLS, TOKENIZER_FILE, Bundle, Config
 from lmscore.errors import InputError, InputFileError, OptionError
 from lmscore.files import atomic_write_bytes, open_input, read_files, sha256_file
-from lmscore.runtime.text.tokenizer import TextTokenizer
+from lmscore.runtime.text import TextTokenizer
 from lmscore.train.classes import choose_cutoffs
 from lmscore.train.corpus import Corpus, build_corpus, fingerprint
 from lmscore.train.inherit import inherit_files

@@ -17,7 +17,7 @@ from lmscore.errors import InputError, ModelError, OptionError
 from lmscore.runtime.engine import Engine, Graph, State
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.scoring import windows
+from lmscore.runtime.scoring import stream_windows as windows
 from lmscore.runtime.scoring.score import Score
 from tests.models import make_model
 

@@ -17,7 +17,7 @@ from lmscore.cli.table import size, table
 from lmscore.files import read_files
 
 if TYPE_CHECKING:
-    from lmscore.runtime.bench.benchmark import Benchmark, Speed
+    from lmscore.runtime.bench import Benchmark, Speed
 
 _MOST_LINES = 50_000  # more than are scored while it is measured
 
@@ -59,7 +59,7 @@ def bench(
     products alone; that of a single step, reading its weights once. Each number of threads is
     measured in processes of its own, in turns, while nothing else should use the machine.
     """
-    from lmscore.runtime.bench.benchmark import run_benchmark
+    from lmscore.runtime.bench import run_benchmark
     from lmscore.runtime.load import find_model
 
     path = find_model(model)
@@ -80,7 +80,7 @@ def bench(
 
 
 def _as_json(found: Benchmark, path: Path, text: str) -> str:
-    from lmscore.runtime.bench.advice import advice
+    from lmscore.runtime.bench import advice
 
     document = {
         "lmscore": lmscore.__version__,
@@ -99,7 +99,7 @@ def _with_shares(speed: Speed) -> dict[str, Any]:
 
 
 def _as_table(found: Benchmark, path: Path, text: str) -> str:
-    from lmscore.runtime.bench.advice import advice
+    from lmscore.runtime.bench import advice
 
     blocks = [table(_circumstances(found, path, text)), table(_rows(found))]
     return "\n".join([*blocks, "".join(f"{sentence}\n" for sentence in advice(found))])

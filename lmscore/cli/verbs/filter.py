@@ -29,7 +29,7 @@ from lmscore.files import open_output
 from lmscore.names import Unit
 
 if TYPE_CHECKING:
-    from lmscore.runtime.scoring.score import Score
+    from lmscore.runtime.scoring import Score
 
 Write = Callable[[bytes], object]
 
@@ -132,7 +132,7 @@ class _Bounds:
 
     def perplexity(self, score: Score) -> float:
         """Of one line; nan where there is nothing to divide by."""
-        from lmscore.runtime.scoring.score import perplexity_of
+        from lmscore.runtime.scoring import perplexity_of
 
         return perplexity_of(score.log_prob, count(score, self.per, eos=self.eos))
 

@@ -19,7 +19,7 @@ from lmscore.names import RecordFormat, Unit
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
-    from lmscore.runtime.scoring.score import Score
+    from lmscore.runtime.scoring import Score
 
 
 def pairs(

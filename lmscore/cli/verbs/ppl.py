@@ -57,8 +57,7 @@ def ppl(
     --cache and --dynamic add what a model of documents reaches when it adapts to what it reads:
     that takes PyTorch and the weights, and says nothing about the exported graph.
     """
-    from lmscore.runtime.scoring.compat import needs_words
-    from lmscore.runtime.scoring.score import Summary
+    from lmscore.runtime.scoring import Summary, needs_words
 
     paths = text.paths
     layouts = {"--format": output_format != "text"}

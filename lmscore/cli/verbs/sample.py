@@ -18,7 +18,7 @@ from lmscore.files import read_lines
 from lmscore.names import Utf8Errors
 
 if TYPE_CHECKING:
-    from lmscore.runtime.decoding.result import Sample
+    from lmscore.runtime.decoding import Sample
     from lmscore.runtime.model import LanguageModel
 
 OutputFormat = Literal["text", "jsonl"]
@@ -151,8 +151,7 @@ def _check_values(
     beam_size: int | None, num_samples: int, length_penalty: float, values: Mapping[str, Any]
 ) -> None:
     """Refuse impossible values."""
-    from lmscore.runtime.decoding.beam import BeamOptions
-    from lmscore.runtime.decoding.sampling import SamplingOptions
+    from lmscore.runtime.decoding import BeamOptions, SamplingOptions
 
     with command_line():
         SamplingOptions(num_samples=num_samples, **values)
@@ -163,7 +162,7 @@ def _check_values(
 
 def _check_pattern(pattern: str, allowed_words: str | None) -> None:
     """Refuse what is no regular expression, and a second constraint."""
-    from lmscore.runtime.decoding.constraint import check_pattern
+    from lmscore.runtime.decoding import check_pattern
 
     if allowed_words is not None:
         raise UsageError("--allowed-words and --pattern exclude each other")

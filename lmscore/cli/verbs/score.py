@@ -20,7 +20,7 @@ from lmscore.cli.scored_records import PROMPT, describe, interactive, score_reco
 from lmscore.cli.usage import UsageError
 
 if TYPE_CHECKING:
-    from lmscore.runtime.scoring.score import Score, Summary
+    from lmscore.runtime.scoring import Score, Summary
 
 
 def score(
@@ -74,8 +74,7 @@ def score(
     check_output(output, resume=resume)
     if resume:
         _check_layout_resumes(layout, ends=bos and eos)
-    from lmscore.runtime.scoring.compat import needs_words
-    from lmscore.runtime.scoring.score import Summary
+    from lmscore.runtime.scoring import Summary, needs_words
 
     typed = interactive(paths)
     if typed and not quiet:
@@ -163,7 +162,7 @@ def _counts(summary: Summary) -> str:
 
 
 def _figures(summary: Summary) -> str:
-    from lmscore.runtime.scoring.score import rounded
+    from lmscore.runtime.scoring import rounded
 
     word = "word, </s> counted" if summary.eos else "word"
     return (

@@ -55,7 +55,7 @@ def train(
     options = _options(given, config, resume=resume)
     with needs_extra("train"):
         import lmscore.train
-        from lmscore.train.workers import rank_of_process
+        from lmscore.train import rank_of_process
     if rank_of_process() > 0:  # one of several that torchrun started: the first one speaks
         lmscore.train.train(options, resume=resume)
         return
@@ -85,8 +85,8 @@ _complete_signature()
 
 def _options(given: dict[str, Any], config: Path | None, *, resume: bool) -> TrainOptions:
     """The options of a run; what the command line alone decides is checked first."""
+    from lmscore.train import make_options, read_toml
     from lmscore.train.options import check_values
-    from lmscore.train.read_options import make_options, read_toml
 
     with command_line():
         check_values(given)
@@ -125,7 +125,7 @@ def _diagnosis(options: TrainOptions, wanted: bool) -> Iterator[None]:
 
 
 def _summary(bundle: Bundle) -> str:
-    from lmscore.train.card import held_out_sentence
+    from lmscore.train import held_out_sentence
 
     return f"{bundle.path}: {held_out_sentence(bundle.config)}\n"
 

@@ -18,8 +18,7 @@ from lmscore.runtime.adapters.cache import Cache
 from lmscore.runtime.arguments import check_count
 from lmscore.runtime.engine import State, Tensor
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.scoring.prefix import encode_after, word_before
-from lmscore.runtime.scoring.words import boundary_tokens
+from lmscore.runtime.scoring import boundary_tokens, encode_after, word_before
 
 _CACHE_BYTES = 64 << 20  # of the readings, unless their number is given
 _STEPS_PER_READING = 8

@@ -24,8 +24,7 @@ from lmscore.errors import InputError
 from lmscore.runtime.adapters.histories import History, WordHistories, WordStep
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel as _LanguageModel
-from lmscore.runtime.scoring.score import LN10, WordScore, perplexity_of
-from lmscore.runtime.scoring.words import END
+from lmscore.runtime.scoring import END, LN10, WordScore, perplexity_of
 
 _ORDER = 2**31 - 1  # the largest that KenLM's type can hold
 

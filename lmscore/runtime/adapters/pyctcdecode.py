@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from lmscore.errors import OptionError
 from lmscore.runtime.adapters.histories import History, WordHistories
 from lmscore.runtime.model import LanguageModel as _LanguageModel
-from lmscore.runtime.scoring.score import LN10
+from lmscore.runtime.scoring import LN10
 
 _ORDER = 2**31 - 1  # the decoder merges beams whose last order - 1 words are the same
 _USUAL_LENGTH = 6  # characters of a partial word, past which it is penalised further

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.text.tokenizer import Ids
+from lmscore.runtime.text import Ids
 
 _ABSENT = -1
 _SHOWN = 5

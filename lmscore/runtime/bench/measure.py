@@ -21,7 +21,7 @@ from lmscore.runtime.bench.memory import reading_seconds
 from lmscore.runtime.bench.products import repeat, scoring_ceiling, step_ceiling, weight_bytes
 from lmscore.runtime.engine import CPU_DEVICE, import_onnxruntime
 from lmscore.runtime.load import load
-from lmscore.runtime.scoring.windows import windows
+from lmscore.runtime.scoring import windows
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel

@@ -32,7 +32,7 @@ from lmscore.runtime.checking.graph_check import (
 )
 from lmscore.runtime.engine import CPU_DEVICE, Engine, import_onnxruntime
 from lmscore.runtime.load import find_model
-from lmscore.runtime.text.tokenizer import TextTokenizer
+from lmscore.runtime.text import TextTokenizer
 
 QUANTIZED_SLACK = 0.05
 """Another machine may move an 8-bit graph's log-probs by this many nats: a rounding tips over."""

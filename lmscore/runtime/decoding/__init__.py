@@ -1,1 +1,22 @@
-"""Texts from a model: sampling, beam search, the next word; each a file, over `steps`."""
+"""Texts from a model: sampling, beam search and the next word, over the engine's steps."""
+
+from lmscore.runtime.decoding.beam import BeamOptions, BeamSearch
+from lmscore.runtime.decoding.constraint import check_pattern, make_constraint
+from lmscore.runtime.decoding.next_words import find_next_words
+from lmscore.runtime.decoding.result import Sample
+from lmscore.runtime.decoding.sample import Sampler
+from lmscore.runtime.decoding.sampling import SamplingKeywords, SamplingOptions
+from lmscore.runtime.decoding.text import Prompt
+
+__all__ = [
+    "BeamOptions",
+    "BeamSearch",
+    "Prompt",
+    "Sample",
+    "Sampler",
+    "SamplingKeywords",
+    "SamplingOptions",
+    "check_pattern",
+    "find_next_words",
+    "make_constraint",
+]

@@ -18,7 +18,7 @@ from lmscore.runtime.decoding.constraint import Constraint, ConstraintState
 from lmscore.runtime.decoding.result import FinishReason, Sample
 from lmscore.runtime.decoding.text import Continuation, Prompt
 from lmscore.runtime.engine import Engine, Step, Top
-from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
+from lmscore.runtime.text import Ids, TextTokenizer
 
 _MAX_PENALTY = 10  # so that num_tokens ** length_penalty stays a float
 

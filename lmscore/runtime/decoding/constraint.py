@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lmscore.bundle import Config
 from lmscore.errors import OptionError, needs_extra
 from lmscore.runtime.decoding.text import Prompt
-from lmscore.runtime.text.tokenizer import TextTokenizer
+from lmscore.runtime.text import TextTokenizer
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer

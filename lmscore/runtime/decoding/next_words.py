@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.runtime.engine import Engine, State, Step
-from lmscore.runtime.scoring.words import END, boundary_tokens
-from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
+from lmscore.runtime.scoring import END, boundary_tokens
+from lmscore.runtime.text import Ids, TextTokenizer
 
 _BATCH = 32  # partial words read at a time: a graph run costs about as much as for one
 _WORDS_PER_ROW = 8  # unless many words are wanted: after each run, all that wait are sorted

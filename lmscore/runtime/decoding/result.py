@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lmscore.runtime.scoring.score import TokenScore
+from lmscore.runtime.scoring import TokenScore
 
 FinishReason = Literal["eos", "length", "stop"]
 

@@ -16,7 +16,7 @@ from lmscore.runtime.decoding.result import FinishReason, Sample
 from lmscore.runtime.decoding.sampling import SamplingOptions, draw, random_stream
 from lmscore.runtime.decoding.text import Continuation, Prompt
 from lmscore.runtime.engine import Engine, State, Step
-from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
+from lmscore.runtime.text import Ids, TextTokenizer
 
 _ARRAYS = 8  # of [B, V] that warping and drawing need, beside those of the graph
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.runtime.arguments import check_argument, check_count, check_stop
-from lmscore.runtime.text.tokenizer import Ids
+from lmscore.runtime.text import Ids
 
 LogProbs = NDArray[np.floating[Any]]
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lmscore.runtime.decoding.result import FinishReason, Sample
-from lmscore.runtime.scoring.score import TokenScore
-from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
+from lmscore.runtime.scoring import TokenScore
+from lmscore.runtime.text import Ids, TextTokenizer
 
 _SPACE = b" "
 _LAST = 4  # tokens that surely hold a last character: it has at most that many bytes

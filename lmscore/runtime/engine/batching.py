@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lmscore.bundle import Config
 from lmscore.runtime.engine.engine import Engine
 from lmscore.runtime.engine.state import State, Tensor
-from lmscore.runtime.text.tokenizer import Ids
+from lmscore.runtime.text import Ids
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

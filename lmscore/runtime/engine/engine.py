@@ -24,7 +24,7 @@ from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.sessions import CPU_DEVICE, Placement, open_session, thread_count
 from lmscore.runtime.engine.state import State, Tensor
 from lmscore.runtime.engine.workers import Workers
-from lmscore.runtime.text.tokenizer import Ids
+from lmscore.runtime.text import Ids
 
 _log = logging.getLogger("lmscore")
 

@@ -1,0 +1,35 @@
+"""Texts to scores: token rows, words, windows of a stream, and what a report counts."""
+
+from lmscore.runtime.scoring.compat import CompatReport, needs_words
+from lmscore.runtime.scoring.prefix import encode_after, word_before
+from lmscore.runtime.scoring.score import (
+    LN10,
+    Score,
+    Summary,
+    TokenScore,
+    WordScore,
+    perplexity_of,
+    rounded,
+)
+from lmscore.runtime.scoring.scorer import Scorer, sum_scores
+from lmscore.runtime.scoring.stream_windows import windows
+from lmscore.runtime.scoring.words import END, boundary_tokens
+
+__all__ = [
+    "END",
+    "LN10",
+    "CompatReport",
+    "Score",
+    "Scorer",
+    "Summary",
+    "TokenScore",
+    "WordScore",
+    "boundary_tokens",
+    "encode_after",
+    "needs_words",
+    "perplexity_of",
+    "rounded",
+    "sum_scores",
+    "windows",
+    "word_before",
+]

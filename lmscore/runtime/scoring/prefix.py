@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from lmscore.errors import InputError
-from lmscore.runtime.text.tokenizer import Encoded, Ids, TextTokenizer
+from lmscore.runtime.text import Encoded, Ids, TextTokenizer
 
 
 @dataclass(frozen=True)

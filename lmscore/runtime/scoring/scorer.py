@@ -26,9 +26,9 @@ from lmscore.runtime.engine import (
 )
 from lmscore.runtime.scoring.prefix import Prefix, encode_after, split_space
 from lmscore.runtime.scoring.score import Score, TokenScore, WordScore
-from lmscore.runtime.scoring.windows import Window
+from lmscore.runtime.scoring.stream_windows import Window
 from lmscore.runtime.scoring.words import WordTokens, boundary_tokens, word_scores, word_tokens
-from lmscore.runtime.text.tokenizer import Encoded, Ids, TextTokenizer
+from lmscore.runtime.text import Encoded, Ids, TextTokenizer
 
 _NO_IDS = np.empty(0, np.int64)
 _NO_SPANS = np.empty((0, 2), np.int64)

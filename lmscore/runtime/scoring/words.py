@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from lmscore.runtime.engine import Tensor
 from lmscore.runtime.scoring.score import WordScore
-from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
+from lmscore.runtime.text import Ids, TextTokenizer
 
 END = "</s>"  # the text of the record that is the end of a sentence
 

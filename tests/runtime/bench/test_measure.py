@@ -22,7 +22,7 @@ from lmscore.runtime.bench.measure import (
 )
 from lmscore.runtime.bench.products import weight_bytes
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.scoring.windows import windows
+from lmscore.runtime.scoring.stream_windows import windows
 from tests.models import make_model
 
 LINES = ["the cat sat", "", "thanks for all the fish", "so long"]

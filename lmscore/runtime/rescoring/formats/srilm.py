@@ -27,7 +27,7 @@ from lmscore.runtime.rescoring.formats.document import (
 from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.numbers import parse_score, to_float
 from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
-from lmscore.runtime.scoring.score import LN10
+from lmscore.runtime.scoring import LN10
 
 _HEADERS = {"NBestList1.0": 1, "NBestList2.0": 2}
 _BYTELOG = 1024 / 10000.5  # nats

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from lmscore.runtime.engine import Engine, Row, gather
-from lmscore.runtime.text.tokenizer import Ids
+from lmscore.runtime.text import Ids
 
 Tokens = tuple[int, ...]
 """The tokens of a word."""

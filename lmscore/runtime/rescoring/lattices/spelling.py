@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from lmscore.runtime.rescoring.lattices.histories import Tokens
 from lmscore.runtime.rescoring.lattices.lattice import END, MARKS
-from lmscore.runtime.scoring.prefix import encode_after, word_before
-from lmscore.runtime.text.tokenizer import TextTokenizer
+from lmscore.runtime.scoring import encode_after, word_before
+from lmscore.runtime.text import TextTokenizer
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.errors import OptionError
-from lmscore.runtime.scoring.score import perplexity_of, rounded
+from lmscore.runtime.scoring import perplexity_of, rounded
 
 Floats = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.models.list_scoring import ListScores, score_lists
 from lmscore.runtime.rescoring.models.list_windows import Window, windows
 from lmscore.runtime.rescoring.models.walk import Method
-from lmscore.runtime.scoring.score import Score, WordScore
+from lmscore.runtime.scoring import Score, WordScore
 
 
 class ListScorer(Protocol):

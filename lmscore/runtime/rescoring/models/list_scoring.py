@@ -12,9 +12,8 @@ from lmscore.runtime.engine import Engine, State, TokenRows, reading_order, toke
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.models.list_windows import Window, windows
 from lmscore.runtime.rescoring.models.walk import METHODS, Method, score_shared
-from lmscore.runtime.scoring.score import Score
-from lmscore.runtime.scoring.scorer import sum_scores
-from lmscore.runtime.text.tokenizer import Ids, TextTokenizer
+from lmscore.runtime.scoring import Score, sum_scores
+from lmscore.runtime.text import Ids, TextTokenizer
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from lmscore.errors import InputError
 from lmscore.runtime.engine import State
-from lmscore.runtime.text.tokenizer import check_text
+from lmscore.runtime.text import check_text
 
 _HYPOTHESES = 1 << 13  # enough to fill the levels of a tree
 _CHARACTERS = 1 << 20

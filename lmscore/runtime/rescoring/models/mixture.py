@@ -24,7 +24,7 @@ from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.models.em import Fit, Floats, fit_to
 from lmscore.runtime.rescoring.models.list_scorer import WordScorer, score_distinct, score_of_words
 from lmscore.runtime.rescoring.models.list_scoring import ListScores
-from lmscore.runtime.scoring.score import Score, WordScore
+from lmscore.runtime.scoring import Score, WordScore
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ from lmscore.errors import InputError, ModelError, needs_extra
 from lmscore.files import open_input
 from lmscore.runtime.rescoring.models.list_scorer import score_distinct, score_of_words
 from lmscore.runtime.rescoring.models.list_scoring import ListScores
-from lmscore.runtime.scoring.score import LN10, Score, WordScore
-from lmscore.runtime.scoring.words import END
-from lmscore.runtime.text.tokenizer import check_text
+from lmscore.runtime.scoring import END, LN10, Score, WordScore
+from lmscore.runtime.text import check_text
 
 if TYPE_CHECKING:
     import kenlm

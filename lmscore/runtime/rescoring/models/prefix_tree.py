@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.runtime.engine import TokenRows
-from lmscore.runtime.text.tokenizer import Ids
+from lmscore.runtime.text import Ids
 
 _SORTABLE = np.dtype(">u4")  # its bytes compare as the numbers do
 

@@ -18,7 +18,7 @@ import numpy as np
 from lmscore.bundle import Config
 from lmscore.runtime.engine import Engine, State, Tensor, TokenRows, start_rows
 from lmscore.runtime.rescoring.models.prefix_tree import Level, PrefixTree, prefix_trees
-from lmscore.runtime.text.tokenizer import Ids
+from lmscore.runtime.text import Ids
 
 Method = Literal["auto", "tree", "flat"]
 METHODS: tuple[Method, ...] = ("auto", "tree", "flat")

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmscore.errors import InputError
-from lmscore.runtime.scoring import windows as windows_module
-from lmscore.runtime.scoring.windows import Window, windows
+from lmscore.runtime.scoring import stream_windows as windows_module
+from lmscore.runtime.scoring.stream_windows import Window, windows
 
 
 @given(st.lists(st.text(max_size=5)), st.integers(1, 4), st.integers(1, 12))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from lmscore.errors import InputError
-from lmscore.runtime.text.tokenizer import check_text
+from lmscore.runtime.text import check_text
 
 _WINDOW_TEXTS = 2048  # enough to sort into batches of even length, few enough to answer soon
 _WINDOW_CHARACTERS = 1 << 18
