@@ -80,7 +80,7 @@ def test_what_is_read(run: Run, text: Path, several: bool, monkeypatch: pytest.M
     def refuse(model: Path, *, lines: list[str] | None, **options: object) -> None:
         raise InputError(repr(lines))
 
-    monkeypatch.setattr(benchmark, "run_benchmark", refuse)
+    monkeypatch.setattr("lmscore.runtime.bench.run_benchmark", refuse)
     files = [text, "-"] if several else []
     expected = ["the cat sat", "", "thanks for all the fish", "so long"] if several else None
     assert run("bench", *files, stdin="so long\n").err == f"lmscore: error: {expected}\n"

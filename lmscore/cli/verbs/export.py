@@ -9,7 +9,7 @@ import typer
 
 from lmscore.bundle import FP32, INT8
 from lmscore.cli import streams
-from lmscore.cli.certificate import certificate
+from lmscore.cli.graph_records import graph_table
 from lmscore.cli.usage import command_line
 
 
@@ -37,4 +37,4 @@ def export(
     with command_line():
         check_variants(variants)
     config = export_model(directory, variants=variants)
-    streams.write(certificate(config, variants))
+    streams.write(graph_table(config, variants))

@@ -8,7 +8,7 @@ from typing import Any
 
 from lmscore.bundle import Bundle, Config, LogZRecord
 from lmscore.cli import options, streams
-from lmscore.cli.certificate import certificate
+from lmscore.cli.graph_records import graph_table
 from lmscore.cli.table import size, table
 
 
@@ -40,7 +40,7 @@ def _as_text(bundle: Bundle) -> str:
     blocks = [table([("model", bundle.path), *_architecture(config)])]
     blocks.append(table((name, size(count)) for name, count in _files(bundle).items()))
     if bundle.variants():
-        blocks.append(certificate(config, bundle.variants()))
+        blocks.append(graph_table(config, bundle.variants()))
         blocks.append(_graphs(bundle))
     if config.training:
         blocks.append(table([("training", ""), *_flat(config.training, "  ")]))

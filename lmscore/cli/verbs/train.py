@@ -14,7 +14,7 @@ import typer
 
 from lmscore.bundle import FP32, INT8, Bundle
 from lmscore.cli import streams
-from lmscore.cli.certificate import certificate
+from lmscore.cli.graph_records import graph_table
 from lmscore.cli.progress import Progress
 from lmscore.cli.training import given_options, training_parameters
 from lmscore.cli.usage import Flags, UsageError, command_line, flags_of, with_flags
@@ -67,7 +67,7 @@ def train(
     if export:
         from lmscore.export import export_model
 
-        streams.write(certificate(export_model(bundle.path), (FP32, INT8)))
+        streams.write(graph_table(export_model(bundle.path), (FP32, INT8)))
 
 
 def _complete_signature() -> None:

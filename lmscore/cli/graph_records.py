@@ -8,7 +8,7 @@ from lmscore.bundle import Config, graph_file
 from lmscore.cli.table import size, table
 
 
-def certificate(config: Config, variants: Sequence[str]) -> str:
+def graph_table(config: Config, variants: Sequence[str]) -> str:
     """What export measured on each variant's graph, as a table."""
     rows: list[tuple[str, ...]] = [
         ("variant", "file", "size", "max |Δ log-prob|", "in a batch", "perplexity", "checked with")
