@@ -118,9 +118,32 @@ def _special(options: TrainOptions) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-_NORMALIZERS = {
+PUNCTUATION = {
+    "'": "[\u2018-\u201b\u2032\u2035\u02bc\u00b4]",  # single quotes, primes, apostrophes
+    '"': "[\u201c-\u201f\u2033\u2036]",  # double quotes and primes
+    "-": "[\u2010-\u2015\u2212]",  # hyphens, dashes, minus
+    "...": "\u2026",
+    " ": "[\u00a0\u2000-\u200a\u202f\u205f\u3000]",  # no-break, thin and other wide spaces
+    "ff": "\ufb00",  # ligatures
+    "fi": "\ufb01",
+    "fl": "\ufb02",
+    "ffi": "\ufb03",
+    "ffl": "\ufb04",
+    "st": "[\ufb05\ufb06]",
+}
+"""What `punctuation` makes of typographic characters: ASCII, by a regular expression of them."""
+
+
+def _to_ascii_punctuation() -> normalizers.Normalizer:
+    return normalizers.Sequence(
+        [normalizers.Replace(Regex(found), made) for made, found in PUNCTUATION.items()]
+    )
+
+
+_NORMALIZERS: dict[str, Callable[[], normalizers.Normalizer]] = {
     "nfc": normalizers.NFC,
     "nfkc": normalizers.NFKC,
+    "punctuation": _to_ascii_punctuation,
     "lowercase": normalizers.Lowercase,
 }
 

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from lmscore.bundle import TokenizerKind
 from lmscore.errors import InputFileError, ModelError, OptionError
+from lmscore.names import Normalization
 from lmscore.runtime.text.tokenizer import TextTokenizer
 from lmscore.train.options import TrainOptions
 from lmscore.train.prepare import make_config
@@ -141,14 +143,36 @@ def test_a_smaller_text_makes_a_smaller_vocabulary(kind: str) -> None:
         ("nfkc", "\ufb01sh", "fish"),
         ("lowercase", "The Cat", "the cat"),
         ("nfkc+lowercase", "\uff34he \ufb01sh", "the fish"),
+        ("punctuation", "\u2018the\u2019 \u201ccat\u201d", "'the' \"cat\""),
+        ("punctuation", "the\u2014cat\u2026 sat\u00a0on", "the-cat... sat on"),
+        ("punctuation", "\ufb03 \ufb04 \ufb01 \u2212\u2011 \u2032\u2033", "ffi ffl fi -- '\""),
+        ("nfc+punctuation+lowercase", "Cafe\u0301\u2019s", "caf\u00e9's"),
     ],
 )
 def test_normalization_is_saved(kind: str, normalization: str, typed: str, same: str) -> None:
-    text = [*TEXT, "caf\u00e9 the fish"]
+    text = [*TEXT, "caf\u00e9 the fish", same]
     tokenizer = runtime(make(kind, text, normalization=normalization))
     assert tokenizer.encode(typed).tolist() == tokenizer.encode(same).tolist()
     plain = runtime(make(kind, text, normalization="none"))
     assert plain.encode(typed).tolist() != plain.encode(same).tolist()
+
+
+def test_offsets_refer_to_the_text_as_it_was_typed() -> None:
+    text = "the cat said: 'sat...' the"
+    tokenizer = runtime(make("char", [text], normalization="punctuation"))
+    typed = "the\u00a0cat said: \u2018sat\u2026\u2019 the"
+    (encoded,) = tokenizer.encode_spans([typed])
+    assert [typed[start:end] for start, end in encoded.spans][-8:] == [
+        *("\u2026",) * 3,
+        "\u2019",
+        " ",
+        *"the",
+    ]
+
+
+def test_every_way_to_normalise_is_made() -> None:
+    for name in get_args(Normalization):
+        make("char", normalization=name)
 
 
 @pytest.mark.parametrize(
