@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import lmscore
 from lmscore.cli.verbs import train as train_verb
 from lmscore.train import TrainOptions
 from lmscore.train.metrics import METRICS_FILE
@@ -118,6 +119,17 @@ def test_a_signal_from_outside(text: str, tmp_path: Path, end: signal.Signals) -
     result = finish(program)
     assert result.status == 128 + end
     assert list((model / "checkpoints").iterdir())
+
+
+def test_a_model_is_exported_whoever_listens(text: str, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    command = ["train", text, "-o", str(model), *SMALL, "--epochs", "0.1"]
+    result = finish(start(*command, stdout=None, preexec_fn=lambda: os.close(1)))
+    assert (result.status, result.err.splitlines()[-1]) == (
+        1,
+        "lmscore: error: standard output: is closed",
+    )
+    assert lmscore.load(model).variant == "int8"
 
 
 def test_two_runs_in_one_directory(run: Run, text: str, tmp_path: Path) -> None:

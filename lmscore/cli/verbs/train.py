@@ -63,11 +63,14 @@ def train(
     with notes, _diagnosis(options, diagnose), Progress("training", total=1.0) as bar:
         report = functools.partial(_show, bar)
         bundle = lmscore.train.train(options, resume=resume, report=report)
-    streams.write(_summary(bundle))
-    if export:
-        from lmscore.export import export_model
+    text = _summary(bundle)
+    try:
+        if export:  # before a word is said: standard output may be closed by now
+            from lmscore.export import export_model
 
-        streams.write(graph_table(export_model(bundle.path), (FP32, INT8)))
+            text += graph_table(export_model(bundle.path), (FP32, INT8))
+    finally:
+        streams.write(text)
 
 
 def _complete_signature() -> None:
