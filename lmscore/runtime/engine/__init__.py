@@ -1,4 +1,4 @@
-"""Sessions, graphs, states, batches and workers; `Engine` is the door to a loaded graph."""
+"""Sessions, graphs, states, batches and workers; `Engine` is the interface to a loaded graph."""
 
 from lmscore.runtime.engine.batching import (
     Boundaries,
