@@ -257,7 +257,7 @@ def write_directory(directory: Path, files: Iterable[tuple[str, Iterable[str]]],
     Args:
         directory: where to write.
         files: the name of each file, and its text in pieces.
-        what: what the files hold, for the error message.
+        what: the files' contents in words, for the error message.
 
     Raises:
         OptionError: two files have the same name.

@@ -332,8 +332,7 @@ class LanguageModel:
                 log-probability per token (the normalisation by length that Wu et al. 2016, arXiv
                 1609.08144, section 7, start from). It does not change what the beam keeps.
             stop: strings before which the text ends ("stop").
-            allowed_words: as in `SamplingKeywords`, and so is pattern.
-            pattern: a regular expression that the text matches.
+            allowed_words, pattern: as in `SamplingKeywords`.
 
         Returns:
             `num_results` samples, or fewer if the search finds fewer.
@@ -368,10 +367,10 @@ class LanguageModel:
         the last word of the text is over; at the beginning of a sentence there is no such word. The
         end of the sentence is an outcome too, "</s>", and so is the "<unk>" of a word model.
 
-        The search reads likely words first. It stops when each of k words is likelier than every
+        The search reads likely words first. It stops when each of k words is likelier than any
         word not yet spelt. A word that several token sequences spell gets the sum of the sequences
-        found so far, so probabilities are lower bounds; each sequence that is missing in a sum is
-        less likely than the last word of the list. Sequences that are not UTF-8 are no words.
+        found by then, so probabilities are lower bounds. A missing sequence is less likely than
+        the last word of the list. Sequences that are not UTF-8 are no words.
 
         The search also stops, and logs a warning, when it has read 4096 partial words (16 * k where
         that is more), as it may in a poor model of characters. The list then holds the words found

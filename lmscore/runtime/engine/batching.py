@@ -117,12 +117,8 @@ def start_rows(
 ) -> ScoredRows:
     """Have every target of R rows scored, by the engine's workers if it has any.
 
-    Args:
-        engine: the model.
-        rows: the tokens to read and to predict.
-        state: S rows.
-        parents: int64 [R], the row of `state` that each row continues. Default: its only one.
-        budget: tokens of one run of the graph. Default: the engine's.
+    `state` has S rows, of which parents int64 [R] names the one that each row continues; default:
+    its only one. `budget` is the tokens of one run of the graph; default: the engine's.
     """
     scores, size = _unscored(rows), budget or _budget(engine, rows)
     origins = np.zeros(len(rows.lengths), np.int64) if parents is None else parents
@@ -187,13 +183,8 @@ def _advance(
 ) -> State:
     """Feed a batch to its end, chunk by chunk, and write its scores in place.
 
-    Args:
-        batch: the numbers of non-empty rows, longest first.
-        state: S rows.
-        parents: the row of `state` that each row of the batch continues.
-
-    Returns:
-        The state after the last chunk, of the rows that were in it.
+    `batch` has the numbers of non-empty rows, longest first; `parents` names the row of the state
+    that each of them continues. Returns the state after the last chunk, of the rows in it.
     """
     starts, left = rows.starts[batch], rows.lengths[batch]
     while len(left):

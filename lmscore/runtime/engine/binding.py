@@ -55,12 +55,8 @@ def run_bound(
 ) -> list[NDArray[Any] | DeviceTensor]:
     """Run a graph through IOBinding and fetch the named outputs, in that order.
 
-    Args:
-        session: an ONNX Runtime session.
-        device: where the session runs: "cuda:0".
-        outputs: names.
-        feeds: arrays of the host are copied to the device; tensors on it are used in place.
-        stay: the outputs that are left on the device.
+    Arrays of the host are copied to the session's device ("cuda:0"); tensors on it are used in
+    place. The outputs in `stay` are left on the device.
     """
     # One binding for each run: threads share the session, and the outputs outlive the run.
     binding = session.io_binding()

@@ -95,18 +95,15 @@ class Engine:
     ) -> None:
         """Take a graph; `Engine.load` opens one.
 
-        Args:
-            graph: the graph to run.
-            unnormalized: whether targets are scored without the softmax.
-            workers: a pool that scores batches side by side. Default: none.
-            reopen: makes this engine anew in a forked process.
-            observers: a list to share with another engine.
+        `workers` score batches side by side; `reopen` makes this engine anew in a forked process;
+        `observers` is a list to share with another engine.
         """
         self.config: Config = graph.config
         self.variant, self.device, self.unnormalized = graph.variant, graph.device, unnormalized
         self._graph, self._workers, self._reopen = graph, workers, reopen
         self._observers: list[Observer] = [] if observers is None else observers
         self._process = os.getpid()
+        self._state_outputs = [tensor.next for tensor in graph.config.state]
 
     @classmethod
     def load(
@@ -210,13 +207,7 @@ class Engine:
     ) -> Distributions:
         """Whole distributions at every position of tokens int64 [B, T]; unchecked, as `targets`.
 
-        Args:
-            tokens: the tokens to read.
-            state: S rows.
-            targets: int64 [B, T, K]. Default: K = 0.
-            k: the number of best tokens wanted.
-            lengths: the tokens of each row.
-            parents: the row of `state` that each row continues.
+        state has S rows; targets int64 [B, T, K], default K = 0; k is the number of best tokens.
         """
         outputs = ["log_probs", "target_log_probs", "top_log_probs", "top_tokens"]
         found, after = self._run(
@@ -261,13 +252,13 @@ class Engine:
     ) -> tuple[list[NDArray[Any]], State]:
         """Return the named outputs, and the state after the run."""
         graph, count = self._here(), len(outputs)
-        found = graph.run([*outputs, *graph.state_outputs], tokens, state=state.tensors, **given)
+        found = graph.run([*outputs, *self._state_outputs], tokens, state=state.tensors, **given)
         for observer in self._observers:
             observer(*tokens.shape)
         return found[:count], State.owning(found[count:])
 
     def _here(self) -> Graph:
-        """The graph of this process; after a fork it is opened again, without the parent's threads."""
+        """The graph of this process; after a fork it is opened again, as its threads are gone."""
         if os.getpid() != self._process:
             if self.device != CPU_DEVICE or self._reopen is None:
                 raise DeviceError(

@@ -170,7 +170,7 @@ class Graph:
     def _check(
         self, tokens: NDArray[Any], state: Sequence[Tensor], k: int, **given: NDArray[Any] | None
     ) -> None:
-        """Raise InputError for arrays that ONNX Runtime would wrap, read out of bounds, or abort on."""
+        """Raise InputError for arrays that ONNX Runtime would misread or abort on."""
         B, T = tokens.shape
         S, V = _state_rows(self.config, state), self.config.vocab_size
         if S != B and given["parents"] is None:

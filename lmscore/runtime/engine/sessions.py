@@ -218,11 +218,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def session_options(threads: int | None) -> SessionOptions:
-    """The options of every session: `threads`, and no log, since errors come as exceptions.
-
-    Raises:
-        OptionError: `threads` is not an integer in 1..1024.
-    """
+    """The options of every session: `threads`, and no log, since errors come as exceptions."""
     options: SessionOptions = import_onnxruntime().SessionOptions()
     options.log_severity_level = _FATAL_ONLY
     options.intra_op_num_threads = thread_count(threads)

@@ -63,19 +63,15 @@ def _by_decoding(
 ) -> list[bytes]:
     """Pieces found by decoding each token after another one."""
     size = tokenizer.get_vocab_size()
-    anchor = next((i for i in range(size) if _is_plain(tokenizer, i, special)), 0)
+    names = [tokenizer.id_to_token(token_id) or "" for token_id in range(size)]
+    # A common letter or word, after which decoding is regular.
+    anchor = next((i for i, name in enumerate(names) if i not in special and name.isalnum()), 0)
     alone = tokenizer.decode([anchor], skip_special_tokens=False)
     pairs = [[anchor, i] for i in range(size)]
     texts = tokenizer.decode_batch(pairs, skip_special_tokens=False)
     pieces = [text.removeprefix(alone).encode() for text in texts]
     if byte_fallback:
-        for token_id in range(size):
-            token = tokenizer.id_to_token(token_id) or ""
-            if len(token) == len("<0x00>") and token.startswith("<0x") and token.endswith(">"):
-                pieces[token_id] = bytes.fromhex(token[3:5])
+        for i, name in enumerate(names):
+            if len(name) == len("<0x00>") and name.startswith("<0x") and name.endswith(">"):
+                pieces[i] = bytes.fromhex(name[3:5])
     return pieces
-
-
-def _is_plain(tokenizer: Tokenizer, token_id: int, special: Sequence[int]) -> bool:
-    """Return whether a token is a common letter or word, after which decoding is regular."""
-    return token_id not in special and (tokenizer.id_to_token(token_id) or "").isalnum()

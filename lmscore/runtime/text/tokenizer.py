@@ -101,7 +101,7 @@ class TextTokenizer:
         ]
 
     def decode(self, ids: Ids) -> str:
-        """The text that ids int64 [n] spell; <s> and </s> add nothing, invalid UTF-8 becomes U+FFFD.
+        """The text that ids int64 [n] spell; <s>, </s> add nothing, invalid UTF-8 becomes U+FFFD.
 
         Raises:
             InputError: an id is not in the vocabulary.
