@@ -204,7 +204,7 @@ class WordLM:
     ) -> None:
         """Score these words, in the order of the decoder's word indices.
 
-        `new_state` is the decoder's class of states; `cache_size` is that of `WordHistories`.
+        `new_state` is the decoder's class of states; see `WordHistories` for `cache_size`.
 
         Raises:
             OptionError: as `WordHistories`.

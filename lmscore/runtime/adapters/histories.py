@@ -91,7 +91,8 @@ class WordHistories:
         """
         lm.check_forward()
         if cache_size is None:
-            cache_size = max(1, _CACHE_BYTES // _reading_bytes(lm))
+            units = sum(tensor.layers * tensor.size for tensor in lm.config.state)
+            cache_size = max(1, _CACHE_BYTES // (4 * (lm.vocab_size + units)))
         check_count("cache_size", cache_size)
         self.lm = lm
         self.steps: Cache[Hashable, WordStep] = Cache(_STEPS_PER_READING * cache_size)
@@ -183,8 +184,3 @@ class WordHistories:
         chosen = log_probs[self._boundaries]
         highest = float(chosen.max())
         return highest + float(np.log(np.exp(chosen - highest).sum(dtype=np.float64)))
-
-
-def _reading_bytes(lm: LanguageModel) -> int:
-    units = sum(tensor.layers * tensor.size for tensor in lm.config.state)
-    return 4 * (lm.vocab_size + units)

@@ -87,8 +87,8 @@ class Model:
     ) -> None:
         """Load a model directory; see `lmscore.load` for the options and errors.
 
-        `path` is by default $LMSCORE_MODEL, else the bundled English model. `cache_size` is that of
-        `WordHistories`.
+        The default of `path` is $LMSCORE_MODEL, else the bundled English model; see `WordHistories`
+        for `cache_size`.
         """
         lm = load(
             os.fsdecode(path) if isinstance(path, bytes) else path,

@@ -188,7 +188,7 @@ class _Search:
         self._state = State.concat([self._state, state]).select(used)
 
     def _bound(self) -> float:
-        """The probability that a word must beat: that of the k-th best word."""
+        """The probability that a word must beat: the k-th best word's."""
         found = np.array([self._end, *self._words.values()])
         return float(np.partition(found, -self._k)[-self._k]) if len(found) >= self._k else 0.0
 

@@ -1,11 +1,10 @@
 """Words of a text, the tokens that spell them, and their scores.
 
-A word is a piece of text between white space, as `str.split` has it. Its tokens are those that
-spell it and the white space before it. A token that reaches into several words joins them into one
-record (the tokenizers that lmscore trains split at white space, and have no such token). A word
-that the tokenizer drops has no tokens, and log-probability 0. White space after the last word
-belongs to </s>; if </s> is not scored, to the last word; if there is no word, to a record with an
-empty text.
+A word is a piece of text between white space, as `str.split` has it. Its tokens spell it and the
+white space before it. A token that reaches into several words joins them into one record (the
+tokenizers that lmscore trains split at white space, and have no such token). A word that the
+tokenizer drops has no tokens, and log-probability 0. White space after the last word belongs to
+</s>; if </s> is not scored, to the last word; if there is no word, to a record with an empty text.
 
 Scores follow Pimentel and Meister, "How to Compute the Probability of a Word" (2024), for
 vocabularies that mark where words begin: the token that begins a word also shows that the word

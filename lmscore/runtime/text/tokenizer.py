@@ -91,8 +91,8 @@ class TextTokenizer:
     def encode_spans(self, texts: Sequence[str], *, first: int = 1) -> list[Encoded]:
         """Like `encode_batch`, with the character offsets that the tokenizer reports.
 
-        They refer to the text before normalization. Tokens that share a character, as the bytes of
-        an emoji do, share its offsets.
+        Offsets refer to the text before normalization. Tokens that share a character, as the bytes
+        of an emoji do, share its offsets.
         """
         found = self._encoded(self._tokenizer.encode_batch, texts, first, "text")
         return [
