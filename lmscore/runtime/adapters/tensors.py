@@ -10,7 +10,7 @@ class Tensor(Protocol):
 
     @property
     def shape(self) -> Any:
-        """Its sizes."""
+        """The size of each axis."""
 
     def __add__(self, other: Any) -> Any: ...
 
