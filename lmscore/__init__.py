@@ -27,7 +27,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names on first use, so that `import lmscore` costs nothing."""
+    """Import a public name on first use, so that `import lmscore` costs nothing."""
     if name not in _HOMES:
         raise AttributeError(f"module 'lmscore' has no attribute {name!r}")
     from importlib import import_module

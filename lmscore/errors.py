@@ -1,4 +1,4 @@
-"""Every error lmscore raises on purpose.
+"""The errors that lmscore raises deliberately.
 
 LmscoreError
 ├── InputError          (ValueError)         unusable text: bad UTF-8, a token id out of range
@@ -13,7 +13,7 @@ LmscoreError
 ├── TrainingError       (RuntimeError)       training that cannot go on
 └── ExportError         (RuntimeError)       a graph that does not reproduce the trained model
 
-Each leaf is also the builtin a caller would expect, so `except ValueError` works. Messages are one
+Each leaf is also the builtin that a caller expects, so `except ValueError` works. A message is one
 line: what is wrong, where (file, line, key), and what to do.
 """
 
@@ -24,7 +24,7 @@ from contextlib import contextmanager
 
 
 class LmscoreError(Exception):
-    """Base class of all errors lmscore raises on purpose."""
+    """Base class of all errors that lmscore raises deliberately."""
 
 
 class InputError(LmscoreError, ValueError):

@@ -1,4 +1,4 @@
-"""Files in and out: text lines read with line numbers, writes that are whole or absent."""
+"""Read text files with line numbers; write files whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,13 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from lmscore.errors import (
-    InputError,
-    InputFileError,
-    LmscoreError,
-    OptionError,
-    OutputFileError,
-)
+from lmscore.errors import InputError, InputFileError, LmscoreError, OptionError, OutputFileError
 from lmscore.locks import take_lock
 from lmscore.names import Utf8Errors
 
@@ -36,13 +30,24 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _XZ_MAGIC = b"\xfd7zXZ\x00"
 
 _TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
-"""The names that `atomic_write` gives to what is not whole yet."""
+"""The names of `atomic_write`'s temporary files."""
 
 _YOUNG_SECONDS = 60.0
 
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
+
+
+@contextmanager
+def _named_errors(kind: type[LmscoreError], path: str | Path, done: str) -> Iterator[None]:
+    """Turn the system's OSErrors into one that names the file: it cannot be read, written, ..."""
+    try:
+        yield
+    except LmscoreError:  # may be an OSError too
+        raise
+    except OSError as error:
+        raise kind(f"{path}: cannot be {done}: {_reason(error)}") from error
 
 
 @contextmanager
@@ -55,7 +60,7 @@ def open_input(path: str | Path) -> Iterator[BinaryIO]:
     name = input_name(path)
     try:
         with _standard_input() if name == STANDARD_INPUT else open(path, "rb") as file:
-            # Somebody at a terminal would have to end an empty text twice, once for the peek.
+            # A peek at a terminal would make the user end an empty text twice.
             magic = b"" if file.isatty() else file.peek(len(_XZ_MAGIC))
             if magic.startswith(_GZIP_MAGIC):
                 with gzip.open(file) as unpacked:
@@ -65,7 +70,7 @@ def open_input(path: str | Path) -> Iterator[BinaryIO]:
                     yield io.BufferedReader(unpacked, 1 << 20)
             else:
                 yield file
-    except LmscoreError:  # of the caller's, and perhaps an OSError too
+    except LmscoreError:  # raised by the caller, and may be an OSError too
         raise
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise InputFileError(f"{name}: damaged compressed file: {error}") from error
@@ -78,19 +83,19 @@ def open_input(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def input_name(path: str | Path) -> str:
-    """What an error message calls an input file."""
+    """The name of an input file in error messages."""
     return STANDARD_INPUT if str(path) == "-" else str(path)
 
 
 @contextmanager
 def _standard_input() -> Iterator[io.BufferedReader]:
-    """Standard input, which stays open."""
+    """Yield standard input, and leave it open."""
     if sys.stdin is None:  # closed by the parent: `<&-`
         raise InputFileError(f"{STANDARD_INPUT}: is closed")
     stream = sys.stdin.buffer
     if isinstance(stream, io.BufferedReader):
         yield stream
-    else:  # whatever stands in for it, such as the BytesIO of a test
+    else:  # a replacement, such as the BytesIO of a test
         reader: io.BufferedReader = io.BufferedReader(cast(io.RawIOBase, stream))
         try:
             yield reader
@@ -100,9 +105,9 @@ def _standard_input() -> Iterator[io.BufferedReader]:
 
 
 def read_lines(path: str | Path, *, errors: Utf8Errors = "strict") -> Iterator[str]:
-    r"""The lines of a UTF-8 file, `-` for standard input, without their line ends.
+    r"""Yield the lines of a UTF-8 file without their line ends; `-` is standard input.
 
-    Only `\n` (or `\r\n`) ends a line; U+2028 and friends are text. A byte-order mark at the start
+    Only `\n` (or `\r\n`) ends a line; U+2028 and the like are text. A byte-order mark at the start
     is dropped. `errors="replace"` puts U+FFFD in the place of invalid bytes.
 
     Raises:
@@ -116,9 +121,9 @@ def read_lines(path: str | Path, *, errors: Utf8Errors = "strict") -> Iterator[s
 def read_raw_lines(
     path: str | Path, *, errors: Utf8Errors = "strict"
 ) -> Iterator[tuple[str, bytes]]:
-    """Every line as `read_lines` gives it, and its bytes, with the line end if there is one.
+    """Yield each line as `read_lines` does, and its bytes, with the line end if there is one.
 
-    The byte-order mark is no part of a line: the bytes are without it, too.
+    The bytes do not include a byte-order mark.
     """
     if errors not in ("strict", "replace"):
         raise OptionError(f"errors must be 'strict' or 'replace', not {errors!r}")
@@ -141,7 +146,7 @@ def read_raw_lines(
 
 
 def expanded_paths(paths: str | Path | Iterable[str | Path]) -> Iterator[str | Path]:
-    """The files that paths stand for: of a directory all in it, of `@FILE` those it names."""
+    """Yield the files that paths name: all files of a directory, the files listed in `@FILE`."""
     for path in [paths] if isinstance(paths, str | Path) else paths:
         if str(path).startswith("@"):
             yield from read_lines(str(path)[1:])
@@ -161,58 +166,60 @@ def read_files(paths: Iterable[str | Path], *, errors: Utf8Errors = "strict") ->
 def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     """Write a file whole or not at all: temporary name in the same folder, fsync, rename.
 
-    A symbolic link stays, and the file that it leads to is replaced; a file's mode is kept. What a
-    killed process left of an earlier write is removed.
+    A symbolic link stays, and its target is replaced; the file's mode is kept. Temporary files
+    that killed processes left in the folder are removed.
 
     Raises:
-        OutputFileError: the file cannot be written; whatever stood at `path` is untouched.
+        OutputFileError: the file cannot be written; an existing file is untouched.
     """
     path = Path(path)
     place = Path(os.path.realpath(path))
     _remove_stale(place.parent)
     temporary = place.with_name(f".{place.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            take_lock(file.fileno())  # so that another run sees that it is in use
-            yield file
-            file.flush()
-            with suppress(FileNotFoundError, AttributeError):  # no such file yet; Windows
-                os.fchmod(file.fileno(), stat.S_IMODE(place.stat().st_mode))
-            os.fsync(file.fileno())
-        os.replace(temporary, place)
-    except BaseException as error:
+        with _named_errors(OutputFileError, path, "written"):
+            with open(temporary, "wb") as file:
+                take_lock(file.fileno())  # so that another run sees that it is in use
+                yield file
+                file.flush()
+                with suppress(FileNotFoundError, AttributeError):  # no such file yet; Windows
+                    os.fchmod(file.fileno(), stat.S_IMODE(place.stat().st_mode))
+                os.fsync(file.fileno())
+            os.replace(temporary, place)
+    except BaseException:
         with suppress(OSError):
             temporary.unlink()
-        if isinstance(error, OSError) and not isinstance(error, LmscoreError):
-            raise OutputFileError(f"{path}: cannot be written: {_reason(error)}") from error
         raise
 
 
-@functools.cache  # a folder is looked through once
+@functools.cache  # once per folder
 def _remove_stale(folder: Path) -> None:
-    """Remove what killed processes left half written in a folder."""
+    """Remove the temporary files that killed processes left in a folder."""
     for path in folder.glob(".*.tmp"):
         if _TEMPORARY.fullmatch(path.name) is None:
             continue
         with suppress(OSError), open(path, "rb") as file:
             age = time.time() - os.fstat(file.fileno()).st_mtime
-            # A young one may be about to be locked.
+            # A process may be about to lock a young file.
             if age > _YOUNG_SECONDS and take_lock(file.fileno()):
                 path.unlink()
 
 
 @contextmanager
 def open_output(path: str | Path) -> Iterator[IO[bytes] | gzip.GzipFile | lzma.LZMAFile]:
-    """Open a file for writing bytes that is whole or absent; .gz and .xz are compressed.
+    """Open a file for writing bytes, whole or not at all; .gz and .xz are compressed.
 
-    What is there and no regular file (a pipe, /dev/null) is written to as it is.
+    An existing path that is no regular file (a pipe, /dev/null) is written in place.
 
     Raises:
-        OutputFileError: the file cannot be written; a regular one that stood there is untouched.
+        OutputFileError: the file cannot be written; an existing regular file is untouched.
     """
     path = Path(path)
-    special = path.exists() and not path.is_file()
-    with _write_in_place(path) if special else atomic_write(path) as file:
+    in_place = path.exists() and not path.is_file()
+    with (
+        _named_errors(OutputFileError, path, "written"),
+        open(path, "wb") if in_place else atomic_write(path) as file,
+    ):
         if path.suffix == ".gz":
             with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
                 yield packed
@@ -223,25 +230,14 @@ def open_output(path: str | Path) -> Iterator[IO[bytes] | gzip.GzipFile | lzma.L
             yield file
 
 
-@contextmanager
-def _write_in_place(path: Path) -> Iterator[IO[bytes]]:
-    try:
-        with open(path, "wb") as file:
-            yield file
-    except OSError as error:
-        if isinstance(error, LmscoreError):
-            raise
-        raise OutputFileError(f"{path}: cannot be written: {_reason(error)}") from error
-
-
 def atomic_write_bytes(path: str | Path, data: bytes) -> None:
-    """`atomic_write` for content that is already there."""
+    """Write bytes to a file as `atomic_write` does."""
     with atomic_write(path) as file:
         file.write(data)
 
 
 def names_directory(path: str | Path) -> bool:
-    """Whether a path is meant to be a directory: it is one, or has `/` at its end."""
+    """Return whether a path means a directory: it is one, or ends in `/`."""
     return str(path).endswith(("/", os.sep)) or Path(path).is_dir()
 
 
@@ -251,19 +247,17 @@ def make_directory(path: str | Path) -> None:
     Raises:
         OutputFileError: it cannot be created.
     """
-    try:
+    with _named_errors(OutputFileError, path, "created"):
         Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputFileError(f"{path}: cannot be created: {_reason(error)}") from error
 
 
 def write_directory(directory: Path, files: Iterable[tuple[str, Iterable[str]]], what: str) -> None:
     """Write files into a directory, which is made if it is not there.
 
     Args:
-        directory: where.
-        files: the name of each, and its text in pieces.
-        what: what the files hold, for the error message.
+        directory: where to write.
+        files: the name of each file, and its text in pieces.
+        what: the files' contents in words, for the error message.
 
     Raises:
         OptionError: two files have the same name.
@@ -290,10 +284,7 @@ def open_input_raw(path: str | Path) -> Iterator[io.BufferedReader]:
     """Open a file for reading its bytes as they are.
 
     Raises:
-        InputFileError: the file cannot be opened.
+        InputFileError: the file cannot be opened or read.
     """
-    try:
-        with open(path, "rb") as file:
-            yield file
-    except OSError as error:
-        raise InputFileError(f"{path}: cannot be read: {_reason(error)}") from error
+    with _named_errors(InputFileError, path, "read"), open(path, "rb") as file:
+        yield file

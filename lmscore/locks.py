@@ -1,7 +1,7 @@
-"""Locks of files between processes: advisory, and gone with the process that holds one.
+"""Advisory file locks between processes; a lock ends with the process that holds it.
 
 A lock is `flock`'s, which network file systems pass on to their server (NFS since Linux 2.6.12).
-Where a file system or a platform knows no locks, work goes on without one.
+Where a file system or a platform has no locks, work goes on without one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def take_lock(descriptor: int) -> bool | None:
     """Take the lock of an open file until it is closed.
 
     Returns:
-        True if it is taken, False if somebody else holds it, None where there are no locks.
+        True if it is taken, False if another process holds it, None where there are no locks.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,7 +47,7 @@ def lock_file(descriptor: int, path: str | Path) -> None:
 
 
 def _holder(descriptor: int) -> str:
-    """The process that holds a file's lock, as far as the system tells."""
+    """Name the process that holds a file's lock, as far as the system tells."""
     status = os.fstat(descriptor)
     place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     with suppress(OSError, ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""The names that options and files choose from, shared by the library and the shell."""
+"""Literal types for the values of options and files, shared by the library and the shell."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ Utf8Errors = Literal["strict", "replace"]
 InputFormat = Literal["text", "tsv", "jsonl"]
 RecordFormat = Literal["tsv", "jsonl"]
 ReportFormat = Literal["text", "json"]
-Tool = Literal["kenlm", "srilm"]  # whose reports there are
+Tool = Literal["kenlm", "srilm"]  # the tools whose report layouts are available
 Unit = Literal["word", "token", "character"]
-Per = Literal["sentence", "token", "word"]  # what a row is printed for
+Per = Literal["sentence", "token", "word"]  # one output row for each
 
 # --- n-best lists and lattices
 

@@ -1,4 +1,4 @@
-"""Arguments that cannot be, refused with the option's name."""
+"""Checks of arguments, whose errors name the argument."""
 
 from __future__ import annotations
 
@@ -12,32 +12,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from lmscore.errors import InputError, OptionError
 
-_MOST_THREADS = 1024  # a typing error beyond them would start as many
+_MOST_THREADS = 1024  # a typing error must not start thousands of threads
 
 
 def check_argument(
     name: str, value: Any, kind: type, fits: Callable[[Any], object], expected: str
 ) -> None:
-    """Refuse what is not of a kind (True and False are no numbers), or does not fit.
-
-    Raises:
-        OptionError: names the option, and what was expected.
-    """
+    """Raise OptionError unless a value is of a kind (True and False are no numbers) and fits."""
     if not isinstance(value, kind) or isinstance(value, bool) or not fits(value):
         raise OptionError(f"{name} must be {expected}, not {value!r}")
 
 
 def check_count(name: str, value: object) -> None:
-    """Refuse what is no positive integer.
-
-    Raises:
-        OptionError: names the option.
-    """
+    """Raise OptionError unless `value` is an integer, 1 or more."""
     check_argument(name, value, Integral, lambda n: n >= 1, "an integer, 1 or more")
 
 
 def check_device(device: object) -> None:
-    """Raise OptionError unless a device is named as `lmscore.load` wants it."""
+    """Raise OptionError unless `device` is one that `lmscore.load` accepts."""
     if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", str(device)):
         raise OptionError(f"device must be auto, cpu, cuda or cuda:N, not {device!r}")
 
@@ -49,11 +41,7 @@ def check_threads(threads: object) -> None:
 
 
 def check_stop(stop: object) -> None:
-    """Refuse what is no list of strings to stop at.
-
-    Raises:
-        OptionError: it is a single string, or one of them is empty or no string.
-    """
+    """Raise OptionError unless `stop` is a list of strings, none of them empty."""
     if isinstance(stop, str) or not isinstance(stop, Sequence):
         raise OptionError(f"stop must be a list of strings, not {stop!r}")
     for text in stop:
@@ -61,16 +49,15 @@ def check_stop(stop: object) -> None:
 
 
 def as_integers(name: str, values: ArrayLike) -> NDArray[np.int64]:
-    """A list or 1-d array of integers as int64 [n].
+    """Convert a list or 1-d array of integers to int64 [n]; `name` is its name in errors.
 
     Raises:
-        InputError: it is none; names it.
+        InputError: `values` is something else.
     """
     try:
         array = np.asarray(values)
     except ValueError as error:  # rows of different lengths
         raise InputError(f"{name} must be a list or 1-d array of integers: {error}") from error
-    is_integral = array.size == 0 or np.issubdtype(array.dtype, np.integer)
-    if array.ndim != 1 or not is_integral:
+    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
         raise InputError(f"{name} must be a list or 1-d array of integers")
     return array.astype(np.int64)

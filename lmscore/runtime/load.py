@@ -38,11 +38,11 @@ def load(
         path: a model directory. Default: $LMSCORE_MODEL, else the bundled English model.
         device: "auto" (CUDA where it works, else CPU), "cpu", "cuda" or "cuda:1".
         variant: "int8", "fp32", ... Default: int8 on CPU; elsewhere fp16, or fp32 without one.
-        threads: of the CPU, for one scoring call. Default: one per core.
+        threads: CPU threads of one scoring call. Default: one per core.
         providers: ONNX Runtime execution providers by name, instead of `device`.
         unnormalized: score texts and lists without the softmax, at a cost that does not grow with
-            the vocabulary: log-probabilities but for log Z, which a model trained for it keeps near
-            0. What is not the score of a given text (`step`, sampling, next words) stays exact.
+            the vocabulary. Scores then lack log Z, which a model trained for it keeps near 0.
+            Everything else (`step`, sampling, next words) stays exact.
 
     Raises:
         ModelNotFoundError: there is no such directory, or a file is missing in it.
@@ -72,7 +72,7 @@ def find_model(path: str | Path | None = None) -> Path:
     """The model directory that `load` takes: `path`, else $LMSCORE_MODEL, else the bundled one.
 
     Raises:
-        OptionError: it is no path.
+        OptionError: `path` is not a path.
         ModelNotFoundError: none is given, and this installation has no bundled model.
     """
     given: object = path
@@ -100,24 +100,22 @@ def _load_engine(
 ) -> Engine:
     if providers is None and device == "auto":
         return _load_engine_anywhere(bundle, open_engine, variant)
-    find_providers(device, providers)  # an impossible device, before a variant is sought for it
-    if providers is not None:
-        preferred = _ON_CPU if list(providers[:1]) == [CPU] else _ON_ACCELERATORS
-    else:
-        preferred = _ON_CPU if device == "cpu" else _ON_ACCELERATORS
+    find_providers(device, providers)  # raises for an impossible device before choosing a variant
+    on_cpu = device == "cpu" if providers is None else list(providers[:1]) == [CPU]
+    preferred = _ON_CPU if on_cpu else _ON_ACCELERATORS
     open_engine = functools.partial(open_engine, device=device, providers=providers)
     try:
         return open_engine(variant or _exported(bundle, preferred))
     except VariantError:
         for other in bundle.variants()[:1] if preferred is _ON_ACCELERATORS else ():
-            open_engine(other)  # a device that does not work is worse: its error comes first
+            open_engine(other)  # if the device does not work, this raises the more useful error
         raise
 
 
 def _load_engine_anywhere(
     bundle: Bundle, open_engine: Callable[..., Engine], variant: str | None
 ) -> Engine:
-    """On CUDA if it works and a variant for it is there, else on the CPU."""
+    """Load on CUDA if it works and there is a variant for it, else on the CPU."""
     for_cuda = [v for v in _ON_ACCELERATORS if v in bundle.variants() and variant in (None, v)]
     if for_cuda and CUDA in import_onnxruntime().get_available_providers():
         try:

@@ -1,4 +1,4 @@
-"""LanguageModel: probabilities of texts, and of the next token."""
+"""LanguageModel: scores of texts, distributions of the next token, and samples."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from lmscore.bundle import CONTEXTS, Bundle, Config, Context
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.arguments import as_integers, check_count
 from lmscore.runtime.engine import Engine, State
-from lmscore.runtime.scoring import Score, Scorer, windows
+from lmscore.runtime.scoring import Score, Scorer, boundary_tokens, windows
 from lmscore.runtime.text import Ids, TextTokenizer, check_text
 
-if TYPE_CHECKING:  # decoding is imported where it is asked for: who scores need not wait for it
+if TYPE_CHECKING:  # functions import decoding when they need it: scoring starts without it
     from lmscore.runtime.decoding import Sample, Sampler, SamplingKeywords, SamplingOptions
 
 
@@ -32,12 +32,12 @@ class ScoreOptions(TypedDict, total=False):
 
 
 class LanguageModel:
-    """A loaded model. Threads may share it; pickled, it is loaded again from its path.
+    """A loaded model. Threads may share it; unpickling loads it again from its path.
 
     Attributes:
-        config: what config.json says.
-        tokenizer: text to token ids.
-        engine: the door to the graph: steps, best tokens and scores of targets, as arrays.
+        config: the contents of config.json.
+        tokenizer: turns text into token ids.
+        engine: runs the graph on arrays: steps, best tokens, scores of targets.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class LanguageModel:
         *,
         reload: Callable[[], LanguageModel],
     ) -> None:
-        """Use `lmscore.load`; `reload` makes this model anew in another process."""
+        """Use `lmscore.load` instead; `reload` loads this model again in another process."""
         self.config: Config = bundle.config
         self.tokenizer = tokenizer
         self.engine = engine
@@ -67,7 +67,7 @@ class LanguageModel:
 
     @property
     def device(self) -> str:
-        """Where it runs: "cpu", "cuda:0"."""
+        """The device that runs the graph: "cpu", "cuda:0"."""
         return self.engine.device
 
     @property
@@ -77,13 +77,13 @@ class LanguageModel:
 
     @property
     def vocab_size(self) -> int:
-        """V: the tokens a log-probability is given to."""
+        """V, the number of tokens in the vocabulary."""
         return self.config.vocab_size
 
     def score(
         self, text: str, *, prefix: str | None = None, **options: Unpack[ScoreOptions]
     ) -> Score:
-        """The log-probability of one text; `score_stream` says what the options mean."""
+        """The log-probability of one text; options and errors as in `score_stream`."""
         (score,) = self.score_stream([text], prefix=prefix, **options)
         return score
 
@@ -115,25 +115,25 @@ class LanguageModel:
         Args:
             texts: one sentence each, of any length. All of it is text: strip the line ends of
                 lines that come from an open file.
-            bos: start each sentence from <s>. Without it, its first token is read, not scored.
+            bos: start each sentence from <s>. Without it, the first token is read, not scored.
             eos: score the end of sentence, </s>.
-            context: "sentence" starts each from the initial state, "document" carries the state
-                from one to the next. Default: what the model was trained for.
+            context: "sentence" starts each text from the initial state, "document" carries the
+                state from one text to the next. Default: what the model was trained for.
             tokens: fill `Score.tokens`; without, scoring is quicker and needs less memory.
-            words: fill `Score.words`; slower in subword models, for whole distributions are read.
-            prefix: what comes before each text, read and not scored: the beginning of its sentence,
-                or in document context the sentence before. Either one for all, or one per text;
-                an empty one is none. The state is not carried from one text to the next then.
-            joiner: stands between the prefix and the rest of the sentence, scored with the rest,
-                unless one of them is empty or there is white space already.
+            words: fill `Score.words`; slower in subword models, which read whole distributions.
+            prefix: text read but not scored before each text: the beginning of its sentence, or in
+                document context the sentence before. One for all texts, or one per text; an empty
+                one is no prefix. With prefixes, texts do not pass on their state.
+            joiner: put between the prefix and the text, and scored with the text, unless one of
+                them is empty or there is white space already.
             window: texts read before the first of them is scored; 1 answers each at once, more
                 are quicker. Default: about two thousand, and as many again while those are scored.
 
         Raises:
             InputError: an item is not a string that the model can read, or texts and prefixes
                 differ in number; says which.
-            OptionError: no such context, a joiner that is no string, a window below 1, or what a
-                backward model cannot do.
+            OptionError: no such context, a joiner that is no string, a window below 1, or something
+                that a backward model cannot do.
             ModelError: the model yields nan or inf.
         """
         if isinstance(texts, str):
@@ -147,7 +147,11 @@ class LanguageModel:
         if window is not None:
             check_count("window", window)
         self._check_direction(bos, context, prefix)
-        if words and self.unnormalized and self._shares_boundaries():
+        if (
+            words
+            and self.unnormalized
+            and boundary_tokens(self.tokenizer, self.config.bos_token_id) is not None
+        ):
             raise OptionError(
                 f"{self.path}: the scores of words need whole distributions, in which the end of "
                 "a word has many spellings: load the model without unnormalized"
@@ -171,13 +175,10 @@ class LanguageModel:
         return scorer.stream(cut, one)
 
     def check_forward(self, what: str | None = None) -> None:
-        """Raise an error if the model reads backward.
+        """Raise OptionError if the model reads backward.
 
-        Args:
-            what: is not for a backward model: "a prefix". Default: continuing a text.
-
-        Raises:
-            OptionError: the model reads backward.
+        `what` is the feature that needs a forward model, such as "a prefix"; default: continuing a
+        text.
         """
         if self.config.direction == "forward":
             return
@@ -192,10 +193,9 @@ class LanguageModel:
         )
 
     def encode(self, text: str) -> Ids:
-        """The token ids of a text, int64 [n], in the order of the text in a backward model, too.
+        """The token ids of a text, int64 [n], in the order of the text even in a backward model.
 
-        The ids are those of the text alone: neither <s> nor </s> is among them, for
-        `config.bos_token_id` and `config.eos_token_id` are added by whoever needs them. A typed
+        Neither <s> nor </s> is added: see `config.bos_token_id` and `config.eos_token_id`. A typed
         "</s>" is text like any other: a word model reads it as <unk>.
 
         Raises:
@@ -204,12 +204,11 @@ class LanguageModel:
         return self.tokenizer.encode(text)
 
     def decode(self, ids: ArrayLike) -> str:
-        """The text that token ids [n] spell; `encode` in reverse.
+        """The text that token ids [n] spell, in the order of the text; `encode` in reverse.
 
-        The ids <s> and </s> add nothing, <unk> is spelt as the vocabulary has it. What a tokenizer
-        does not keep cannot come back: the spaces between the words of a word model, for example,
-        are single ones. Bytes that are no UTF-8 become U+FFFD. The ids are in the order of the
-        text, in a backward model, too.
+        The ids <s> and </s> add nothing, <unk> is spelt as in the vocabulary. Text that the
+        tokenizer drops does not come back: a word model gives single spaces between words, for
+        example. Bytes that are no UTF-8 become U+FFFD.
 
         Raises:
             InputError: the ids are not a list of integers, or not in the vocabulary.
@@ -231,13 +230,13 @@ class LanguageModel:
     def step(
         self, tokens: ArrayLike, state: State, parents: ArrayLike | None = None
     ) -> tuple[NDArray[np.float32], State]:
-        """Read one token per hypothesis; what may come next?
+        """Let each hypothesis read one token, and predict the next.
 
         Args:
             tokens: int64 [B], the token each hypothesis reads (<s> first).
             state: S rows; not changed.
-            parents: int64 [B], the row of `state` that each goes on from: hypotheses may be
-                re-ordered, copied and dropped on the way. Default: row b for hypothesis b.
+            parents: int64 [B], the row of `state` that each hypothesis continues: they may be
+                re-ordered, copied and dropped. Default: row b for hypothesis b.
 
         Returns:
             log_probs float32 [B, V] (nats) of the next token, and the state of B rows.
@@ -261,7 +260,7 @@ class LanguageModel:
         Args:
             prompt: the text to continue; empty: the beginning of a sentence. After white space at
                 its end a subword model expects no word, since its words bring their own.
-            num_samples: how many are drawn, independently.
+            num_samples: the number of independent continuations.
             options: `max_tokens`, `temperature`, `top_k`, `top_p`, `min_p`, `repetition_penalty`,
                 `stop`, `seed`, `allowed_words`, `pattern`: see
                 `lmscore.runtime.decoding.sampling.SamplingKeywords`.
@@ -280,7 +279,7 @@ class LanguageModel:
     ) -> list[list[Sample]]:
         """The samples of several prompts, in one batch; options and errors as in `sample`.
 
-        With a seed, each prompt's are those that `sample` gives: equal prompts, equal samples.
+        With a seed, each prompt gets the samples that `sample` draws for it.
         """
         from lmscore.runtime.decoding import Prompt, SamplingOptions
 
@@ -295,13 +294,11 @@ class LanguageModel:
     def stream(
         self, prompt: str = "", **options: Unpack[SamplingKeywords]
     ) -> Generator[str, None, None]:
-        """The text of one sample, in pieces as they come; options and errors as in `sample`.
+        """Yield the text of one sample, in pieces; options and errors as in `sample`.
 
-        A piece is never empty and never holds a part of a character. What may turn out to be the
-        beginning of a stop string is held back until it is certain.
-
-        A piece is computed when it is asked for. `close()` ends the sample early and frees its
-        state; so does dropping the generator.
+        No piece is empty or holds a part of a character. Text that may begin a stop string is held
+        back until that is decided. A piece is computed when it is asked for. `close()` ends the
+        sample early and frees its state; so does dropping the generator.
         """
         from lmscore.runtime.decoding import Prompt, SamplingOptions
 
@@ -320,26 +317,25 @@ class LanguageModel:
         allowed_words: Collection[str] | None = None,
         pattern: str | None = None,
     ) -> list[Sample]:
-        """The likeliest continuations of a prompt, best first, as far as a beam finds them.
+        """The likeliest continuations of a prompt that a beam search finds, best first.
 
-        At each step the best hypotheses are kept, `beam_size` less those that have ended before;
-        so a beam of 1 is greedy. Spellings of one text in other tokens are other hypotheses.
+        Each step keeps the best hypotheses, `beam_size` less the number that have ended, so a beam
+        of 1 is greedy. The same text in other tokens is another hypothesis.
 
         Args:
             prompt: the text to continue; empty: the beginning of a sentence.
-            beam_size: hypotheses that are kept.
-            num_results: how many of them are wanted. Default: beam_size.
-            max_tokens: where a hypothesis is cut that has not ended ("length").
-            length_penalty: results are ordered by log_prob / num_tokens ** length_penalty, with
-                </s>, or what spells the stop string, among the tokens: 0 by log-probability, 1 by
+            beam_size: the number of hypotheses kept.
+            num_results: the number of results wanted. Default: beam_size.
+            max_tokens: the length at which a hypothesis that has not ended is cut ("length").
+            length_penalty: results are ordered by log_prob / num_tokens ** length_penalty, where
+                </s> and the tokens of a stop string count: 0 orders by log-probability, 1 by
                 log-probability per token (the normalisation by length that Wu et al. 2016, arXiv
-                1609.08144, section 7, start from). What the beam keeps does not depend on it.
+                1609.08144, section 7, start from). It does not change what the beam keeps.
             stop: strings before which the text ends ("stop").
-            allowed_words: as in `SamplingKeywords`, and so is pattern.
-            pattern: a regular expression that the text matches.
+            allowed_words, pattern: as in `SamplingKeywords`.
 
         Returns:
-            `num_results` of them, or as many as there are.
+            `num_results` samples, or fewer if the search finds fewer.
 
         Raises:
             InputError: the prompt is not a string that the model can read.
@@ -366,23 +362,23 @@ class LanguageModel:
     def next_words(self, text: str = "", k: int = 10) -> list[tuple[str, float]]:
         """The k likeliest next words and their probabilities, best first.
 
-        A word is what white space separates, however many tokens spell it. Its probability is
+        A word is a piece of text between white space, of any number of tokens. Its probability is
         P(its tokens | text) · P(a word begins, or the sentence ends | text, its tokens), given that
-        the last word of the text is over; at the beginning of a sentence nothing need be over. The
+        the last word of the text is over; at the beginning of a sentence there is no such word. The
         end of the sentence is an outcome too, "</s>", and so is the "<unk>" of a word model.
 
-        The search goes by likelihood, and stops when k words are each likelier than whatever is
-        still unspelt. A word that several token sequences spell gets the sum of those found by
-        then, so the probabilities are lower bounds; what is missing in them, sequence by sequence,
-        is less likely than the last word of the list. Sequences that spell no UTF-8 are no words.
+        The search reads likely words first. It stops when each of k words is likelier than any
+        word not yet spelt. A word that several token sequences spell gets the sum of the sequences
+        found by then, so probabilities are lower bounds. A missing sequence is less likely than
+        the last word of the list. Sequences that are not UTF-8 are no words.
 
         The search also stops, and logs a warning, when it has read 4096 partial words (16 * k where
-        that is more), as it may in a model of characters that knows little: then the list is what
-        was found so far, and a likelier word may be missing.
+        that is more), as it may in a poor model of characters. The list then holds the words found
+        so far, and a likelier word may be missing.
 
         Args:
-            text: what has been said; white space at its end is dropped. Empty: a sentence begins.
-            k: how many words; there are fewer in the list where the model has no more.
+            text: the text so far; white space at its end is dropped. Empty: a sentence begins.
+            k: the number of words; the list is shorter where the model has no more.
 
         Raises:
             InputError: the text is not a string that the model can read.
@@ -415,12 +411,6 @@ class LanguageModel:
             self.check_forward("context='document'")
         if prefix is not None:
             self.check_forward("a prefix")
-
-    def _shares_boundaries(self) -> bool:
-        """Whether only some tokens show that the word before them is over, as in subword models."""
-        from lmscore.runtime.scoring import boundary_tokens
-
-        return boundary_tokens(self.tokenizer, self.config.bos_token_id) is not None
 
     def __repr__(self) -> str:
         return (

@@ -1,1 +1,1 @@
-"""Language models for other people's decoders, none of which is imported here."""
+"""Language models for the decoders of other projects, none of which is imported here."""

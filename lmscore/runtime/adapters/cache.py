@@ -1,4 +1,4 @@
-"""A bounded cache: what was used longest ago makes room."""
+"""A bounded cache that drops the least recently used value."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Cache(Generic[_Key, _Value]):
     """At most `size` values, by key; threads may share it.
 
     Attributes:
-        hits: how often a value was there,
-        misses: and how often it was not.
+        hits: how often `get` found a value,
+        misses: and how often it did not.
     """
 
     def __init__(self, size: int) -> None:
@@ -32,7 +32,7 @@ class Cache(Generic[_Key, _Value]):
         return Cache, (self.size,)  # empty: another process fills its own
 
     def get(self, key: _Key) -> _Value | None:
-        """The value, if it is there still."""
+        """The value, or None if it is not there."""
         with self._lock:
             if key not in self._values:
                 self.misses += 1
@@ -42,11 +42,11 @@ class Cache(Generic[_Key, _Value]):
             return self._values[key]
 
     def peek(self, key: _Key) -> _Value | None:
-        """Like `get`, but it counts and keeps nothing."""
+        """Like `get`, but the call does not count, and the value is no more recently used."""
         return self._values.get(key)
 
     def put(self, key: _Key, value: _Value) -> None:
-        """Keep a value."""
+        """Store a value."""
         with self._lock:
             self._values[key] = value
             self._values.move_to_end(key)
@@ -54,7 +54,7 @@ class Cache(Generic[_Key, _Value]):
                 self._values.popitem(last=False)
 
     def get_or_make(self, key: _Key, make: Callable[[], _Value]) -> _Value:
-        """The value; made, and kept, where it is not there."""
+        """The value; if it is not there, it is made and stored."""
         found = self.get(key)
         if found is None:
             found = make()

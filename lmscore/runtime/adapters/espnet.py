@@ -1,6 +1,6 @@
 """A scorer for ESPnet's beam searches, which batch their hypotheses.
 
-ESPnet accepts instances of its own class alone, so mix the two:
+ESPnet only accepts instances of its own class, so mix the two:
 
     class RecurrentLM(Scorer, BatchScorerInterface): ...
 """
@@ -21,7 +21,7 @@ from lmscore.runtime.model import LanguageModel
 class Scorer:
     """A full scorer: log-probabilities (nats) of all tokens, after each hypothesis.
 
-    The state of a hypothesis is a `Row`, None before anything was read.
+    The state of a hypothesis is a `Row`, None before it has read any token.
     """
 
     def __init__(
@@ -33,13 +33,13 @@ class Scorer:
         skip: Collection[str] = ("<blank>",),
         skip_log_prob: float = -math.inf,
     ) -> None:
-        """Score these tokens; `Vocabulary.match` says what is required, and what it raises.
+        """Score these tokens; see `Vocabulary.match` for requirements and errors.
 
         Args:
             lm: a model of the same tokens.
             tokens: ESPnet's token_list, N of them.
-            end: begins a hypothesis, and ends it: what is read first is the model's <s>.
-            skip: tokens that are no text; must be in the list.
+            end: begins a hypothesis (the model reads <s>), and ends it.
+            skip: tokens of the list that are no text.
             skip_log_prob: their score.
         """
         super().__init__()
@@ -48,13 +48,10 @@ class Scorer:
             lm, tokens, end=end, skip=skip, skip_log_prob=skip_log_prob
         )
 
-    def init_state(self, x: object) -> None:  # noqa: ARG002
-        """Nothing was read."""
-        return
+    def init_state(self, x: object) -> None:
+        """The state before any token is read."""
 
-    def batch_init_state(self, x: object) -> None:  # noqa: ARG002
-        """Nothing was read."""
-        return
+    batch_init_state = init_state
 
     def select_state(
         self,
@@ -62,11 +59,11 @@ class Scorer:
         i: int,
         new_id: int | None = None,  # noqa: ARG002
     ) -> Row | None:
-        """That of one hypothesis of a batch."""
+        """The state of one hypothesis of a batch."""
         return None if state is None else state[i]
 
     def score(self, y: Tensor, state: Row | None, x: object) -> tuple[Any, Row]:  # noqa: ARG002
-        """After one hypothesis: tokens int64 [n] -> scores float32 [N], and its state."""
+        """Score the next token of one hypothesis: int64 [n] -> float32 [N], and its state."""
         scores, (after,) = self._score(y, [y.tolist()], [state])
         return scores[0], after
 
@@ -76,7 +73,7 @@ class Scorer:
         states: Sequence[Row | None],
         xs: object,  # noqa: ARG002
     ) -> tuple[Any, list[Row]]:
-        """After B hypotheses: tokens int64 [B, n] -> scores float32 [B, N], and their states.
+        """Score the next token of B hypotheses: int64 [B, n] -> float32 [B, N], and their states.
 
         Raises:
             InputError: a token is out of range.
@@ -85,7 +82,7 @@ class Scorer:
         return self._score(ys, ys.tolist(), states)
 
     def final_score(self, state: object) -> float:  # noqa: ARG002
-        """Nothing: the end is a token like any other, and scored with them."""
+        """Zero: the end is a token like any other, and scored with them."""
         return 0.0
 
     def _score(

@@ -1,18 +1,18 @@
-"""Language models for flashlight-text's decoders, and for torchaudio's, which are made of them.
+"""Language models for flashlight-text's decoders, and for torchaudio's, which use them.
 
-The decoders accept instances of their own class alone, so mix the two:
+The decoders only accept instances of their own class, so mix the two:
 
     class RecurrentLM(TokenLM, LM): ...      # LM and LMState from flashlight.lib.text.decoder, or
     lm = RecurrentLM(model, tokens, LMState)  # CTCDecoderLM and CTCDecoderLMState of torchaudio
 
-Scores are natural logarithms; a weight that was tuned for KenLM's, which are to base 10, is to be
-divided by ln 10 = 2.3.
+Scores are natural logarithms. KenLM's are to base 10: divide a weight that was tuned for KenLM by
+ln 10 = 2.3.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 from operator import itemgetter
@@ -45,7 +45,7 @@ class LMState(Protocol):
 class _Node:
     """A hypothesis, as the tokens that lead to it."""
 
-    parent: _Node | None  # None: it begins
+    parent: _Node | None  # None: the beginning
     token: int  # the model's id
     log_prob: float  # nats, of all its tokens
 
@@ -64,10 +64,10 @@ class _Reading:
 
 
 class TokenLM:
-    """A model whose tokens are the decoder's: for lexicon-free decoding.
+    """A model with the decoder's tokens, for lexicon-free decoding.
 
     Attributes:
-        num_runs: how often the graph was run.
+        num_runs: the number of graph runs so far.
     """
 
     def __init__(
@@ -80,13 +80,13 @@ class TokenLM:
         skip_log_prob: float = -math.inf,
         look_ahead: int = 8,
     ) -> None:
-        """Score these tokens; `Vocabulary.match` says what is required, and what it raises.
+        """Score these tokens; see `Vocabulary.match` for requirements and errors.
 
         Args:
             lm: a model of the same tokens.
             tokens: N, in the order of the decoder's token indices.
             new_state: the decoder's class of states.
-            skip: tokens that are no text, such as the blank; must be among the others.
+            skip: those of the tokens that are no text, such as the blank.
             skip_log_prob: their score.
             look_ahead: hypotheses read in one run. The decoder asks for one at a time; others that
                 it may ask for next are read along with it.
@@ -106,10 +106,10 @@ class TokenLM:
         self._asked: dict[_Node, dict[_Node, None]] = {}  # since the last run, by parent, in order
 
     def start(self, start_with_nothing: bool = False) -> LMState:
-        """A new text begins; states of the one before are forgotten.
+        """Begin a new text, and forget the states of the last one.
 
         Raises:
-            OptionError: it is to start with nothing.
+            OptionError: start_with_nothing is set.
         """
         _check_start(start_with_nothing)
         state = self._new_state()
@@ -151,19 +151,16 @@ class TokenLM:
         return found
 
     def _begin(self, node: _Node) -> _Reading:
-        """Read all of it, from <s> on."""
+        """Read a hypothesis from <s> on."""
         reading = _Reading(*read_beginning(self._lm, node.text()))
         self.num_runs += 1
         self._readings.put(node, reading)
         return reading
 
     def _run(self, node: _Node, parent: _Reading) -> _Reading:
-        """Read its last token, and with it others that may be asked for next."""
-        others = list(self._likely_next(node))
-        nodes, parents = [node], [parent.row]
-        for other, row in others:
-            nodes.append(other)
-            parents.append(row)
+        """Read the last token of a hypothesis, and of others that may be asked for next."""
+        batch = [(node, parent.row), *self._likely_next(node)]
+        nodes, parents = zip(*batch, strict=True)
         log_probs, rows = read_rows(self._lm, [one.token for one in nodes], parents)
         self.num_runs += 1
         readings = [_Reading(found.copy(), row) for found, row in zip(log_probs, rows, strict=True)]
@@ -172,11 +169,11 @@ class TokenLM:
         self._asked.clear()
         return readings[0]
 
-    def _likely_next(self, node: _Node) -> Iterator[tuple[_Node, Row]]:
-        """Hypotheses that may survive, and the rows they go on from.
+    def _likely_next(self, node: _Node) -> list[tuple[_Node, Row]]:
+        """Hypotheses that may survive, and the rows they continue.
 
-        Those that the model finds likely, and for whose last token the decoder asked early: of the
-        tokens after one state it asks for the acoustically likely ones first.
+        The model finds these hypotheses likely, and the decoder asked early for their last token:
+        of the tokens after one state it asks for the acoustically likely ones first.
         """
         waiting = []
         for parent, children in self._asked.items():
@@ -186,12 +183,12 @@ class TokenLM:
             for rank, child in enumerate(children):
                 if child.parent is parent and child is not node and not self._readings.peek(child):
                     waiting.append((rank - child.log_prob, child, reading.row))
-        for _, child, row in nsmallest(self._look_ahead - 1, waiting, key=itemgetter(0)):
-            yield child, row
+        likely = nsmallest(self._look_ahead - 1, waiting, key=itemgetter(0))
+        return [(child, row) for _, child, row in likely]
 
 
 class WordLM:
-    """A model of words, for decoding with a lexicon; any model of text is one.
+    """A model that scores words, for decoding with a lexicon; any model of text will do.
 
     Attributes:
         scorer: the model, and its caches.
@@ -205,13 +202,9 @@ class WordLM:
         *,
         cache_size: int | None = None,
     ) -> None:
-        """Score these words.
+        """Score these words, in the order of the decoder's word indices.
 
-        Args:
-            lm: the model.
-            words: in the order of the decoder's word indices.
-            new_state: the decoder's class of states.
-            cache_size: of `WordHistories`.
+        `new_state` is the decoder's class of states; see `WordHistories` for `cache_size`.
 
         Raises:
             OptionError: as `WordHistories`.
@@ -222,10 +215,10 @@ class WordLM:
         self._histories: dict[LMState, History] = {}
 
     def start(self, start_with_nothing: bool = False) -> LMState:
-        """A new text begins; states of the one before are forgotten.
+        """Begin a new text, and forget the states of the last one.
 
         Raises:
-            OptionError: it is to start with nothing.
+            OptionError: start_with_nothing is set.
         """
         _check_start(start_with_nothing)
         state = self._new_state()

@@ -1,8 +1,7 @@
-"""Words after words, and what the model says of each: what decoders of words call.
+"""Scores of words, one after another, for decoders of words.
 
-A word is scored as by `lmscore.runtime.scoring.words`: the probability that it is over belongs to
-it. So a word costs one run of the graph, which reads it, and the words of a sentence sum to its
-score.
+A word is scored as in `lmscore.runtime.scoring`: the probability that it is over belongs to it. So
+a word costs one run of the graph, which reads it, and the words of a sentence sum to its score.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ from lmscore.runtime.engine import State, Tensor
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.scoring import boundary_tokens, encode_after, word_before
 
-_CACHE_BYTES = 64 << 20  # of the readings, unless their number is given
+_CACHE_BYTES = 64 << 20  # of the readings, by default
 _STEPS_PER_READING = 8
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class History:
-    """What was said so far; nothing changes it. Equal ones have the same tokens, read alike.
+    """The words so far; nothing changes it. Equal histories have the same tokens, read alike.
 
     Attributes:
-        state: one row, the model before it reads the last word.
-        tokens: ids of the last word, or of what begins a sentence; empty where nothing was said.
-        num_words: words so far, <s> included.
+        state: one row, before the model reads the last word.
+        tokens: ids of the last word, or of the beginning of a sentence; empty before any word.
+        num_words: the number of words, <s> included.
         is_beginning: whether a sentence begins here.
         key: a digest of all tokens.
     """
@@ -43,7 +42,7 @@ class History:
     key: bytes
 
     def then(self, state: State, tokens: tuple[int, ...], *, is_beginning: bool) -> History:
-        """It and one more word; `state` is one row that has read all of this one."""
+        """Append one word; `state` is one row that has read all of this history."""
         key = blake2b(self.key + np.array(tokens, np.int64).tobytes(), digest_size=16).digest()
         return History(state, tokens, self.num_words + 1, is_beginning, key)
 
@@ -56,7 +55,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class WordStep:
-    """A word after a history."""
+    """The score of a word after a history."""
 
     log_prob: float  # nats
     is_oov: bool  # whether one of its tokens is <unk>
@@ -65,7 +64,7 @@ class WordStep:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What the model says after a history."""
+    """The distribution of the next token after a history."""
 
     log_probs: Tensor  # float32 [V], nats, of the next token
     state: State  # one row
@@ -74,27 +73,26 @@ class _Reading:
 
 
 class WordHistories:
-    """A model that is asked for one word after another.
+    """A model that scores one word after another.
 
     Attributes:
-        steps: what is known of words after histories; bounded, and so are
-        readings: what is known of histories. What was forgotten is computed again.
+        steps: a bounded cache of the scores of words after histories,
+        readings: and one of the distributions after histories. Dropped values are computed again.
     """
 
     def __init__(self, lm: LanguageModel, *, cache_size: int | None = None) -> None:
-        """Ask this model.
+        """Score words with a model that reads forward.
 
-        Args:
-            lm: a model that reads forward.
-            cache_size: readings to keep, of 4 bytes for each token of the vocabulary and each unit
-                of the state. Default: 64 MiB of them.
+        `cache_size` is the number of readings to keep, of 4 bytes for each token of the vocabulary
+        and each unit of the state. Default: 64 MiB of them.
 
         Raises:
             OptionError: the model reads backward, or cache_size is below 1.
         """
         lm.check_forward()
         if cache_size is None:
-            cache_size = max(1, _CACHE_BYTES // _reading_bytes(lm))
+            units = sum(tensor.layers * tensor.size for tensor in lm.config.state)
+            cache_size = max(1, _CACHE_BYTES // (4 * (lm.vocab_size + units)))
         check_count("cache_size", cache_size)
         self.lm = lm
         self.steps: Cache[Hashable, WordStep] = Cache(_STEPS_PER_READING * cache_size)
@@ -104,18 +102,18 @@ class WordHistories:
         self._nothing = History(lm.initial_state(), (), 0, True, b"")
 
     def begin(self) -> History:
-        """A sentence begins."""
+        """The history at the beginning of a sentence."""
         nothing = self._nothing
         return nothing.then(nothing.state, (self.lm.config.bos_token_id,), is_beginning=True)
 
     def nothing(self) -> History:
-        """Nothing was said, not even that a sentence begins; the next token is read, not scored."""
+        """The history before any token, even <s>; the next token is read, not scored."""
         return self._nothing
 
     def score(self, history: History, word: str) -> WordStep:
         """The log-probability of a word after a history, and that it is over.
 
-        An empty word, or one that the tokenizer drops, is none: it scores 0 and changes nothing.
+        An empty word, or one that the tokenizer drops, scores 0 and does not change the history.
 
         Raises:
             InputError: white space in the word, or no string that the model can read.
@@ -130,11 +128,8 @@ class WordHistories:
         return self.steps.get_or_make((history, None), lambda: self._end(history))
 
     def is_oov(self, word: str) -> bool:
-        """Whether the model reads a word, or a part of it, as <unk>."""
-        return self._has_unk(tuple(self.lm.tokenizer.encode(word).tolist()))
-
-    def _has_unk(self, tokens: tuple[int, ...]) -> bool:
-        return self.lm.config.unk_token_id in tokens
+        """Return whether the model reads a word, or a part of it, as <unk>."""
+        return self.lm.config.unk_token_id in self.lm.tokenizer.encode(word).tolist()
 
     def _ids(self, history: History, word: str) -> tuple[int, ...]:
         if len(word.split()) > 1 or word != word.strip():
@@ -149,10 +144,10 @@ class WordHistories:
             return WordStep(0.0, False, history)
         log_prob, state = self._first(history, tokens[0])
         after = history.then(state, tokens, is_beginning=False)
-        if len(tokens) > 1 or self._boundaries is not None:  # else what follows it can wait
+        if len(tokens) > 1 or self._boundaries is not None:  # else reading the word can wait
             reading = self._read(after)
             log_prob += reading.last_log_prob + reading.log_z
-        return WordStep(log_prob, self._has_unk(tokens), after)
+        return WordStep(log_prob, self.lm.config.unk_token_id in tokens, after)
 
     def _end(self, history: History) -> WordStep:
         eos = self.lm.config.eos_token_id
@@ -160,7 +155,7 @@ class WordHistories:
         return WordStep(log_prob, False, history.then(state, (eos,), is_beginning=True))
 
     def _first(self, history: History, token: int) -> tuple[float, State]:
-        """Of a token after a history: log-probability that it follows, and the state before it."""
+        """The log-probability that a token follows a history, and the state before that token."""
         if not history.tokens:
             return 0.0, history.state
         reading = self._read(history)
@@ -189,8 +184,3 @@ class WordHistories:
         chosen = log_probs[self._boundaries]
         highest = float(chosen.max())
         return highest + float(np.log(np.exp(chosen - highest).sum(dtype=np.float64)))
-
-
-def _reading_bytes(lm: LanguageModel) -> int:
-    units = sum(tensor.layers * tensor.size for tensor in lm.config.state)
-    return 4 * (lm.vocab_size + units)

@@ -1,9 +1,9 @@
 """A drop-in for the package `kenlm`: `from lmscore.runtime.adapters import kenlm`.
 
-Logarithms are to base 10, as there. What a recurrent model does otherwise:
+Logarithms are to base 10, as in `kenlm`. A recurrent model differs in this:
 
-* A score depends on the whole history, so `State` stands for all of it, and `order` is no more than
-  a number that is larger than any text.
+* A score depends on the whole history, so `State` holds all of it, and `order` is only a number
+  that is larger than any text.
 * `NullContextWrite` and bos=False: without <s> the model has no distribution for a first token. It
   is read and not scored, as in `LanguageModel.score`.
 * A word is over when it is scored, also the last one with eos=False: the score is that of whole
@@ -30,21 +30,21 @@ _ORDER = 2**31 - 1  # the largest that KenLM's type can hold
 
 
 class FullScoreReturn(NamedTuple):
-    """What `Model.BaseFullScore` returns."""
+    """The result of `Model.BaseFullScore`."""
 
     log_prob: float  # base 10
-    ngram_length: int  # words that it depends on, itself included: all of them
+    ngram_length: int  # words that it depends on, itself included: the whole history
     oov: bool
 
 
 @total_ordering
 class State:
-    """A place for a history; `Model` writes to it. Compared, ordered and hashed by that."""
+    """A holder of a history, to which `Model` writes; compared, ordered and hashed by it."""
 
     __slots__ = ("history",)
 
     def __init__(self, history: History | None = None) -> None:
-        """A null context, unless a history is given."""
+        """Hold a history; without one, a null context."""
         self.history = history
 
     @property
@@ -64,7 +64,7 @@ class State:
         return State(self.history)
 
     def __deepcopy__(self, memo: object) -> State:
-        return State(self.history)  # which nothing changes
+        return State(self.history)  # a history is immutable
 
 
 class Model:
@@ -85,11 +85,10 @@ class Model:
         threads: int | None = None,
         cache_size: int | None = None,
     ) -> None:
-        """Load a model directory; `lmscore.load` says what the options mean, and what it raises.
+        """Load a model directory; see `lmscore.load` for the options and errors.
 
-        Args:
-            path: default: $LMSCORE_MODEL, else the bundled English model.
-            cache_size: of `WordHistories`.
+        The default of `path` is $LMSCORE_MODEL, else the bundled English model; see `WordHistories`
+        for `cache_size`.
         """
         lm = load(
             os.fsdecode(path) if isinstance(path, bytes) else path,
@@ -101,7 +100,7 @@ class Model:
 
     @classmethod
     def of(cls, lm: _LanguageModel, *, cache_size: int | None = None) -> Model:
-        """Use a model that is loaded already."""
+        """Use a loaded model."""
         model = cls.__new__(cls)
         model.scorer = WordHistories(lm, cache_size=cache_size)
         return model
@@ -125,27 +124,27 @@ class Model:
         words = _text(sentence).split()
         text = " ".join(words)
         found = self.scorer.lm.score(text, bos=bos, context="sentence", tokens=False, words=True)
-        scores = found.words or (WordScore(END, 0.0, False, 0, 0, 0),)  # nothing before </s>
+        scores = found.words or (WordScore(END, 0.0, False, 0, 0, 0),)  # no word before </s>
         for number, word in enumerate(scores if eos else scores[:-1]):
             read_only = number == 0 and not bos and len(words) > 0
             is_oov = word.is_oov or (read_only and words[0] not in self)
             yield word.log_prob / LN10, number + 1 + bos, is_oov
 
     def perplexity(self, sentence: str | bytes) -> float:
-        """Per word, </s> counted as one; inf where it is past a float."""
+        """Perplexity per word, </s> counted as one; inf where it is past a float."""
         words = len(_text(sentence).split()) + 1
         return perplexity_of(self.score(sentence) * LN10, words)
 
     def BeginSentenceWrite(self, state: State) -> None:  # noqa: N802
-        """Write to a state that a sentence begins."""
+        """Write the beginning of a sentence to a state."""
         state.history = self.scorer.begin()
 
     def NullContextWrite(self, state: State) -> None:  # noqa: N802
-        """Write to a state that nothing was said; the next token is read, not scored."""
+        """Write the empty context to a state; the next token is read, not scored."""
         state.history = self.scorer.nothing()
 
     def BaseScore(self, in_state: State, word: str, out_state: State) -> float:  # noqa: N802
-        """Log10 of the probability of a word, or "</s>", after a state; writes the state after it.
+        """Log10 of the probability of a word, or "</s>", after a state; writes the next state.
 
         The states may be one object.
 
@@ -179,11 +178,11 @@ class Model:
         return type(self).of, (self.scorer.lm,)
 
 
-LanguageModel = Model  # the name that old code knows it by
+LanguageModel = Model  # its name in old code
 
 
 def _text(given: str | bytes) -> str:
-    """Raises InputError (a ValueError) where KenLM raises TypeError."""
+    """Decode a string; raises InputError (a ValueError) where KenLM raises TypeError."""
     if isinstance(given, bytes):
         try:
             return given.decode("utf-8")

@@ -1,7 +1,7 @@
 """The language model of a pyctcdecode decoder: `BeamSearchDecoderCTC(alphabet, LanguageModel(lm))`.
 
-What pyctcdecode scores an n-gram model with, it scores this one with: the same weights mean the
-same, for scores are to base 10 and weighted as its own class does it.
+It weights scores as pyctcdecode weights those of an n-gram model, to base 10, so the same weights
+have the same meaning.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WEIGHTS = ("alpha", "beta", "unk_score_offset", "score_boundary")
 
 
 class LanguageModel:
-    """What a decoder calls; a duck that is no `AbstractLanguageModel` but has its methods.
+    """A language model with the methods of `AbstractLanguageModel`, which it does not inherit.
 
     Attributes:
         scorer: the model, and its caches.
@@ -44,10 +44,10 @@ class LanguageModel:
 
         Args:
             lm: the model.
-            unigrams: the words that there are; others get `unk_score_offset`, and so does a partial
-                word that none of them begins with. Default: whatever the model does not read as
-                <unk> is a word, and a partial word may become one.
-            alpha: weight of the language model.
+            unigrams: the known words; others get `unk_score_offset`, and so does a partial word
+                that begins none of them. Default: a word is known unless the model reads it as
+                <unk>, and any partial word may become one.
+            alpha: the weight of the language model.
             beta: is added for each word.
             unk_score_offset: base 10; is added for each unknown word.
             score_boundary: whether a text begins with <s> and ends with </s>.
@@ -72,20 +72,24 @@ class LanguageModel:
         for name, value in params.items():
             if name not in _WEIGHTS:
                 raise OptionError(f"no weight {name!r}; there are {', '.join(_WEIGHTS)}")
-            if value is not None:
-                self._weights[name] = _finite(name, value)
+            given: object = value
+            if value is None:
+                continue
+            if not isinstance(given, int | float) or not math.isfinite(given):
+                raise OptionError(f"{name} must be a number, not {value!r}")
+            self._weights[name] = value
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """The weights as they are."""
+        """The current weights."""
         return dict(self._weights)
 
     def get_start_state(self) -> History:
-        """Before the first word."""
+        """The history before the first word."""
         return self.scorer.begin() if self._weights["score_boundary"] else self.scorer.nothing()
 
     def score_partial_token(self, partial_token: str) -> float:
-        """A penalty for a beginning of a word that no word begins with."""
+        """The penalty for a partial word that begins no known word."""
         if self._unigrams is None or _begins(self._unigrams, partial_token):
             return 0.0
         return self._weights["unk_score_offset"] * max(1.0, len(partial_token) / _USUAL_LENGTH)
@@ -93,9 +97,9 @@ class LanguageModel:
     def score(
         self, prev_state: History, word: str, is_last_word: bool = False
     ) -> tuple[float, History]:
-        """The weighted score of a word, and what comes after it; `prev_state` stays as it is.
+        """The weighted score of a word, and the history after it; `prev_state` does not change.
 
-        At the end the word may be empty: then there is only the end to score.
+        At the end of a text the word may be empty: then only the end is scored.
 
         Raises:
             InputError: white space in the word, or no string that the model can read.
@@ -118,13 +122,6 @@ class LanguageModel:
 
 
 def _begins(words: list[str], start: str) -> bool:
-    """Whether a word begins like that; the words are sorted."""
+    """Return whether any of the sorted words begins with `start`."""
     place = bisect_left(words, start)
     return place < len(words) and words[place].startswith(start)
-
-
-def _finite(name: str, value: float) -> float:
-    given: object = value
-    if not isinstance(given, int | float) or not math.isfinite(given):
-        raise OptionError(f"{name} must be a number, not {value!r}")
-    return value

@@ -1,4 +1,4 @@
-"""Hypotheses that share batches: each is a row of a state, and says which."""
+"""Read tokens of several hypotheses in one batch; each hypothesis is a row of some state."""
 
 from __future__ import annotations
 
@@ -14,12 +14,7 @@ from lmscore.runtime.model import LanguageModel
 def read_rows(
     lm: LanguageModel, tokens: Sequence[int], rows: Sequence[Row]
 ) -> tuple[NDArray[np.float32], list[Row]]:
-    """Let each hypothesis read one token, all in one run.
-
-    Args:
-        lm: the model.
-        tokens: B ids.
-        rows: B, of any states; not changed.
+    """Let each of B hypotheses, rows of any states, read one token, all in one run.
 
     Returns:
         log_probs float32 [B, V] (nats) of the next token, and B rows of one new state.
@@ -35,12 +30,12 @@ def read_rows(
 def read_next(
     lm: LanguageModel, texts: Sequence[Sequence[int]], parents: Sequence[Row | None]
 ) -> tuple[NDArray[np.float32], list[Row]]:
-    """Let each hypothesis read its last token, or all of them where nothing is known of it.
+    """Let each hypothesis read its last token, or all of them if it has no parent.
 
     Args:
         lm: the model.
         texts: B, the ids of each hypothesis, without <s>.
-        parents: B, the row that has read all but the last; None: it begins.
+        parents: B, the row that has read all but the last id; None: it begins.
 
     Returns:
         log_probs float32 [B, V] (nats) of the next token, and the row of each.

@@ -1,4 +1,4 @@
-"""What is used of a torch tensor, which decoders give and expect; torch is not imported."""
+"""The interface of a torch tensor, which decoders give and expect; torch is not imported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Tensor(Protocol):
 
     @property
     def shape(self) -> Any:
-        """Its sizes."""
+        """The size of each axis."""
 
     def __add__(self, other: Any) -> Any: ...
 
@@ -18,7 +18,7 @@ class Tensor(Protocol):
         """Nested lists of its numbers."""
 
     def float(self) -> Any:
-        """In single precision."""
+        """A copy in single precision."""
 
     def new_tensor(self, data: Any) -> Any:
-        """A copy of an array, of the same type and on the same device."""
+        """An array copied to a tensor of the same type on the same device."""

@@ -17,16 +17,16 @@ from lmscore.runtime.adapters.vocabulary import Vocabulary
 from lmscore.runtime.engine import Row
 from lmscore.runtime.model import LanguageModel
 
-_CACHED = 4096  # hypotheses; what is needed are those of the step before
+_CACHED = 4096  # hypotheses; a step needs those of the step before
 
 
 class ShallowFusion:
     """Adds the weighted log-probabilities of a language model to the scores of a decoder.
 
-    `generate` does not say which hypothesis goes on from which, so they are found by what they say.
+    `generate` does not say which hypothesis continues which, so they are found by their tokens.
 
     Attributes:
-        rows: what was read; bounded. What was forgotten is read again.
+        rows: a bounded cache of the hypotheses read; dropped ones are read again.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class ShallowFusion:
         skip: Collection[str] = (),
         skip_log_prob: float = -math.inf,
     ) -> None:
-        """Fuse; `Vocabulary.match` says what is required, and what it raises.
+        """Fuse with these tokens; see `Vocabulary.match` for requirements and errors.
 
         Args:
             lm: a model of the same tokens.
@@ -47,7 +47,7 @@ class ShallowFusion:
                 `tokenizer.convert_ids_to_tokens(range(N))`.
             weight: of the language model.
             end: the decoder's end of sequence.
-            skip: tokens that are no text; must be among the others.
+            skip: those of the tokens that are no text.
             skip_log_prob: their score, before it is weighted.
 
         Raises:

@@ -1,8 +1,8 @@
-"""The tokens of a decoder, and those of the model that they are.
+"""The mapping from a decoder's tokens to the model's.
 
-A decoder of tokens can only be fused with a model of the same tokens: one that was trained with the
-decoder's own tokenizer. So each token of the decoder must be spelt in the model's vocabulary,
-exactly as it is. Not those that stand for no text: they are named, and what they score is said.
+A decoder of tokens can only be fused with a model of the same tokens, trained with the decoder's
+own tokenizer. So each token of the decoder must be in the model's vocabulary, spelt the same,
+except tokens that are no text: the caller names them, and gives their score.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ class Vocabulary:
     """A decoder's N tokens.
 
     Attributes:
-        ids: int64 [N], the model's id of each; -1 where it has none.
-        absent: the log-probability (nats) of those.
+        ids: int64 [N], the model's id of each; -1 if the model has none.
+        absent: the log-probability (nats) of tokens without an id.
         begin: the id that the model begins with.
         end: the id of its </s>.
+
+    `score`, `read` and `is_text` raise InputError if a token is out of range.
     """
 
     ids: Ids
@@ -53,10 +55,10 @@ class Vocabulary:
         Args:
             lm: a model that reads forward.
             tokens: N, in the order of the decoder's ids.
-            end: the one that ends a sentence: it is the model's </s>. None where there is none.
-            skip: those that are no text, such as "<blank>", "<pad>" or the task tokens of a speech
+            end: the token that ends a sentence, the model's </s>. None: there is none.
+            skip: tokens that are no text, such as "<blank>", "<pad>" or the task tokens of a speech
                 model. The model does not read them.
-            skip_log_prob: what they score (nats): -inf forbids them, 0 leaves them to the others.
+            skip_log_prob: their score (nats): -inf forbids them, 0 leaves them to the others.
 
         Raises:
             OptionError: the model reads backward, `end` or a token to skip is not there, or
@@ -85,34 +87,22 @@ class Vocabulary:
         return cls(ids, skip_log_prob, config.bos_token_id, config.eos_token_id)
 
     def scores(self, log_probs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the model says of the decoder's tokens: [B, V] -> [B, N]."""
+        """The scores of the decoder's tokens, from the model's log-probs: [B, V] -> [B, N]."""
         found = log_probs[:, self.ids]
         found[:, self.ids == _ABSENT] = self.absent
         return found
 
     def score(self, log_probs: NDArray[np.float32], token: int) -> float:
-        """What the model says of one of the decoder's tokens: [V] -> a number.
-
-        Raises:
-            InputError: it is out of range.
-        """
+        """The score of one of the decoder's tokens, from the model's log-probs [V]."""
         own = self._id(token)
         return self.absent if own == _ABSENT else float(log_probs[own])
 
     def read(self, tokens: Sequence[int]) -> list[int]:
-        """The ids that the model reads of a decoder's: those of text.
-
-        Raises:
-            InputError: a token is out of range.
-        """
+        """The model's ids of a decoder's tokens, for those that are text."""
         return [self._id(token) for token in tokens if self.is_text(token)]
 
     def is_text(self, token: int) -> bool:
-        """Whether the model reads a token: it is none to skip, and neither <s> nor </s>.
-
-        Raises:
-            InputError: it is out of range.
-        """
+        """Return whether the model reads a token: not one to skip, nor <s> or </s>."""
         return self._id(token) not in (_ABSENT, self.begin, self.end)
 
     def _id(self, token: int) -> int:

@@ -1,4 +1,4 @@
-"""What a benchmark says about the number of threads to take."""
+"""Advice on the number of threads, from a benchmark."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 from lmscore.runtime.bench.benchmark import Benchmark, Speed
 
-_SAME = 0.05  # relative: less is no reason to take more threads
-_NOISY = 0.15  # relative: turns that differ by more were disturbed
+_SAME = 0.05  # relative gain: less is no reason to take more threads
+_NOISY = 0.15  # relative spread: turns that differ by more were disturbed
 
 
 def advice(found: Benchmark) -> list[str]:
-    """Sentences for whoever sets --threads."""
+    """Sentences on which --threads to set."""
     said = []
     if len(found.speeds) > 1:
         said += [_about_scoring(found.speeds), *_about_processes(found), _about_steps(found.speeds)]
@@ -51,6 +51,6 @@ def _about_steps(speeds: Sequence[Speed]) -> str:
 
 
 def _best(speeds: Sequence[Speed], rate: Callable[[Speed], float]) -> Speed:
-    """The first that is about as fast as the fastest."""
+    """The first speed that is about as fast as the fastest."""
     enough = max(map(rate, speeds)) / (1 + _SAME)
     return next(speed for speed in speeds if rate(speed) >= enough)

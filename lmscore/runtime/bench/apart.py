@@ -1,7 +1,7 @@
-"""Functions called in processes of their own.
+"""Call functions in processes of their own.
 
-ONNX Runtime's threads keep a processor busy for a while after each run, and slow down whatever is
-measured in the same process. What a process took at most can also be told only of a new one.
+ONNX Runtime's threads keep a processor busy for a while after each run, and slow down anything
+measured in the same process. Only a new process can tell its own peak of memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 def apart(function: Callable[..., Result], *arguments: object, count: int = 1) -> list[Result]:
     """Call a function in each of `count` new processes, all at once, and wait for the results.
 
-    What the function raises is raised here. Function, arguments and result are pickled.
+    Errors of the function are raised here. Function, arguments and result are pickled.
 
     Raises:
         DeviceError: a process was ended from outside.
@@ -51,7 +51,7 @@ def apart(function: Callable[..., Result], *arguments: object, count: int = 1) -
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back, and for ever in what is started meanwhile: its parent will end it."""
+    """Hold Ctrl-C back; a process started meanwhile never gets it: its parent will end it."""
     if sys.platform == "win32":
         yield
         return
@@ -88,19 +88,15 @@ def _outcome(process: BaseProcess, receiver: Connection) -> Any:
 
 
 def peak_memory() -> int | None:
-    """The most memory that this process has had at a time, in bytes; None where nobody tells."""
+    """The peak memory of this process, in bytes; None where the system does not tell."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
-        return _peak_memory_by_resource()
-    # getrusage would count what the parent had before this program was loaded.
+        if sys.platform == "win32":
+            return None
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+    # getrusage would count the parent's memory, from before this program was loaded.
     kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
     return int(kilobytes) * 1024
-
-
-def _peak_memory_by_resource() -> int | None:
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS

@@ -1,13 +1,13 @@
-"""A model measured on this machine, by number of threads: its speeds, and what they could be.
+"""Measure a model on this machine, by number of threads: its speeds, and their limits.
 
-Everything is measured in processes of their own, which take turns; figures are medians.
+All measurements run in processes of their own, which take turns; figures are medians.
 """
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -29,15 +29,15 @@ from lmscore.runtime.engine import CPU_DEVICE, usable_cores
 
 TURNS = 3
 
-_MOST_PROCESSES = 16  # at once: each needs memory of its own
+_MOST_PROCESSES = 16  # at once: each needs its own memory
 _LEAST_SECONDS, _MOST_SECONDS = 1, 3600
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast some threads of one process are, and could be; medians."""
+    """The speed of one process with some number of threads, and its limits; medians."""
 
-    threads: int | None  # None: as many as ONNX Runtime likes, beside a GPU
+    threads: int | None  # None: beside a GPU, ONNX Runtime chooses
     tokens_per_second: float
     spread: float  # of the turns, relative: (highest - lowest) / median
     tokens_per_second_ceiling: float
@@ -48,7 +48,7 @@ class Speed:
 
     @property
     def scoring_share(self) -> float:
-        """Scoring, as a share of its ceiling."""
+        """The rate of scoring, as a share of its ceiling."""
         return self.tokens_per_second / self.tokens_per_second_ceiling
 
     @property
@@ -64,7 +64,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Together:
-    """How fast several processes of one thread each are at the same time."""
+    """The speed of several processes of one thread each at the same time."""
 
     processes: int
     tokens_per_second: float  # of all of them
@@ -72,7 +72,7 @@ class Together:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What was measured of a model."""
+    """The measurements of a model."""
 
     variant: str
     device: str
@@ -88,13 +88,7 @@ class Benchmark:
     together: Together | None  # None on a GPU, or with one core
 
 
-@dataclass
-class _Turns:
-    """What was measured with some number of threads, turn by turn."""
-
-    scoring: list[Scoring] = field(default_factory=list)
-    steps: list[Steps] = field(default_factory=list)
-    ceilings: list[Ceilings] = field(default_factory=list)
+_Turn = tuple[Scoring, Steps, Ceilings]
 
 
 def run_benchmark(
@@ -111,12 +105,11 @@ def run_benchmark(
 
     Args:
         model: its directory.
-        lines: the text that is scored, over and over. Default: some that the model makes up.
+        lines: the text that is scored, over and over. Default: text sampled from the model.
         variant: as in `lmscore.load`, and so is device.
-        device: where it runs.
         threads: of the CPU, this number only. Default: 1, 2, 4, ... up to one per core.
-        seconds: how long it is measured; starting processes comes on top of it.
-        on_progress: is told the share that is done.
+        seconds: how long to measure; starting processes comes on top of it.
+        on_progress: called with the share that is done.
 
     Raises:
         OptionError: seconds are not within 1..3600, or the model cannot make up text.
@@ -128,19 +121,19 @@ def run_benchmark(
     setup = Setup(model, prepared.variant, prepared.device, None)
     counts = thread_counts(usable_cores(), on_cpu=setup.device == CPU_DEVICE, only=threads)
     together = min(usable_cores(), _MOST_PROCESSES) if len(counts) > 1 else 0
-    # In a turn, each count takes 1.5 such units for the model, and as many for what bounds it.
+    # In a turn, each count takes 1.5 such units for the model, and as many for its limits.
     unit = seconds / TURNS / (3 * len(counts) + bool(together))
-    turns: dict[int | None, _Turns] = {count: _Turns() for count in counts}
+    turns: dict[int | None, list[_Turn]] = {count: [] for count in counts}
     rates: list[float] = []
     for turn in range(TURNS):
         for number, (count, measured) in enumerate(turns.items()):
             on_progress((turn + number / len(turns)) / TURNS)
-            _measure(replace(setup, threads=count), prepared.lines, unit, measured)
+            measured.append(_measure(replace(setup, threads=count), prepared.lines, unit))
         if together:
             alone = replace(setup, threads=1)
             found = apart(measure_scoring, alone, prepared.lines, unit, count=together)
             rates.append(sum(scoring.tokens_per_second for scoring in found))
-    scorings = [scoring for measured in turns.values() for scoring in measured.scoring]
+    scorings = [scoring for measured in turns.values() for scoring, _, _ in measured]
     peaks = [scoring.peak_bytes for scoring in scorings if scoring.peak_bytes is not None]
     return Benchmark(
         setup.variant,
@@ -166,17 +159,13 @@ def thread_counts(available: int, *, on_cpu: bool, only: int | None) -> Sequence
 
 
 def check_seconds(seconds: float) -> None:
-    """Refuse too short a measurement, or one without end.
-
-    Raises:
-        OptionError: seconds are not within 1..3600.
-    """
+    """Raise OptionError unless seconds are within 1..3600."""
     if not _LEAST_SECONDS <= seconds <= _MOST_SECONDS:
         raise OptionError(f"seconds must be in {_LEAST_SECONDS}..{_MOST_SECONDS}, not {seconds}")
 
 
 def machine() -> str:
-    """What the processor is called."""
+    """The name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -185,23 +174,21 @@ def machine() -> str:
     return next(names, platform.machine())
 
 
-def _measure(setup: Setup, lines: Sequence[str], unit: float, turns: _Turns) -> None:
+def _measure(setup: Setup, lines: Sequence[str], unit: float) -> _Turn:
     ((scoring, steps),) = apart(measure_model, setup, lines, unit)
     (ceilings,) = apart(measure_ceilings, setup, scoring.shapes, unit)
-    turns.scoring.append(scoring)
-    turns.steps.append(steps)
-    turns.ceilings.append(ceilings)
+    return scoring, steps, ceilings
 
 
-def _speed(threads: int | None, turns: _Turns) -> Speed:
-    rates = [scoring.tokens_per_second for scoring in turns.scoring]
+def _speed(threads: int | None, turns: Sequence[_Turn]) -> Speed:
+    rates = [scoring.tokens_per_second for scoring, _, _ in turns]
     return Speed(
         threads,
         median(rates),
         (max(rates) - min(rates)) / median(rates),
-        median(ceilings.tokens_per_second for ceilings in turns.ceilings),
-        median(steps.single_seconds for steps in turns.steps),
-        median(ceilings.single_seconds for ceilings in turns.ceilings),
-        median(steps.beam_seconds for steps in turns.steps),
-        median(ceilings.beam_seconds for ceilings in turns.ceilings),
+        median(ceilings.tokens_per_second for _, _, ceilings in turns),
+        median(steps.single_seconds for _, steps, _ in turns),
+        median(ceilings.single_seconds for _, _, ceilings in turns),
+        median(steps.beam_seconds for _, steps, _ in turns),
+        median(ceilings.beam_seconds for _, _, ceilings in turns),
     )

@@ -1,4 +1,4 @@
-"""What is measured in one process: scoring, steps, and what bounds them.
+"""The measurements of one process: scoring, steps, and their limits.
 
 Letters in shapes: B batch, T time (tokens), V vocabulary.
 """
@@ -26,17 +26,17 @@ from lmscore.runtime.scoring import windows
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
 
-BEAM_SIZE = 32  # hypotheses of the beam step, and the best tokens that are chosen for each
+BEAM_SIZE = 32  # hypotheses of the beam step, and the number of best tokens for each
 
 _SAMPLES = 128
 _SAMPLED_TOKENS = 40  # of a sample at most
-_TRIAL = 4096  # characters that tell how many are scored in a given time
+_TRIAL = 4096  # characters of a trial that measures the rate
 _MOST_FLOATS = 8 << 20  # of the samples' log-probabilities
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Which graph is measured, and with how many threads."""
+    """The graph to measure, and its number of threads."""
 
     model: Path
     variant: str
@@ -46,7 +46,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Shapes:
-    """The sizes that the graph was run with, on average."""
+    """The average sizes of the graph's runs."""
 
     rows: int  # B, by time step
     tokens: int  # B*T of a run
@@ -55,17 +55,17 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How a process scored text."""
+    """The speed and memory of a process that scored text."""
 
     load_seconds: float  # of the model; importing ONNX Runtime is not counted
-    peak_bytes: int | None  # the most memory that the process had; None where nobody tells
+    peak_bytes: int | None  # the process's peak memory; None where the system does not tell
     tokens_per_second: float
     shapes: Shapes
 
 
 @dataclass(frozen=True)
 class Steps:
-    """How a process took steps."""
+    """The time that a process took for steps."""
 
     single_seconds: float
     beam_seconds: float  # of `BEAM_SIZE` hypotheses
@@ -73,7 +73,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What neither can exceed."""
+    """The limits of scoring and steps."""
 
     tokens_per_second: float
     single_seconds: float
@@ -82,7 +82,7 @@ class Ceilings:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is measured, once it is known."""
+    """The graph and text to measure."""
 
     variant: str
     device: str
@@ -91,10 +91,10 @@ class Prepared:
 
 
 def prepare(model: Path, variant: str | None, device: str, lines: Sequence[str] | None) -> Prepared:
-    """Choose variant and device as `load` does; without lines, have the model make some up.
+    """Choose variant and device as `load` does; without lines, sample some from the model.
 
     Raises:
-        InputError: there are lines, but none in them.
+        InputError: the list of lines is empty.
         OptionError: the model cannot make up text.
     """
     if lines is not None and not lines:
@@ -105,19 +105,19 @@ def prepare(model: Path, variant: str | None, device: str, lines: Sequence[str] 
 
 
 def measure_model(setup: Setup, lines: Sequence[str], seconds: float) -> tuple[Scoring, Steps]:
-    """Score text for about so many seconds, and take steps, single and of a beam, half as long."""
+    """Score text for about `seconds`, and take steps, single and of a beam, for half as long."""
     lm, load_seconds = _load(setup)
     scoring = _scoring(lm, load_seconds, lines, seconds)
     return scoring, Steps(_step_seconds(lm, seconds / 4), _beam_step_seconds(lm, seconds / 4))
 
 
 def measure_scoring(setup: Setup, lines: Sequence[str], seconds: float) -> Scoring:
-    """Score text for about so many seconds, over and over, from text to `Score`."""
+    """Score text for about `seconds`, over and over, from text to `Score`."""
     return _scoring(*_load(setup), lines, seconds)
 
 
 def measure_ceilings(setup: Setup, shapes: Shapes, seconds: float) -> Ceilings:
-    """What bounds scoring by graph runs of these shapes, for so many seconds; and steps."""
+    """Measure the limit of scoring by runs of these shapes, for `seconds`, and that of steps."""
     config, variant = Bundle.read(setup.model).config, setup.variant
     where: dict[str, Any] = {"device": setup.device, "threads": setup.threads}
     if setup.device == CPU_DEVICE:
@@ -135,8 +135,8 @@ def measure_ceilings(setup: Setup, shapes: Shapes, seconds: float) -> Ceilings:
 
 
 def _load(setup: Setup) -> tuple[LanguageModel, float]:
-    """The model, and the seconds it took to load."""
-    import_onnxruntime()  # which is no part of them
+    """Load the model; give also the seconds it took."""
+    import_onnxruntime()  # before the clock starts
     start = perf_counter()
     lm = load(setup.model, variant=setup.variant, device=setup.device, threads=setup.threads)
     return lm, perf_counter() - start
@@ -153,7 +153,7 @@ def _scoring(
 
 
 def _sampled(lm: LanguageModel) -> list[str]:
-    """Text of the model's own, which has the words and lengths that it was trained on."""
+    """Sample text from the model, with the words and lengths that it was trained on."""
     if lm.config.direction == "backward":
         raise OptionError(f"{lm.path}: a backward model cannot make up text; name a file of text")
     rows = max(1, min(_SAMPLES, _MOST_FLOATS // lm.vocab_size))
@@ -162,13 +162,13 @@ def _sampled(lm: LanguageModel) -> list[str]:
 
 
 def _text_for(lm: LanguageModel, lines: Sequence[str], seconds: float) -> list[str]:
-    """As many lines as the model scores in so many seconds, by a trial; again if need be."""
+    """Take as many lines as the model scores in `seconds`, by a trial; repeat them if need be."""
     trial = _characters(lines, _TRIAL)
     _score(lm, trial)  # the first runs of a session are slower
     _, taken = _score(lm, trial)
     wanted = _size(trial) * seconds / taken
     chosen: list[str] = []
-    for window in windows(cycle(lines)):  # a part of one would make less even batches
+    for window in windows(cycle(lines)):  # a part of a window would make less even batches
         size = _size(window.texts)
         if wanted < size / 2:
             break
@@ -178,7 +178,7 @@ def _text_for(lm: LanguageModel, lines: Sequence[str], seconds: float) -> list[s
 
 
 def _characters(lines: Sequence[str], count: float) -> list[str]:
-    """Lines, over and over, until there are so many characters."""
+    """Take lines, over and over, until there are `count` characters."""
     chosen: list[str] = []
     while count > 0:
         chosen.append(lines[len(chosen) % len(lines)])
@@ -187,12 +187,12 @@ def _characters(lines: Sequence[str], count: float) -> list[str]:
 
 
 def _size(lines: Iterable[str]) -> int:
-    """In characters, with the ends of lines."""
+    """The number of characters, with the ends of lines."""
     return sum(len(line) + 1 for line in lines)
 
 
 def _score(lm: LanguageModel, lines: Sequence[str]) -> tuple[int, float]:
-    """Tokens scored, </s> among them, and the seconds it took."""
+    """Score lines; give the number of tokens, </s> among them, and the seconds it took."""
     start = perf_counter()
     tokens = sum(score.num_tokens for score in lm.score_stream(lines, tokens=False))
     return tokens, perf_counter() - start

@@ -1,4 +1,4 @@
-"""How fast processors read memory: a step of one row cannot be over before its weights are read."""
+"""The rate at which processors read memory, since a step of one row must read all weights."""
 
 from __future__ import annotations
 
@@ -11,15 +11,10 @@ from lmscore.runtime.engine import usable_cores
 
 
 def reading_seconds(num_bytes: int, *, threads: int | None = None, seconds: float = 0.5) -> float:
-    """The time to read so many bytes once, by several threads, a share each; a mean.
+    """The mean time to read `num_bytes` once, by several threads (default: one per core).
 
-    The same bytes are read again and again, as a step reads its weights: what fits into a cache
-    is read at the cache's rate.
-
-    Args:
-        num_bytes: at least one for each thread.
-        threads: how many. Default: one per core.
-        seconds: how long it is repeated.
+    Each thread reads a share, at least one byte, for `seconds`. The same bytes are read again and
+    again, as a step reads its weights: bytes that fit into a cache are read at the cache's rate.
     """
     threads = threads or usable_cores()
     share = -(-num_bytes // threads)
@@ -28,11 +23,11 @@ def reading_seconds(num_bytes: int, *, threads: int | None = None, seconds: floa
     rounds = [0] * threads
 
     def read(number: int) -> None:
-        # Written, so that they are memory of their own: untouched pages are all one page of zeros.
+        # Written, so that it is real memory: all untouched pages are one page of zeros.
         data = np.full(share, 1, np.uint8)
         together.wait()
         while not rounds[number] or perf_counter() < end[0]:
-            data.max()  # numpy's nearest to reading alone, and it lets other threads run meanwhile
+            data.max()  # numpy's nearest to only reading, and it lets other threads run meanwhile
             rounds[number] += 1
 
     readers = [Thread(target=read, args=(number,), daemon=True) for number in range(threads)]

@@ -1,7 +1,7 @@
-"""The smallest ONNX files: a few nodes and their weights, written without the onnx package.
+"""Write small ONNX files, a few nodes and their weights, without the onnx package.
 
-A file is a protobuf message, ModelProto, and the fields here bear the numbers that onnx.proto gives
-them: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. `runtime/operators.py` reads the same.
+A file is a protobuf message, ModelProto; the numbers of the fields are onnx.proto's:
+https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. `engine/operators.py` reads such files.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Value:
 
     name: str
     dtype: DTypeLike
-    shape: Sequence[int | str]  # a name where the size is free
+    shape: Sequence[int | str]  # a name for a free size
 
 
 def onnx_file(
@@ -42,7 +42,7 @@ def onnx_file(
     inputs: Iterable[Value],
     outputs: Iterable[Value],
 ) -> bytes:
-    """The bytes of a graph; every value but the weights is named by whoever makes it."""
+    """The bytes of a graph file; `inputs` and `outputs` declare its inputs and outputs."""
     graph = (
         *(_field(1, _node(node)) for node in nodes),
         _field(2, b"lmscore"),
@@ -61,21 +61,18 @@ def _node(node: Node) -> bytes:
 def _tensor(name: str, array: NDArray[Any]) -> bytes:
     sizes = b"".join(_number(1, size) for size in array.shape)
     data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-    return sizes + _number(2, _type(array.dtype)) + _field(8, name.encode()) + _field(9, data)
+    kind = _number(2, _TYPES[array.dtype.name])
+    return sizes + kind + _field(8, name.encode()) + _field(9, data)
 
 
 def _value(value: Value) -> bytes:
     sizes = (_field(1, _size(size)) for size in value.shape)
-    tensor = _number(1, _type(value.dtype)) + _field(2, b"".join(sizes))
+    tensor = _number(1, _TYPES[np.dtype(value.dtype).name]) + _field(2, b"".join(sizes))
     return _field(1, value.name.encode()) + _field(2, _field(1, tensor))
 
 
 def _size(size: int | str) -> bytes:
     return _number(1, size) if isinstance(size, int) else _field(2, size.encode())
-
-
-def _type(dtype: DTypeLike) -> int:
-    return _TYPES[np.dtype(dtype).name]
 
 
 def _field(number: int, data: bytes) -> bytes:
@@ -87,7 +84,7 @@ def _number(number: int, value: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """A number in groups of seven bits, lowest first; all but the last have the top bit set."""
+    """Encode a number in groups of seven bits, lowest first; all but the last set the top bit."""
     groups = []
     while value > 0x7F:
         groups.append(value & 0x7F | 0x80)

@@ -1,4 +1,4 @@
-"""A model's matrix products and nothing else, through ONNX Runtime: the rate it cannot exceed.
+"""The time of a model's matrix products alone, through ONNX Runtime: a limit of its speed.
 
 Letters in shapes: M rows, B batch, V vocabulary, H hidden, L layers, G gates.
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.bundle import FP32, INT8, Config
+from lmscore.bundle import FP16, FP32, INT8, Config
 from lmscore.runtime.bench.onnx_file import Node, Value, onnx_file
 from lmscore.runtime.engine import (
     CPU_DEVICE,
@@ -29,8 +29,6 @@ from lmscore.runtime.engine import (
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
-
-FP16 = "fp16"
 
 _WARM_UP = 3  # runs
 _ZERO = 128  # of int8 products, the uint8 that stands for 0, as in the graphs that export writes
@@ -47,7 +45,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """What a variant multiplies, and what with: x and weight, the sums, the operator."""
+    """The types of a variant's products (x, weight, their sums) and the operator."""
 
     x: str
     weight: str
@@ -64,34 +62,34 @@ ARITHMETIC: Mapping[str, Arithmetic] = {
 
 
 def input_products(config: Config) -> list[Product]:
-    """What is done for all tokens of a run at once, before the recurrence: [B*T, D] by W."""
+    """Products of all tokens of a run at once, before the recurrence: [B*T, D] by W."""
     return _products(config, "rnn.weight_ih")
 
 
 def recurrent_products(config: Config) -> list[Product]:
-    """What is done at every time for the rows of the batch alone: [B, H] by R, if anything."""
+    """Products of the rows of the batch at every time: [B, H] by R; a window model has none."""
     return _products(config, "rnn.weight_hh")
 
 
 def output_products(config: Config) -> list[Product]:
-    """What gives every word a score: [B*T, H] by the output matrix, or by a projection first."""
+    """Products that score every token: [B*T, H] by the output matrix, or by a projection first."""
     matrix = "embedding.weight" if config.tie_word_embeddings else "output.weight"
     return [*_products(config, "projection.weight"), *_products(config, matrix)]
 
 
 def target_products(config: Config) -> list[Product]:
-    """What every target needs of it: of classes, the head."""
+    """Products that score one target for each token: with classes, only the head."""
     rows = config.head_spec.target_rows(config)
     return [*_products(config, "projection.weight"), Product(config.output_dim, rows)]
 
 
 def all_products(config: Config) -> list[Product]:
-    """What a step does, once each."""
+    """All products of a step."""
     return [*input_products(config), *recurrent_products(config), *output_products(config)]
 
 
 def _products(config: Config, name: str) -> list[Product]:
-    """Those of the matrices whose names begin so, stored as [outputs, inputs]."""
+    """The products with matrices, stored as [outputs, inputs], whose names begin with `name`."""
     shapes = config.weight_shapes().items()
     return [Product(*shape[::-1]) for key, shape in shapes if key.startswith(name)]
 
@@ -112,19 +110,11 @@ def product_seconds(
     at_once: int = 1,
     seconds: float = 0.5,
 ) -> float:
-    """The time that products take one after another, each of `rows` rows; a median.
+    """The median time of products (at least one) one after another, each of `rows` rows.
 
-    Input and output stay on the device, and their memory is not asked for again.
-
-    Args:
-        products: at least one.
-        rows: M.
-        variant: whose arithmetic it is.
-        device: as in `open_session`.
-        threads: of the CPU. Default: one per core.
-        at_once: so many do that side by side, with so many threads each; the time of all of them is
-            divided by their number.
-        seconds: how long it is repeated.
+    Input and output stay on the device, and their memory is allocated once. `at_once` copies run
+    side by side, with `threads` threads each; the time of all of them is divided by their number.
+    `seconds` is how long it is repeated.
     """
     measured = [_within_memory(product, variant) for product in products]
     with tempfile.TemporaryDirectory() as folder:
@@ -134,7 +124,7 @@ def product_seconds(
     runs = [_bound(session, measured, rows, ARITHMETIC[variant]) for _ in range(at_once)]
     with ThreadPoolExecutor(at_once) as pool:
         times = list(pool.map(lambda run: repeat(run, seconds=seconds), runs))
-    # Of products that were cut, the rest takes its share of the time.
+    # Scaled up to the parts of products that were not measured.
     whole, cut = (sum(p.inputs * p.outputs for p in some) for some in (products, measured))
     return fmean(times) / at_once * whole / cut
 
@@ -162,18 +152,10 @@ def scoring_ceiling(
     threads: int | None = None,
     seconds: float = 1.0,
 ) -> float:
-    """Tokens a second if nothing but the matrix products of scoring took time.
+    """Tokens a second if only the matrix products of scoring took time.
 
-    Threads may share each product, or do batches side by side: whichever is quicker counts.
-
-    Args:
-        config: the model's sizes.
-        variant: whose arithmetic it is.
-        rows: B, the rows of a batch: those of the recurrent products.
-        tokens: B*T, the tokens of one run of the graph: the rows of all others.
-        device: as in `open_session`.
-        threads: of the CPU. Default: one per core.
-        seconds: how long it is measured.
+    `rows` is B, the rows of the recurrent products, `tokens` B*T, the rows of all others. Threads
+    may share each product, or do batches side by side: the quicker way counts.
     """
     count = thread_count(threads)
     ways = [{"threads": count}]
@@ -202,7 +184,7 @@ def step_ceiling(
     threads: int | None = None,
     seconds: float = 0.5,
 ) -> float:
-    """Seconds of a step of B hypotheses if nothing but its matrix products took time."""
+    """Seconds of a step of B hypotheses if only its matrix products took time."""
     return product_seconds(
         all_products(config), rows, variant, device=device, threads=threads, seconds=seconds
     )
@@ -232,7 +214,7 @@ def _graph(products: Sequence[Product], arithmetic: Arithmetic) -> bytes:
 
 
 def _matrix(random: np.random.Generator, product: Product, dtype: str) -> NDArray[Any]:
-    """Any numbers, none of them so small that arithmetic would be slow."""
+    """Random numbers that are not so small that arithmetic would be slow."""
     numbers = random.integers(-64, 65, (product.inputs, product.outputs), dtype=np.int8)
     return numbers.astype(dtype, copy=False)
 

@@ -1,4 +1,4 @@
-"""Texts from a model: sampling, beam search and the next word, over the engine's steps."""
+"""Sampling, beam search and next-word prediction with a model's engine."""
 
 from lmscore.runtime.decoding.beam import BeamOptions, BeamSearch
 from lmscore.runtime.decoding.constraint import check_pattern, make_constraint

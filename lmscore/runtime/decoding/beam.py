@@ -1,4 +1,4 @@
-"""Beam search: the likeliest continuations of a prompt, as far as a beam of hypotheses finds them.
+"""Beam search: the likeliest continuations of a prompt that a beam of hypotheses finds.
 
 Letters in shapes: B live hypotheses, V vocabulary, K best tokens after each.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,11 @@ _MAX_PENALTY = 10  # so that num_tokens ** length_penalty stays a float
 
 @dataclass(frozen=True)
 class BeamOptions:
-    """How to search; `LanguageModel.beam_search` says what each option means."""
+    """The options of `LanguageModel.beam_search`, checked.
+
+    Raises:
+        OptionError: an option has an impossible value; says which.
+    """
 
     beam_size: int
     num_results: int
@@ -34,11 +38,6 @@ class BeamOptions:
     stop: Sequence[str]
 
     def __post_init__(self) -> None:
-        """Check them.
-
-        Raises:
-            OptionError: one has an impossible value; says which.
-        """
         for name in ("beam_size", "num_results", "max_tokens"):
             check_count(name, getattr(self, name))
         check_stop(self.stop)
@@ -54,11 +53,11 @@ class BeamOptions:
             )
 
     def rank(self, log_prob: float, num_tokens: int) -> float:
-        """What finished hypotheses are ordered by: the more, the better."""
+        """The value that orders finished hypotheses: the higher, the better."""
         return log_prob / math.pow(num_tokens, self.length_penalty)
 
     def best_rank(self, log_prob: float, num_tokens: int) -> float:
-        """What a live hypothesis would attain if all that follows were certain.
+        """The rank of a live hypothesis if all tokens to come were certain.
 
         The rank is monotone in the number of tokens, so one of the two ends is the best.
         """
@@ -67,15 +66,15 @@ class BeamOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Hypothesis:
-    """A continuation, as far as it goes."""
+    """A continuation so far."""
 
     tokens: tuple[int, ...] = ()
     log_probs: tuple[float, ...] = ()  # nats, of each
     log_prob: float = 0.0  # their sum
-    constraint: ConstraintState | None = None  # which knows all tokens of a live hypothesis
+    constraint: ConstraintState | None = None  # after all tokens of a live hypothesis
 
     def child(self, token: int, log_prob: float) -> _Hypothesis:
-        """It and one more token."""
+        """Append one token."""
         return replace(
             self,
             tokens=(*self.tokens, token),
@@ -84,7 +83,7 @@ class _Hypothesis:
         )
 
     def going_on(self) -> _Hypothesis:
-        """The same, its constraint told of the last token, which does not end it."""
+        """Advance the constraint by the last token, which does not end the hypothesis."""
         if self.constraint is None:
             return self
         return replace(self, constraint=self.constraint.advance(self.tokens[-1]))
@@ -96,24 +95,20 @@ class _Finished(NamedTuple):
     rank: float  # results are ordered by it, best first
 
 
+@dataclass(eq=False)
 class BeamSearch:
-    """One prompt, the hypotheses that may still go on, and those that are finished."""
+    """A prompt, the live hypotheses that continue it, and the finished ones."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        tokenizer: TextTokenizer,
-        prompt: Prompt,
-        options: BeamOptions,
-        constraint: Constraint | None = None,
-    ) -> None:
-        self._engine, self._tokenizer = engine, tokenizer
-        self._prompt, self._options, self._constraint = prompt, options, constraint
-        self._live: list[_Hypothesis] = []
-        self._finished: list[_Finished] = []
+    _engine: Engine
+    _tokenizer: TextTokenizer
+    _prompt: Prompt
+    _options: BeamOptions
+    _constraint: Constraint | None = None
+    _live: list[_Hypothesis] = field(default_factory=list, init=False)
+    _finished: list[_Finished] = field(default_factory=list, init=False)
 
     def run(self) -> list[Sample]:
-        """Search to the end, or until nothing that lives could change the results.
+        """Search until no live hypothesis could change the results.
 
         Raises:
             OptionError: the vocabulary cannot spell what the constraint wants.
@@ -130,12 +125,12 @@ class BeamSearch:
 
     @property
     def _width(self) -> int:
-        """How many hypotheses may live: the beam shrinks as they finish."""
+        """The number of hypotheses that may live: the beam shrinks as they finish."""
         return self._options.beam_size - len(self._finished)
 
     @property
     def _num_best(self) -> int:
-        """K: as many as may live, and one more, since <s> is never generated."""
+        """K: the hypotheses that may live, and one more, since <s> is never generated."""
         return min(self._engine.config.vocab_size, self._width + 1)
 
     def _read(self, top: Top, parents: Ids) -> Top:
@@ -146,7 +141,7 @@ class BeamSearch:
         return self._best(self._engine.step(tokens, top.state, parents))
 
     def _best(self, step: Step) -> Top:
-        """The best tokens, of those that the constraint allows."""
+        """The best tokens that the constraint allows."""
         if self._constraint is None:
             return Top.of(step, self._num_best)
         states = [one.constraint for one in self._live if one.constraint is not None]
@@ -157,10 +152,10 @@ class BeamSearch:
         return Top.of(Step(log_probs, step.state), self._num_best)
 
     def _keep(self, top: Top) -> Ids:
-        """Keep the best hypotheses there are now; those that end leave the beam.
+        """Keep the best hypotheses; those that end leave the beam.
 
         Returns:
-            parents int64 [B]: the row that each of those that live on came from.
+            parents int64 [B]: the row that each live hypothesis came from.
         """
         live, parents = [], []
         for row, column in self._order(top):
@@ -177,7 +172,7 @@ class BeamSearch:
         return np.array(parents, np.int64)
 
     def _order(self, top: Top) -> list[tuple[int, int]]:
-        """Row and column of the best candidates, best first; of equals, the first comes first."""
+        """Rows and columns of the best candidates, best first; among equals, the first of them."""
         config = self._engine.config
         log_probs = top.log_probs + np.array([[one.log_prob] for one in self._live])
         if config.bos_token_id != config.eos_token_id:
@@ -195,7 +190,7 @@ class BeamSearch:
         return "length" if len(hypothesis.tokens) == self._options.max_tokens else None
 
     def _is_decided(self) -> bool:
-        """Whether no live hypothesis can still come before the worst of the results."""
+        """Return whether no live hypothesis can still beat the worst of the results."""
         results = self._results()
         return len(results) == self._options.num_results and all(
             self._options.best_rank(one.log_prob, len(one.tokens)) <= results[-1].rank
@@ -203,7 +198,7 @@ class BeamSearch:
         )
 
     def _results(self) -> list[_Finished]:
-        """The best that are finished, best first; among equals, the first to finish."""
+        """The best finished hypotheses, best first; among equals, the first to finish."""
         ranked = sorted(self._finished, key=lambda one: one.rank, reverse=True)
         return ranked[: self._options.num_results]
 
@@ -213,7 +208,7 @@ class BeamSearch:
         return continuation.sample(finished.reason)
 
     def _continuation(self, hypothesis: _Hypothesis) -> Continuation:
-        """Its text, from the first token on."""
+        """The text of a hypothesis, from its first token on."""
         continuation = Continuation(
             self._tokenizer,
             self._prompt,

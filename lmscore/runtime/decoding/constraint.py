@@ -1,8 +1,8 @@
-"""What a continuation may consist of: allowed words, or a regular expression over characters.
+"""Constraints on a continuation: allowed words, or a regular expression over characters.
 
 Either becomes an automaton over the bytes of the text (llguidance), which tells before each token
-which tokens keep the text within it. The space between a prompt and its continuation is no matter
-of the constraint: it is put in front of what the constraint describes.
+which tokens keep the text within it. The constraint does not describe the space between a prompt
+and its continuation: the grammar puts it in front.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 _START_FUEL = 10**9  # for llguidance's lexer: a million words; its default is for ten thousand
 _STEP_FUEL = 10**7  # some tenths of a second for a token
-_NOTHING_MATCHES = "NoExtension"  # how llguidance's complaint begins that no text is left
+_NOTHING_MATCHES = "NoExtension"  # llguidance's error begins so if no text can follow
 
 
 class _Lead(Enum):
-    """What precedes a continuation."""
+    """The text in front of a continuation."""
 
     NOTHING = auto()  # or white space
     TEXT = auto()
-    DROPPED_SPACE = auto()  # nothing that is seen, but tokens bring a space
+    DROPPED_SPACE = auto()  # no text, but the first token brings a space
 
 
 # Lark's notation; BODY is a word, or the whole pattern.
@@ -52,16 +52,16 @@ _OF_PATTERN = {
 
 @dataclass(frozen=True, eq=False)
 class ConstraintState:
-    """Where one continuation has got to in its constraint; a value, which nothing changes."""
+    """The state of a constraint after some tokens of a continuation; nothing changes it."""
 
     _matcher: LLMatcher
     _config: Config
     _option: str
 
     def allowed(self) -> NDArray[np.bool_]:
-        """Which tokens may come next, bool [V], </s> among them where the text may end.
+        """Which tokens may come next, bool [V], with </s> if the text may end.
 
-        None at all where the vocabulary cannot spell what would have to come.
+        No token is allowed where the vocabulary cannot spell the text that would have to come.
 
         Raises:
             OptionError: the constraint is too complex.
@@ -71,7 +71,7 @@ class ConstraintState:
         failure = self._matcher.get_error()
         if failure and not failure.startswith(_NOTHING_MATCHES):
             raise OptionError(f"{self._option}: {_reason(failure)}")
-        # Where nothing can come, llguidance allows </s> nevertheless.
+        # llguidance allows </s> even if nothing can follow.
         allowed[self._config.eos_token_id] = self._matcher.is_accepting()
         return allowed
 
@@ -82,28 +82,21 @@ class ConstraintState:
         return ConstraintState(matcher, self._config, self._option)
 
 
+@dataclass(eq=False)
 class Constraint:
-    """A constraint, from which any number of continuations start; `make_constraint` makes it."""
+    """A constraint on any number of continuations; `make_constraint` makes it.
 
-    def __init__(
-        self,
-        vocabulary: LLTokenizer,
-        config: Config,
-        *,
-        option: str,
-        rules: Mapping[_Lead, str],
-        body: str,
-    ) -> None:
-        """Compile the regular expression `body`; `option` is where it comes from, for errors.
+    Raises:
+        OptionError: the body is not a regular expression.
+    """
 
-        Raises:
-            OptionError: it is none.
-        """
-        self._vocabulary = vocabulary
-        self._config = config
-        self._option = option
-        self._rules = rules
-        self._body = body
+    _vocabulary: LLTokenizer
+    _config: Config
+    _option: str  # that the body comes from
+    _rules: Mapping[_Lead, str]
+    _body: str  # a regular expression in Lark's notation
+
+    def __post_init__(self) -> None:
         self._starts = {_Lead.NOTHING: self._compile(_Lead.NOTHING)}
 
     def start(self, prompt: Prompt) -> ConstraintState:
@@ -121,7 +114,7 @@ class Constraint:
         return start
 
     def dead_end(self, text: str) -> OptionError:
-        """The error to raise where no token is allowed after a text."""
+        """The error to raise if no token is allowed after a text."""
         where = f"after {text!r}" if text else "at the beginning"
         return OptionError(
             f"{self._option}: the model's vocabulary cannot spell what has to come {where}"
@@ -133,7 +126,7 @@ class Constraint:
         grammar = f"start: TEXT\nTEXT: {self._rules[lead]}\nBODY: {self._body}"
         matcher = LLMatcher(
             self._vocabulary,
-            # Without `no_forcing` only one spelling of what has to come would be allowed.
+            # Without `no_forcing` only one tokenization of a forced text would be allowed.
             LLMatcher.grammar_from_lark('%llguidance {"no_forcing": true}\n' + grammar),
             limits=LLParserLimits(initial_lexer_fuel=_START_FUEL, step_lexer_fuel=_STEP_FUEL),
             log_level=0,
@@ -150,11 +143,11 @@ def make_constraint(
     allowed_words: Collection[str] | None = None,
     pattern: str | None = None,
 ) -> Constraint | None:
-    """Compile what `LanguageModel.sample` takes; None without either.
+    """Compile the constraint that `LanguageModel.sample` takes; None without either.
 
     Raises:
-        OptionError: both are given, a word is none, no word can be spelt with the vocabulary, or
-            the pattern is no regular expression.
+        OptionError: both are given, a word is not a word, no word can be spelt with the vocabulary,
+            or the pattern is not a regular expression.
         MissingExtraError: llguidance is not installed.
     """
     if allowed_words is None and pattern is None:
@@ -168,14 +161,14 @@ def make_constraint(
         words = vocabulary.spellable(_check_words(allowed_words))
         option, rules = "allowed_words", _OF_WORDS
         body = _terminal("|".join(map(re.escape, words)))
-    return Constraint(vocabulary.compiled(), config, option=option, rules=rules, body=body)
+    return Constraint(vocabulary.compiled(), config, option, rules, body)
 
 
 def check_pattern(pattern: object) -> None:
-    """See that a pattern is a regular expression; no model is needed for that.
+    """Check, without a model, that a pattern is a regular expression.
 
     Raises:
-        OptionError: it is none.
+        OptionError: it is not.
         MissingExtraError: llguidance is not installed.
     """
     body = _terminal(_check_pattern(pattern))
@@ -188,7 +181,7 @@ def check_pattern(pattern: object) -> None:
 
 
 class _Vocabulary:
-    """What llguidance asks of a tokenizer."""
+    """The interface of a tokenizer that llguidance asks for."""
 
     def __init__(self, tokenizer: TextTokenizer, config: Config) -> None:
         control = {config.bos_token_id, config.eos_token_id, config.unk_token_id}
@@ -198,9 +191,8 @@ class _Vocabulary:
             b"" if token in control else piece for token, piece in enumerate(tokenizer.pieces)
         ]
 
-    def __call__(self, text: bytes) -> list[int]:  # noqa: ARG002  # nothing is forced
-        """The tokens of a text that is forced."""
-        return []
+    def __call__(self, text: bytes) -> list[int]:  # noqa: ARG002
+        return []  # the tokens of a forced text: no text is forced
 
     def compiled(self) -> LLTokenizer:
         with needs_extra("constrain"):
@@ -211,7 +203,7 @@ class _Vocabulary:
         """The words that tokens can spell.
 
         Raises:
-            OptionError: there is none.
+            OptionError: no word can be spelt.
         """
         pieces = set(self.tokens) - {b""}
         found = [word for word in words if _is_spelt(f" {word}".encode(), pieces)]
@@ -263,13 +255,13 @@ def _check_unicode(option: str, text: str) -> None:
 
 
 def _terminal(regex: str) -> str:
-    """A regular expression in Lark's notation."""
+    """Write a regular expression in Lark's notation."""
     with needs_extra("constrain"):
         from llguidance import regex_to_lark
     return f"/{regex_to_lark(regex, '')}/"
 
 
 def _reason(said: str) -> str:
-    """The one line of llguidance's complaint that tells what is wrong."""
+    """The line of llguidance's message that says what is wrong."""
     parsing = re.search(r"^error: (.*)$", said, re.MULTILINE)
     return parsing[1] if parsing else said.splitlines()[0].split("(in regex): ")[-1]

@@ -1,7 +1,7 @@
-"""The likeliest next words, spelt token by token: best-first search, many partial words at a time.
+"""The likeliest next words, spelt token by token: best-first search in batches of partial words.
 
 Letters in shapes: B partial words read at a time, F partial words waiting, S rows of state that
-these come from, V vocabulary.
+they continue, V vocabulary.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lmscore.runtime.scoring import END, boundary_tokens
 from lmscore.runtime.text import Ids, TextTokenizer
 
 _BATCH = 32  # partial words read at a time: a graph run costs about as much as for one
-_WORDS_PER_ROW = 8  # unless many words are wanted: after each run, all that wait are sorted
+_WORDS_PER_ROW = 8  # larger batches for many words: each run sorts all waiting partial words
 _MIN_WORK = 4096  # partial words read at most,
 _WORK_PER_WORD = 16  # unless many words are wanted
 
@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 def find_next_words(
     engine: Engine, tokenizer: TextTokenizer, text: str, k: int
 ) -> list[tuple[str, float]]:
-    """The k likeliest words after a text, best first; `LanguageModel.next_words` says how."""
+    """The k likeliest words after a text, best first; see `LanguageModel.next_words`."""
     text = text.rstrip()
     start = engine.read(tokenizer.encode(text))
     first = np.exp(start.log_probs, dtype=np.float64)
@@ -53,9 +53,9 @@ def _where_a_word_begins(start: Step, begins_word: NDArray[np.bool_]) -> Floats:
 
 @dataclass(frozen=True)
 class _Waiting:
-    """Partial words that nobody has read: each a token after one of S that were, best first."""
+    """Unread partial words, best first; each adds a token to one of S that were read."""
 
-    probabilities: Floats  # [F], of all its tokens
+    probabilities: Floats  # [F], of all tokens of the partial word
     parents: Ids  # [F], which of the S
     tokens: Ids  # [F]
 
@@ -66,11 +66,11 @@ class _Waiting:
         return _Waiting(self.probabilities[index], self.parents[index], self.tokens[index])
 
     def without(self, bound: float) -> _Waiting:
-        """Those that are likelier than `bound`."""
+        """The partial words that are likelier than `bound`."""
         return self[self.probabilities > bound]
 
     def merged(self, other: _Waiting) -> _Waiting:
-        """Both, best first."""
+        """The partial words of both, best first."""
         both = _Waiting(
             np.concatenate([self.probabilities, other.probabilities]),
             np.concatenate([self.parents, other.parents]),
@@ -80,14 +80,14 @@ class _Waiting:
 
 
 class _Search:
-    """The words found, and what may still become one.
+    """The words found so far, and the partial words that may still become one.
+
+    Partial words that cannot beat the k best words are dropped at once, so the search is over when
+    no partial word waits.
 
     Attributes:
-        all_are_words: whether every token is a word by itself, which is over once it is there.
-        waiting: what is still to be looked at.
-
-    What cannot be likelier than the k words that lead is dropped at once, so the search is over
-    when nothing waits any more.
+        all_are_words: whether every token is a whole word.
+        waiting: the partial words to be read.
     """
 
     def __init__(self, engine: Engine, tokenizer: TextTokenizer, k: int) -> None:
@@ -96,7 +96,7 @@ class _Search:
         batch = max(_BATCH, k // _WORDS_PER_ROW)
         self._batch = min(batch, engine.token_budget)
         self._work = self._work_left = max(_MIN_WORK, _WORK_PER_WORD * k)
-        self._best_never_read = 0.0  # the likeliest that there was no time for
+        self._best_never_read = 0.0  # probability of the likeliest partial word left unread
         self._words: defaultdict[str, float] = defaultdict(float)
         self._end = 0.0
         nothing = np.empty(0, np.int64)
@@ -111,7 +111,7 @@ class _Search:
         return [item for item in found[: self._k] if item[1] > 0]
 
     def warn_if_incomplete(self) -> None:
-        """Say so if there was no time for a partial word that might have won."""
+        """Log a warning if a partial word was left unread that might have won."""
         if self._best_never_read > self._bound():
             _log.warning(
                 "next words: stopped after %d partial words; a likelier word may be missing",
@@ -119,7 +119,7 @@ class _Search:
             )
 
     def read_best(self) -> None:
-        """Take the likeliest that wait: words that are over are found, the others are read."""
+        """Take the likeliest partial words: add the complete ones to the words, read the others."""
         best, self.waiting = self.waiting[: self._batch], self.waiting[self._batch :]
         self._work_left -= len(best)
         pieces = self._tokenizer.pieces
@@ -142,12 +142,10 @@ class _Search:
         self.open(spelt, following * best.probabilities[:, None], step.state)
 
     def open(self, spelt: list[bytes], following: Floats, state: State) -> None:
-        """Complete the words of B partial ones, and let wait what else may follow.
+        """Complete the words of B partial ones, and queue the tokens that may follow.
 
-        Args:
-            spelt: [B].
-            following: float64 [B, V], probabilities of the partial word and the token after it.
-            state: after the partial words, B rows.
+        following float64 [B, V] has the probabilities of the partial word and the token after it;
+        state has B rows, after the partial words.
         """
         config, begins_word = self._engine.config, self._tokenizer.begins_word
         words = [self._first_word(partial)[0] for partial in spelt]
@@ -163,8 +161,8 @@ class _Search:
     def _first_word(self, spelt: bytes) -> tuple[str, bool]:
         """The first word so far, "" before it begins, and whether it is known to be over.
 
-        It is when white space comes after it in the same token, or when every token is a word.
-        Bytes that are no UTF-8, or not yet, stand as lone surrogates.
+        It is over if white space follows in the same token, or if every token is a word. Bytes that
+        are not UTF-8, or not yet, stand as lone surrogates.
         """
         text = spelt.decode("utf-8", "surrogateescape").lstrip()
         word = "".join(text.split(maxsplit=1)[:1])
@@ -175,7 +173,7 @@ class _Search:
             self._words[word] += probability
 
     def _wait(self, spelt: list[bytes], following: Floats, state: State) -> None:
-        """Put tokens after B partial words into the queue, and forget what cannot win."""
+        """Queue the tokens after B partial words, and drop the ones that cannot win."""
         bound = self._bound()
         rows, tokens = np.nonzero(following > bound)
         new = _Waiting(following[rows, tokens], rows + len(self._spelt), tokens)
@@ -190,7 +188,7 @@ class _Search:
         self._state = State.concat([self._state, state]).select(used)
 
     def _bound(self) -> float:
-        """What a word must beat: the probability of the k-th best."""
+        """The probability that a word must beat: the k-th best word's."""
         found = np.array([self._end, *self._words.values()])
         return float(np.partition(found, -self._k)[-self._k]) if len(found) >= self._k else 0.0
 

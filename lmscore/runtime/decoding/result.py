@@ -1,4 +1,4 @@
-"""What decoding gives: a continuation of a prompt."""
+"""Sample, the result of decoding."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ FinishReason = Literal["eos", "length", "stop"]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A continuation, and how it ended."""
+    """A continuation of a prompt, and the reason for its end."""
 
-    text: str  # what follows the prompt
-    log_prob: float  # nats, of all its tokens as the model gives it: no temperature, no cuts
+    text: str  # without the prompt
+    log_prob: float  # nats, of all its tokens, as the model gives it: no temperature, no cuts
     tokens: tuple[TokenScore, ...] = field(repr=False)  # with </s> where it ended so; in `text`
     finish_reason: FinishReason  # </s>, max_tokens, or a stop string

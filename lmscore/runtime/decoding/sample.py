@@ -1,6 +1,6 @@
 """Sampling: continuations drawn token by token, all of a batch in one step.
 
-Letters in shapes: B samples that still go on, P prompts, V vocabulary.
+Letters in shapes: B live samples, P prompts, V vocabulary.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from lmscore.runtime.decoding.text import Continuation, Prompt
 from lmscore.runtime.engine import Engine, State, Step
 from lmscore.runtime.text import Ids, TextTokenizer
 
-_ARRAYS = 8  # of [B, V] that warping and drawing need, beside those of the graph
+_ARRAYS = 8  # arrays [B, V] that warping and drawing need, beside those of the graph
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """A model and how to draw from it."""
+    """A model, and the options to draw from it."""
 
     engine: Engine
     tokenizer: TextTokenizer
@@ -31,7 +31,7 @@ class Sampler:
     constraint: Constraint | None = None
 
     def sample(self, prompts: Sequence[Prompt]) -> list[list[Sample]]:
-        """The samples of each prompt; none depends on what it is drawn with.
+        """The samples of each prompt; none depends on the others of its batch.
 
         Raises:
             OptionError: the vocabulary cannot spell what the constraint wants.
@@ -46,7 +46,7 @@ class Sampler:
         return [samples[start : start + n] for start in range(0, len(rows), n)]
 
     def stream(self, prompt: Prompt) -> Generator[str, None, None]:
-        """The first sample's text, in pieces, each as soon as it is certain; raises as `sample`."""
+        """Yield the first sample's text in pieces, as soon as each is certain."""
         drafts = [self._draft(prompt, 0)]
         pieces = self._steps(drafts, self.engine.read(prompt.ids), np.zeros(1, np.int64))
         return (piece for piece in pieces if piece)
@@ -77,15 +77,10 @@ class Sampler:
         )
 
     def _steps(self, drafts: list[_Draft], step: Step, parents: Ids) -> Iterator[str]:
-        """Let drafts grow until all are finished.
+        """Extend B drafts until all are finished, and yield the text that becomes certain.
 
-        Args:
-            drafts: B of them.
-            step: where prompts end, P rows.
-            parents: int64 [B], the prompt of each draft.
-
-        Yields:
-            What became certain of their texts, draft after draft and token after token.
+        `step` has P rows, one after each prompt; parents int64 [B] is the prompt of each draft. The
+        text comes draft after draft and token after token.
         """
         log_probs = step.log_probs[parents]
         for left in range(self.options.max_tokens, 0, -1):
@@ -101,7 +96,7 @@ class Sampler:
             log_probs, parents = step.log_probs, np.arange(len(drafts))
 
     def _choose(self, log_probs: NDArray[np.float32], drafts: Sequence[_Draft]) -> Ids:
-        """The next token of each draft, int64 [B], from log-probs [B, V], which it may change."""
+        """The next token of each draft, int64 [B], from log-probs [B, V], which may be changed."""
         self._forbid(log_probs, drafts)
         warped = self.options.warp(log_probs, [draft.seen for draft in drafts])
         if self.options.is_greedy:
@@ -109,7 +104,7 @@ class Sampler:
         return draw(warped, [draft.random for draft in drafts])
 
     def _forbid(self, log_probs: NDArray[np.float32], drafts: Sequence[_Draft]) -> None:
-        """Take away what may not come next: <s>, which is not predicted, and by the constraint."""
+        """Set tokens that may not come next to -inf: <s>, and those that the constraint forbids."""
         config = self.engine.config
         if config.bos_token_id != config.eos_token_id:
             log_probs[:, config.bos_token_id] = -np.inf
@@ -121,7 +116,7 @@ class Sampler:
                     raise self.constraint.dead_end(draft.continuation.text)
 
     def _extend(self, draft: _Draft, token: int, log_prob: float, *, is_last: bool) -> str:
-        """Give a draft its next token; the text that is certain now."""
+        """Append a token to a draft; return the text that became certain."""
         text = draft.continuation.add(token, log_prob)
         draft.seen[token] = True
         if token == self.engine.config.eos_token_id:
@@ -138,7 +133,7 @@ class Sampler:
 
 @dataclass(eq=False)
 class _Draft:
-    """A sample in the making."""
+    """An unfinished sample."""
 
     continuation: Continuation
     random: np.random.Generator
@@ -149,6 +144,6 @@ class _Draft:
 
 
 def _joined(steps: Sequence[Step]) -> Step:
-    """Several steps of one row as one of P rows."""
+    """Join several steps of one row into one of P rows."""
     log_probs = np.concatenate([step.log_probs for step in steps])
     return Step(log_probs, State.concat(step.state for step in steps))

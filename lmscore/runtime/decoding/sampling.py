@@ -1,7 +1,7 @@
-"""What a token is drawn from: a model's log-probs, warped and cut, and the draw itself.
+"""The distribution that a token is drawn from (log-probs, warped and cut), and the draw.
 
-Log-probs are floats [B, V] (nats) and need not sum to one; what is cut is -inf. At least one token
-of every row stays. Equally likely tokens stay together.
+Log-probs are floats [B, V] (nats) and need not sum to one; tokens that are cut have -inf. At least
+one token of every row stays. Equally likely tokens stay or go together.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from lmscore.runtime.text import Ids
 
 LogProbs = NDArray[np.floating[Any]]
 
-_MAX_PENALTY = 1000  # so that what is penalised stays finite in float32
-# Below the one only the likeliest are left, above the other all are equally likely; float32 would
-# make 0 and infinity of temperatures much further out.
+_MAX_PENALTY = 1000  # so that penalised log-probs stay finite in float32
+# Below the one only the likeliest are left, above the other all are equally likely; temperatures
+# much further out would be 0 or infinite in float32.
 _COLDEST, _HOTTEST = 1e-30, 1e30
 _TINY = np.finfo(np.float64).tiny
 
@@ -30,29 +30,28 @@ _TINY = np.finfo(np.float64).tiny
 class SamplingKeywords(TypedDict, total=False):
     """The keywords of `LanguageModel.sample`, `sample_batch` and `stream`.
 
-    As they stand, texts are distributed as the model says. Tokens are drawn from its
+    By default, texts are distributed as the model says. Tokens are drawn from its
     log-probabilities after, in this order: repetition_penalty, temperature, top_k, top_p, min_p.
 
     Attributes:
-        max_tokens: where a sample is cut that has not ended ("length"). Default: 100.
-        temperature: log-probabilities are divided by it; 0 takes the likeliest token always.
-            Default: 1.
+        max_tokens: the length at which an unfinished sample is cut ("length"). Default: 100.
+        temperature: divides the log-probabilities; 0 always takes the likeliest token. Default: 1.
         top_k: draw from the k likeliest tokens only.
         top_p: from the fewest likeliest tokens whose probabilities sum to p.
         min_p: from the tokens that are at least p times as likely as the likeliest.
-        repetition_penalty: log-probabilities of tokens that have occurred, in the prompt too, are
-            multiplied by it. Default: 1.
+        repetition_penalty: multiplies the log-probabilities of tokens that have occurred, in the
+            prompt too. Default: 1.
         stop: strings before which the text ends ("stop"); tokens past it are not reported.
         seed: gives the same samples every time on one machine, whatever the batch: the first n are
-            the same however many are drawn, and in each of the three methods. Only those of an
+            the same however many are drawn, and in each of the three methods. Only samples of an
             int8 rnn-relu depend on their batch. Default: other samples every time.
         allowed_words: the only words of the text, with single spaces between them. Words that the
             vocabulary cannot spell cannot come.
         pattern: a regular expression (of Rust's crate regex, without look-around) that the whole
             text matches, or begins to where it is cut.
 
-    A continuation begins with a space where a word follows a word: it is part of the text, but
-    neither of the `allowed_words`, which bring it, nor of the `pattern`, before which it may stand.
+    A continuation begins with a space where a word follows a word. The space is part of the text,
+    but neither of the `allowed_words`, which bring it, nor of the `pattern`, which it may precede.
     """
 
     max_tokens: int
@@ -69,7 +68,7 @@ class SamplingKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How to draw: a value for each of `SamplingKeywords`.
+    """A value for each of `SamplingKeywords`, and the number of samples.
 
     Raises:
         OptionError: a value is impossible; names the option.
@@ -89,10 +88,10 @@ class SamplingOptions:
 
     @classmethod
     def given(cls, options: SamplingKeywords, *, num_samples: int = 1) -> SamplingOptions:
-        """The keywords of a method as options.
+        """Make options of the keywords of a method.
 
         Raises:
-            TypeError: there is no option of a name.
+            TypeError: a keyword is not an option.
             OptionError: as the class.
         """
         for name in options:
@@ -102,7 +101,6 @@ class SamplingOptions:
         return cls(num_samples=num_samples, **options)
 
     def __post_init__(self) -> None:
-        """Refuse impossible values."""
         check_count("num_samples", self.num_samples)
         check_count("max_tokens", self.max_tokens)
         check_argument("temperature", self.temperature, Real, _not_negative, "0 (greedy) or more")
@@ -112,23 +110,23 @@ class SamplingOptions:
             check_argument("top_p", self.top_p, Real, lambda p: 0 < p <= 1, "in 0 < p <= 1")
         if self.min_p is not None:
             check_argument("min_p", self.min_p, Real, lambda p: 0 <= p <= 1, "in 0 <= p <= 1")
-        allowed = f"in 0 < x <= {_MAX_PENALTY}"
-        check_argument("repetition_penalty", self.repetition_penalty, Real, _may_penalize, allowed)
+        penalty, allowed = self.repetition_penalty, f"in 0 < x <= {_MAX_PENALTY}"
+        check_argument(
+            "repetition_penalty", penalty, Real, lambda x: 0 < x <= _MAX_PENALTY, allowed
+        )
         check_stop(self.stop)
         if self.seed is not None:
             check_argument("seed", self.seed, Integral, _not_negative, "an integer, 0 or more")
 
     @property
     def is_greedy(self) -> bool:
-        """Whether the likeliest token is taken, and none drawn."""
+        """Whether the likeliest token is taken, and no token drawn."""
         return self.temperature == 0
 
     def warp(self, log_probs: LogProbs, seen: Sequence[NDArray[np.bool_]]) -> LogProbs:
-        """The log-probs to draw from.
+        """The log-probs to draw from, given the model's.
 
-        Args:
-            log_probs: of the model.
-            seen: B of bool [V], tokens of the prompt and of the continuation so far.
+        `seen` is B of bool [V]: the tokens of the prompt and of the continuation so far.
         """
         if self.repetition_penalty != 1:
             log_probs = penalize_repetition(log_probs, np.stack(seen), self.repetition_penalty)
@@ -153,7 +151,7 @@ def penalize_repetition(log_probs: LogProbs, seen: NDArray[np.bool_], penalty: f
 
 
 def apply_temperature(log_probs: LogProbs, temperature: float) -> LogProbs:
-    """Divide by the temperature; relative to the likeliest, which so stays finite."""
+    """Divide log-probs by the temperature, relative to the likeliest, which so stays finite."""
     if temperature == 1:
         return log_probs
     relative = log_probs - log_probs.max(axis=1, keepdims=True)
@@ -162,7 +160,7 @@ def apply_temperature(log_probs: LogProbs, temperature: float) -> LogProbs:
 
 
 def keep_top_k(log_probs: LogProbs, k: int) -> LogProbs:
-    """Keep the k likeliest."""
+    """Keep the k likeliest tokens."""
     V = log_probs.shape[1]
     if k >= V:
         return log_probs
@@ -171,7 +169,7 @@ def keep_top_k(log_probs: LogProbs, k: int) -> LogProbs:
 
 
 def keep_top_p(log_probs: LogProbs, p: float) -> LogProbs:
-    """Keep the fewest likeliest whose probabilities sum to p (nucleus, Holtzman et al. 2020)."""
+    """Keep the fewest likeliest tokens that sum to p (nucleus sampling, Holtzman et al. 2020)."""
     if p == 1:
         return log_probs
     likeliest_first = -np.sort(-log_probs, axis=1)
@@ -183,13 +181,13 @@ def keep_top_p(log_probs: LogProbs, p: float) -> LogProbs:
 
 
 def keep_min_p(log_probs: LogProbs, p: float) -> LogProbs:
-    """Keep what is at least p times as likely as the likeliest (Nguyen et al. 2024)."""
+    """Keep tokens at least p times as likely as the likeliest (Nguyen et al. 2024)."""
     least = log_probs.max(axis=1, keepdims=True) + (math.log(p) if p else -math.inf)
     return np.where(log_probs >= least, log_probs, -np.inf)
 
 
 def random_stream(seed: int | None, sample: int, prompt: Ids) -> np.random.Generator:
-    """The random numbers of sample number `sample` of a prompt, whatever it is drawn with.
+    """The random numbers of a prompt's sample number `sample`, whatever its batch.
 
     The ids of the prompt are part of the seed: else many prompts would get like continuations.
     """
@@ -199,11 +197,11 @@ def random_stream(seed: int | None, sample: int, prompt: Ids) -> np.random.Gener
 def draw(log_probs: LogProbs, streams: Sequence[np.random.Generator]) -> Ids:
     """Draw a token from each row, int64 [B]: a block of about sqrt(V) tokens, then one of them.
 
-    Both by a race: of exponential times, each divided by its weight, the shortest wins, in
-    proportion to the weights (the Gumbel-max trick, without its logarithms). The last bits of
+    Both are drawn by a race: of exponential times, each divided by its weight, the shortest wins,
+    in proportion to the weights (the Gumbel-max trick, without its logarithms). The last bits of
     log-probs may depend on the batch, as in any matrix product. That moves every boundary of a
     cumulative distribution, but hardly ever changes a winner. With blocks a draw takes about
-    2 sqrt(V) random numbers in place of V; each stream gives as many whatever was cut.
+    2 sqrt(V) random numbers in place of V, the same number whatever was cut.
     """
     V = log_probs.shape[1]
     size = math.isqrt(V - 1) + 1
@@ -219,14 +217,10 @@ def draw(log_probs: LogProbs, streams: Sequence[np.random.Generator]) -> Ids:
 
 
 def _first(times: NDArray[np.float64], weights: LogProbs) -> Ids:
-    """Who comes first in each row, int64 [B]; where the weight is 0, nobody comes at all."""
+    """The winner of each row's race, int64 [B]; a weight of 0 never wins."""
     with np.errstate(divide="ignore"):
         return np.asarray(np.argmin(times / weights, axis=1))
 
 
 def _not_negative(value: float) -> bool:
     return 0 <= value < math.inf
-
-
-def _may_penalize(value: float) -> bool:
-    return 0 < value <= _MAX_PENALTY

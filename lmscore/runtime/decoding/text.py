@@ -1,4 +1,4 @@
-"""Tokens to the text they continue a prompt with: whole characters, up to a stop string.
+"""The text that tokens add to a prompt: whole characters, up to a stop string.
 
 Pieces of tokens are bytes, and a token may hold a part of a character. Invalid UTF-8 becomes
 U+FFFD; a character that is unfinished at the end is left out.
@@ -17,16 +17,16 @@ from lmscore.runtime.scoring import TokenScore
 from lmscore.runtime.text import Ids, TextTokenizer
 
 _SPACE = b" "
-_LAST = 4  # tokens that surely hold a last character: it has at most that many bytes
+_LAST = 4  # tokens that hold a last character for certain: it has at most 4 bytes
 
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """A text to continue, as the model reads it."""
+    """A text to continue, and its tokens."""
 
     text: str
     ids: Ids  # int64 [n]
-    drops_space: bool  # whether a space at the start of the continuation is no part of its text
+    drops_space: bool  # whether to drop a space at the start of the continuation
 
     @classmethod
     def read(cls, tokenizer: TextTokenizer, text: str, number: int = 1) -> Prompt:
@@ -43,9 +43,8 @@ class Continuation:
     """A growing list of tokens, and its text.
 
     Attributes:
-        text: so far, as far as it is certain: whole characters that cannot be part of a stop
-            string.
-        stopped: whether a stop string has come; then nothing may be added.
+        text: the certain part of it: whole characters that cannot be part of a stop string.
+        stopped: whether a stop string has come; then no token may be added.
     """
 
     def __init__(
@@ -68,10 +67,10 @@ class Continuation:
         self._tokens: list[TokenScore] = []
 
     def add(self, token: int, log_prob: float) -> str:
-        """Take one more token, with its log-probability (nats); </s> adds no text.
+        """Append a token, with its log-probability (nats); </s> adds no text.
 
         Returns:
-            What became certain of the text.
+            The text that became certain.
         """
         start = len(self.text) + len(self._held)
         new, is_unfinished = self._decode(self._piece(token))
@@ -82,13 +81,13 @@ class Continuation:
         return self._release()
 
     def finish(self) -> str:
-        """Nothing more will come: the text that might have become a stop string."""
+        """End the text; return the part of it that might have become a stop string."""
         held, self._held = self._held, ""
         self.text += held
         return held
 
     def sample(self, reason: FinishReason) -> Sample:
-        """What it came to; call `finish` first. Tokens past a stop string are left out."""
+        """The result; call `finish` first. Tokens past a stop string are left out."""
         size = len(self.text)
         tokens = tuple(
             replace(token, start=min(token.start, size), end=min(token.end, size))
@@ -115,7 +114,7 @@ class Continuation:
         return new, bool(unfinished)
 
     def _release(self) -> str:
-        """Let go of what cannot be part of a stop string."""
+        """Move text that cannot be part of a stop string from held to certain."""
         cut = _first_stop(self._held, self._stop)
         self.stopped = cut is not None
         if cut is None:
@@ -141,7 +140,7 @@ def _first_stop(text: str, stop: Sequence[str]) -> int | None:
 
 
 def _unfinished_stop(text: str, stop: Sequence[str]) -> int:
-    """How many characters at the end of a text may be the beginning of a stop string."""
+    """The number of characters at the end of a text that may begin a stop string."""
     longest = max(map(len, stop), default=0)
     for size in range(min(longest - 1, len(text)), 0, -1):
         if any(s.startswith(text[-size:]) for s in stop):

@@ -1,9 +1,8 @@
-"""Token rows of any length through the graph, in batches of bounded size.
+"""Run token rows of any length through the graph, in batches of bounded size.
 
-Rows of all lengths take one road: sorted by length, longest first, a batch of them advances in
-chunks of time, and the rows that are not finished are always the first ones. So a finished row is
-dropped, never fed with length 0, and a row of a million tokens takes no more memory in the graph
-than many short ones.
+Rows are sorted by length, longest first. A batch of them advances in chunks of time, and its
+unfinished rows are always the first ones. So a finished row is dropped, never fed with length 0,
+and a row of a million tokens takes no more memory in the graph than many short ones.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +23,12 @@ from lmscore.runtime.text import Ids
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-_MIN_ROWS = 32  # in a batch, where there are as many: the recurrent products need them
+_MIN_ROWS = 32  # of a batch, if there are so many: the recurrent products need them
 
 
 @dataclass(frozen=True)
 class Boundaries:
-    """Targets at which the probability of a set of tokens is wanted too."""
+    """Targets for which the total probability of a set of tokens is wanted too."""
 
     at: NDArray[np.bool_]  # [N]
     tokens: Ids  # at least one
@@ -37,7 +36,7 @@ class Boundaries:
 
 @dataclass(frozen=True)
 class TokenRows:
-    """Rows of inputs and the targets they predict, one after another in flat arrays."""
+    """Rows of inputs and of the targets they predict, one after another in flat arrays."""
 
     inputs: Ids  # [N]
     targets: Ids  # [N]: targets[i] follows inputs[i]
@@ -50,26 +49,23 @@ class TokenRows:
         return np.cumsum(self.lengths) - self.lengths
 
     def joined(self) -> TokenRows:
-        """All rows as a single one: a document."""
+        """All rows as a single one, a document."""
         return replace(self, lengths=self.lengths.sum(keepdims=True))
 
 
 @dataclass(frozen=True)
 class RowScores:
-    """What the model says of the targets of some rows, in nats."""
+    """The scores of some rows, in nats."""
 
-    log_probs: Tensor  # float32 [N]
+    log_probs: Tensor  # float32 [N], of the targets
     boundaries: Tensor  # float32 [N], of any of the boundary tokens; 0 where not wanted
 
 
 def token_rows(texts: Sequence[Ids], *, before: Sequence[Ids], eos: int) -> TokenRows:
-    """One row per text: reads before + ids, predicts what follows each of them, last of all eos.
+    """Make one row per text (at least one), which reads before + ids and predicts ids + eos.
 
-    Nothing predicts the first token of a row, and a row without tokens is empty.
-
-    Args:
-        texts: at least one.
-        before: for each text, what is read before it.
+    `before` has the ids that are read before each text. The first token of a row is not
+    predicted; a row without tokens is empty.
     """
     parts = [part for pair in zip(before, texts, strict=True) for part in pair]
     inputs = np.concatenate(parts)
@@ -84,8 +80,13 @@ def reading_order(texts: Sequence[Ids], config: Config) -> Sequence[Ids]:
     return [ids[::-1] for ids in texts] if config.direction == "backward" else texts
 
 
-class ScoredRows(Protocol):
+@dataclass(frozen=True)
+class ScoredRows:
     """A future for the scores of some rows."""
+
+    scores: RowScores
+    batches: Sequence[Callable[[], object]]  # each scores a batch, or waits until it is scored
+    futures: Sequence[Future[object]] = ()  # of the batches that workers score
 
     def result(self) -> RowScores:
         """Wait for the scores.
@@ -93,9 +94,17 @@ class ScoredRows(Protocol):
         Raises:
             ModelError, DeviceError: the graph cannot be run.
         """
+        try:
+            for batch in self.batches:
+                batch()
+        finally:
+            self.cancel()
+        return self.scores
 
     def cancel(self) -> None:
-        """Leave out the batches that no thread has begun."""
+        """Leave out the batches that no worker has begun."""
+        for future in self.futures:
+            future.cancel()
 
 
 def start_rows(
@@ -108,84 +117,30 @@ def start_rows(
 ) -> ScoredRows:
     """Have every target of R rows scored, by the engine's workers if it has any.
 
-    Args:
-        engine: the model.
-        rows: what it reads and predicts.
-        state: S rows.
-        parents: int64 [R], the row of `state` that each goes on from. Default: its only one.
-        budget: tokens of one run of the graph. Default: as many as the engine says.
+    `state` has S rows, of which parents int64 [R] names the one that each row continues; default:
+    its only one. `budget` is the tokens of one run of the graph; default: the engine's.
     """
-    scores = _unscored(rows)
-    budget = budget or _budget(engine, rows)
+    scores, size = _unscored(rows), budget or _budget(engine, rows)
     origins = np.zeros(len(rows.lengths), np.int64) if parents is None else parents
-    tasks = [
-        partial(
-            _advance,
-            rows=rows,
-            batch=batch,
-            state=state,
-            parents=origins[batch],
-            budget=budget,
-            scores=scores,
-        )
-        for batch in _batches(rows.lengths, budget)
-    ]
+
+    def advance(batch: Ids, engine: Engine) -> object:
+        return _advance(engine, rows, batch, state, origins[batch], size, scores)
+
+    tasks = [partial(advance, batch) for batch in _batches(rows.lengths, size)]
     workers = engine.workers
     if workers is None or len(tasks) < 2:
-        return _Here(engine, tasks, scores)
-    return _AtWork([workers.submit(task) for task in tasks], scores)
-
-
-_Task = Callable[[Engine], object]
-
-
-@dataclass(frozen=True)
-class _Here:
-    """Batches that are scored when they are asked for."""
-
-    engine: Engine
-    tasks: Sequence[_Task]
-    scores: RowScores
-
-    def result(self) -> RowScores:
-        for task in self.tasks:
-            task(self.engine)
-        return self.scores
-
-    def cancel(self) -> None:
-        pass
-
-
-@dataclass(frozen=True)
-class _AtWork:
-    """Batches that workers score, each into its own places."""
-
-    tasks: Sequence[Future[object]]
-    scores: RowScores
-
-    def result(self) -> RowScores:
-        try:
-            for task in self.tasks:
-                task.result()
-        finally:
-            self.cancel()
-        return self.scores
-
-    def cancel(self) -> None:
-        for task in self.tasks:
-            task.cancel()
+        return ScoredRows(scores, [partial(task, engine) for task in tasks])
+    futures = [workers.submit(task) for task in tasks]
+    return ScoredRows(scores, [future.result for future in futures], futures)
 
 
 def score_document(
     engine: Engine, rows: TokenRows, state: State, *, budget: int | None = None
 ) -> tuple[RowScores, State]:
-    """Like `start_rows`, but each row goes on from where the one before it ended.
+    """Score rows at once; each continues from the end of the row before it.
 
-    Args:
-        state: of one row, from which the first row goes on.
-
-    Returns:
-        The scores, and the state after the last row.
+    `state` has one row, which the first row continues. Returns the scores, and the state after the
+    last row.
     """
     scores = _unscored(rows)
     if len(rows.inputs):
@@ -205,9 +160,9 @@ def _unscored(rows: TokenRows) -> RowScores:
 
 
 def _batches(lengths: Ids, budget: int) -> Iterator[Ids]:
-    """Row numbers, longest first, cut into batches.
+    """Cut the numbers of non-empty rows, longest first, into batches.
 
-    A batch has as many rows as fit the budget whole, but not few: long ones go in chunks.
+    A batch has as many whole rows as fit the budget, but not few: long rows go in chunks.
     """
     order = np.argsort(-lengths, kind="stable")
     order = order[: np.count_nonzero(lengths)]
@@ -226,15 +181,10 @@ def _advance(
     budget: int,
     scores: RowScores,
 ) -> State:
-    """Feed a batch to its end, chunk by chunk; write its scores in place.
+    """Feed a batch to its end, chunk by chunk, and write its scores in place.
 
-    Args:
-        batch: row numbers, longest first, none of them empty.
-        state: S rows.
-        parents: the row of `state` that each row of the batch goes on from.
-
-    Returns:
-        The state after the last chunk, of the rows that were in it.
+    `batch` has the numbers of non-empty rows, longest first; `parents` names the row of the state
+    that each of them continues. Returns the state after the last chunk, of the rows in it.
     """
     starts, left = rows.starts[batch], rows.lengths[batch]
     while len(left):
@@ -262,7 +212,7 @@ def _advance(
 
 
 def _log_sum(log_probs: Tensor, tokens: Ids) -> Tensor:
-    """The log-probability [n] of any of the tokens; log_probs [n, V]."""
+    """The log-probability [n] of any of the tokens, from log_probs [n, V]."""
     chosen = log_probs[:, tokens]
     highest = chosen.max(axis=1)
     np.exp(chosen - highest[:, None], out=chosen)

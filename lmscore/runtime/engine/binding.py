@@ -1,4 +1,4 @@
-"""Runs that leave the state where it was computed: on a GPU it never visits the host."""
+"""Runs that leave the state on the device that computed it, so that a GPU need not copy it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class DeviceTensor:
-    """A float32 tensor that lives on a device and stands where a read-only array would.
+    """A float32 tensor on a device, used in the place of a read-only array.
 
     Its shape is known without a copy; `np.asarray` and indexing copy it to the host.
     """
@@ -55,14 +55,10 @@ def run_bound(
 ) -> list[NDArray[Any] | DeviceTensor]:
     """Run a graph through IOBinding and fetch the named outputs, in that order.
 
-    Args:
-        session: of ONNX Runtime.
-        device: where the session runs: "cuda:0".
-        outputs: names.
-        feeds: arrays of the host are copied to the device, its own tensors are used in place.
-        stay: the outputs that are left on the device.
+    Arrays of the host are copied to the session's device ("cuda:0"); tensors on it are used in
+    place. The outputs in `stay` are left on the device.
     """
-    # One for each run: threads share the session, and the outputs outlive the run.
+    # One binding for each run: threads share the session, and the outputs outlive the run.
     binding = session.io_binding()
     for name, array in feeds.items():
         if isinstance(array, DeviceTensor) and array.device == device:

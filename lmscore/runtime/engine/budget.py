@@ -1,11 +1,11 @@
-"""How many tokens fit into one run of a graph."""
+"""The number of tokens that fit into one run of a graph."""
 
 from __future__ import annotations
 
 from lmscore.bundle import Config
 
-# Of the widest arrays in the graph: 12 MiB each, so that what one operator writes the next finds in
-# the cache; measured, twice as much is no quicker, half as much is slower.
+# The widest arrays in the graph have 12 MiB each, so that an operator finds its input in the cache;
+# measured, twice as much is no quicker, half as much is slower.
 _MAX_FLOATS = 3 << 20
 _MIN_TOKENS = 64  # fewer leave the matrix products waiting for the weights
 
@@ -24,7 +24,7 @@ def target_budget(config: Config, *, unnormalized: bool) -> int:
 
 
 def _budget(config: Config, output_width: int) -> int:
-    """The tokens of a run whose output layer has arrays of so many floats a token."""
+    """The tokens of a run whose output layer has arrays of `output_width` floats a token."""
     read = (config.window_size or 0) * config.embedding_dim
     width = output_width + config.cell_spec.gates * config.hidden_size + read
     return max(_MIN_TOKENS, _MAX_FLOATS // width)

@@ -1,4 +1,4 @@
-"""How many cores this process may keep busy."""
+"""The number of cores that this process may keep busy."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def usable_cores() -> int:
-    """Physical cores that the process may run on, as far as a limit on CPU time lets it use them.
+    """Count the physical cores that the process may use, within its limit on CPU time.
 
-    Affinity is what `taskset` and job schedulers set, the limit what `docker --cpus` does (cgroup
-    v2). Two threads of one core share its arithmetic: they count once.
+    `taskset` and job schedulers set an affinity, `docker --cpus` a limit (cgroup v2). Two threads
+    of one core share its arithmetic: they count once.
     """
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     cores = (os.cpu_count() or 1) if allowed is None else physical_cores(allowed)
@@ -22,7 +22,7 @@ def usable_cores() -> int:
 
 
 def physical_cores(cpus: Collection[int], *, tree: Path = _CPUS) -> int:
-    """The cores that some logical CPUs belong to; as many as there are CPUs where nobody says."""
+    """Count the cores of some logical CPUs; the CPUs where the system does not tell."""
     try:
         siblings = {(tree / f"cpu{n}/topology/thread_siblings_list").read_text() for n in cpus}
     except OSError:

@@ -1,4 +1,4 @@
-"""Engine: the door to a loaded graph. Nobody outside this room names its inputs and outputs.
+"""Engine: the interface to a loaded graph, whose inputs and outputs only this package names.
 
 Letters in shapes: B batch, T time (tokens), K targets per position, S rows of the incoming state,
 V vocabulary.
@@ -29,18 +29,18 @@ from lmscore.runtime.text import Ids
 _log = logging.getLogger("lmscore")
 
 Observer = Callable[[int, int], object]
-"""A function that is told B and T of each run, in the thread that ran it."""
+"""A function that gets B and T of each run, in the thread that ran it."""
 
 
 class Step(NamedTuple):
-    """What may come next after each of B hypotheses, and the state that they have reached."""
+    """The distribution of the next token after each of B hypotheses, and their state."""
 
     log_probs: Tensor  # float32 [B, V], nats
     state: State  # B rows
 
 
 class Top(NamedTuple):
-    """The k likeliest next tokens after each of B hypotheses, best first, and the state."""
+    """The k likeliest next tokens after each of B hypotheses, best first, and their state."""
 
     log_probs: Tensor  # float32 [B, k], nats
     tokens: Ids  # int64 [B, k]; of equally likely tokens the lower id comes first
@@ -48,7 +48,7 @@ class Top(NamedTuple):
 
     @classmethod
     def of(cls, step: Step, k: int) -> Top:
-        """The k likeliest tokens of a step, chosen outside the graph."""
+        """Choose the k likeliest tokens of a step outside the graph."""
         tokens = np.argsort(-step.log_probs, axis=1, kind="stable")[:, :k]
         return cls(np.take_along_axis(step.log_probs, tokens, axis=1), tokens, step.state)
 
@@ -64,7 +64,7 @@ class Distributions(NamedTuple):
 
 
 class Engine:
-    """A loaded graph, asked with arrays and states; threads may share it.
+    """Run a loaded graph on arrays and states; threads may share an engine.
 
     Arguments are checked: arrays of ids are int64 in 0..V-1, `lengths` int32 [B] in 1..T,
     `parents` int64 [B] the row of the incoming state that each batch row continues. By default
@@ -72,7 +72,7 @@ class Engine:
     After a fork, a graph on the CPU is opened again in the new process.
 
     Attributes:
-        config: what config.json says of the model.
+        config: the model's config.json.
         variant: the graph in use: "int8", "fp32", ...
         device: where it runs: "cpu", "cuda:0".
         unnormalized: whether targets are scored without the softmax.
@@ -95,12 +95,8 @@ class Engine:
     ) -> None:
         """Take a graph; `Engine.load` opens one.
 
-        Args:
-            graph: what is run.
-            unnormalized: whether targets are scored without the softmax.
-            workers: a pool that scores batches side by side. Default: none.
-            reopen: makes this engine anew in a forked process.
-            observers: a list to share with another engine.
+        `workers` score batches side by side; `reopen` makes this engine anew in a forked process;
+        `observers` is a list to share with another engine.
         """
         self.config: Config = graph.config
         self.variant, self.device, self.unnormalized = graph.variant, graph.device, unnormalized
@@ -159,7 +155,7 @@ class Engine:
         return target_budget(self.config, unnormalized=self.unnormalized)
 
     def without_softmax(self) -> Engine:
-        """The same graph, with targets scored without the softmax; for self-normalised models."""
+        """The same graph with targets scored without the softmax; for self-normalised models."""
         return Engine(self._here(), unnormalized=True)
 
     def initial_state(self, batch_size: int = 1) -> State:
@@ -173,7 +169,7 @@ class Engine:
         return Step(log_probs[:, 0], after)
 
     def top(self, tokens: Ids, state: State, k: int, parents: Ids | None = None) -> Top:
-        """Like `step`, but the k likeliest tokens are chosen in the graph: no [B, V] is fetched."""
+        """Like `step`, but the graph chooses the k likeliest tokens: no [B, V] is fetched."""
         outputs = ["top_log_probs", "top_tokens"]
         (log_probs, best), after = self._run(outputs, tokens[:, None], state, parents=parents, k=k)
         self.check_finite(log_probs)
@@ -190,8 +186,8 @@ class Engine:
     ) -> tuple[Tensor, State]:
         """Score targets: tokens int64 [B, T], targets int64 [B, T, K] -> float32 [B, T, K] (nats).
 
-        Results past a row's length are meaningless; the state is the one after `lengths` tokens.
-        Results are not checked: see `check_finite`.
+        Results past a row's length are meaningless, and none are checked: see `check_finite`. The
+        state is the one after `lengths` tokens.
         """
         output = "target_scores" if self.unnormalized else "target_log_probs"
         (found,), after = self._run(
@@ -209,15 +205,9 @@ class Engine:
         lengths: NDArray[np.int32] | None = None,
         parents: Ids | None = None,
     ) -> Distributions:
-        """Whole distributions at every position, tokens int64 [B, T]; not checked, as in `targets`.
+        """Whole distributions at every position of tokens int64 [B, T]; unchecked, as `targets`.
 
-        Args:
-            tokens: what is read.
-            state: S rows.
-            targets: int64 [B, T, K]. Default: K = 0.
-            k: the number of best tokens wanted.
-            lengths: of the rows.
-            parents: the row of `state` that each row continues.
+        state has S rows; targets int64 [B, T, K], default K = 0; k is the number of best tokens.
         """
         outputs = ["log_probs", "target_log_probs", "top_log_probs", "top_tokens"]
         found, after = self._run(
@@ -231,14 +221,14 @@ class Engine:
 
         Args:
             ids: int64 [n], at least one if a state is given.
-            state: one row to go on from. Default: a text begins, and <s> is read before the ids.
+            state: one row to continue. Default: a text begins, and <s> is read before the ids.
         """
         if state is None:
             ids, state = np.insert(ids, 0, self.config.bos_token_id), self.initial_state()
         return self.step(ids[-1:], self.state_after(ids[:-1], state))
 
     def state_after(self, ids: Ids, state: State) -> State:
-        """The state of one row once it has read ids int64 [n], in chunks; n may be 0."""
+        """The state of one row after it has read ids int64 [n], in chunks; n may be 0."""
         size = self.token_budget
         for start in range(0, len(ids), size):
             _, state = self._run([], ids[None, start : start + size], state)
@@ -250,7 +240,7 @@ class Engine:
 
     @contextmanager
     def observe(self, observer: Observer) -> Iterator[None]:
-        """Tell `observer` B and T of every run, by its workers too, while the context lasts."""
+        """Call `observer` with B and T of every run, also the workers', within the context."""
         self._observers.append(observer)
         try:
             yield
@@ -260,7 +250,7 @@ class Engine:
     def _run(
         self, outputs: Sequence[str], tokens: Ids, state: State, **given: Any
     ) -> tuple[list[NDArray[Any]], State]:
-        """The named outputs, and the state after the run."""
+        """Return the named outputs, and the state after the run."""
         graph, count = self._here(), len(outputs)
         found = graph.run([*outputs, *self._state_outputs], tokens, state=state.tensors, **given)
         for observer in self._observers:
@@ -268,7 +258,7 @@ class Engine:
         return found[:count], State.owning(found[count:])
 
     def _here(self) -> Graph:
-        """The graph of this process; the threads of a session stay behind in a fork."""
+        """The graph of this process; after a fork it is opened again, as its threads are gone."""
         if os.getpid() != self._process:
             if self.device != CPU_DEVICE or self._reopen is None:
                 raise DeviceError(
@@ -289,7 +279,7 @@ class Engine:
 def _on_one_core(
     graph: Graph, bundle: Bundle, unnormalized: bool, observers: list[Observer]
 ) -> Engine:
-    """The same graph in a session whose runs take one core; itself if its file has gone."""
+    """Open the same graph in a session of one thread; if its file has gone, use the given one."""
     try:
         path = bundle.graph_path(graph.variant)
         session = open_session(path, device=CPU_DEVICE, threads=1)

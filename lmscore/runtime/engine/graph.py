@@ -1,4 +1,4 @@
-"""The graph of one variant: loaded, held against the configuration, and run on checked arrays.
+"""The graph of one variant: loaded, compared with the configuration, and run on checked arrays.
 
 Letters in shapes: B batch, T time (tokens), K targets per position, S rows of the incoming state,
 L layers, H hidden, V vocabulary.
@@ -34,7 +34,7 @@ _TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)", "int64": "tensor
 
 
 class Graph:
-    """A session and the configuration its inputs and outputs were held against."""
+    """A session whose inputs and outputs fit a configuration."""
 
     def __init__(
         self,
@@ -45,14 +45,9 @@ class Graph:
         *,
         keep_state_on_device: bool | None = None,
     ) -> None:
-        """Take a session whose file is `source`.
+        """Take a session on the file `source`, and compare it with `config`.
 
-        Args:
-            session: of ONNX Runtime.
-            config: what the file is held against.
-            variant: its name.
-            source: the file, for errors.
-            keep_state_on_device: give the state as `DeviceTensor`s. Default: on CUDA.
+        `keep_state_on_device`: give the state as `DeviceTensor`s. Default: on CUDA.
 
         Raises:
             ModelError: an input or output is missing, unknown, or of another type or size.
@@ -78,8 +73,8 @@ class Graph:
 
         Raises:
             VariantError: the model has no such variant.
-            ModelError: the file is damaged, holds what export never writes, or its inputs and
-                outputs are not the config's.
+            ModelError: the file is damaged, holds operators that export never writes, or its inputs
+                and outputs do not fit the config.
             OptionError, DeviceError, MissingExtraError: as `open_session`.
         """
         path = bundle.graph_path(variant)
@@ -116,8 +111,8 @@ class Graph:
         the state row each batch row continues, default row b (then S must be B).
 
         Outputs past a row's length are meaningless; `next_*` is the state after `lengths` tokens,
-        which on a GPU stays there. Where the model has a cheaper way to the outputs asked for than
-        distributions over the whole vocabulary, they are not computed.
+        which stays on a GPU. Distributions over the whole vocabulary are not computed where the
+        model has a cheaper way to the outputs.
 
         Raises:
             InputError: an argument has the wrong shape, type or range.
@@ -154,13 +149,13 @@ class Graph:
                 found = run_bound(
                     self._session, self.device, outputs, feeds, stay=self.state_outputs
                 )
-                # What is done with a state is to hand it back, and a DeviceTensor can do that.
+                # A state is only handed back, and a DeviceTensor can do that.
                 return cast("list[NDArray[Any]]", found)
             arrays = {name: np.asarray(array) for name, array in feeds.items()}
             return cast("list[NDArray[Any]]", self._session.run(outputs, arrays))
         except MemoryError:
             raise
-        except Exception as error:  # ONNX Runtime's have no base of their own
+        except Exception as error:  # ONNX Runtime's errors have no common base
             raise self._failure(error) from error
 
     def _failure(self, error: Exception) -> LmscoreError:
@@ -175,7 +170,7 @@ class Graph:
     def _check(
         self, tokens: NDArray[Any], state: Sequence[Tensor], k: int, **given: NDArray[Any] | None
     ) -> None:
-        """Refuse what ONNX Runtime would wrap around, read out of bounds, or abort on."""
+        """Raise InputError for arrays that ONNX Runtime would misread or abort on."""
         B, T = tokens.shape
         S, V = _state_rows(self.config, state), self.config.vocab_size
         if S != B and given["parents"] is None:
@@ -216,7 +211,7 @@ def _text(shape: Sequence[int | None]) -> str:
 
 
 def _state_rows(config: Config, state: Sequence[Tensor]) -> int:
-    """S, the number of rows of a state that fits the model."""
+    """S, the number of rows of a state; raises InputError unless it fits the model."""
     if len(state) != len(config.state):
         raise InputError(f"state has {len(state)} tensors, expected {len(config.state)}")
     S = state[0].shape[1] if state[0].ndim == 3 else 0

@@ -1,10 +1,9 @@
-"""What a graph file may hold: operators that export writes, and weights within the file itself.
+"""A check that a graph file holds only operators that export writes, and its own weights.
 
-A graph is a program, and a model directory may come from anybody. ONNX also has loops without end,
-and weights that are read from other files, which older versions of ONNX Runtime look for wherever
-the graph says. So the file is looked through before ONNX Runtime opens it. It is read as protobuf
-messages (a key, which is a field's number and kind, then its value), without the onnx package,
-which the runtime does not need for anything else.
+A graph is a program, and a model directory may come from anybody. ONNX also has endless loops, and
+weights in other files, which older versions of ONNX Runtime read from any path. So the file is
+checked before ONNX Runtime opens it. It is read as protobuf messages (a key, which is a field's
+number and kind, then its value), without the onnx package, which the runtime does not need.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ OPERATORS = frozenset(
     Slice Split Squeeze Sub Tanh TopK Transpose Unsqueeze Where
     """.split()
 )
-"""Those of every graph that export makes; one it starts to use is added here."""
+"""All operators that export uses; add the ones that it starts to use."""
 
 _Message = Literal["model", "graph", "node", "attribute", "tensor"]
 
@@ -52,11 +51,11 @@ _VARINT, _BYTES = 0, 2
 
 
 def check_operators(path: str | Path) -> None:
-    """Look through a graph file.
+    """Check the contents of a graph file.
 
     Raises:
         InputFileError: it cannot be opened.
-        ModelError: it is not an ONNX graph, or holds what lmscore export never writes.
+        ModelError: it is not an ONNX graph, or holds something that lmscore export never writes.
     """
     with open_input_raw(path) as file:
         try:
@@ -69,9 +68,9 @@ def check_operators(path: str | Path) -> None:
 
 
 def _unknown(data: mmap.mmap) -> Iterator[str]:
-    """What is in the file that should not be, in words."""
+    """Name everything in the file that should not be there."""
     messages: list[tuple[_Message, int, int]] = [("model", 0, len(data))]
-    while messages:  # and no recursion, for which they may be nested too deep
+    while messages:  # no recursion: a file may nest them too deep for that
         message, start, end = messages.pop()
         for number, start_of_value, end_of_value in _fields(data, start, end):
             if refused := _REFUSED[message].get(number):
@@ -85,7 +84,7 @@ def _unknown(data: mmap.mmap) -> Iterator[str]:
 
 
 def _fields(data: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Number, first and last position of the value of each field of the message up to `end`."""
+    """Yield number, start and end of the value of each field of the message up to `end`."""
     while position < end:
         key, position = _varint(data, position, end)
         kind, start = key & 7, position
@@ -104,7 +103,7 @@ def _fields(data: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int
 
 
 def _varint(data: mmap.mmap, position: int, end: int) -> tuple[int, int]:
-    """A number in groups of seven bits, lowest first, and where it ends."""
+    """Read a number in groups of seven bits, lowest first; return it and where it ends."""
     value = 0
     for shift in range(0, 70, 7):
         if position >= end:

@@ -1,4 +1,4 @@
-"""ONNX Runtime: import it, choose a device, open a session, and see what was really given."""
+"""ONNX Runtime: import it, choose a device, open a session, and check which device it got."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ _sessions: weakref.WeakSet[InferenceSession] = weakref.WeakSet()
 
 
 def import_onnxruntime() -> ModuleType:
-    """The onnxruntime module.
+    """Import and return the onnxruntime module.
 
-    From 1.29 on it reports its use to its makers, on most systems from its import on and in a
-    thread of its own. It is told not to, unless the environment has the variable for that already.
+    From 1.29 on it sends telemetry to its makers, on most systems from its import on, in a thread
+    of its own. This turns telemetry off unless the environment sets the variable for it.
 
     Raises:
         MissingExtraError: it is not installed, or two builds of it overwrite each other.
@@ -70,16 +70,12 @@ def import_onnxruntime() -> ModuleType:
             "pip install 'lmscore[cpu]', or 'lmscore[gpu]' for CUDA"
         ) from error
     if is_first and is_quiet:
-        module.disable_telemetry_events()  # on Windows the variable is not all
+        module.disable_telemetry_events()  # on Windows the variable is not enough
     return module
 
 
 def check_builds(folder: Path) -> None:
-    """Look for both builds of ONNX Runtime in the folder that packages are installed in.
-
-    Raises:
-        MissingExtraError: both are there.
-    """
+    """Raise MissingExtraError if a folder of packages has both builds of ONNX Runtime."""
     # Their metadata is found by name: importlib.metadata would add 20 ms to every start.
     builds = {entry.name.split("-")[0] for entry in folder.glob("onnxruntime*.dist-info")}
     if builds >= {"onnxruntime", "onnxruntime_gpu"}:
@@ -110,11 +106,7 @@ def choose_providers(device: str, available: Sequence[str]) -> list[Provider]:
 
 
 def check_providers(providers: Sequence[str], available: Sequence[str]) -> None:
-    """Hold providers named by the user against those there are.
-
-    Raises:
-        OptionError: there is none, or one that this ONNX Runtime does not know.
-    """
+    """Raise OptionError unless `providers` is a non-empty list of available providers."""
     given: object = providers
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise OptionError(f"providers must be a list of names, not {providers!r}")
@@ -145,12 +137,9 @@ def _cuda(device_id: str) -> Provider:
 
 
 def check_honoured(requested: Sequence[str], actual: Sequence[str], reason: str = "") -> None:
-    """Compare the providers asked for with those the session got.
+    """Raise DeviceError if a session lacks a requested provider; `reason` is ONNX Runtime's.
 
     ONNX Runtime falls back to the CPU without an error, so only the session tells.
-
-    Raises:
-        DeviceError: the session lacks one; `reason` is what ONNX Runtime said.
     """
     for name in requested:
         if name not in actual:
@@ -167,12 +156,12 @@ _NEEDS = {
 
 
 def is_cuda(device: str) -> bool:
-    """Whether a session's device is an NVIDIA GPU."""
+    """Return whether a session's device is an NVIDIA GPU."""
     return device.startswith("cuda:")
 
 
 def session_device(session: InferenceSession) -> str:
-    """Where a session runs: `cpu`, `cuda:N`, or what the provider of another device is called."""
+    """The device of a session: `cpu`, `cuda:N`, or the name of another provider's device."""
     best = session.get_providers()[0]
     if best in _ON_CUDA:
         return f"cuda:{session.get_provider_options()[best].get('device_id', '0')}"
@@ -209,20 +198,12 @@ def open_session(
 _held_in_fork: list[list[InferenceSession]] = []
 
 
-def _hold_sessions() -> None:
-    _held_in_fork.append(list(_sessions))
-
-
-def _release_sessions() -> None:
-    _held_in_fork.pop()
-
-
 def _keep_inherited_sessions() -> None:
-    """Keep the sessions that a forked process inherits from ever being freed, to its very end.
+    """Keep the sessions that a forked process inherits from ever being freed.
 
-    To free one is to wait for its threads, which stayed behind in the parent
-    (https://github.com/microsoft/onnxruntime/pull/31961). Those that nobody holds any more wait for
-    the garbage collector, which may come in the child; so all are held from before the fork on.
+    Freeing a session waits for its threads, which stayed behind in the parent
+    (https://github.com/microsoft/onnxruntime/pull/31961). Unused sessions wait for the garbage
+    collector, which may run in the child; so all sessions are held from before the fork on.
     """
     for session in _held_in_fork.pop():
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
@@ -230,18 +211,14 @@ def _keep_inherited_sessions() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_hold_sessions,
-        after_in_parent=_release_sessions,
+        before=lambda: _held_in_fork.append(list(_sessions)),
+        after_in_parent=_held_in_fork.pop,
         after_in_child=_keep_inherited_sessions,
     )
 
 
 def session_options(threads: int | None) -> SessionOptions:
-    """Options of every session: `threads`, and no log: errors come as exceptions anyway.
-
-    Raises:
-        OptionError: `threads` is not an integer in 1..1024.
-    """
+    """The options of every session: `threads`, and no log, since errors come as exceptions."""
     options: SessionOptions = import_onnxruntime().SessionOptions()
     options.log_severity_level = _FATAL_ONLY
     options.intra_op_num_threads = thread_count(threads)
@@ -265,10 +242,9 @@ def thread_count(threads: int | None) -> int:
 def _create(
     path: str | Path, providers: list[Provider], options: SessionOptions
 ) -> tuple[InferenceSession, str]:
-    """A session, and why it lacks a provider that was asked for, if that is known.
+    """Open a session; return it, and why it lacks a provider that was asked for, if known.
 
-    ONNX Runtime's own fallbacks print to stdout, at this moment and in any later run, and are
-    turned off.
+    ONNX Runtime's own fallbacks are turned off: they print to stdout, now and in later runs.
     """
     onnxruntime = import_onnxruntime()
     wants_cuda = not _ON_CUDA.isdisjoint(map(_name, providers))
@@ -292,10 +268,10 @@ def _create(
 
 
 def _preload_cuda(onnxruntime: ModuleType) -> str:
-    """Load CUDA and cuDNN from their pip packages, where no loader looks; what failed, if any."""
+    """Load CUDA and cuDNN from their pip packages, where no loader looks; return its errors."""
     said: list[str] = []
     names = vars(onnxruntime)
-    # It prints. sys.stdout, which other threads write data to, must not be swapped for that.
+    # preload_dlls prints. Other threads write data to sys.stdout, so it must not be swapped.
     with _preloading:
         names["print"] = lambda *words: said.extend(map(str, words))
         try:
@@ -307,7 +283,7 @@ def _preload_cuda(onnxruntime: ModuleType) -> str:
 
 @contextmanager
 def _without_complaints(onnxruntime: ModuleType) -> Iterator[None]:
-    """Keep what ONNX Runtime says of missing libraries off stderr: it goes into our error."""
+    """Keep ONNX Runtime's messages on missing libraries off stderr: our error has them."""
     onnxruntime.set_default_logger_severity(_FATAL_ONLY)
     try:
         yield
@@ -316,7 +292,7 @@ def _without_complaints(onnxruntime: ModuleType) -> Iterator[None]:
 
 
 def _missing_library(onnxruntime: ModuleType) -> str:
-    """What keeps ONNX Runtime's CUDA library from being loaded: CUDA, cuDNN or the driver."""
+    """Say which library keeps ONNX Runtime's from loading: CUDA, cuDNN or the driver."""
     on_windows = sys.platform == "win32"
     name = "onnxruntime_providers_cuda.dll" if on_windows else "libonnxruntime_providers_cuda.so"
     try:

@@ -1,4 +1,4 @@
-"""The recurrent state of a batch of hypotheses, as a value."""
+"""The recurrent state of a batch of hypotheses, as an immutable value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from lmscore.errors import InputError
 from lmscore.runtime.arguments import as_integers
@@ -18,7 +18,7 @@ Tensor = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What a model remembers of each hypothesis; nothing changes it.
+    """The recurrent state of B hypotheses; nothing changes it.
 
     Attributes:
         tensors: float32 [L, B, H], one per state tensor of the model (LSTM: h and c), read-only.
@@ -49,7 +49,7 @@ class State:
 
     @classmethod
     def owning(cls, tensors: Iterable[Tensor]) -> State:
-        """A state of arrays that fit and that nobody else writes to: neither checked nor copied."""
+        """Make a state of arrays that fit and that have no other owner: no check, no copy."""
         state = cls.__new__(cls)  # at every step of a decoder: what the graph gives needs no check
         object.__setattr__(state, "tensors", tuple(map(_frozen, tensors)))
         return state
@@ -59,7 +59,7 @@ class State:
         return State.owning(map(np.asarray, self.tensors))
 
     def __len__(self) -> int:
-        """Its rows B: one per hypothesis."""
+        """The number of rows B, one per hypothesis."""
         return int(self.tensors[0].shape[1])
 
     def select(self, rows: Sequence[int] | NDArray[np.integer]) -> State:
@@ -68,15 +68,18 @@ class State:
         Raises:
             InputError: rows are not integers 0 <= row < len(self).
         """
-        index = _rows(rows, len(self))
+        index = as_integers("rows", rows)
+        outside = index[(index < 0) | (index >= len(self))]
+        if outside.size:
+            raise InputError(f"row {outside[0]} is not in a state of {len(self)} rows")
         return State.owning(tensor[:, index] for tensor in self.tensors)
 
     @classmethod
     def concat(cls, states: Iterable[State]) -> State:
-        """The rows of several states of one model, one after another.
+        """Join the rows of several states of one model, one after another.
 
         Raises:
-            InputError: there is none, or their sizes differ.
+            InputError: there is no state, or their sizes differ.
         """
         states = list(states) if isinstance(states, Iterable) else []
         if not states or not all(isinstance(state, State) for state in states):
@@ -106,17 +109,17 @@ class State:
 
 
 class Row(NamedTuple):
-    """A hypothesis as a row of the state of its batch, which is kept as long as the row is."""
+    """A hypothesis as a row of its batch's state, which is kept as long as the row is."""
 
     state: State
     number: int
 
 
 def gather(rows: Sequence[Row]) -> tuple[State, NDArray[np.int64]]:
-    """One state that holds all of B rows, and the number of each of them in it, int64 [B].
+    """One state that holds B rows, and the number of each row in it, int64 [B].
 
-    Where they are rows of one state, that state is used as it is. Of several states the distinct
-    rows are copied, on the host.
+    Rows of one state use that state as it is. Of several states the distinct rows are copied, on
+    the host.
     """
     states = {id(row.state): row.state for row in rows}
     if len(states) == 1:
@@ -150,14 +153,6 @@ def _frozen(tensor: Tensor) -> Tensor:
     if isinstance(tensor, np.ndarray):  # a DeviceTensor is read-only already
         tensor.flags.writeable = False
     return tensor
-
-
-def _rows(rows: ArrayLike, size: int) -> NDArray[np.int64]:
-    index = as_integers("rows", rows)
-    outside = index[(index < 0) | (index >= size)]
-    if outside.size:
-        raise InputError(f"row {outside[0]} is not in a state of {size} rows")
-    return index
 
 
 def _check_same_model(first: State, state: State, number: int) -> None:

@@ -1,8 +1,8 @@
-"""Batches of one model side by side: a thread for each core, and in each runs that use that one.
+"""A pool of threads that run batches of one model side by side, one core each.
 
-A run that several cores share waits for the slowest of them after every operator. Batches know
-nothing of each other, so a core for each batch loses nothing: measured, two cores score 10 to 30 %
-more tokens a second this way. (A single batch, or step, is quicker on all cores together.)
+Cores that share a run wait for the slowest of them after every operator. Batches are independent,
+so one core for each batch loses nothing: measured, two cores score 10 to 30 % more tokens a second
+this way. (A single batch, or step, is quicker on all cores together.)
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ class Workers(Generic[Opened]):
     """Threads that share an engine whose runs take one core each.
 
     Attributes:
-        count: how many there are. Whoever else scores with the model at the same time shares them:
-            there are never more runs at once than cores.
+        count: the number of threads, which all callers share: there are never more runs at once.
     """
 
     def __init__(self, open_one: Callable[[], Opened], count: int) -> None:
@@ -35,8 +34,8 @@ class Workers(Generic[Opened]):
         self._threads: ThreadPoolExecutor | None = None
 
     def submit(self, task: Callable[[Opened], Result]) -> Future[Result]:
-        """Have a task done with the engine, after those that were submitted before."""
-        from concurrent.futures import ThreadPoolExecutor  # whoever scores a line needs none
+        """Run a task on the engine, after the tasks that were submitted before."""
+        from concurrent.futures import ThreadPoolExecutor  # not needed to score one line
 
         with self._lock:
             if self._opened is None or self._threads is None:

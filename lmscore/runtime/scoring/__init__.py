@@ -1,4 +1,4 @@
-"""Texts to scores: token rows, words, windows of a stream, and what a report counts."""
+"""Scores of texts: token rows, words, windows of a stream, and the figures of a report."""
 
 from lmscore.runtime.scoring.compat import CompatReport, needs_words
 from lmscore.runtime.scoring.prefix import encode_after, word_before

@@ -1,15 +1,15 @@
-"""What KenLM's `query` and SRILM's `ngram -ppl` would report: words counted, logarithms base 10.
+"""Reports in the layout of KenLM's `query` and SRILM's `ngram -ppl`: words, logarithms base 10.
 
-Layouts and formulas after KenLM's lm/ngram_query.hh and SRILM's TextStats.cc and LM.cc. Where an
-n-gram model speaks of itself, a recurrent one says: the length of the n-gram is the number of words
-read, <s> included, plus 1; a word's id is that of its first token, and 0 if the word is an OOV.
+Layouts and formulas after KenLM's lm/ngram_query.hh and SRILM's TextStats.cc and LM.cc. Where they
+print the length of an n-gram, the report has the number of words read, <s> included, plus 1. A
+word's id is the id of its first token, and 0 if the word is an OOV.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from lmscore.bundle import Config
 from lmscore.errors import OptionError
 from lmscore.names import Tool
-from lmscore.runtime.scoring.score import LN10, Score, WordScore, perplexity_of
+from lmscore.runtime.scoring.score import LN10, Score, perplexity_of
 
 _Number = TypeVar("_Number", float, np.float32)
 
@@ -27,38 +27,29 @@ class WordCounts:
     """Words of one or many sentences, and their log-probabilities in nats."""
 
     sentences: int = 0  # scored ends of sentences
-    words: int = 0  # </s> is none
+    words: int = 0  # without </s>
     oovs: int = 0  # words with a token that is <unk>
     zeroprobs: int = 0  # other words, or </s>, of probability 0
-    log_prob: float = 0.0  # of all that is neither
+    log_prob: float = 0.0  # of the rest
     oov_log_prob: float = 0.0
 
     def __add__(self, other: WordCounts) -> WordCounts:
         """The counts of both."""
-        return WordCounts(
-            self.sentences + other.sentences,
-            self.words + other.words,
-            self.oovs + other.oovs,
-            self.zeroprobs + other.zeroprobs,
-            self.log_prob + other.log_prob,
-            self.oov_log_prob + other.oov_log_prob,
-        )
+        return WordCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def total_log_prob(self) -> float:
-        """OOVs included; -inf as soon as something has probability 0."""
+        """The log-probability with OOVs; -inf if any word or </s> has probability 0."""
         return self.log_prob + self.oov_log_prob if not self.zeroprobs else -math.inf
 
 
 def needs_words(config: Config) -> bool:
-    """Whether OOVs are pieces of words, so that `word_counts` needs scores with words=True."""
+    """Return whether OOVs are pieces of words: `word_counts` then needs scores with words=True."""
     return config.unk_token_id is not None and config.tokenizer != "word"
 
 
 def word_counts(score: Score, *, eos: bool = True) -> WordCounts:
-    """Count one sentence.
-
-    From `Score.words` where they are; else from its totals, which take each OOV token for a word.
+    """Count one sentence from `Score.words`, else from its totals, with each OOV token as a word.
 
     Args:
         score: of a text that was scored from <s> or a context on.
@@ -82,13 +73,13 @@ def word_counts(score: Score, *, eos: bool = True) -> WordCounts:
 
 @dataclass(slots=True)
 class CompatReport:
-    """What a tool prints of a text: a block for each sentence, if asked, and one at the end.
+    """The report of a tool on a text: a block for each sentence, if asked, and one at the end.
 
     Attributes:
-        tool: whose layout and accounting.
+        tool: the tool whose layout and accounting are used.
         eos: whether the scores include </s>.
         source: the name of the text, which SRILM shows; "-" for standard input.
-        counts: what was added so far.
+        counts: of the sentences added so far.
     """
 
     tool: Tool
@@ -102,14 +93,13 @@ class CompatReport:
             self.counts += word_counts(score, eos=self.eos)
 
     def sentence(self, score: Score, *, words: bool = False) -> str:
-        """The block of one sentence (which is not counted): `query -v 1`, `ngram -debug 1`.
+        """The block of one sentence, which is not counted: `query -v 1`, `ngram -debug 1`.
 
-        Args:
-            score: made with words=True and tokens=True for the sake of `words`.
-            words: a line, in KenLM's layout a column, for every word: `-v 2`, `-debug 2`.
+        `words` adds a line, in KenLM's layout a column, for every word (`-v 2`, `-debug 2`); it
+        needs a score made with words=True and tokens=True.
 
         Raises:
-            OptionError: the words are asked for, and the score does not have them.
+            OptionError: `words` is set, and the score does not have them.
         """
         if words and score.num_tokens and not (score.words and score.tokens):
             raise OptionError("a report of words needs scores with words=True and tokens=True")
@@ -117,12 +107,13 @@ class CompatReport:
             return ""
         counts = word_counts(score, eos=self.eos)
         if self.tool == "kenlm":
-            return "".join(_kenlm_words(score) if words else ()) + _kenlm_total(counts)
+            total = f"Total: {_single(counts.total_log_prob / LN10)} OOV: {counts.oovs}\n"
+            return "".join(_kenlm_words(score) if words else ()) + total
         lines = "".join(_srilm_words(score) if words else ())
         return f"{' '.join(score.text.split())}\n{lines}{_srilm_counts(counts)}\n"
 
     def summary(self) -> str:
-        """The block of all that was added."""
+        """The block of all sentences added."""
         if self.tool == "kenlm":
             return _kenlm_summary(self.counts)
         return f"file {self.source}: {_srilm_counts(self.counts)}"
@@ -138,10 +129,6 @@ def _kenlm_words(score: Score) -> Iterator[str]:
         token_id = score.tokens[first].id if word.num_tokens and not word.is_oov else 0
         yield f"{word.text}={token_id} {length} {_single(word.log_prob / LN10)}\t"
         first += word.num_tokens
-
-
-def _kenlm_total(counts: WordCounts) -> str:
-    return f"Total: {_single(counts.total_log_prob / LN10)} OOV: {counts.oovs}\n"
 
 
 def _kenlm_summary(counts: WordCounts) -> str:
@@ -163,13 +150,10 @@ def _srilm_words(score: Score) -> Iterator[str]:
     for length, word in enumerate(score.words, 2):
         text = "<unk>" if word.is_oov else word.text
         found = "[OOV]" if word.is_oov else f"[{length}gram]"
-        yield f"\tp( {text} | {context}) \t= {found} {_srilm_probability(word)}\n"
+        log_prob = -math.inf if word.is_oov else word.log_prob
+        shown = f"{math.exp(log_prob):.7g} [ {log_prob / LN10:.7g} ]"
+        yield f"\tp( {text} | {context}) \t= {found} {shown}\n"
         context = f"{text} ..."
-
-
-def _srilm_probability(word: WordScore) -> str:
-    log_prob = -math.inf if word.is_oov else word.log_prob
-    return f"{math.exp(log_prob):.7g} [ {log_prob / LN10:.7g} ]"
 
 
 def _srilm_counts(counts: WordCounts) -> str:
@@ -189,10 +173,10 @@ def _defined(perplexity: float) -> str:
 
 
 def _single(value: float) -> str:
-    """As KenLM prints the log-probabilities it keeps in single precision."""
+    """Print a log-probability as KenLM does, which keeps them in single precision."""
     return _shortest(np.float32(value))
 
 
 def _shortest(value: _Number) -> str:
-    """The fewest digits that stand for this number and no other."""
+    """The fewest digits that tell this number from all others."""
     return "NaN" if np.isnan(value) else str(value).removesuffix(".0")

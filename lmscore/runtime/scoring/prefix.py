@@ -1,4 +1,4 @@
-"""Texts that something comes before: what is read, and how the two are tokenized."""
+"""Texts that follow a prefix: what the model reads, and how prefix and text are tokenized."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from lmscore.runtime.text import Encoded, Ids, TextTokenizer
 
 @dataclass(frozen=True)
 class Prefix:
-    """What is read before a text, none of it scored."""
+    """The text that is read, but not scored, before another one."""
 
     text: str  # empty where there is none
     space: str  # white space after it, which is tokenized with what follows
     ids: Ids  # the tokens of its text
-    lead: Ids  # what the model reads before `first`
-    first: Ids  # [1], from which the text's first token is predicted; [0]: that is read only
+    lead: Ids  # the tokens that the model reads before `first`
+    first: Ids  # [1], which predicts the text's first token; [0]: that token is only read
 
     @cached_property
     def tokens(self) -> Ids:
-        """All that is read before the text."""
+        """All tokens that are read before the text."""
         return np.concatenate((self.lead, self.first))
 
 
 def split_space(tokenizer: TextTokenizer, text: str, ids: Ids) -> tuple[str, str, Ids]:
-    """A prefix, the white space at its end where a word takes that into its token, and its ids.
+    """Split a prefix into text and the white space that belongs to the next token; give its ids.
 
-    The tokens of "the " are no beginning of those of "the cat" in a subword model, in which " cat"
-    is one token: "the" is to be read there. A model of characters reads "the " as it is.
+    In a subword model " cat" is one token, so the tokens of "the " do not begin "the cat": the
+    model must read "the". A model of characters reads "the " as it is.
     """
     stripped = text.rstrip()
     if stripped == text or np.array_equal(tokenizer.encode(text + "a")[: len(ids)], ids):
@@ -41,7 +41,7 @@ def split_space(tokenizer: TextTokenizer, text: str, ids: Ids) -> tuple[str, str
 
 
 def word_before(tokenizer: TextTokenizer) -> Prefix:
-    """Some word for others to come after: their tokens may differ from those at a beginning."""
+    """A prefix of one word, for words in the middle: at the beginning their tokens may differ."""
     nothing = np.empty(0, np.int64)
     return Prefix("a", "", tokenizer.encode("a"), lead=nothing, first=nothing)
 
@@ -54,17 +54,12 @@ def encode_after(
     joiner: str,
     number: int,
 ) -> list[Encoded]:
-    """The tokens of texts that continue the sentence which their prefix begins.
+    """The tokens of texts (at least one), each of which continues the sentence of its prefix.
 
-    The two are tokenized as one string, where that leaves the tokens of the prefix as they are;
-    else the joiner and the text are tokenized without the prefix. Tokens of the joiner are the
-    text's, with offsets (0, 0).
-
-    Args:
-        prefixes: one per text.
-        texts: at least one.
-        joiner: between a prefix and its text, unless one of them is empty or there is white space.
-        number: of the first text, for errors.
+    Prefix and text are tokenized as one string if that keeps the tokens of the prefix; else the
+    joiner and the text are tokenized alone. Tokens of the joiner belong to the text, with offsets
+    (0, 0). `joiner` stands between the two unless one is empty or there is white space; `number` is
+    the number of the first text, for errors.
 
     Raises:
         InputError: a text has no ids; names its number.
@@ -87,14 +82,14 @@ def encode_after(
 
 
 def joiner_between(prefix: str, text: str, joiner: str) -> str:
-    """The joiner, or nothing where either side is empty or has white space there already."""
+    """The joiner, or nothing if either side is empty or has white space there already."""
     if not prefix or not text or prefix[-1].isspace() or text[0].isspace():
         return ""
     return joiner
 
 
 def _rest(whole: Encoded, prefix: Prefix, joiner: int) -> Encoded | None:
-    """What follows the prefix; None where it has other tokens there, or shares one."""
+    """The tokens after the prefix; None if the prefix has other tokens there, or shares one."""
     n, end = len(prefix.ids), len(prefix.text)
     if not np.array_equal(whole.ids[:n], prefix.ids) or (whole.spans[:n, 1] > end).any():
         return None

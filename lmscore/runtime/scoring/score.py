@@ -1,4 +1,4 @@
-"""What a score is, and what a corpus of scores adds up to. Log-probabilities are in nats."""
+"""Score, the result of one text, and Summary, the sum of many. Log-probabilities are in nats."""
 
 from __future__ import annotations
 
@@ -7,14 +7,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 LN10 = math.log(10)
-"""Nats in 1 of a base-10 logarithm, the unit of KenLM and SRILM."""
+"""Nats per unit of a base-10 logarithm, as KenLM and SRILM use them."""
 
 _NATS_PER_BIT = math.log(2)
 _MANY = 1e9
 
 
+class _Surprising:
+    """A result with a log-probability."""
+
+    __slots__ = ()
+    log_prob: float  # nats
+
+    @property
+    def surprisal(self) -> float:
+        """In bits: -log2 of its probability."""
+        return -self.log_prob / _NATS_PER_BIT
+
+
 @dataclass(frozen=True, slots=True)
-class TokenScore:
+class TokenScore(_Surprising):
     """One scored token."""
 
     id: int
@@ -24,52 +36,37 @@ class TokenScore:
     start: int  # offsets into the scored text, in characters; </s>: its length, twice
     end: int
 
-    @property
-    def surprisal(self) -> float:
-        """In bits: -log2 of its probability."""
-        return -self.log_prob / _NATS_PER_BIT
-
 
 @dataclass(frozen=True, slots=True)
-class WordScore:
+class WordScore(_Surprising):
     """One word of a text, or its end; `words.py` says which tokens belong to it."""
 
-    text: str  # as it stands in the text; "</s>" for the end
+    text: str  # as in the text; "</s>" for the end
     log_prob: float  # nats
     is_oov: bool  # whether one of its tokens is <unk>
     start: int  # offsets into the scored text, in characters; </s>: its length, twice
     end: int
-    num_tokens: int  # scored ones; 0 where the word was read only
-
-    @property
-    def surprisal(self) -> float:
-        """In bits: -log2 of its probability."""
-        return -self.log_prob / _NATS_PER_BIT
+    num_tokens: int  # scored tokens; 0 if the word was only read
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """The log-probability of one text, and what went into it."""
+class Score(_Surprising):
+    """The log-probability of one text, and the counts of its tokens and words."""
 
     text: str
     log_prob: float  # nats, over all scored tokens
     num_tokens: int  # scored tokens, with </s> where it was asked for
     num_words: int  # pieces of the text between white space
     num_oov: int  # scored tokens that are <unk>
-    oov_log_prob: float  # the part of log_prob that is due to them
+    oov_log_prob: float  # their part of log_prob
     # Empty when scored with tokens=False, and words unless scored with words=True.
     tokens: tuple[TokenScore, ...] = field(default=(), repr=False)
     words: tuple[WordScore, ...] = field(default=(), repr=False)
 
     @property
     def perplexity(self) -> float:
-        """Per token, OOVs included; nan where there is no token."""
+        """Per token, OOVs included; nan without a token."""
         return perplexity_of(self.log_prob, self.num_tokens)
-
-    @property
-    def surprisal(self) -> float:
-        """In bits: -log2 of its probability."""
-        return -self.log_prob / _NATS_PER_BIT
 
 
 @dataclass(slots=True)
@@ -101,7 +98,7 @@ class Summary:
         self.oov_log_prob += score.oov_log_prob
 
     def extend(self, scores: Iterable[Score]) -> None:
-        """Count many."""
+        """Count several sentences."""
         for score in scores:
             self.add(score)
 
@@ -112,7 +109,7 @@ class Summary:
 
     @property
     def perplexity_excluding_oovs(self) -> float:
-        """Per token, over the tokens that the vocabulary has."""
+        """Per token, over the tokens that are not <unk>."""
         return perplexity_of(self.log_prob - self.oov_log_prob, self.tokens - self.oovs)
 
     @property
@@ -162,31 +159,19 @@ class Summary:
         return "\n".join(f"{label:<{width}}  {text}" for label, text in lines.items())
 
 
-_FIGURES = (
-    "sentences",
-    "words",
-    "tokens",
-    "oovs",
-    "characters",
-    "bytes",
-    "log_prob",
-    "oov_log_prob",
-    "perplexity",
-    "perplexity_excluding_oovs",
-    "ppl",
-    "ppl1",
-    "bits_per_character",
-    "bits_per_byte",
-)
+_FIGURES = """
+    sentences words tokens oovs characters bytes log_prob oov_log_prob perplexity
+    perplexity_excluding_oovs ppl ppl1 bits_per_character bits_per_byte
+""".split()
 
 
 def rounded(perplexity: float, digits: int) -> str:
-    """A perplexity for people; where words are whole lines, as in Chinese, it has 70 digits."""
+    """Format a perplexity; where a word is a whole line, as in Chinese, it has 70 digits."""
     return f"{perplexity:.{digits}{'f' if perplexity < _MANY else 'e'}}"
 
 
 def perplexity_of(log_prob: float, count: int) -> float:
-    """Of `count` predictions with this log-probability (nats): nan of none, inf past a float."""
+    """The perplexity of `count` predictions (log_prob in nats): nan for none, inf past a float."""
     if count <= 0:
         return math.nan
     try:

@@ -1,4 +1,4 @@
-"""Texts to scores: what is read, what is scored, and what of it is unknown."""
+"""Scorer: texts to token rows, and their log-probabilities to scores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lmscore.runtime.engine import (
     token_rows,
 )
 from lmscore.runtime.scoring.prefix import Prefix, encode_after, split_space
-from lmscore.runtime.scoring.score import Score, TokenScore, WordScore
+from lmscore.runtime.scoring.score import Score, TokenScore
 from lmscore.runtime.scoring.stream_windows import Window
 from lmscore.runtime.scoring.words import WordTokens, boundary_tokens, word_scores, word_tokens
 from lmscore.runtime.text import Encoded, Ids, TextTokenizer
@@ -33,17 +33,16 @@ from lmscore.runtime.text import Encoded, Ids, TextTokenizer
 _NO_IDS = np.empty(0, np.int64)
 _NO_SPANS = np.empty((0, 2), np.int64)
 
-
 Part = slice | Ids
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the model is given to read for some texts. R texts, N tokens in all rows."""
+    """The tokens that the model reads for some texts. R texts, N tokens in all rows."""
 
     texts: Sequence[str]  # R
     encoded: list[Encoded]  # R
-    words: list[WordTokens]  # R, or none
+    words: list[WordTokens]  # R, or empty
     rows: TokenRows
     starts: Ids  # [R], where the scored tokens of each text begin among the N
     ends: Ids  # [R]
@@ -68,9 +67,9 @@ class Scorer:
         """Score windows of texts, in their order.
 
         Args:
-            windows: of texts, perhaps with a prefix for each.
-            prefix: of those that have none of their own. Where there are prefixes, no state is
-                carried from text to text.
+            windows: texts, perhaps with a prefix for each.
+            prefix: of the texts without one of their own. With prefixes, no state is carried from
+                text to text.
 
         Raises:
             InputError: a text or prefix has no ids; names its number.
@@ -93,7 +92,7 @@ class Scorer:
                 if len(started) > self.ahead:
                     yield from self._finished(started)
             yield from self._all_finished(started)
-        except InputError:  # of a window that was read ahead: those before it come first
+        except InputError:  # in a window that was read ahead: the windows before it come first
             yield from self._all_finished(started)
             raise
         finally:
@@ -129,7 +128,11 @@ class Scorer:
         starts = rows.starts + np.array([len(prefix.lead) for prefix in prefixes], np.int64)
         ends = np.maximum(starts, rows.starts + rows.lengths - (0 if self.eos else 1))
         parts = list(map(slice, starts.tolist(), ends.tolist()))
-        words = self._words(window.texts, encoded, parts) if self.words else []
+        words = [
+            word_tokens(text, tokens.spans, eos=self.eos and part.stop > part.start)
+            for text, tokens, part in zip(window.texts, encoded, parts, strict=True)
+            if self.words
+        ]
         if self.engine.config.direction == "backward":
             turned = list(map(self._turned, parts))
             return Reading(window.texts, encoded, words, rows, starts, ends, turned)
@@ -137,7 +140,7 @@ class Scorer:
         return Reading(window.texts, encoded, words, rows, starts, ends, parts)
 
     def _turned(self, part: slice) -> Ids:
-        """The places of a text's tokens that were read from its end, where </s> stays the last.
+        """The places of a text's tokens in a row read from its end, </s> last.
 
         No Z is needed for its words: the token that begins a word is the last of it to be read.
         """
@@ -155,18 +158,10 @@ class Scorer:
         ids = self.tokenizer.encode_batch(window.texts, first=window.first)
         return [Encoded(row, _NO_SPANS) for row in ids]
 
-    def _words(
-        self, texts: Sequence[str], encoded: Sequence[Encoded], parts: Sequence[slice]
-    ) -> list[WordTokens]:
-        return [
-            word_tokens(text, tokens.spans, eos=self.eos and part.stop > part.start)
-            for text, tokens, part in zip(texts, encoded, parts, strict=True)
-        ]
-
     def _with_boundaries(
         self, rows: TokenRows, words: Sequence[WordTokens], parts: Sequence[slice]
     ) -> TokenRows:
-        """The rows, with the places where a token shows that the word before it is over."""
+        """Add the places where a token shows that the word before it is over."""
         tokens = boundary_tokens(self.tokenizer, self.engine.config.bos_token_id) if words else None
         if tokens is None:
             return rows
@@ -185,16 +180,10 @@ class Scorer:
         if not self.tokens and not self.words:
             yield from scores
             return
-        for number, (score, part) in enumerate(zip(scores, reading.parts, strict=True)):
-            log_probs, of_part = found.log_probs[part], oov[part]
-            tokens: tuple[TokenScore, ...] = ()
-            words: tuple[WordScore, ...] = ()
-            if self.tokens:
-                tokens = self._token_scores(reading, number, log_probs, of_part)
-            if self.words:
-                words = word_scores(
-                    reading.words[number], log_probs, found.boundaries[part], of_part
-                )
+        for i, (score, part) in enumerate(zip(scores, reading.parts, strict=True)):
+            log_probs, log_z, unknown = found.log_probs[part], found.boundaries[part], oov[part]
+            tokens = self._token_scores(reading, i, log_probs, unknown) if self.tokens else ()
+            words = word_scores(reading.words[i], log_probs, log_z, unknown) if self.words else ()
             yield replace(score, tokens=tokens, words=words)
 
     def _token_scores(
@@ -203,7 +192,7 @@ class Scorer:
         ids, spans = reading.encoded[number]
         end = len(reading.texts[number])
         targets = reading.rows.targets[reading.parts[number]].tolist()
-        # A first token that was only read has no score; </s> is past the last of the text's own.
+        # A first token that was only read has no score; </s> comes after the text's own tokens.
         scored = [*spans.tolist(), *[[end, end]] * self.eos][len(ids) + self.eos - len(targets) :]
         texts = map(self.tokenizer.token, targets)
         columns = zip(targets, texts, log_probs.tolist(), oov.tolist(), scored, strict=True)
@@ -214,7 +203,7 @@ class Scorer:
 
 
 def _scored(reading: Reading) -> tuple[NDArray[np.bool_], Ids]:
-    """Which of the N tokens are scored, bool [N], and the text that each of those belongs to."""
+    """Mark the scored ones of N tokens, bool [N], and name the text of each scored token."""
     owners = np.repeat(np.arange(len(reading.texts)), reading.rows.lengths)
     places = np.arange(len(owners))
     scored = (places >= reading.starts[owners]) & (places < reading.ends[owners])
@@ -224,13 +213,10 @@ def _scored(reading: Reading) -> tuple[NDArray[np.bool_], Ids]:
 def sum_scores(
     texts: Sequence[str], owners: Ids, log_probs: Tensor, oov: NDArray[np.bool_]
 ) -> list[Score]:
-    """The scores of R texts, `Score.tokens` and `Score.words` left empty.
+    """The scores of R texts, with `Score.tokens` and `Score.words` empty.
 
-    Args:
-        texts: R.
-        owners: int64 [n], the number of the text that each scored token belongs to.
-        log_probs: float32 [n], nats.
-        oov: bool [n], whether the token is <unk>.
+    owners int64 [n] is the number of each scored token's text; log_probs float32 [n] are in nats;
+    oov bool [n] tells whether the token is <unk>.
     """
     R, unknown = len(texts), owners[oov]
     columns = zip(
@@ -246,5 +232,5 @@ def sum_scores(
 
 
 def _sums(owners: Ids, values: Tensor, R: int) -> Any:
-    # Of nothing at all NumPy gives whole numbers.
+    # For empty arrays NumPy gives integers.
     return np.bincount(owners, values, R).astype(np.float64).tolist()

@@ -15,7 +15,7 @@ _WINDOW_CHARACTERS = 1 << 18
 
 @dataclass(frozen=True)
 class Window:
-    """Some texts that follow each other in a stream."""
+    """Consecutive texts of a stream."""
 
     first: int  # the number of the first text, from 1
     texts: list[str] = field(default_factory=list)
@@ -29,13 +29,13 @@ def windows(
     size: int | None = None,
     overhead: int = 0,
 ) -> Iterator[Window]:
-    """Cut a stream of texts into windows of bounded size, none of them empty.
+    """Cut a stream of texts into non-empty windows of bounded size.
 
     Args:
         texts: the stream.
         prefixes: one for each text, if any.
-        size: texts in a window at most. Default: enough to sort into batches of even length.
-        overhead: characters that each text takes beside its own and those of its prefix.
+        size: the most texts in a window. Default: enough to sort into batches of even length.
+        overhead: characters to count for each text beside its own and its prefix's.
 
     Raises:
         InputError: an item is not a string, or has no counterpart; says which.
@@ -75,4 +75,4 @@ def _pairs(
 
 
 class _Missing:
-    """Where one of two streams has ended."""
+    """Stands for the items of the stream that has ended first."""

@@ -1,15 +1,14 @@
-"""Words of a text, the tokens that make them up, and what they score.
+"""Words of a text, the tokens that spell them, and their scores.
 
-A word is what white space separates, as `str.split` has it. The tokens that spell it belong to it,
-and so do those of the white space before it. A token that reaches into several words joins them
-into one record (the tokenizers that lmscore trains split at white space, and have none). A word
-that the tokenizer drops has no tokens, and log-probability 0. White space after the last word
-belongs to </s>; where </s> is not scored, to the last word; where there is no word, to a record
-with an empty text.
+A word is a piece of text between white space, as `str.split` has it. Its tokens spell it and the
+white space before it. A token that reaches into several words joins them into one record (the
+tokenizers that lmscore trains split at white space, and have no such token). A word that the
+tokenizer drops has no tokens, and log-probability 0. White space after the last word belongs to
+</s>; if </s> is not scored, to the last word; if there is no word, to a record with an empty text.
 
 Scores follow Pimentel and Meister, "How to Compute the Probability of a Word" (2024), for
-vocabularies that mark where words begin: the token that begins a word is also what shows that the
-word before is over, so the probability Z of any such token is a part of the word before it.
+vocabularies that mark where words begin: the token that begins a word also shows that the word
+before is over, so the probability Z of any such token is a part of the word before it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from lmscore.runtime.engine import Tensor
 from lmscore.runtime.scoring.score import WordScore
 from lmscore.runtime.text import Ids, TextTokenizer
 
-END = "</s>"  # the text of the record that is the end of a sentence
+END = "</s>"  # the text of the record for the end of a sentence
 
 _WORD = re.compile(r"\S+")
 
@@ -39,21 +38,18 @@ class WordTokens:
 
     @property
     def boundaries(self) -> Ids:
-        """The tokens whose record is another than that of the token before them."""
+        """The tokens that belong to another record than the token before them."""
         return np.flatnonzero(np.diff(self.owners)) + 1
 
 
 def word_tokens(text: str, spans: Ids, *, eos: bool) -> WordTokens:
     """Find the words of a text, and give them its tokens.
 
-    Args:
-        text: what was tokenized.
-        spans: int64 [n, 2], the character offsets of its tokens.
-        eos: whether </s> follows and is scored.
+    `spans` int64 [n, 2] has the character offsets of the tokens; `eos`: </s> follows and is scored.
     """
     words = np.array([match.span() for match in _WORD.finditer(text)], np.int64).reshape(-1, 2)
     starts, ends = words[:, 0], words[:, 1]
-    # A token within a word has that word as both. White space has the one after it as its first.
+    # A token within a word has that word as both. For white space, the first is the word after it.
     first = np.maximum.accumulate(np.searchsorted(ends, spans[:, 0], side="right"))
     last = np.searchsorted(starts, spans[:, 1], side="left") - 1
     joined = _joined(first, last, len(words))
@@ -71,7 +67,7 @@ def word_tokens(text: str, spans: Ids, *, eos: bool) -> WordTokens:
 
 
 def _joined(first: Ids, last: Ids, count: int) -> NDArray[np.bool_]:
-    """Whether each of `count` words, and their end, shares a token with the word before it."""
+    """Mark the words, of `count` and the end, that share a token with the word before."""
     joined = np.zeros(count + 1, np.bool_)
     for token in np.flatnonzero(last > first):
         joined[first[token] + 1 : last[token] + 1] = True
@@ -81,14 +77,10 @@ def _joined(first: Ids, last: Ids, count: int) -> NDArray[np.bool_]:
 def word_scores(
     words: WordTokens, log_probs: Tensor, boundaries: Tensor, oov: NDArray[np.bool_]
 ) -> tuple[WordScore, ...]:
-    """Sum tokens to words; the words sum to what the tokens sum to.
+    """Sum the scores of n tokens to scores of R words, with the same total.
 
-    Args:
-        words: R records of n tokens.
-        log_probs: float32 [m], nats, of the last m tokens: those before them were only read.
-        boundaries: float32 [m], log Z where a token shows that the word before it is over, 0
-            elsewhere.
-        oov: bool [m].
+    log_probs float32 [m] (nats) are of the last m tokens; the tokens before were only read.
+    boundaries float32 [m] has log Z where a token shows that the word before it is over, else 0.
     """
     R, skipped = len(words.texts), len(words.owners) - len(log_probs)
     owners = words.owners[skipped:]
@@ -109,10 +101,9 @@ def word_scores(
 
 
 def boundary_tokens(tokenizer: TextTokenizer, bos: int) -> Ids | None:
-    """The ids that show that the word before them is over.
+    """The ids of the tokens that show that the word before them is over.
 
-    None where all do (`bos` does not count, which is never predicted), as in a word model: then Z
-    is 1.
+    None if all do, as in a word model: then Z is 1. `bos` does not count: it is never predicted.
     """
     begins = tokenizer.begins_word
     return None if np.delete(begins, bos).all() else np.flatnonzero(begins)

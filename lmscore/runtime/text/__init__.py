@@ -2,9 +2,4 @@
 
 from lmscore.runtime.text.tokenizer import Encoded, Ids, TextTokenizer, check_text
 
-__all__ = [
-    "Encoded",
-    "Ids",
-    "TextTokenizer",
-    "check_text",
-]
+__all__ = ["Encoded", "Ids", "TextTokenizer", "check_text"]

@@ -1,4 +1,4 @@
-"""What each token adds to a text, as bytes: for decoding, and to see where words begin."""
+"""The bytes that each token adds to a text: for decoding, and to find where words begin."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ def token_pieces(tokenizer: Tokenizer, special: Sequence[int]) -> tuple[bytes, .
     """The bytes that each token of the vocabulary adds to a text that has begun.
 
     A word of a word model brings the space before it. A token of a byte-level or byte-fallback
-    tokenizer may be a part of a character, so that only the joined pieces are UTF-8.
-
-    Args:
-        tokenizer: any Hugging Face tokenizer.
-        special: ids that add nothing, such as <s> and </s>.
+    tokenizer may be a part of a character, so only the joined pieces are UTF-8. The `special` ids,
+    such as <s> and </s>, add nothing.
     """
     ids = range(tokenizer.get_vocab_size())
     document = json.loads(tokenizer.to_str())
@@ -37,7 +34,7 @@ def _decoder_types(decoder: dict[str, Any] | None) -> Iterator[str]:
 
 
 def _byte_level(tokenizer: Tokenizer, document: dict[str, Any]) -> list[bytes]:
-    """Each character of such a token stands for a byte; added tokens are spelt as they are."""
+    """Pieces of a byte-level tokenizer: a character stands for a byte, except in added tokens."""
     byte_of = _alphabet()
     added = {token["id"] for token in document["added_tokens"]}
     pieces = []
@@ -51,35 +48,30 @@ def _byte_level(tokenizer: Tokenizer, document: dict[str, Any]) -> list[bytes]:
 
 
 def _alphabet() -> dict[str, int]:
-    """The byte that each character of GPT-2's byte-level alphabet stands for.
+    """Map each character of GPT-2's byte-level alphabet to the byte that it stands for.
 
     Printable bytes stand for themselves; the others are numbered from U+0100 on, in their order.
     """
-    characters = set(pre_tokenizers.ByteLevel.alphabet())
-    others = sorted(character for character in characters if ord(character) > 0xFF)
+    characters = sorted(pre_tokenizers.ByteLevel.alphabet())
     itself = {character: ord(character) for character in characters if ord(character) <= 0xFF}
     unprintable = sorted(set(range(256)) - set(itself.values()))
-    return {**itself, **dict(zip(others, unprintable, strict=True))}
+    return itself | dict(zip(characters[len(itself) :], unprintable, strict=True))
 
 
 def _by_decoding(
     tokenizer: Tokenizer, special: Sequence[int], *, byte_fallback: bool
 ) -> list[bytes]:
-    """What decoding adds to a text when the token comes after another."""
+    """Pieces found by decoding each token after another one."""
     size = tokenizer.get_vocab_size()
-    anchor = next((i for i in range(size) if _is_plain(tokenizer, i, special)), 0)
+    names = [tokenizer.id_to_token(token_id) or "" for token_id in range(size)]
+    # A common letter or word, after which decoding is regular.
+    anchor = next((i for i, name in enumerate(names) if i not in special and name.isalnum()), 0)
     alone = tokenizer.decode([anchor], skip_special_tokens=False)
     pairs = [[anchor, i] for i in range(size)]
     texts = tokenizer.decode_batch(pairs, skip_special_tokens=False)
     pieces = [text.removeprefix(alone).encode() for text in texts]
     if byte_fallback:
-        for token_id in range(size):
-            token = tokenizer.id_to_token(token_id) or ""
-            if len(token) == len("<0x00>") and token.startswith("<0x") and token.endswith(">"):
-                pieces[token_id] = bytes.fromhex(token[3:5])
+        for i, name in enumerate(names):
+            if len(name) == len("<0x00>") and name.startswith("<0x") and name.endswith(">"):
+                pieces[i] = bytes.fromhex(name[3:5])
     return pieces
-
-
-def _is_plain(tokenizer: Tokenizer, token_id: int, special: Sequence[int]) -> bool:
-    """Whether a token is a common letter or word, after which nothing is special."""
-    return token_id not in special and (tokenizer.id_to_token(token_id) or "").isalnum()

@@ -1,11 +1,10 @@
-"""Text to token ids: the model's own tokenizer.json, in which typed text is only ever text."""
+"""Text to token ids by the model's tokenizer.json, without special treatment of any text."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ Ids = NDArray[np.int64]
 
 
 class Encoded(NamedTuple):
-    """The tokens of a text."""
+    """The tokens of a text, and where they lie in it."""
 
     ids: Ids  # [n]
     spans: Ids  # [n, 2], character offsets into the text; [0, 2] where they are not wanted
@@ -32,8 +31,8 @@ _Encode = Callable[..., list[Encoding]]  # of a batch
 class TextTokenizer:
     """A Hugging Face tokenizer that never truncates, pads, samples or adds special tokens.
 
-    A typed `<s>` or `</s>` is text like any other. Where the vocabulary holds it as a word (a word
-    model's does), it becomes `<unk>`: control ids come from the scorer alone.
+    A typed `<s>` or `</s>` is text like any other. Where the vocabulary holds it as a word (as in a
+    word model), it becomes `<unk>`: only the scorer adds control ids.
     """
 
     def __init__(self, tokenizer: Tokenizer, config: Config, *, source: str) -> None:
@@ -56,7 +55,14 @@ class TextTokenizer:
             ModelError: it is damaged, or not the one the model was trained with.
         """
         path = bundle.tokenizer_file()
-        return cls(_read(path), bundle.config, source=str(path))
+        try:
+            with _panics_as_errors():
+                tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise ModelError(
+                f"{path}: not a tokenizer that tokenizers can read: {error}"
+            ) from error
+        return cls(tokenizer, bundle.config, source=str(path))
 
     def encode(self, text: str) -> Ids:
         """The token ids of one text, int64 [n]; empty for a text without tokens.
@@ -74,7 +80,7 @@ class TextTokenizer:
         Args:
             texts: tokenized in parallel, unless TOKENIZERS_PARALLELISM is off.
             first: the number of the first text in errors.
-            name: what errors call a text.
+            name: the word for a text in errors.
 
         Raises:
             InputError: a text is not a string, or has no ids; names its number.
@@ -85,8 +91,8 @@ class TextTokenizer:
     def encode_spans(self, texts: Sequence[str], *, first: int = 1) -> list[Encoded]:
         """Like `encode_batch`, with the character offsets that the tokenizer reports.
 
-        They refer to the text as given, whatever a normalizer makes of it. Tokens that share a
-        character, as the bytes of an emoji do, share its offsets.
+        Offsets refer to the text before normalization. Tokens that share a character, as the bytes
+        of an emoji do, share its offsets.
         """
         found = self._encoded(self._tokenizer.encode_batch, texts, first, "text")
         return [
@@ -95,9 +101,7 @@ class TextTokenizer:
         ]
 
     def decode(self, ids: Ids) -> str:
-        """The text that ids int64 [n] spell; <s> and </s> add nothing.
-
-        Bytes that are no UTF-8 become U+FFFD.
+        """The text that ids int64 [n] spell; <s>, </s> add nothing, invalid UTF-8 becomes U+FFFD.
 
         Raises:
             InputError: an id is not in the vocabulary.
@@ -170,11 +174,7 @@ class TextTokenizer:
 
 
 def check_text(text: object, number: int, name: str = "text") -> None:
-    """Refuse what is not a string.
-
-    Raises:
-        InputError: names the item by its number.
-    """
+    """Raise InputError, with the item's name and number, unless `text` is a string."""
     if not isinstance(text, str):
         raise InputError(f"{name} {number}: expected a string, got {type(text).__name__}")
 
@@ -186,20 +186,12 @@ def _encodings(encode: _Encode, texts: Sequence[str], first: int, name: str) -> 
     except Exception as error:  # tokenizers raises bare Exception and TypeError
         if len(texts) == 1:
             raise InputError(f"{name} {first}: {_reason(texts[0], error)}") from error
-    # One of them cannot be tokenized: the one that fails alone names itself.
+    # One of the texts cannot be tokenized: tokenized alone, it raises with its own number.
     return [_encodings(encode, [text], n, name)[0] for n, text in enumerate(texts, first)]
 
 
-def _read(path: Path) -> Tokenizer:
-    try:
-        with _panics_as_errors():
-            return Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises bare Exception
-        raise ModelError(f"{path}: not a tokenizer that tokenizers can read: {error}") from error
-
-
 def _only_text(tokenizer: Tokenizer) -> Tokenizer:
-    """Switch off what makes ids depend on anything but the text."""
+    """Switch off everything that makes ids depend on more than the text."""
     tokenizer.encode_special_tokens = True
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -229,7 +221,7 @@ def _check_vocabulary(tokenizer: Tokenizer, config: Config, source: str) -> None
 
 @contextmanager
 def _panics_as_errors() -> Iterator[None]:
-    """Rust's panics are no Exceptions; a pattern of tokenizer.json that is too slow ends in one."""
+    """Turn Rust's panics, which are no Exceptions, into errors: too slow a pattern panics, say."""
     try:
         yield
     except BaseException as error:
