@@ -134,8 +134,7 @@ class ListModels(options.ModelOptions):
         ),
     ] = None
     mix_weights: Annotated[
-        str | None,
-        typer.Option(metavar="W,W,...", help="What share each --lm has in it."),
+        str | None, typer.Option(metavar="W,W,...", help="What share each --lm has in it.")
     ] = None
     mix_text: Annotated[
         Path | None,

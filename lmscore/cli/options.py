@@ -93,24 +93,19 @@ Model = Annotated[
     ),
 ]
 ModelArgument = Annotated[
-    Path | None,
-    typer.Argument(metavar="MODEL", help="The same as --model.", show_default=False),
+    Path | None, typer.Argument(metavar="MODEL", help="The same as --model.", show_default=False)
 ]
 Variant = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="int8, fp32, ... Default: the best for the device."),
 ]
 Device = Annotated[
-    str,
-    typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.", callback=checked_device),
+    str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.", callback=checked_device)
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
-        metavar="N",
-        min=1,
-        help="CPU threads. Default: one per core.",
-        callback=checked_threads,
+        metavar="N", min=1, help="CPU threads. Default: one per core.", callback=checked_threads
     ),
 ]
 Unnormalized = Annotated[

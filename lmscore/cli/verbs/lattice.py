@@ -84,16 +84,14 @@ def lattice(
         ),
     ] = 12.0,
     max_tokens: Annotated[
-        int,
-        typer.Option(metavar="N", min=0, help="Partial hypotheses kept at a node; 0: all."),
+        int, typer.Option(metavar="N", min=0, help="Partial hypotheses kept at a node; 0: all.")
     ] = 20,
     feature: options.Feature = "lmscore",
     model: options.ModelOptions,
     input_format: Annotated[
         names.LatticeFormat | None,
         typer.Option(
-            help="The format of the lattices. Default: told from the content.",
-            show_default=False,
+            help="The format of the lattices. Default: told from the content.", show_default=False
         ),
     ] = None,
     output_format: Annotated[

@@ -36,8 +36,7 @@ def ppl(
         float, typer.Option(metavar="P", min=0, max=1, help="Of the cache against the model.")
     ] = 0.2,
     dynamic: Annotated[
-        bool,
-        typer.Option("--dynamic", help="Beside it, learning from what is read (extra train)."),
+        bool, typer.Option("--dynamic", help="Beside it, learning from what is read (extra train).")
     ] = False,
     dynamic_rate: Annotated[
         float, typer.Option(metavar="R", min=0, help="Learning rate of --dynamic.")

@@ -47,8 +47,7 @@ def rescore(
     ] = False,
     with_ids: options.WithIds = False,
     lm_weight: Annotated[
-        float | None,
-        typer.Option(metavar="X", help="The weight of each new score. Default: 0.5."),
+        float | None, typer.Option(metavar="X", help="The weight of each new score. Default: 0.5.")
     ] = None,
     word_penalty: Annotated[
         float | None,

@@ -83,8 +83,7 @@ def sample(
         typer.Option(metavar="N", min=1, help="Search for the N likeliest texts; print the best."),
     ] = None,
     length_penalty: Annotated[
-        float,
-        typer.Option(metavar="X", help="Of the search: 0 ranks by probability, 1 per token."),
+        float, typer.Option(metavar="X", help="Of the search: 0 ranks by probability, 1 per token.")
     ] = 1.0,
     output_format: Annotated[OutputFormat, typer.Option("--format")] = "text",
     model: options.ModelOptions,

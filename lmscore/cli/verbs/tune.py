@@ -42,8 +42,7 @@ def tune(
         ),
     ] = None,
     weights: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Tune nothing: say what these weights gain."),
+        Path | None, typer.Option(metavar="FILE", help="Tune nothing: say what these weights gain.")
     ] = None,
     weigh: Annotated[
         list[str] | None,

@@ -124,12 +124,7 @@ def _named(lms: Sequence[str], name: str) -> dict[str, str]:
 
 
 def _open(
-    name: str,
-    path: str,
-    load_model: Callable[[str], LanguageModel],
-    *,
-    eos: bool,
-    method: Method,
+    name: str, path: str, load_model: Callable[[str], LanguageModel], *, eos: bool, method: Method
 ) -> WordScorer:
     if not path or Path(path).is_dir():
         return RecurrentScorer(name, load_model(path), eos, method)
