@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 def start_report(
     tool: Tool | None, paths: Sequence[str], *, bos: bool, eos: bool, layouts: Mapping[str, bool]
 ) -> CompatReport | None:
-    """An empty report on some files; None where no tool is named.
+    """Start a report on some files in the layout of a tool; None if no tool is named.
 
     Args:
         layouts: the options that ask for another layout, and whether each was given.
 
     Raises:
-        UsageError: the other options do not go with it.
+        UsageError: another option contradicts --compat.
     """
     if tool is None:
         return None
@@ -47,7 +47,7 @@ def print_report(
     words: bool,
     summary: bool,
 ) -> None:
-    """Print a block for every sentence, with its words if asked, and one at the end, likewise."""
+    """Print a block for each sentence (`words`: with its words), and for the text (`summary`)."""
     for _, score in scored:
         report.add(score)
         output.write(report.sentence(score, words=words))

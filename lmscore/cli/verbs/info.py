@@ -49,16 +49,13 @@ def _as_text(bundle: Bundle) -> str:
 
 def _architecture(config: Config) -> list[tuple[str, str]]:
     tied = "tied" if config.tie_word_embeddings else "untied"
-    special = {
-        "<s>": config.bos_token_id,
-        "</s>": config.eos_token_id,
-        "<unk>": config.unk_token_id,
-    }
+    ids = (config.bos_token_id, config.eos_token_id, config.unk_token_id)
+    special = zip(("<s>", "</s>", "<unk>"), ids, strict=True)
     return [
         ("cell", config.architecture),
         ("vocabulary", f"{config.vocab_size} ({config.tokenizer})"),
         ("output layer", config.output_summary),
-        ("special ids", ", ".join(f"{k} {v}" for k, v in special.items() if v is not None)),
+        ("special ids", ", ".join(f"{name} {i}" for name, i in special if i is not None)),
         ("parameters", f"{config.num_parameters:,} ({tied})"),
         ("context", config.context),
         ("direction", config.direction),
@@ -66,7 +63,7 @@ def _architecture(config: Config) -> list[tuple[str, str]]:
 
 
 def _graphs(bundle: Bundle) -> str:
-    """What of the certificate is too long for a column."""
+    """The export records of each graph that are too long for a column of `graph_table`."""
     rows: list[tuple[str, str, str]] = []
     for variant in bundle.variants():
         record = bundle.config.graphs[variant]
@@ -78,16 +75,13 @@ def _graphs(bundle: Bundle) -> str:
 
 
 def _log_z(record: LogZRecord) -> str:
-    return (
-        f"mean {record.mean:+.3f}, deviation {record.std:.3f} nats; Kendall's tau of sentences "
-        f"{record.rank_agreement:.3f}"
-    )
+    tau = f"Kendall's tau of sentences {record.rank_agreement:.3f}"
+    return f"mean {record.mean:+.3f}, deviation {record.std:.3f} nats; {tau}"
 
 
 def _files(bundle: Bundle) -> dict[str, int]:
-    return {
-        file.name: file.stat().st_size for file in sorted(bundle.path.iterdir()) if file.is_file()
-    }
+    files = sorted(bundle.path.iterdir())
+    return {file.name: file.stat().st_size for file in files if file.is_file()}
 
 
 def _flat(values: Mapping[str, Any], indent: str) -> list[tuple[str, str]]:

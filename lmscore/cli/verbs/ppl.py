@@ -107,7 +107,7 @@ def ppl(
 
 
 def _noted(records: Iterator[Record], texts: list[str]) -> Iterator[Record]:
-    """The same records, their texts noted to be read again."""
+    """Pass records on, and append their texts to a list."""
     for record in records:
         texts.append(record.text)
         yield record

@@ -192,7 +192,7 @@ def _write_lists(
 
 
 def _line(found: Ranked, *, with_ids: bool) -> str:
-    """The best hypothesis, on one line whatever is in it; of an empty list an empty text."""
+    """The best hypothesis on one line; for an empty list an empty text."""
     nbest = found.nbest
     text = nbest.hypotheses[found.order[0]].text if found.order else ""
     fields = [nbest.id.replace("\t", " "), text] if with_ids else [text]

@@ -134,7 +134,7 @@ def sample(
 def _check_search(
     beam_size: int | None, num_samples: int, length_penalty: float, drawing: Mapping[str, object]
 ) -> None:
-    """Refuse options that would change nothing, and more texts than a search finds."""
+    """Raise UsageError for options that would have no effect, or for more texts than beams."""
     if beam_size is not None and num_samples > beam_size:
         raise UsageError(f"--num-samples {num_samples} needs a --beam-size as large")
     if beam_size is None and length_penalty != 1:
@@ -149,7 +149,7 @@ def _check_search(
 def _check_values(
     beam_size: int | None, num_samples: int, length_penalty: float, values: Mapping[str, Any]
 ) -> None:
-    """Refuse impossible values."""
+    """Raise UsageError for an impossible value."""
     from lmscore.runtime.decoding import BeamOptions, SamplingOptions
 
     with command_line():
@@ -160,7 +160,7 @@ def _check_values(
 
 
 def _check_pattern(pattern: str, allowed_words: str | None) -> None:
-    """Refuse what is no regular expression, and a second constraint."""
+    """Raise UsageError if the pattern is no regular expression, or not the only constraint."""
     from lmscore.runtime.decoding import check_pattern
 
     if allowed_words is not None:
@@ -180,17 +180,16 @@ def _search(lm: LanguageModel, prompts: list[str], **search: Any) -> list[list[S
 def _decoded(
     prompt: str | None, paths: list[str], errors: Utf8Errors, decode: Decode
 ) -> Iterator[tuple[str, list[Sample]]]:
-    """The prompt, or those of an input, each with its continuations."""
+    """The prompt, or the prompts of an input, each with its continuations."""
     if prompt is not None:
         yield prompt, decode([prompt])[0]
         return
     typed = interactive(paths)
     if typed:
         streams.note(_PROMPT)
-    windows = _windows(read_records(paths, errors=errors), 1 if typed else _WINDOW)
     pairs = (
         pair
-        for window in windows
+        for window in _windows(read_records(paths, errors=errors), 1 if typed else _WINDOW)
         for pair in zip(window, decode([record.text for record in window]), strict=True)
     )
     for record, samples in with_progress(pairs, paths, data_on_stdout=True):
@@ -198,7 +197,7 @@ def _decoded(
 
 
 def _windows(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
-    """Records in lists; an error in the input is raised after the records before it."""
+    """Group records into lists; an error in the input is raised after the records before it."""
     window: list[Record] = []
     try:
         for record in records:
@@ -215,7 +214,7 @@ def _windows(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
 
 
 def _write_stream(prompt: str, pieces: Iterator[str]) -> None:
-    """Write a text while it comes."""
+    """Write a text piece by piece, as it is generated."""
     streams.write(_one_line(prompt))
     streams.flush()
     for piece in pieces:

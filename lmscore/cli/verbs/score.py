@@ -105,7 +105,7 @@ def score(
         if (context or lm.config.context) == "sentence" or prefix is not None or own_prefixes:
             rest = earlier.skip(records, lambda record: record, bar=not typed)
             pairs = shown(scored(rest), skipped=earlier.bytes)
-        else:  # to have the state, what is there must be read again, too
+        else:  # the state depends on all lines, so all are scored again
             pairs = earlier.skip(shown(scored(records)), itemgetter(0), bar=False)
         summary = _write(out, layout, pairs, earlier, Summary(eos=eos))
     if not quiet:
@@ -152,13 +152,10 @@ def _has_own_prefixes(
 
 def _counts(summary: Summary) -> str:
     tokens = "tokens with </s>" if summary.eos else "tokens without </s>"
-    counts = {
-        "sentences": summary.sentences,
-        "words": summary.words,
-        tokens: summary.tokens,
-        "OOVs": summary.oovs,
-    }
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
+    return (
+        f"{summary.sentences} sentences, {summary.words} words, {summary.tokens} {tokens}, "
+        f"{summary.oovs} OOVs"
+    )
 
 
 def _figures(summary: Summary) -> str:

@@ -113,7 +113,7 @@ def tune(
         check_picture(plot)
     check_lists_stay(output, lists.paths)
     from lmscore.runtime.rescoring.lists import METRICS, normalization, read_weights, reference_of
-    from lmscore.runtime.rescoring.tuning import candidates
+    from lmscore.runtime.rescoring.tuning import as_weights, candidates
 
     given = None if weights is None else read_weights(weights)
     METRICS[metric].statistics([""], "")  # to learn now, not in minutes, what is not installed
@@ -141,7 +141,7 @@ def tune(
         normalize=lambda text: compared(joined(text)),
     )
     report = measured(judged, given, seed) if given else tuned(judged, folds, seed)
-    chosen = given or report.weights(length_normalization)
+    chosen = given or as_weights(judged, report.values, length_normalization=length_normalization)
     if output is not None:
         chosen.save(output)
     if plot is not None:
@@ -164,7 +164,7 @@ def _check_power(length_normalization: float) -> None:
 
 
 def _own_scores(lists: Sequence[NBestList], score: str | None) -> list[str]:
-    """The decoder's own scores: one, all (`score` is None), or none but the order."""
+    """The decoder's own scores: one, all (`score` is None), or the order if there is none."""
     first = next((nbest.hypotheses[0] for nbest in lists if nbest.hypotheses), None)
     own = [] if first is None else [name for name in first.features if score in (None, name)]
     if own:
@@ -175,7 +175,7 @@ def _own_scores(lists: Sequence[NBestList], score: str | None) -> list[str]:
 
 
 def _names(own: Sequence[str], added: Sequence[str], *, word_penalty: bool) -> list[str]:
-    """What is weighed: the lists' own scores, the models', and words."""
+    """The terms to weigh: the lists' own scores, the models' scores, and words."""
     from lmscore.runtime.rescoring.lists import WORDS
 
     names = list(dict.fromkeys([*own, *added, *[WORDS] * word_penalty]))
@@ -185,6 +185,6 @@ def _names(own: Sequence[str], added: Sequence[str], *, word_penalty: bool) -> l
 
 
 def _plotted(names: Sequence[str], added: Sequence[str]) -> int:
-    """The first model's weight, or else the second, which is the first that is tuned."""
+    """The index of the first model's weight, or else of the second weight, the first tuned one."""
     first = next((name for name in added if name in names), None)
     return min(1, len(names) - 1) if first is None else names.index(first)
