@@ -11,11 +11,11 @@ from lmscore.runtime.rescoring.lattices.checks import parse_count
 
 
 def read_symbols(path: str | Path, *, errors: Utf8Errors = "strict") -> dict[str, str]:
-    """The words of a symbol table (`words.txt`) by their numbers.
+    """Read the words of a symbol table (`words.txt`), by their numbers.
 
     Raises:
         InputFileError: the file cannot be opened or read.
-        InputError: a line is not a word and its number, or a number comes twice.
+        InputError: a line is not a word and its number, or a number appears twice.
     """
     symbols: dict[str, str] = {}
     for number, line in enumerate(read_lines(path, errors=errors), 1):
@@ -28,8 +28,3 @@ def read_symbols(path: str | Path, *, errors: Utf8Errors = "strict") -> dict[str
             raise InputError(f"{where}: a second word with the number {label}")
         symbols[label] = word
     return symbols
-
-
-def read_labels(path: str | Path) -> dict[str, str]:
-    """The numbers of a symbol table by their words; raises as `read_symbols` does."""
-    return {word: label for label, word in read_symbols(path).items()}
