@@ -32,7 +32,7 @@ def scored_in_context(
 
     Args:
         lists: in the order in which they were said.
-        lm: the model; made for it are those that were trained on documents.
+        lm: the model, preferably one that was trained on documents.
         weights: what chooses, the new feature among them.
         name: of the new feature.
         eos: whether </s> is scored.

@@ -42,8 +42,7 @@ def default_weights(
     """
     own = nbest.hypotheses[0].features if nbest is not None else {}
     weights = {name: 1.0 for name in own if score in (None, name)}
-    weights |= dict.fromkeys(added, lm_weight)
-    weights |= given or {}
+    weights |= dict.fromkeys(added, lm_weight) | dict(given or {})
     return Weights(weights, word_penalty, length_normalization)
 
 
@@ -96,7 +95,6 @@ class Gain:
         return cls(1, int(best is None), int(texts[0] != texts[1]), statistics)
 
     def __add__(self, other: Gain) -> Gain:
-        """The gain in the lists of both, which one metric has compared."""
         known = [s for s in (self.statistics, other.statistics) if s is not None]
         return Gain(
             self.lists + other.lists,

@@ -61,9 +61,9 @@ def find_weights(candidates: Candidates, *, seed: int = 1) -> Floats:
     if not num_tuned:
         return _first_only(len(units))
     random = np.random.default_rng(seed)
-    starts = [_first_only(len(units))]
-    for _ in range(_STARTS if num_tuned > 1 else 0):
-        starts.append(starts[0] + _random_direction(random, units))
+    first = _first_only(len(units))
+    num_random = _STARTS if num_tuned > 1 else 0
+    starts = [first, *(first + _random_direction(random, units) for _ in range(num_random))]
     found = [_climb(candidates, start, units, random) for start in starts]
     sign = 1 if candidates.metric.higher_is_better else -1
     return max(found, key=lambda weights: sign * candidates.value(candidates.best(weights)))
