@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from lmscore.cli.outfile import Output
-from lmscore.cli.records import Record
 from lmscore.cli.usage import UsageError
 
 if TYPE_CHECKING:
     from lmscore.names import Tool
-    from lmscore.runtime.scoring import CompatReport, Score
+    from lmscore.runtime.scoring import CompatReport
 
 
 def start_report(
@@ -37,19 +35,3 @@ def start_report(
     from lmscore.runtime.scoring import CompatReport
 
     return CompatReport(tool, eos=eos, source=" ".join(paths))
-
-
-def print_report(
-    report: CompatReport,
-    scored: Iterable[tuple[Record, Score]],
-    output: Output,
-    *,
-    words: bool,
-    summary: bool,
-) -> None:
-    """Print a block for each sentence (`words`: with its words), and for the text (`summary`)."""
-    for _, score in scored:
-        report.add(score)
-        output.write(report.sentence(score, words=words))
-    if summary:
-        output.write(report.summary())

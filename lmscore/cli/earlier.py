@@ -70,10 +70,8 @@ class Earlier:
 
         The output is read before this returns.
 
-        Args:
-            items: one for each line of the input.
-            record: a function that gives the record of an item.
-            bar: whether a progress bar is shown meanwhile.
+        There is one item for each line of the input; `record` gives its record. `bar` shows a
+        progress bar.
 
         Raises:
             InputError: the output has other records than the input, or more.
@@ -91,11 +89,7 @@ class Earlier:
     def settle(self, lines: str, num_tokens: int) -> None:
         """Compare the last record in the output with its new score, and cut the output before it.
 
-        Later calls do nothing.
-
-        Args:
-            lines: the new text of the record.
-            num_tokens: the number of tokens scored in it.
+        Later calls do nothing. `lines` is the new text of the record, of `num_tokens` tokens.
 
         Raises:
             InputError: the scores differ by more than devices do; nothing is cut.

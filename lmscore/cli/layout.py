@@ -63,7 +63,6 @@ class Layout:
         Args:
             lines: the lines of one record, without line ends; the last rows may be missing.
             number: the number of the record, from 1.
-            record: the record.
         """
         if self.output_format == "jsonl":
             return self._holds_document(lines[0], record)

@@ -19,13 +19,8 @@ _MARGIN = 0.05  # of the picture's width, on either side
 def plot_metric(path: Path, report: TuningReport, term: int) -> None:
     """Draw the metric as a function of one weight, from 0 to three times its value.
 
-    Args:
-        path: the file; its suffix names the kind of picture: .png, .svg, .pdf.
-        report: the weights and their gain.
-        term: the index of the weight.
-
-    Raises:
-        OutputFileError: the file cannot be written.
+    The suffix of the path names the kind of picture: .png, .svg, .pdf. `term` is the index of the
+    weight. Raises OutputFileError if the file cannot be written.
     """
     from matplotlib.figure import Figure
 

@@ -11,7 +11,6 @@ from lmscore.cli.scored_records import describe, input_progress
 from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
-    from lmscore.runtime.model import LanguageModel
     from lmscore.runtime.rescoring.lists import Counts, Gain, Metric, NBestList, ScoredList, Weights
     from lmscore.runtime.rescoring.models import ListScorer
 
@@ -53,24 +52,17 @@ class Job:
             yield Ranked(scored.nbest, order, scored.counts, gain)
 
     def _scored(self, lists: Iterable[NBestList]) -> Iterator[ScoredList]:
-        if self.context == "sentence":
-            from lmscore.runtime.rescoring.lists import scored_lists
-
-            return scored_lists(lists, self.scorers, prepare=self.prepare)
-        from lmscore.runtime.rescoring.lists import scored_in_context
-
-        name, lm = self._only_model()
-        return scored_in_context(
-            lists, lm, self.weights, name=name, eos=self.eos, prepare=self.prepare
-        )
-
-    def _only_model(self) -> tuple[str, LanguageModel]:
+        from lmscore.runtime.rescoring.lists import scored_in_context, scored_lists
         from lmscore.runtime.rescoring.models import RecurrentScorer
 
-        scorer = self.scorers[0]
-        if len(self.scorers) > 1 or not isinstance(scorer, RecurrentScorer):
+        if self.context == "sentence":
+            return scored_lists(lists, self.scorers, prepare=self.prepare)
+        model = self.scorers[0]
+        if len(self.scorers) > 1 or not isinstance(model, RecurrentScorer):
             raise OptionError("--context document is for one recurrent model alone")
-        return scorer.name, scorer.lm
+        return scored_in_context(
+            lists, model.lm, self.weights, name=model.name, eos=self.eos, prepare=self.prepare
+        )
 
 
 class Meter:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 from lmscore.cli import options
 from lmscore.errors import InputError
 from lmscore.files import input_name, read_raw_lines
-from lmscore.names import InputFormat, Utf8Errors
+from lmscore.names import Utf8Errors
 
 _SHOWN = 60  # characters
 
@@ -31,38 +31,6 @@ class Record:
         return self.fields or {name: value for name, value in named.items() if value is not None}
 
 
-def read_records(
-    paths: Iterable[str],
-    *,
-    input_format: InputFormat = "text",
-    field: str = "text",
-    prefix_field: str | None = None,
-    prefix_column: bool = False,
-    errors: Utf8Errors = "strict",
-) -> Iterator[Record]:
-    """The records of several files, one after another.
-
-    Args:
-        paths: files, `-` for standard input.
-        input_format: whether a line is a text, `id<TAB>text`, or a JSON object.
-        field: the key of the text in the JSON object.
-        prefix_field: the key of the prefix in the JSON object, if it has one.
-        prefix_column: whether a tsv line is `id<TAB>prefix<TAB>text`.
-        errors: "strict" or "replace", for invalid UTF-8.
-
-    Raises:
-        InputFileError: a file cannot be opened or read.
-        InputError: a line is malformed, or there is no line; names file, line and field.
-    """
-    for line in located_lines(paths, errors=errors):
-        if input_format == "jsonl":
-            yield _parse_jsonl(line, field, prefix_field)
-        elif input_format == "tsv":
-            yield _parse_tsv(line, prefix_column=prefix_column)
-        else:
-            yield Record(line.text, raw=line.raw)
-
-
 @dataclass(frozen=True, kw_only=True)
 class TextInput:
     """The options of verbs that read texts."""
@@ -80,15 +48,23 @@ class TextInput:
     def records(
         self, *, prefix_field: str | None = None, prefix_column: bool = False
     ) -> Iterator[Record]:
-        """The records of the files; see `read_records`."""
-        return read_records(
-            self.paths,
-            input_format=self.input_format,
-            field=self.field,
-            prefix_field=prefix_field,
-            prefix_column=prefix_column,
-            errors=self.errors,
-        )
+        """Read the records of the files, one after another.
+
+        Args:
+            prefix_field: the key of the prefix in a JSON object, if it has one.
+            prefix_column: whether a tsv line is `id<TAB>prefix<TAB>text`.
+
+        Raises:
+            InputFileError: a file cannot be opened or read.
+            InputError: a line is malformed, or there is no line; names file, line and field.
+        """
+        for line in located_lines(self.paths, errors=self.errors):
+            if self.input_format == "jsonl":
+                yield _parse_jsonl(line, self.field, prefix_field)
+            elif self.input_format == "tsv":
+                yield _parse_tsv(line, prefix_column=prefix_column)
+            else:
+                yield Record(line.text, raw=line.raw)
 
 
 class Line(NamedTuple):

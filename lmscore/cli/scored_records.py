@@ -47,17 +47,12 @@ def score_records(
     error in the input is raised after the records before it.
 
     Args:
-        lm: the model.
-        records: the records to score.
-        bos: start each from <s>.
-        eos: score the end of each, </s>.
-        context: whether the state is carried from one to the next. Default: as the model says.
-        tokens: fill `Score.tokens`.
-        words: fill `Score.words`.
         prefix: a text that every record follows.
         own_prefixes: whether each record follows its own prefix instead.
         line_buffered: score each record before the next is read.
         flush: flushes the output.
+
+    The other options are those of `LanguageModel.score_stream`.
     """
     waiting: deque[Record] = deque()
     failures: list[LmscoreError] = []
@@ -97,11 +92,7 @@ def with_progress(
 ) -> Iterator[tuple[Record, Result]]:
     """Pass records on under a progress bar.
 
-    Args:
-        scored: records with their results.
-        paths: the files that the records are read from.
-        data_on_stdout: whether the results are printed on standard output.
-        skipped: the bytes at the beginning of the files that are not scored.
+    See `input_progress` for the options.
     """
     done = 0
     with input_progress(
@@ -119,8 +110,6 @@ def input_progress(
     """A progress bar over the bytes of some files, hidden where it would disturb a terminal.
 
     Args:
-        description: shown before the bar.
-        paths: the files.
         data_on_stdout: whether data are printed on standard output.
         skipped: the bytes at the beginning of the files that do not count.
     """

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.records import Record, json_line, read_records
+from lmscore.cli.records import Record, TextInput, json_line
 from lmscore.cli.scored_records import interactive, with_progress
 from lmscore.cli.usage import UsageError
 
@@ -44,17 +43,13 @@ def next_words(
     """
     if text is not None and files is not None:
         raise UsageError("give a TEXT or --input, not both")
-    paths = files or ["-"]
-    records: Iterable[Record]
-    if text is None:
-        if interactive(paths):
-            streams.note(_PROMPT)
-        records = read_records(paths, input_format=input_format, field=field, errors=errors)
-    else:
-        records = [Record(text)]
+    read = TextInput(files=files, input_format=input_format, field=field, errors=errors)
+    if text is None and interactive(read.paths):
+        streams.note(_PROMPT)
+    records = read.records() if text is None else iter([Record(text)])
     lm = model.load()
     found = ((record, lm.next_words(record.text, k=top)) for record in records)
-    shown = with_progress(found, paths, data_on_stdout=True)
+    shown = with_progress(found, read.paths, data_on_stdout=True)
     for number, (record, words) in enumerate(shown, 1):
         if output_format == "jsonl":
             objects = [{"word": word, "probability": p} for word, p in words]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ from lmscore.cli.records import Line, Record, json_line, json_object, located_li
 from lmscore.cli.scored_records import count, describe, score_records, with_progress
 from lmscore.cli.table import table
 from lmscore.errors import InputError
-from lmscore.names import RecordFormat, Unit
+from lmscore.names import Unit
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
@@ -67,7 +67,7 @@ def pairs(
     lines = located_lines(paths, errors=errors)
     read = _from_jsonl if input_format == "jsonl" else _from_tsv
     lm = model.load()
-    as_line = LINES[output_format]
+    as_line = _jsonl if output_format == "jsonl" else _tsv
     tallies: dict[str | None, _Tally] = {}
     for pair, scores in _score_pairs(lm, read(lines, good, bad), paths, bos=bos, eos=eos):
         result = Result(*(_normalized(score, normalize, pair, eos=eos) for score in scores))
@@ -183,9 +183,6 @@ def _jsonl(pair: Pair, result: Result) -> str:
             "correct": result.is_correct,
         }
     )
-
-
-LINES: dict[RecordFormat, Callable[[Pair, Result], str]] = {"tsv": _tsv, "jsonl": _jsonl}
 
 
 @dataclass

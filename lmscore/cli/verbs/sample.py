@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.records import Record, json_line, read_records
+from lmscore.cli.records import Record, TextInput, json_line
 from lmscore.cli.scored_records import interactive, with_progress
 from lmscore.cli.usage import UsageError, command_line
 from lmscore.errors import LmscoreError
@@ -112,7 +112,8 @@ def sample(
     if pattern is not None:
         _check_pattern(pattern, allowed_words)
     if allowed_words is not None:
-        limits["allowed_words"] = _words(allowed_words, errors)
+        lines = read_lines(allowed_words, errors=errors)
+        limits["allowed_words"] = {word for line in lines for word in line.split()}
     limits["pattern"] = pattern
     if prompt is None and files is None and streams.is_terminal(sys.stdin):
         prompt = ""
@@ -127,7 +128,7 @@ def sample(
         decode = partial(lm.sample_batch, num_samples=num_samples, **drawing, **limits)
     for text, samples in _decoded(prompt, files or ["-"], errors, decode):
         for number, found in enumerate(samples):
-            streams.write(LINES[output_format](text, number, found))
+            streams.write(_line(output_format, text, number, found))
         streams.flush()
 
 
@@ -169,10 +170,6 @@ def _check_pattern(pattern: str, allowed_words: str | None) -> None:
         check_pattern(pattern)
 
 
-def _words(path: str, errors: Utf8Errors) -> set[str]:
-    return {word for line in read_lines(path, errors=errors) for word in line.split()}
-
-
 def _search(lm: LanguageModel, prompts: list[str], **search: Any) -> list[list[Sample]]:
     return [lm.beam_search(prompt, **search) for prompt in prompts]
 
@@ -187,9 +184,10 @@ def _decoded(
     typed = interactive(paths)
     if typed:
         streams.note(_PROMPT)
+    records = TextInput(files=paths, errors=errors).records()
     pairs = (
         pair
-        for window in _windows(read_records(paths, errors=errors), 1 if typed else _WINDOW)
+        for window in _windows(records, 1 if typed else _WINDOW)
         for pair in zip(window, decode([record.text for record in window]), strict=True)
     )
     for record, samples in with_progress(pairs, paths, data_on_stdout=True):
@@ -223,11 +221,9 @@ def _write_stream(prompt: str, pieces: Iterator[str]) -> None:
     streams.write("\n")
 
 
-def _text(prompt: str, number: int, sample: Sample) -> str:  # noqa: ARG001  # as `_jsonl`
-    return _one_line(prompt + sample.text) + "\n"
-
-
-def _jsonl(prompt: str, number: int, sample: Sample) -> str:
+def _line(output_format: OutputFormat, prompt: str, number: int, sample: Sample) -> str:
+    if output_format == "text":
+        return _one_line(prompt + sample.text) + "\n"
     return json_line(
         {
             "prompt": prompt,
@@ -238,9 +234,6 @@ def _jsonl(prompt: str, number: int, sample: Sample) -> str:
             "finish_reason": sample.finish_reason,
         }
     )
-
-
-LINES: dict[OutputFormat, Callable[[str, int, Sample], str]] = {"text": _text, "jsonl": _jsonl}
 
 
 def _one_line(text: str) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from lmscore import names
 from lmscore.cli import options, streams
-from lmscore.cli.compat import print_report, start_report
+from lmscore.cli.compat import start_report
 from lmscore.cli.earlier import Earlier
 from lmscore.cli.layout import Layout
 from lmscore.cli.outfile import Output, check_output, open_records
@@ -97,9 +97,11 @@ def score(
         )
         shown = partial(with_progress, paths=paths, data_on_stdout=output is None)
         if report is not None:
-            print_report(
-                report, shown(scored(records)), out, words=per == "word", summary=not quiet
-            )
+            for _, found in shown(scored(records)):
+                report.add(found)
+                out.write(report.sentence(found, words=per == "word"))
+            if not quiet:
+                out.write(report.summary())
             return
         earlier = Earlier(out, layout, header=header)
         if (context or lm.config.context) == "sentence" or prefix is not None or own_prefixes:

@@ -105,15 +105,22 @@ def tune(
     lists.check()
     seen.check()
     added = models.feature_names() if use_model else []
+    from lmscore.runtime.rescoring.lists import (
+        METRICS,
+        Weights,
+        normalization,
+        read_weights,
+        reference_of,
+    )
+    from lmscore.runtime.rescoring.tuning import as_weights, candidates
+
     with command_line():
         if weigh:
             _names(weigh, added, word_penalty=word_penalty)
-        _check_power(length_normalization)
+        Weights({"": 0.0}, length_normalization=length_normalization)  # checks the number
     if plot is not None:
         check_picture(plot)
     check_lists_stay(output, lists.paths)
-    from lmscore.runtime.rescoring.lists import METRICS, normalization, read_weights, reference_of
-    from lmscore.runtime.rescoring.tuning import as_weights, candidates
 
     given = None if weights is None else read_weights(weights)
     METRICS[metric].statistics([""], "")  # to learn now, not in minutes, what is not installed
@@ -155,12 +162,6 @@ def _check_options(weights: Path | None, weigh: Sequence[str], output: Path | No
         raise UsageError(f"--weights has all weights, and nothing is tuned: no {option}")
     if output == Path("-"):
         raise UsageError("--output needs a file; standard output has the report")
-
-
-def _check_power(length_normalization: float) -> None:
-    from lmscore.runtime.rescoring.lists import Weights
-
-    Weights({"": 0.0}, length_normalization=length_normalization)
 
 
 def _own_scores(lists: Sequence[NBestList], score: str | None) -> list[str]:

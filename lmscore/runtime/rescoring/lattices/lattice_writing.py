@@ -23,7 +23,6 @@ def write_lattices(
     """Write lattices as `render_lattices` renders them.
 
     Args:
-        lattices: any number of lattices.
         path: a file for an archive or for one lattice of HTK's; or, for HTK's, a directory (an
             existing one, or a name that ends in `/`), where each lattice gets a file of the name
             it was read from. A name that ends in .gz or .xz means compression.

@@ -58,10 +58,7 @@ def n_best(lattice: Lattice, n: int, scales: Scales | None = None) -> list[Latti
     branches along the n results, however many paths have equal scores. An empty lattice has one
     path, without words and scores.
 
-    Args:
-        lattice: the lattice to search.
-        n: the number of texts.
-        scales: the scales of the scores. Default: those of the lattice.
+    The scales are by default those of the lattice.
     """
     scales = scales or lattice.scales
     if not lattice.nodes:

@@ -186,9 +186,13 @@ def _arc(
 def _end_of_link(fields: Fields, name: str, num_nodes: int, where: str) -> int:
     if name not in fields.values:
         raise InputError(f"{where}: a link needs S= and E=, the nodes it goes from and to")
-    node = parse_count(fields.values[name], f"{where}, field {name!r}")
+    return _node(fields.values[name], num_nodes, f"{where}, field {name!r}")
+
+
+def _node(text: str, num_nodes: int, where: str) -> int:
+    node = parse_count(text, where)
     if node >= num_nodes:
-        raise InputError(f"{where}, field {name!r}: there is no node {node}")
+        raise InputError(f"{where}: there is no node {node}")
     return node
 
 
@@ -219,7 +223,7 @@ def _score(values: Mapping[str, str], name: str, unit: float, where: str) -> flo
 def _start(parts: _Parts, nodes: list[Fields], arcs: tuple[Arc, ...], line: int) -> int:
     entered = {arc.end for arc in arcs}
     if "start" in parts.settings:
-        starts = [_named_node(parts, "start", len(nodes))]
+        starts = [_node(parts.settings["start"], len(nodes), parts.where("start"))]
     else:
         starts = [node for node in range(len(nodes)) if node not in entered]
     where = f"{parts.document.where(line)}: the lattice"
@@ -241,16 +245,9 @@ def _start(parts: _Parts, nodes: list[Fields], arcs: tuple[Arc, ...], line: int)
 
 def _finals(parts: _Parts, num_nodes: int, arcs: tuple[Arc, ...]) -> list[int]:
     if "end" in parts.settings:
-        return [_named_node(parts, "end", num_nodes)]
+        return [_node(parts.settings["end"], num_nodes, parts.where("end"))]
     left = {arc.start for arc in arcs}
     return [node for node in range(num_nodes) if node not in left]
-
-
-def _named_node(parts: _Parts, name: str, num_nodes: int) -> int:
-    node = parse_count(parts.settings[name], parts.where(name))
-    if node >= num_nodes:
-        raise InputError(f"{parts.where(name)}: there is no node {node}")
-    return node
 
 
 def _file_name(document: Document) -> str:

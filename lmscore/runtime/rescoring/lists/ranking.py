@@ -77,7 +77,6 @@ class Gain:
         """The gain in one list.
 
         Args:
-            nbest: the list.
             best: the place of its best hypothesis; None in an empty list.
             metric: what compares both hypotheses with the reference, if anything does.
             normalize: changes texts before the metric compares them.

@@ -55,7 +55,6 @@ def score_lists(
     alike, of one list or of several, are read together as far as they do.
 
     Args:
-        lm: the model.
         lists: the hypotheses of each; a list may be empty.
         bos: start each hypothesis from <s>. Without it, its first token is read, not scored.
         eos: score the end of sentence, </s>.

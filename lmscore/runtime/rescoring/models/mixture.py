@@ -107,10 +107,7 @@ def check_shares(weights: Sequence[float], num_models: int) -> None:
 def fit_mixture(name: str, models: Sequence[WordScorer], texts: Iterable[str]) -> Mixture:
     """The mixture under which texts are most probable. Words unknown to all models do not count.
 
-    Args:
-        name: of the mixture.
-        models: what is mixed.
-        texts: sentences that no model was trained on.
+    The texts are sentences that no model was trained on.
 
     Raises:
         OptionError: the models cannot be mixed, or there is no text.

@@ -33,7 +33,6 @@ def score_shared(
     """The log-probability of every target, read once for all rows that share its beginning.
 
     Args:
-        engine: the model.
         rows: the tokens, R rows.
         state: S rows.
         parents: int64 [R], the row of `state` that each goes on from.

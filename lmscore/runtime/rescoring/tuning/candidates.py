@@ -104,7 +104,6 @@ def candidates(
     Args:
         lists: no hypothesis is dropped; a list without any counts as one that found nothing.
         names: the terms, named as in `Weights`.
-        metric: what to tune for.
         length_normalization: as in `Weights`.
         normalize: changes hypotheses and references before they are compared.
 

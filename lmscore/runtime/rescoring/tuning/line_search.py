@@ -70,10 +70,7 @@ def _with_ends(edges: Floats) -> Floats:
 def search_line(candidates: Candidates, origin: Floats, direction: Floats) -> Steps:
     """The metric of the best hypotheses under the weights `origin + place * direction`.
 
-    Args:
-        candidates: F terms of each hypothesis.
-        origin: the weights at 0, [F].
-        direction: [F].
+    `origin` and `direction` are float64 [F].
     """
     base = weighted(candidates.terms, origin)
     slope = weighted(candidates.terms, direction)
