@@ -86,7 +86,7 @@ class ListInput:
 
     def check(self) -> None:
         """Raise UsageError if the options contradict each other or the named format."""
-        self._archives()
+        assignments("--scores", self.scores)
         if self.scores and self.input_format not in (None, "kaldi"):
             raise UsageError("--scores goes with --input-format kaldi")
         if self.beam_size is not None and self.input_format not in (None, "nemo"):
@@ -103,12 +103,9 @@ class ListInput:
             self.input_format,
             references=self.references,
             beam_size=self.beam_size,
-            scores=self._archives(),
+            scores=assignments("--scores", self.scores),
             errors=self.errors,
         )
-
-    def _archives(self) -> dict[str, str]:
-        return assignments("--scores", self.scores or [])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,14 +225,14 @@ class SeenText:
         return preparation(join=self.join, remove=words, lowercase=self.lowercase and seen)
 
 
-def assignments(option: str, values: Iterable[str]) -> dict[str, str]:
+def assignments(option: str, values: Iterable[str] | None) -> dict[str, str]:
     """The values of an option NAME=VALUE, by name.
 
     Raises:
         UsageError: a name or a value is missing, or a name is given twice.
     """
     found: dict[str, str] = {}
-    for given in values:
+    for given in values or ():
         name, sign, value = given.partition("=")
         if not (name and sign and value):
             raise UsageError(f"{option} {given!r}: expected NAME=VALUE")

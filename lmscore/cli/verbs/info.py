@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from lmscore.bundle import Bundle, Config, LogZRecord
+from lmscore.bundle import Bundle, Config
 from lmscore.cli import options, streams
 from lmscore.cli.graph_records import graph_table
 from lmscore.cli.table import size, table
@@ -68,15 +68,12 @@ def _graphs(bundle: Bundle) -> str:
     for variant in bundle.variants():
         record = bundle.config.graphs[variant]
         rows.append((variant, "in 8 bits", ", ".join(record.quantized) or "nothing"))
-        if record.log_z is not None:
-            rows.append(("", "log Z", _log_z(record.log_z)))
+        if (log_z := record.log_z) is not None:
+            spread = f"mean {log_z.mean:+.3f}, deviation {log_z.std:.3f} nats"
+            tau = f"Kendall's tau of sentences {log_z.rank_agreement:.3f}"
+            rows.append(("", "log Z", f"{spread}; {tau}"))
         rows.append(("", "sha256", record.sha256))
     return table(rows)
-
-
-def _log_z(record: LogZRecord) -> str:
-    tau = f"Kendall's tau of sentences {record.rank_agreement:.3f}"
-    return f"mean {record.mean:+.3f}, deviation {record.std:.3f} nats; {tau}"
 
 
 def _files(bundle: Bundle) -> dict[str, int]:

@@ -108,7 +108,7 @@ def rescore(
         raise UsageError("--metric is said in the summary: leave out --quiet")
     own_weights = {
         name: number(f"--weight {name}", value)
-        for name, value in assignments("--weight", weight or []).items()
+        for name, value in assignments("--weight", weight).items()
     }
     given = {
         "--lm-weight": lm_weight,

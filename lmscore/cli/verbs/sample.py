@@ -132,6 +132,10 @@ def sample(
         streams.flush()
 
 
+def _search(lm: LanguageModel, prompts: list[str], **search: Any) -> list[list[Sample]]:
+    return [lm.beam_search(prompt, **search) for prompt in prompts]
+
+
 def _check_search(
     beam_size: int | None, num_samples: int, length_penalty: float, drawing: Mapping[str, object]
 ) -> None:
@@ -168,10 +172,6 @@ def _check_pattern(pattern: str, allowed_words: str | None) -> None:
         raise UsageError("--allowed-words and --pattern exclude each other")
     with command_line():
         check_pattern(pattern)
-
-
-def _search(lm: LanguageModel, prompts: list[str], **search: Any) -> list[list[Sample]]:
-    return [lm.beam_search(prompt, **search) for prompt in prompts]
 
 
 def _decoded(

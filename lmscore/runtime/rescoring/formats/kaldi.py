@@ -120,8 +120,7 @@ def _cost(hypothesis: Hypothesis) -> float:
 
 
 def _recognises(head: Head) -> bool:
-    key, _ = split_key(head.first)
-    return utterance_of(key) is not None
+    return utterance_of(split_key(head.first)[0]) is not None
 
 
 KALDI = Format("kaldi", 1, _recognises, _read, _render, option="scores", score=None)

@@ -27,7 +27,9 @@ def render(lattice: Lattice) -> str:
     lattice = _with_one_end(lattice)
     source = lattice.source if isinstance(lattice.source, SlfSource) else _new_source(lattice)
     lines = [f"N={len(lattice.nodes)} L={len(lattice.arcs)}"]
-    lines += (_render_node(number, node) for number, node in enumerate(lattice.nodes))
+    for number, node in enumerate(lattice.nodes):
+        is_read = isinstance(node, Fields)
+        lines.append(node.replaced({"I": str(number)}) if is_read else f"I={number}")
     lines += (_render_link(lattice, i, arc, source.unit) for i, arc in enumerate(lattice.arcs))
     header = [*_render_header(lattice, source), *_named_ends(lattice)]
     return "".join(f"{line}\n" for line in (*header, *lines))
@@ -89,12 +91,6 @@ def _named_ends(lattice: Lattice) -> Iterator[str]:
         yield f"start={lattice.start}"
     if nodes - left != set(lattice.finals):
         yield from (f"end={node}" for node in lattice.finals)
-
-
-def _render_node(number: int, node: object) -> str:
-    if isinstance(node, Fields):
-        return node.replaced({"I": str(number)})
-    return f"I={number}"
 
 
 def _render_link(lattice: Lattice, number: int, arc: Arc, unit: float) -> str:

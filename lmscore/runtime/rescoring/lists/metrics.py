@@ -146,13 +146,9 @@ class Chrf:
         return np.asarray(100 * 5 * precision * recall / np.where(weighted > 0, weighted, 1.0))
 
 
-def _characters(text: str) -> str:
-    return " ".join(text.split())
-
-
 METRICS: Mapping[MetricName, Metric] = {
     "wer": ErrorRate("WER %", str.split, "words"),
-    "cer": ErrorRate("CER %", _characters, "characters"),
+    "cer": ErrorRate("CER %", lambda text: " ".join(text.split()), "characters"),
     "bleu": Bleu(),
     "chrf": Chrf(),
 }

@@ -30,9 +30,7 @@ def windows(
 ) -> Iterator[Window]:
     """Cut a stream of lists into windows of bounded size; each list stays in one piece.
 
-    Args:
-        lists: the hypotheses of each.
-        states: one for each list, if any, of one row.
+    If there are states, each list has one, of one row.
 
     Raises:
         InputError: a hypothesis is not a string, a state is not of one row, or there are not as
