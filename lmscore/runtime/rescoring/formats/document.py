@@ -1,4 +1,4 @@
-"""A file of n-best lists while it is being read, and what is kept of it for writing it back."""
+"""A file of n-best lists while it is read, and the parts that are kept for writing it back."""
 
 from __future__ import annotations
 
@@ -101,14 +101,14 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class ListSource:
-    """Where a list comes from."""
+    """The place of a list in its file."""
 
     document: Document
     index: int  # in the document, from 0
-    line: int  # where it begins
-    size: int  # bytes, with what stands between the list before and this one
-    before: str = ""  # what stands between the list before and this one
-    content: Any = None  # whatever else the format needs
+    line: int  # the number of its first line
+    size: int  # bytes, with the text before
+    before: str = ""  # the text between the list before and this one
+    content: Any = None  # other data that the format needs
 
 
 def lists_of_rows(

@@ -32,7 +32,7 @@ class JsonText:
         return InputError(f"{self.name}, line {line}{message}")
 
     def skip(self, position: int) -> int:
-        """Where the white space after a position ends."""
+        """The end of the white space after a position."""
         match = _WHITE_SPACE.match(self.text, position)
         return match.end() if match else position
 

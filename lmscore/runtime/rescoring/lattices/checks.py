@@ -15,7 +15,7 @@ _MAX_DIGITS = 18  # Python refuses to convert very long numbers
 def checked(lattice: Lattice, document: Document, line: int, arc_lines: Sequence[int]) -> Lattice:
     """Return the lattice if it is empty, or has a path and no cycle.
 
-    `line` is the number of its first line in the document, `arc_lines` those of its arcs.
+    `line` is the number of its first line in the document; `arc_lines` has the line of each arc.
 
     Raises:
         InputError: the lattice has a cycle, or no path; names file and line.

@@ -88,7 +88,7 @@ def scored_lists(
     Args:
         lists: as they were read.
         scorers: at least one, each with a name that no feature has yet.
-        prepare: makes of the text of a hypothesis the one that is scored.
+        prepare: a function from the text of a hypothesis to the text that is scored.
 
     Raises:
         InputError: a scorer cannot read a text; says which.

@@ -62,7 +62,7 @@ class ErrorRate:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The errors, and what there is to get right."""
+        """The kinds of errors, and the unit of the reference's length."""
         return ("substitutions", "deletions", "insertions", self.unit)
 
     def statistics(self, texts: Sequence[str], reference: str) -> Statistics:

@@ -35,7 +35,7 @@ def default_weights(
         added: the names of the new features: the weight of each is `lm_weight`.
         lm_weight: of a log-probability in nats.
         word_penalty: as in `Weights`, and so is `length_normalization`.
-        given: weights by name, in place of those and beyond them.
+        given: weights by name, which replace the others or are added to them.
 
     Raises:
         OptionError: a weight is not finite.

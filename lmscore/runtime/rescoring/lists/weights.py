@@ -2,7 +2,7 @@
 
     score = (Σ weight · feature + word penalty · words) / words ** length normalization
 
-A feature is named as in the list. Beyond those, these names can be used everywhere:
+A feature is named as in the list. These names can be used with every list:
 
 - `words`: the number of words, which is what the word penalty weighs (a negative one penalises);
 - `rank`: minus the place in the list, 0 for the first: all there is in a list without scores;

@@ -157,7 +157,7 @@ def _slots(nodes: Ids, targets: Ids) -> Ids:
 
 
 def _differ(*columns: Ids) -> NDArray[np.bool_]:
-    """Where a row of the columns differs from the one before; the first one does."""
+    """Whether each row of the columns differs from the row before; the first one does."""
     differ = np.ones(len(columns[0]), bool)
     differ[1:] = np.any([column[1:] != column[:-1] for column in columns], axis=0)
     return differ

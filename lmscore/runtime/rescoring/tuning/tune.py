@@ -120,7 +120,7 @@ def cross_validate(
 
     Args:
         candidates: all lists; they are dealt into folds at random.
-        folds: how many parts; each in turn is judged with what the others give.
+        folds: the number of parts; each in turn is judged with weights tuned on the others.
         report: is told how many folds are done.
 
     Raises:
