@@ -1,4 +1,4 @@
-"""The shell door: `lmscore VERB`. Nothing heavy is imported before a verb needs it."""
+"""The entry point of the command `lmscore`. Nothing heavy is imported before a verb needs it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLOSED_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
 
 @dataclass
 class Settings:
-    """What the words before the verb's own options set."""
+    """The options before the verb, and the state of the running command."""
 
     debug: bool = False
     signal: int = signal.SIGINT  # the one that interrupted the verb, if one did
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit status.
 
     Args:
-        argv: the words after the program's name. Default: those of this process.
+        argv: the words after the program's name. Default: `sys.argv[1:]`.
     """
     settings = Settings()
     try:
@@ -81,7 +81,7 @@ def _run(argv: list[str], settings: Settings) -> int:
 
 @contextmanager
 def _interruptible(settings: Settings) -> Iterator[None]:
-    """Let SIGTERM and SIGHUP do what Ctrl-C does; where they are ignored (nohup), they stay so."""
+    """Treat SIGTERM and SIGHUP as Ctrl-C; a signal that is ignored (nohup) stays ignored."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         settings.signal = number
@@ -92,9 +92,8 @@ def _interruptible(settings: Settings) -> Iterator[None]:
 
     names = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():  # only that one gets signals
-        numbers = []
-    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    is_main = threading.current_thread() is threading.main_thread()  # no other one gets signals
+    taken = [n for n in numbers if is_main and signal.getsignal(n) is signal.SIG_DFL]
     for number in taken:
         signal.signal(number, handle)
     try:
@@ -105,7 +104,7 @@ def _interruptible(settings: Settings) -> Iterator[None]:
 
 
 def _explained(error: Exception, settings: Settings) -> tuple[str, int]:
-    """The message for an error, and the exit status."""
+    """The message and the exit status for an error."""
     from lmscore.cli.usage import UsageError, flags_of, with_flags
 
     if isinstance(error, UsageError) and error.__cause__ is None:  # the shell's own

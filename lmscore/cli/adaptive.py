@@ -1,4 +1,4 @@
-"""What `lmscore ppl --cache` and `--dynamic` add to the figures of a text."""
+"""`lmscore ppl --cache` and `--dynamic`: the perplexity of a text under a model that adapts."""
 
 from __future__ import annotations
 
@@ -19,11 +19,7 @@ if TYPE_CHECKING:
 def check_options(
     names: Iterable[str], *, compat: str | None, bos: bool, eos: bool, context: str | None
 ) -> None:
-    """Refuse what a model that adapts cannot do.
-
-    Raises:
-        UsageError: names the two options.
-    """
+    """Raise UsageError if --cache or --dynamic (`names`) is given with an option it excludes."""
     refused = {
         "--compat": compat is not None,
         "--no-bos": not bos,
@@ -40,11 +36,11 @@ def check_options(
 
 
 def check_model(path: Path) -> None:
-    """Say in time that a model cannot adapt.
+    """Raise an error, before the text is scored, if a model cannot adapt.
 
     Raises:
         MissingExtraError: PyTorch is not installed.
-        OptionError, ModelNotFoundError: the model is one of sentences, or has no weights.
+        OptionError, ModelNotFoundError: the model was trained on sentences, or has no weights.
     """
     with needs_extra("train"):
         from lmscore.train import check_adaptable
@@ -59,18 +55,22 @@ def adapted(
     settings: Mapping[str, Any],
     model: ModelOptions,
 ) -> Summary:
-    """The figures of a text under a model that adapts to it, with the counts of `summary`."""
+    """Compute the log-probabilities of a text while the model adapts to it.
+
+    Returns:
+        `summary`, the figures of the same text, with the new log-probabilities.
+    """
     from lmscore.train import Cache, Dynamic, adaptive_log_probs, torch_device
 
     method = Cache(**settings) if name == "cache" else Dynamic(**settings)
-    log_prob, of_oovs = adaptive_log_probs(
+    log_prob, oov_log_prob = adaptive_log_probs(
         Bundle.read(path), texts, method, device=torch_device(model.device), threads=model.threads
     )
-    return dataclasses.replace(summary, log_prob=log_prob, oov_log_prob=of_oovs)
+    return dataclasses.replace(summary, log_prob=log_prob, oov_log_prob=oov_log_prob)
 
 
 def describe_adapted(name: str, settings: Mapping[str, float]) -> str:
-    """How the model adapts, in a few words."""
+    """A line that names the method and its settings."""
     values = ", ".join(f"{key} {value:g}" for key, value in settings.items())
     what = {"cache": "with a cache", "dynamic": "with dynamic evaluation"}[name]
     return f"{what} ({values}; PyTorch, fp32)"

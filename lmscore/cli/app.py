@@ -1,4 +1,4 @@
-"""The `lmscore` command: its options, and its verbs."""
+"""The typer command `lmscore`: its options and its verbs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import lmscore
 from lmscore.cli import streams
 from lmscore.cli.options import expanded
 
-VERBS = {  # a file each, and in it this function
+VERBS = {  # by name, which is also its module's: the function in the module
     "train": "train",
     "export": "export",
     "score": "score",
@@ -32,9 +32,9 @@ VERBS = {  # a file each, and in it this function
 
 
 def make_command(argv: Sequence[str]) -> Callable[..., Any]:
-    """The command for a command line: with the verb that it names, or with all of them.
+    """Build the command with the verb that the command line names, or else with all verbs.
 
-    Each verb that is there costs start-up time, 4 ms or so.
+    Each verb costs about 4 ms of start-up time.
     """
     app = typer.Typer(
         name="lmscore",

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from lmscore.cli.outfile import Output
-from lmscore.cli.records import Record
 from lmscore.cli.usage import UsageError
 
 if TYPE_CHECKING:
     from lmscore.names import Tool
-    from lmscore.runtime.scoring import CompatReport, Score
+    from lmscore.runtime.scoring import CompatReport
 
 
 def start_report(
     tool: Tool | None, paths: Sequence[str], *, bos: bool, eos: bool, layouts: Mapping[str, bool]
 ) -> CompatReport | None:
-    """An empty report on some files; None where no tool is named.
+    """Start a report on some files in the layout of a tool; None if no tool is named.
 
     Args:
         layouts: the options that ask for another layout, and whether each was given.
 
     Raises:
-        UsageError: the other options do not go with it.
+        UsageError: another option contradicts --compat.
     """
     if tool is None:
         return None
@@ -37,19 +35,3 @@ def start_report(
     from lmscore.runtime.scoring import CompatReport
 
     return CompatReport(tool, eos=eos, source=" ".join(paths))
-
-
-def print_report(
-    report: CompatReport,
-    scored: Iterable[tuple[Record, Score]],
-    output: Output,
-    *,
-    words: bool,
-    summary: bool,
-) -> None:
-    """Print a block for every sentence, with its words if asked, and one at the end, likewise."""
-    for _, score in scored:
-        report.add(score)
-        output.write(report.sentence(score, words=words))
-    if summary:
-        output.write(report.summary())

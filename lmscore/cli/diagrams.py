@@ -1,4 +1,4 @@
-"""A picture of metrics.jsonl: is it learning, and if not, where do the gradients go?"""
+"""A picture of metrics.jsonl, the record of a training run: losses, gradients and dead units."""
 
 from __future__ import annotations
 
@@ -21,23 +21,19 @@ Record = Mapping[str, Any]
 
 
 def check_drawing() -> None:
-    """Say in time that nothing can be drawn.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-    """
+    """Raise MissingExtraError if matplotlib is not installed."""
     with needs_extra("plot"):
         import matplotlib.figure  # noqa: F401
 
 
 def draw_diagnosis(folder: Path) -> Path | None:
-    """Draw the record of a run into `diagnosis.png` beside it; None where nothing is recorded yet.
+    """Draw the record of a run into `diagnosis.png` beside it; raises OutputFileError.
 
-    Loss and held-out loss; the gradient norm of each part and how often it was clipped; dead units;
-    and how far back the loss reaches, at every evaluation.
+    The picture shows the training and the held-out loss, the gradient norm of each part and the
+    share of clipped updates, dead units, and at each evaluation how far back the loss reaches.
 
-    Raises:
-        OutputFileError: the picture cannot be written.
+    Returns:
+        The path of the picture, or None if nothing is recorded yet.
     """
     from matplotlib.figure import Figure
 
@@ -94,22 +90,23 @@ def _draw_dead_units(axes: Axes, updates: Sequence[Record]) -> None:
 
 
 def _draw_lags(axes: Axes, evaluations: Sequence[Record]) -> None:
-    """Earlier evaluations are paler."""
+    """Draw the gradient norms by lag; the curves of earlier evaluations are paler."""
     axes.set(title="How far back the loss reaches", xlabel="k", yscale="log")
     axes.set_ylabel("norm of d loss(t) / d state(t - k)")
     for number, record in enumerate(evaluations, 1):
-        color = 0
-        for name, layers in record["gradient_by_lag"].items():
-            for layer, norms in enumerate(layers):
-                last = number == len(evaluations)
-                axes.plot(
-                    range(1, len(norms) + 1),
-                    _drawable(norms),
-                    color=f"C{color}",
-                    alpha=number / len(evaluations),
-                    label=f"{name}, layer_{layer}" if last else None,
-                )
-                color += 1
+        curves = [
+            (f"{name}, layer_{layer}", norms)
+            for name, layers in record["gradient_by_lag"].items()
+            for layer, norms in enumerate(layers)
+        ]
+        for color, (label, norms) in enumerate(curves):
+            axes.plot(
+                range(1, len(norms) + 1),
+                _drawable(norms),
+                color=f"C{color}",
+                alpha=number / len(evaluations),
+                label=label if number == len(evaluations) else None,
+            )
 
 
 def _line(
@@ -119,5 +116,5 @@ def _line(
 
 
 def _drawable(values: Sequence[float | None]) -> list[float]:
-    """A gap where a value was not finite."""
+    """The values with NaN, which matplotlib draws as a gap, for None."""
     return [float("nan") if value is None else value for value in values]

@@ -1,4 +1,4 @@
-"""`--resume`: what an earlier run has written, held against the input that is read again."""
+"""`lmscore score --resume`: the records in the output of an interrupted run."""
 
 from __future__ import annotations
 
@@ -22,36 +22,34 @@ _ROUNDING = 0.001
 
 @dataclass(frozen=True)
 class Block:
-    """The lines of one record, as they were found."""
+    """The lines of one record in the output file."""
 
-    lines: list[str]  # without their ends
-    number: int  # of the first of them in the file, from 1
-    start: int  # of the first of them, in bytes
+    lines: list[str]  # without line ends
+    number: int  # the line number of the first one, from 1
+    start: int  # the byte offset of the first one
 
 
 class Earlier:
-    """The records of an interrupted output, in the order of the input.
+    """The records that an interrupted run has written, matched with the input that is read again.
 
-    The last one, whose rows may not be complete, is scored again; so it shows whether the model and
-    the options are the same. A torn line after it does not count.
+    The last record may lack rows, so it is scored again; this shows whether the model and the
+    options are the same. A torn line after it does not count.
+
+    Args:
+        file: the output, open to append to.
+        layout: the layout of its records.
+        header: whether its first line names the columns.
 
     Attributes:
-        count: the records of the input that need not be scored again, so far.
-        bytes: their text, with line ends.
+        count: how many records of the input need not be scored again, so far.
+        bytes: the size of their text, with line ends.
+
+    Raises:
+        InputFileError: the file cannot be read.
+        InputError: the file has another header, or none.
     """
 
     def __init__(self, file: Output, layout: Layout, *, header: bool) -> None:
-        """Begin to read a file that is open for more.
-
-        Args:
-            file: what is to be gone on with.
-            layout: of its records.
-            header: whether its first line names the columns.
-
-        Raises:
-            InputFileError: it cannot be read.
-            InputError: it has another header, or none.
-        """
         self.count = 0
         self.bytes = 0
         self._file = file
@@ -68,17 +66,15 @@ class Earlier:
     def skip(
         self, items: Iterable[Item], record: Callable[[Item], Record], *, bar: bool
     ) -> Iterator[Item]:
-        """The items whose records are not in the output yet, or in doubt; at least one.
+        """Skip the items whose records are in the output; the rest, at least one, is returned.
 
-        What is in the output is read before this returns.
+        The output is read before this returns.
 
-        Args:
-            items: one for every line of the input.
-            record: gives that of an item.
-            bar: whether a progress bar is shown meanwhile.
+        There is one item for each line of the input; `record` gives its record. `bar` shows a
+        progress bar.
 
         Raises:
-            InputError: the output has other records, or more than there are.
+            InputError: the output has other records than the input, or more.
         """
         rest = iter(items)
         with Progress(f"reading {self._file.path}", total=self._file.size, shown=bar) as progress:
@@ -91,14 +87,12 @@ class Earlier:
         raise self._error(self._next, f"the input has {self.count} lines, and this is of another")
 
     def settle(self, lines: str, num_tokens: int) -> None:
-        """Cut the output where it goes on, now that the first record in doubt is scored again.
+        """Compare the last record in the output with its new score, and cut the output before it.
 
-        Args:
-            lines: what is to be written of that record.
-            num_tokens: how many were scored in it.
+        Later calls do nothing. `lines` is the new text of the record, of `num_tokens` tokens.
 
         Raises:
-            InputError: the output has it otherwise, by more than devices differ; nothing is cut.
+            InputError: the scores differ by more than devices do; nothing is cut.
             OutputFileError: the file cannot be written.
         """
         if self._last is not None:
@@ -118,7 +112,7 @@ class Earlier:
             raise self._error(block, "another model or other options gave this score")
 
     def _has(self, record: Record) -> bool:
-        """Whether the next record of the input is in the output for certain."""
+        """Whether the next record of the input is complete in the output."""
         if self._next is None:
             return False
         number, block = self.count + 1, self._next
@@ -134,7 +128,7 @@ class Earlier:
         return True
 
     def _has_no_rows(self, block: Block, number: int, record: Record) -> bool:
-        """Whether nothing of the `number`th record was scored, so that the block is of another."""
+        """Whether record `number` had nothing to score, so that the block is of a later record."""
         key = self._layout.cells(block.lines[0])[0]
         rows = self._layout.output_format == "tsv" and self._layout.per != "sentence"
         return rows and record.id is None and key.isdecimal() and int(key) > number
@@ -147,8 +141,7 @@ class Earlier:
         return len(self._header.encode())
 
     def _error(self, block: Block | None, reason: str) -> InputError:
-        number = block.number if block else 1
-        where = f"{self._file.path}, line {number}"
+        where = f"{self._file.path}, line {block.number if block else 1}"
         return InputError(
             f"{where}: {reason}; --resume goes on with the same input, model and options"
         )
@@ -164,11 +157,12 @@ def _lines(path: Path) -> Iterator[Block]:
 def _blocks(lines: Iterable[Block], layout: Layout) -> Iterator[Block]:
     block: Block | None = None
     for line in lines:
-        if block is not None and not layout.begins_record(line.lines[0]):
-            block.lines.extend(line.lines)
-            continue
-        if block is not None:
+        if block is None:
+            block = line
+        elif layout.begins_record(line.lines[0]):
             yield block
-        block = line
+            block = line
+        else:
+            block.lines.extend(line.lines)
     if block is not None:
         yield block

@@ -1,4 +1,4 @@
-"""What export measured on the graphs of a model, for people."""
+"""The table of the measurements that export made of a model's graphs."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ from lmscore.cli.table import size, table
 
 
 def graph_table(config: Config, variants: Sequence[str]) -> str:
-    """What export measured on each variant's graph, as a table."""
-    rows: list[tuple[str, ...]] = [
-        ("variant", "file", "size", "max |Δ log-prob|", "in a batch", "perplexity", "checked with")
-    ]
-    for variant in variants:
-        graph = config.graphs[variant]
-        rows.append(
-            (
-                variant,
-                graph_file(variant),
-                size(graph.size_bytes),
-                f"{graph.max_log_prob_difference:.2g} nats",
-                f"{graph.max_batching_difference:.2g} nats",
-                f"{round(100 * graph.perplexity_change, 2) + 0.0:+.2f} %",  # + 0.0: no -0.00
-                graph.checked_with,
-            )
+    """A table with a row of measurements for the graph of each variant."""
+    header = (
+        "variant",
+        "file",
+        "size",
+        "max |Δ log-prob|",
+        "in a batch",
+        "perplexity",
+        "checked with",
+    )
+    graphs = ((variant, config.graphs[variant]) for variant in variants)
+    rows = [
+        (
+            variant,
+            graph_file(variant),
+            size(graph.size_bytes),
+            f"{graph.max_log_prob_difference:.2g} nats",
+            f"{graph.max_batching_difference:.2g} nats",
+            f"{round(100 * graph.perplexity_change, 2) + 0.0:+.2f} %",  # + 0.0: no -0.00
+            graph.checked_with,
         )
-    return table(rows)
+        for variant, graph in graphs
+    ]
+    return table([header, *rows])

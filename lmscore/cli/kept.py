@@ -1,4 +1,4 @@
-"""`--resume` of a filter: the lines it has kept, found again in the input."""
+"""`lmscore filter --resume`: the lines that an interrupted run has kept."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from lmscore.errors import InputError
 
 
 class Kept:
-    """The lines that an interrupted run has kept, held against the input that is read again.
+    """The lines that an interrupted run has kept, matched with the input that is read again.
 
     Attributes:
-        count: the lines of the input that need not be scored again.
-        bytes: their text, with line ends.
+        count: how many lines of the input need not be scored again.
+        bytes: the size of their text, with line ends.
     """
 
     def __init__(self, out: Output) -> None:
-        """Begin to read a file that is open for more."""
         self.count = 0
         self.bytes = 0
         self._out = out
@@ -33,17 +32,17 @@ class Kept:
     def skip(
         self, records: Iterable[Record], reject: Callable[[bytes], object], *, bar: bool
     ) -> Iterator[Record]:
-        """The records from the last one on that was kept: it must be kept again.
+        """Skip the records before the last one that was kept; the rest is returned.
 
-        Those before it that were not kept are rejected. Of equal lines, which are kept or not
-        together, the first is taken.
+        Records that were not kept are passed to `reject`. The last one that was kept is scored
+        again, and must be kept again. Of equal lines, which are kept or not together, the first is
+        taken.
 
         Raises:
-            InputError: a line is not in the input, or not behind the one before.
+            InputError: a kept line is not in the input, or not after the line before it.
         """
         rest = iter(records)
-        total = self._out.size
-        with Progress(f"reading {self._out.path}", total=total, shown=bar) as progress:
+        with Progress(f"reading {self._out.path}", total=self._out.size, shown=bar) as progress:
             while self._next is not None:
                 for record in rest:
                     if _line(record) == self._next:
@@ -60,10 +59,9 @@ class Kept:
         return rest
 
     def has(self, record: Record) -> bool:
-        """Whether a line that is to be kept is there; they must come in order.
+        """Whether the output has this line already; raises InputError if it has another line.
 
-        Raises:
-            InputError: another one stands in its place.
+        The lines to keep must be asked for in their order.
         """
         if self._next is None:
             return False
@@ -73,18 +71,14 @@ class Kept:
         return True
 
     def check_end(self) -> None:
-        """See that nothing is left.
-
-        Raises:
-            InputError: a line was not kept this time.
-        """
+        """Raise InputError if a line in the output was not kept this time."""
         if self._next is not None:
             raise self._error("it is not kept this time")
 
     def _take(self) -> None:
         self._next, self._following = self._following, next(self._lines, None)
         if self._next is None:
-            self._out.cut(self._read)  # what is torn
+            self._out.cut(self._read)  # drops a torn line
         else:
             self._read += len(self._next) + 1
 

@@ -1,6 +1,6 @@
-"""What `lmscore score` prints of a scored record, and how that is known again.
+"""The output of `lmscore score`: records as tsv or JSON Lines, and their recognition by --resume.
 
-A record is a line, or a row for each token or word.
+A record is one line, or a row for each of its tokens or words.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from lmscore.names import Per, RecordFormat
 if TYPE_CHECKING:
     from lmscore.runtime.scoring import Score, TokenScore, WordScore
 
-# A cell must not end its row, and what stands for a tab must not be mistaken for it.
+# A cell must hold no tab and no line break, and an escape must not look like plain text.
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns or keys."""
+    """The choice of columns or keys that are printed for each record."""
 
     output_format: RecordFormat
     per: Per
-    surprisal: bool  # bits in the place of nats
-    ids: bool  # whether the input has some
+    surprisal: bool  # print bits instead of nats
+    ids: bool  # whether the input has ids
 
     @property
     def columns(self) -> list[str]:
@@ -40,15 +40,11 @@ class Layout:
 
     @property
     def header(self) -> str:
-        """A line of those."""
+        """The header line of tsv."""
         return _row(self.columns)
 
     def lines(self, number: int, record: Record, score: Score) -> str:
-        """All that is printed of one record, which is the `number`th.
-
-        Raises:
-            InputError: its text does not fit on a line.
-        """
+        """The output of record `number`; raises InputError if its text does not fit on a line."""
         if self.output_format == "jsonl":
             return json_line(self._document(record, score))
         if self.per == "sentence":
@@ -56,18 +52,17 @@ class Layout:
         return "".join(self._rows(self.key(number, record), self._units(score)))
 
     def begins_record(self, line: str) -> bool:
-        """Whether a line, printed before, is the first of its record."""
+        """Whether a line of earlier output is the first one of its record."""
         if self.output_format == "jsonl" or self.per == "sentence":
             return True
         return line.split("\t")[1:2] == ["1"]
 
     def holds(self, lines: Sequence[str], number: int, record: Record) -> bool:
-        """Whether lines, printed before, can be those of a record, whatever it scored.
+        """Whether lines of earlier output can belong to a record, whatever its score is.
 
         Args:
-            lines: of one record, without their ends; of its rows the last may be missing.
-            number: of the record, from 1.
-            record: what was scored.
+            lines: the lines of one record, without line ends; the last rows may be missing.
+            number: the number of the record, from 1.
         """
         if self.output_format == "jsonl":
             return self._holds_document(lines[0], record)
@@ -80,7 +75,7 @@ class Layout:
         return all(self._holds_row(cells, number, index, record) for index, cells in rows)
 
     def agree(self, before: str, now: str, *, tolerance: float) -> bool:
-        """Whether two lines tell the same of one text, the measure within a tolerance."""
+        """Whether two lines of one record are equal, their log-probabilities up to a tolerance."""
         (old, *others), (new, *expected) = map(self._figures, (before, now))
         try:
             return others == expected and abs(float(old) - float(new)) <= tolerance
@@ -88,7 +83,7 @@ class Layout:
             return False
 
     def _figures(self, line: str) -> list[Any]:
-        """The measure of a line, and what else there is to compare."""
+        """The log-probability (or surprisal) in a line, then its other fields to compare."""
         if self.output_format == "jsonl":
             document = json.loads(line)
             return [document[name] for name in (self.measure, "num_tokens", "num_oov")]
@@ -96,16 +91,16 @@ class Layout:
         return [cells.pop(self.columns.index(self.measure)), *cells]
 
     def key(self, number: int, record: Record) -> str:
-        """What stands in the first cell of a row."""
+        """The first cell of a row: the record's id, or its number."""
         return str(number) if record.id is None else record.id
 
     def cells(self, line: str) -> list[str]:
-        """A line of tsv, taken apart; a text at its end may hold tabs."""
+        """The cells of a tsv line; a text in the last cell may hold tabs."""
         return line.split("\t", len(self.columns) - 1)
 
     @property
     def measure(self) -> str:
-        """What the log-probability is called."""
+        """The name of the column with the log-probability."""
         return "surprisal" if self.surprisal else "log_prob"
 
     def _value(self, score: Score | TokenScore | WordScore) -> float:
@@ -143,7 +138,7 @@ class Layout:
             document = json.loads(line)
         except (ValueError, RecursionError):
             return False
-        given = record.fields or _fields(record)
+        given = record.as_fields()
         return (
             isinstance(document, dict)
             and document.keys() == given.keys() | self._keys
@@ -152,18 +147,20 @@ class Layout:
 
     @property
     def _keys(self) -> set[str]:
-        """What is added to the fields of an object."""
+        """The keys that are added to the record's own."""
         units = set() if self.per == "sentence" else {f"{self.per}s"}
         return {self.measure, "num_tokens", "num_words", "num_oov", "perplexity"} | units
 
     def _document(self, record: Record, score: Score) -> dict[str, Any]:
-        document: dict[str, Any] = dict(record.fields or _fields(record))
-        document[self.measure] = self._value(score)
-        document["num_tokens"] = score.num_tokens
-        document["num_words"] = score.num_words
-        document["num_oov"] = score.num_oov
-        # JSON has no nan (there is no token) and no inf.
-        document["perplexity"] = score.perplexity if math.isfinite(score.perplexity) else None
+        document = {
+            **record.as_fields(),
+            self.measure: self._value(score),
+            "num_tokens": score.num_tokens,
+            "num_words": score.num_words,
+            "num_oov": score.num_oov,
+            # JSON has no nan (there is no token) and no inf.
+            "perplexity": score.perplexity if math.isfinite(score.perplexity) else None,
+        }
         if self.per != "sentence":
             document[f"{self.per}s"] = list(map(self._object, self._units(score)))
         return document
@@ -176,11 +173,6 @@ class Layout:
             self.measure: self._value(unit),
             "is_oov": unit.is_oov,
         }
-
-
-def _fields(record: Record) -> dict[str, str]:
-    named = {"id": record.id, "prefix": record.prefix, "text": record.text}
-    return {name: value for name, value in named.items() if value is not None}
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The options of verbs that read n-best lists or lattices, and what comes of them."""
+"""The options that verbs on n-best lists and lattices share, and the objects they stand for."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ListOutput = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class ListInput:
-    """Which n-best lists a verb reads, and how."""
+    """The options of verbs that read n-best lists."""
 
     files: Annotated[
         list[str] | None,
@@ -81,12 +81,12 @@ class ListInput:
 
     @property
     def paths(self) -> list[str]:
-        """What is read, standard input by default."""
+        """The files to read, by default standard input."""
         return self.files or ["-"]
 
     def check(self) -> None:
-        """Raise UsageError if the options do not go together, or with a format that is named."""
-        self._archives()
+        """Raise UsageError if the options contradict each other or the named format."""
+        assignments("--scores", self.scores)
         if self.scores and self.input_format not in (None, "kaldi"):
             raise UsageError("--scores goes with --input-format kaldi")
         if self.beam_size is not None and self.input_format not in (None, "nemo"):
@@ -95,7 +95,7 @@ class ListInput:
             raise UsageError("--input-format nemo needs --beam-size: how many rows a list has")
 
     def read(self) -> tuple[Format, Iterator[NBestList]]:
-        """Open the lists; raises as `lmscore.runtime.rescoring.formats.read`."""
+        """Open the lists; raises what `lmscore.runtime.rescoring.formats.read` raises."""
         from lmscore.runtime.rescoring.formats import read
 
         return read(
@@ -103,17 +103,14 @@ class ListInput:
             self.input_format,
             references=self.references,
             beam_size=self.beam_size,
-            scores=self._archives(),
+            scores=assignments("--scores", self.scores),
             errors=self.errors,
         )
-
-    def _archives(self) -> dict[str, str]:
-        return assignments("--scores", self.scores or [])
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListModels(options.ModelOptions):
-    """What n-best lists are scored with: a model, several, or a mixture of them."""
+    """The models that score n-best lists: one, several, or a mixture of several."""
 
     feature: options.Feature = "lmscore"
     lm: Annotated[
@@ -134,8 +131,7 @@ class ListModels(options.ModelOptions):
         ),
     ] = None
     mix_weights: Annotated[
-        str | None,
-        typer.Option(metavar="W,W,...", help="What share each --lm has in it."),
+        str | None, typer.Option(metavar="W,W,...", help="What share each --lm has in it.")
     ] = None
     mix_text: Annotated[
         Path | None,
@@ -150,11 +146,7 @@ class ListModels(options.ModelOptions):
     ] = True
 
     def feature_names(self) -> list[str]:
-        """The names of the new features.
-
-        Raises:
-            UsageError: the options do not go together, or a value is impossible.
-        """
+        """The names of the new features; raises UsageError if the options are not valid."""
         from lmscore.runtime.rescoring.models import check_models
 
         with command_line(lms="--lm", weights="--mix-weights", texts="--mix-text"):
@@ -172,8 +164,8 @@ class ListModels(options.ModelOptions):
         """Open the models; raises what `open_scorers` raises.
 
         Args:
-            prepare: makes of a text the one that a model scores.
-            errors: of --mix-text.
+            prepare: a function from a text to the text that a model scores.
+            errors: how to treat invalid UTF-8 in --mix-text.
         """
         from lmscore.runtime.rescoring.models import open_scorers
 
@@ -200,7 +192,7 @@ class ListModels(options.ModelOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class SeenText:
-    """What a model gets to see of a text."""
+    """The changes to a text before a model scores it."""
 
     join: Annotated[
         names.SubwordMark | None,
@@ -210,22 +202,22 @@ class SeenText:
     remove: options.Remove = None
 
     def check(self) -> None:
-        """Raise UsageError if a word that --remove names on the command line is none."""
+        """Raise UsageError if a --remove on the command line is not one word."""
         from lmscore.runtime.rescoring.lists import preparation
 
         with command_line():
             preparation(remove={word for word in self.remove or [] if not _names_file(word)})
 
     def preparation(self, errors: names.Utf8Errors, *, seen: bool = True) -> Callable[[str], str]:
-        """What makes of the text of a hypothesis the one that a model scores.
+        """A function from the text of a hypothesis to the text that a model scores.
 
         Args:
-            errors: of files with words.
-            seen: False for what is compared with references, which is not lower-cased.
+            errors: how to treat invalid UTF-8 in files with words.
+            seen: False for a comparison with references: the text is not lower-cased.
 
         Raises:
             InputFileError: a file with words cannot be read.
-            OptionError: a word to remove is none.
+            OptionError: a word to remove is not one word.
         """
         from lmscore.runtime.rescoring.lists import preparation
 
@@ -233,14 +225,14 @@ class SeenText:
         return preparation(join=self.join, remove=words, lowercase=self.lowercase and seen)
 
 
-def assignments(option: str, values: Iterable[str]) -> dict[str, str]:
-    """What an option NAME=VALUE that may be given again has been given.
+def assignments(option: str, values: Iterable[str] | None) -> dict[str, str]:
+    """The values of an option NAME=VALUE, by name.
 
     Raises:
-        UsageError: a value without a name, or a name twice.
+        UsageError: a name or a value is missing, or a name is given twice.
     """
     found: dict[str, str] = {}
-    for given in values:
+    for given in values or ():
         name, sign, value = given.partition("=")
         if not (name and sign and value):
             raise UsageError(f"{option} {given!r}: expected NAME=VALUE")
@@ -251,7 +243,7 @@ def assignments(option: str, values: Iterable[str]) -> dict[str, str]:
 
 
 def note_mixtures(scorers: Iterable[ListScorer]) -> None:
-    """Say on standard error what fitting a mixture to a text has come to."""
+    """Print the weights and the perplexity of each fitted mixture on standard error."""
     from lmscore.runtime.rescoring.models import Mixture
 
     for scorer in scorers:
@@ -260,11 +252,7 @@ def note_mixtures(scorers: Iterable[ListScorer]) -> None:
 
 
 def number(option: str, value: str) -> float:
-    """The number that an option was given.
-
-    Raises:
-        UsageError: it is none.
-    """
+    """The value of an option as a number; raises UsageError if it is no number."""
     try:
         return float(value)
     except ValueError as error:
@@ -272,19 +260,19 @@ def number(option: str, value: str) -> float:
 
 
 def check_lists_stay(output: str | Path | None, paths: Iterable[str]) -> None:
-    """Refuse to write what is no list over one that is read.
+    """Raise an error if an output that holds no lists would replace lists that are read.
 
     Raises:
         OptionError: the output is one of the files that the paths stand for.
         InputFileError: a file with paths cannot be read.
     """
-    # Paths that come down a pipe can be read but once, and not here.
+    # A pipe of paths can be read only once, and is read elsewhere.
     known = [p for p in paths if not p.startswith("@") or Path(p[1:]).is_file()]
     check_not_read(output, map(str, expanded_paths(known)))
 
 
 def write_texts(texts: Iterable[str], path: str | None) -> None:
-    """Write texts one behind the other, to a file or to standard output (None)."""
+    """Write texts one after another to a file, or to standard output if `path` is None."""
     with nullcontext() if path is None else open_output(path) as file:
         write: Callable[[bytes], object] = streams.write_bytes if file is None else file.write
         for text in texts:

@@ -1,7 +1,7 @@
-"""The options that several verbs share, each declared once, and in groups where they go together.
+"""The options that several verbs share, each declared once, some of them in groups.
 
-A verb that has a parameter whose type is a group has the options of the group; `expanded` gives
-typer one parameter for each.
+A group is a dataclass. A verb with a parameter of that type has all options of the group:
+`expanded` gives typer one parameter for each.
 """
 
 from __future__ import annotations
@@ -26,23 +26,19 @@ _Path = TypeVar("_Path", str, Path)
 
 
 def unless_standard_output(path: _Path | None) -> _Path | None:
-    """The file that an --output names; `-` is standard output, as no --output is."""
+    """The path of an --output; None, which is standard output, for `-`."""
     return None if str(path) == "-" else path
 
 
 def one_model(argument: Path | None, option: Path | None) -> Path | None:
-    """The model that is named as an argument or as --model; raises UsageError if it is both."""
+    """The model, given as an argument or as --model; raises UsageError if given as both."""
     if argument and option:
         raise UsageError("given twice, as an argument and as --model")
     return argument or option
 
 
 def checked_device(device: str) -> str:
-    """A device, if it is the name of one.
-
-    Raises:
-        UsageError: says what may be.
-    """
+    """The device; raises UsageError if there is no device of that name."""
     from lmscore.runtime.arguments import check_device
 
     with command_line():
@@ -51,11 +47,7 @@ def checked_device(device: str) -> str:
 
 
 def checked_threads(threads: int | None) -> int | None:
-    """A number of threads, if there may be as many.
-
-    Raises:
-        UsageError: says how many there may be.
-    """
+    """The number of threads; raises UsageError if it is too large."""
     from lmscore.runtime.arguments import check_threads
 
     with command_line():
@@ -93,24 +85,19 @@ Model = Annotated[
     ),
 ]
 ModelArgument = Annotated[
-    Path | None,
-    typer.Argument(metavar="MODEL", help="The same as --model.", show_default=False),
+    Path | None, typer.Argument(metavar="MODEL", help="The same as --model.", show_default=False)
 ]
 Variant = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="int8, fp32, ... Default: the best for the device."),
 ]
 Device = Annotated[
-    str,
-    typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.", callback=checked_device),
+    str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.", callback=checked_device)
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
-        metavar="N",
-        min=1,
-        help="CPU threads. Default: one per core.",
-        callback=checked_threads,
+        metavar="N", min=1, help="CPU threads. Default: one per core.", callback=checked_threads
     ),
 ]
 Unnormalized = Annotated[
@@ -201,7 +188,7 @@ Lowercase = Annotated[bool, typer.Option("--lowercase", help="Lower-case the tex
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """Which model a verb loads, and where it runs."""
+    """The options of verbs that load a model."""
 
     model: Model = None
     variant: Variant = None
@@ -209,7 +196,7 @@ class ModelOptions:
     threads: Threads = None
 
     def load(self, *, unnormalized: bool = False) -> LanguageModel:
-        """The model; raises as `lmscore.load`."""
+        """Load the model; raises what `lmscore.load` raises."""
         import lmscore
 
         return lmscore.load(
@@ -222,7 +209,7 @@ class ModelOptions:
 
 
 def expanded(verb: Callable[..., None]) -> Callable[..., None]:
-    """A verb with a parameter for each option of its groups, in the place of the groups."""
+    """The verb with one parameter for each option of its groups instead of the groups."""
     signature = inspect.signature(verb, eval_str=True)
     parameters: list[inspect.Parameter] = []
     groups: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""`--output`: where a verb's records go, a file or standard output."""
+"""`--output`: the file, or standard output, that a verb writes its records to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 from lmscore.cli import streams
 from lmscore.cli.usage import UsageError
@@ -16,91 +16,56 @@ from lmscore.files import input_name, open_input_raw
 from lmscore.locks import lock_file
 
 
-class Output(Protocol):
-    """What records are written to."""
+class Output:
+    """Standard output; a subclass writes to a file. Each method raises OutputFileError.
 
-    @property
-    def path(self) -> Path | None:
-        """Of a file."""
+    Attributes:
+        path: the name of the file; None for standard output.
+        size: the bytes of the whole records in the file.
+    """
 
-    @property
-    def size(self) -> int:
-        """The bytes in it."""
-
-    def cut(self, end: int) -> None:
-        """Keep the first `end` bytes of a file."""
+    path: Path | None = None
+    size = 0
 
     def write(self, text: str) -> None:
-        """Write a record, whole lines."""
+        """Write a record of whole lines."""
+        self.write_bytes(text.encode(errors="backslashreplace"))
 
     def write_bytes(self, data: bytes) -> None:
         """Write a record as it is."""
-
-    def flush(self) -> None:
-        """Hand what was written to whoever reads it."""
-
-
-class StandardOutput:
-    """Standard output, as an `Output`."""
-
-    path = None
-    size = 0
-
-    def cut(self, end: int) -> None:
-        """There is nothing to cut."""
-
-    def write(self, text: str) -> None:
-        """As `streams.write`."""
-        streams.write(text)
-
-    def write_bytes(self, data: bytes) -> None:
-        """As `streams.write_bytes`."""
         streams.write_bytes(data)
 
     def flush(self) -> None:
-        """As `streams.flush`."""
+        """Pass the buffered records on to the reader."""
         streams.flush()
 
+    def cut(self, end: int) -> None:
+        """Keep the first `end` bytes of a file; nothing happens to standard output."""
 
-class RecordFile:
-    """A regular file that grows by whole records, whatever comes in between.
 
-    Attributes:
-        path: its name.
-        size: the bytes of its whole records.
-    """
+class RecordFile(Output):
+    """A regular file to which whole records are appended."""
+
+    path: Path
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
-        """Append to an open file of this name."""
         self.path = path
         self.size = file.tell()
         self._file = file
 
-    def write(self, text: str) -> None:
-        """Append a record.
-
-        Raises:
-            OutputFileError: it cannot be written.
-        """
-        self.write_bytes(text.encode(errors="backslashreplace"))
-
     def write_bytes(self, data: bytes) -> None:
-        """Append a record as it is; raises as `write` does."""
+        """Append a record as it is."""
         with _named(self.path):
             self._file.write(data)
         self.size += len(data)
 
     def flush(self) -> None:
-        """Hand what was written to whoever reads the file; raises as `write` does."""
+        """Pass the buffered records on to the file."""
         with _named(self.path):
             self._file.flush()
 
-    def take_back(self) -> None:
-        """Drop what was written of a record that did not come to its end; raises as `write`."""
-        self.cut(self.size)
-
     def cut(self, end: int) -> None:
-        """Keep the first `end` bytes; raises as `write` does."""
+        """Keep the first `end` bytes."""
         self.size = end
         with _named(self.path):
             self._file.flush()
@@ -111,15 +76,15 @@ class RecordFile:
 def open_records(
     path: Path | None, *, resume: bool, inputs: Iterable[str] = ()
 ) -> Iterator[Output]:
-    """A file to append records to, as `record_file` opens it; without a path standard output.
+    """Open a file to append records to, as `record_file` does; standard output without a path.
 
     Raises:
-        OptionError: it is one of the inputs, or as `record_file`.
+        OptionError: the output is one of the inputs, or as `record_file`.
         OutputFileError: as `record_file`.
     """
     if path is None:
         _check_not_appended(inputs)
-        yield StandardOutput()
+        yield Output()
         streams.flush()
     else:
         check_not_read(path, inputs)
@@ -128,11 +93,7 @@ def open_records(
 
 
 def check_output(path: Path | None, *, resume: bool) -> None:
-    """Refuse an output that cannot grow by records, or `--resume` without one.
-
-    Raises:
-        UsageError: no file is named, or the name promises a compressed one.
-    """
+    """Raise UsageError for --resume without an --output, or for a compressed --output."""
     if path is None and resume:
         raise UsageError("--resume goes on with a file: name it with --output")
     if path is not None and path.suffix in (".gz", ".xz"):
@@ -143,17 +104,13 @@ def check_output(path: Path | None, *, resume: bool) -> None:
 
 
 def check_not_read(path: str | Path | None, inputs: Iterable[str]) -> None:
-    """Refuse to write over what is read.
-
-    Raises:
-        OptionError: the file is one of the inputs, or what standard input comes from.
-    """
+    """Raise OptionError if an output file is one of the inputs, or is read as standard input."""
     if path is not None and any(_is_input(path, name) for name in inputs):
         raise OptionError(f"{path}: is read already; write to another file")
 
 
 def _check_not_appended(inputs: Iterable[str]) -> None:
-    """Refuse a standard output that the shell directs into an input: it would grow for ever."""
+    """Raise OptionError if standard output appends to an input, which would grow for ever."""
     try:
         out = os.fstat(1)
         found = [name for name in inputs if stat.S_ISREG(out.st_mode) and _is_open_as(out, name)]
@@ -179,22 +136,21 @@ def _is_input(path: str | Path, name: str) -> bool:
 
 
 def same_file(one: str | Path, other: str | Path) -> bool:
-    """Whether two names are of one file, whether or not there is one yet."""
+    """Whether two paths lead to the same file, which need not exist yet."""
     return os.path.realpath(one) == os.path.realpath(other)
 
 
 @contextmanager
 def record_file(path: Path, *, resume: bool) -> Iterator[RecordFile]:
-    """Open a file to append records to, a new one unless an earlier one is resumed.
+    """Open a file to append records to; it must be new or empty unless `resume` is set.
 
-    The file is locked while it is open, so that two runs cannot mix their lines.
-
-    A record that Ctrl-C or an error cuts short is taken back: what is left ends with a whole line.
-    Only where the process dies, or the disk is full, the last line may be torn.
+    The file is locked while it is open, so that two runs cannot mix their lines. A record that
+    Ctrl-C or an error cuts short is removed, so the file ends with a whole line. Only if the
+    process dies or the disk is full, the last line may be torn.
 
     Raises:
-        OptionError: it exists and is not to be resumed.
-        OutputFileError: it cannot be written.
+        OptionError: the file holds something and is not to be resumed, or is no regular file.
+        OutputFileError: the file cannot be written.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OptionError(f"{path}: no regular file; let the shell direct the output there")
@@ -213,7 +169,7 @@ def record_file(path: Path, *, resume: bool) -> Iterator[RecordFile]:
         yield records
     except BaseException:
         with suppress(OutputFileError):
-            records.take_back()
+            records.cut(records.size)
         with suppress(OSError):  # what could not be flushed cannot be closed either
             file.close()
         raise
@@ -222,11 +178,7 @@ def record_file(path: Path, *, resume: bool) -> Iterator[RecordFile]:
 
 
 def check_new(path: Path, *, resume: bool) -> None:
-    """Refuse to begin in a file that holds something.
-
-    Raises:
-        OptionError: it does, and is not to be resumed.
-    """
+    """Raise OptionError if a file holds something and is not to be resumed."""
     if not resume and path.is_file() and path.stat().st_size:
         raise OptionError(
             f"{path}: there is something in it already; go on with it by --resume, remove it, "
@@ -235,11 +187,7 @@ def check_new(path: Path, *, resume: bool) -> None:
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:
-    """The lines of an output, with their ends, but for a last one that is torn.
-
-    Raises:
-        InputFileError: it cannot be read.
-    """
+    """The lines of an output file with line ends, but no torn last one; raises InputFileError."""
     with open_input_raw(path) as file:
         yield from (line for line in file if line.endswith(b"\n"))
 
@@ -248,7 +196,7 @@ def whole_lines(path: Path) -> Iterator[bytes]:
 def _named(path: Path) -> Iterator[None]:
     try:
         yield
-    except LmscoreError:  # of somebody else's, and perhaps an OSError too
+    except LmscoreError:  # has its message already, and may be an OSError too
         raise
     except OSError as error:
         raise OutputFileError(f"{path}: cannot be written: {error.strerror or error}") from error

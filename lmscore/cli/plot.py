@@ -1,4 +1,4 @@
-"""A picture of a metric against a weight."""
+"""`lmscore tune --plot`: a picture of a metric as a function of a weight."""
 
 from __future__ import annotations
 
@@ -17,19 +17,17 @@ _MARGIN = 0.05  # of the picture's width, on either side
 
 
 def plot_metric(path: Path, report: TuningReport, term: int) -> None:
-    """Write a picture of the metric against one weight, from 0 to three times as far as it is.
+    """Draw the metric as a function of one weight, from 0 to three times its value.
 
-    Args:
-        path: the file; its suffix says which kind: .png, .svg, .pdf.
-        report: what tuning found.
-        term: the number of the weight.
-
-    Raises:
-        OutputFileError: the file cannot be written.
+    The suffix of the path names the kind of picture: .png, .svg, .pdf. `term` is the index of the
+    weight. Raises OutputFileError if the file cannot be written.
     """
     from matplotlib.figure import Figure
 
-    steps, weight = report.along(term), float(report.values[term])
+    from lmscore.runtime.rescoring.tuning import metric_along
+
+    steps = metric_along(report.candidates, report.values, term)
+    weight = float(report.values[term])
     name, metric = report.candidates.names[term], report.candidates.metric.title
     first, found = report.comparison.first.metric.value, float(steps(weight))
     edges, values = steps.within(*_range(weight))
@@ -53,7 +51,7 @@ def _range(weight: float) -> tuple[float, float]:
 
 
 def check_picture(path: Path) -> None:
-    """Say in time that a picture cannot be made.
+    """Raise an error, before the work begins, if a picture cannot be drawn.
 
     Raises:
         MissingExtraError: matplotlib is not installed.

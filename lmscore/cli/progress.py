@@ -1,10 +1,9 @@
-"""A progress bar on standard error, for what takes longer than two seconds on a terminal."""
+"""A progress bar on standard error, for work that takes longer than two seconds on a terminal."""
 
 from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from lmscore.cli import streams
@@ -12,17 +11,17 @@ from lmscore.cli import streams
 if TYPE_CHECKING:
     import rich.progress
 
-_DELAY = 2.0  # seconds: what is done sooner needs no bar, nor the time to import one
+_DELAY = 2.0  # seconds: shorter work needs no bar, nor the time to import one
 
 
 class Progress:
     """A bar, the share that is done, a text, and the time left; a context manager.
 
-    It appears after two seconds, and only where standard error is a terminal.
+    The bar appears after two seconds, only if standard error is a terminal, and never with
+    `shown=False`. `update` counts up to `total`, which is None if it is not known.
     """
 
     def __init__(self, description: str, *, total: float | None, shown: bool = True) -> None:
-        """`total` is what `update` counts up to, None if unknown; `shown=False` keeps it away."""
         self._description = description
         self._total = total
         self._shown = shown and streams.is_terminal(sys.stderr)
@@ -31,16 +30,16 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Since the start; never 0."""
+        """The time since the start; never 0."""
         return max(time.monotonic() - self._start, 1e-9)
 
     def update(self, done: float, text: str = "", *, seconds_left: float | None = None) -> None:
-        """Show how far it is.
+        """Show the progress.
 
         Args:
-            done: of the total.
-            text: shown behind the bar: a rate, a loss.
-            seconds_left: if it is known better than by the rate so far.
+            done: the part of the total that is done.
+            text: shown after the bar: a rate, a loss.
+            seconds_left: the time left. Default: estimated from the rate so far.
         """
         if not self._shown or self.seconds < _DELAY:
             return
@@ -54,12 +53,7 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 

@@ -1,27 +1,23 @@
-"""The work of `rescore`: lists scored and ranked under a progress bar, and the summary."""
+"""The work of `lmscore rescore`: scoring and ranking lists, a progress bar, and the summary."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lmscore.bundle import Context
-from lmscore.cli import streams
-from lmscore.cli.progress import Progress
-from lmscore.cli.scored_records import describe, interactive, total_bytes
+from lmscore.cli.scored_records import describe, input_progress
 from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
-    from lmscore.runtime.model import LanguageModel
     from lmscore.runtime.rescoring.lists import Counts, Gain, Metric, NBestList, ScoredList, Weights
     from lmscore.runtime.rescoring.models import ListScorer
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A list with its new scores, how they rank its hypotheses, and what that comes to."""
+    """A list with its new scores, the ranking of its hypotheses, and the gain."""
 
     nbest: NBestList
     order: Sequence[int]  # the places of the hypotheses, best first
@@ -31,7 +27,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Job:
-    """The scoring and ranking of lists, and the measure of their gain."""
+    """Scores and ranks lists, and measures the gain."""
 
     scorers: Sequence[ListScorer]
     weights: Weights
@@ -42,44 +38,35 @@ class Job:
     normalize: Callable[[str], str]  # changes texts before the metric compares them
 
     def rank(self, lists: Iterable[NBestList]) -> Iterator[Ranked]:
-        """The lists with new scores in them, and how they rank their hypotheses.
+        """Score and rank the lists; raises what scoring and ranking raise.
 
         Raises:
-            OptionError: document context with something else than one recurrent model, and
-                whatever scoring and ranking raise.
+            OptionError: document context needs exactly one model, a recurrent one.
         """
         from lmscore.runtime.rescoring.lists import Gain, ranking
 
         for scored in self._scored(lists):
-            nbest = scored.nbest
-            order = ranking(nbest, self.weights)
+            order = ranking(scored.nbest, self.weights)
             best = order[0] if order else None
-            gain = Gain.of(nbest, best, self.metric, normalize=self.normalize)
-            yield Ranked(nbest, order, scored.counts, gain)
+            gain = Gain.of(scored.nbest, best, self.metric, normalize=self.normalize)
+            yield Ranked(scored.nbest, order, scored.counts, gain)
 
     def _scored(self, lists: Iterable[NBestList]) -> Iterator[ScoredList]:
-        if self.context == "sentence":
-            from lmscore.runtime.rescoring.lists import scored_lists
-
-            return scored_lists(lists, self.scorers, prepare=self.prepare)
-        from lmscore.runtime.rescoring.lists import scored_in_context
-
-        name, lm = self._only_model()
-        return scored_in_context(
-            lists, lm, self.weights, name=name, eos=self.eos, prepare=self.prepare
-        )
-
-    def _only_model(self) -> tuple[str, LanguageModel]:
+        from lmscore.runtime.rescoring.lists import scored_in_context, scored_lists
         from lmscore.runtime.rescoring.models import RecurrentScorer
 
-        scorer = self.scorers[0]
-        if len(self.scorers) > 1 or not isinstance(scorer, RecurrentScorer):
+        if self.context == "sentence":
+            return scored_lists(lists, self.scorers, prepare=self.prepare)
+        model = self.scorers[0]
+        if len(self.scorers) > 1 or not isinstance(model, RecurrentScorer):
             raise OptionError("--context document is for one recurrent model alone")
-        return scorer.name, scorer.lm
+        return scored_in_context(
+            lists, model.lm, self.weights, name=model.name, eos=self.eos, prepare=self.prepare
+        )
 
 
 class Meter:
-    """The progress of rescoring: bytes read, and the sums over the lists ranked so far."""
+    """Adds up the bytes that are read, and the counts and gains of the lists that are ranked."""
 
     def __init__(self) -> None:
         from lmscore.runtime.rescoring.lists import Counts, Gain
@@ -89,7 +76,7 @@ class Meter:
         self.gain = Gain()
 
     def read(self, lists: Iterable[NBestList]) -> Iterator[NBestList]:
-        """The same lists, their bytes counted."""
+        """Pass the lists on and count their bytes."""
         for nbest in lists:
             self.bytes += nbest.source.size
             yield nbest
@@ -97,9 +84,8 @@ class Meter:
     def shown(
         self, ranked: Iterable[Ranked], paths: Sequence[str], *, data_on_stdout: bool
     ) -> Iterator[Ranked]:
-        """The same lists, added up, under a progress bar unless it would come between the data."""
-        shown = not interactive(paths) and not (data_on_stdout and streams.is_terminal(sys.stdout))
-        with Progress("rescoring", total=total_bytes(paths), shown=shown) as progress:
+        """Pass the lists on and add them up, under a progress bar."""
+        with input_progress("rescoring", paths, data_on_stdout=data_on_stdout) as progress:
             for found in ranked:
                 self.counts += found.counts
                 self.gain += found.gain
@@ -109,7 +95,7 @@ class Meter:
 
 
 def summary(job: Job, meter: Meter, first: NBestList | None) -> Iterator[str]:
-    """A summary of the work in a few lines; `first` is a list as it was read."""
+    """The lines of a summary; `first` is a list as it was read."""
     yield f"{_models(job.scorers, job.context)}: {_counts(meter.counts, eos=job.eos)}"
     gain = meter.gain
     empty = f", {gain.empty} of them empty" if gain.empty else ""
@@ -124,7 +110,7 @@ def summary(job: Job, meter: Meter, first: NBestList | None) -> Iterator[str]:
 
 
 def _unweighed(weights: Weights, own: Sequence[str]) -> Iterator[str]:
-    """A hint, where what the decoder found out plays no part in the score."""
+    """A hint to the user if none of the decoder's own scores has a weight."""
     used = {name.split("*")[0] for name in weights.features}
     if not own and "rank" not in used:
         yield "the lists have no scores of their own; --weight rank=X weighs their order"
@@ -137,14 +123,14 @@ def _counts(counts: Counts, *, eos: bool) -> str:
     is_known = counts.tokens and counts.tokens_saved is not None
     saved = f" ({counts.tokens_saved} saved)" if is_known else ""
     one = len(counts.oovs) < 2
-    parts = [
-        f"{counts.lists} lists",
-        f"{counts.hypotheses} hypotheses",
-        f"{counts.words} words",
-        f"{counts.tokens} {tokens}{saved}",
-        *(f"{count} OOVs" + ("" if one else f" of {name}") for name, count in counts.oovs.items()),
-    ]
-    return ", ".join(parts)
+    oovs = (f"{n} OOVs" + ("" if one else f" of {name}") for name, n in counts.oovs.items())
+    return ", ".join(
+        [
+            f"{counts.lists} lists, {counts.hypotheses} hypotheses, {counts.words} words",
+            f"{counts.tokens} {tokens}{saved}",
+            *oovs,
+        ]
+    )
 
 
 def _models(scorers: Sequence[ListScorer], context: Context) -> str:
@@ -165,13 +151,12 @@ def _model(scorer: ListScorer, context: Context) -> str:
 
 
 def _formula(weights: Weights) -> str:
-    """The formula of the weights, in words."""
+    """The formula of the score as text."""
     terms = [*weights.features.items()]
     if weights.word_penalty:
         terms.append(("words", weights.word_penalty))
     text = " ".join(
         f"{'-' if weight < 0 else '+'} {abs(weight):.4g} * {name}" for name, weight in terms
-    )
-    text = text.removeprefix("+ ")
+    ).removeprefix("+ ")
     power = weights.length_normalization
     return f"({text}) / words ** {power:.4g}" if power else text

@@ -1,4 +1,4 @@
-"""Records in: one text each, with an id or other fields where the input has them."""
+"""Reading records: one text each, with an id or other fields where the input has them."""
 
 from __future__ import annotations
 
@@ -10,57 +10,30 @@ from typing import Any, NamedTuple, NoReturn
 from lmscore.cli import options
 from lmscore.errors import InputError
 from lmscore.files import input_name, read_raw_lines
-from lmscore.names import InputFormat, Utf8Errors
+from lmscore.names import Utf8Errors
 
 _SHOWN = 60  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One text to score, and what came with it."""
+    """One text to score, and the other fields of its line."""
 
     text: str
     id: str | None = None  # of a tsv line
-    prefix: str | None = None  # what comes before the text, where the input has a column of that
+    prefix: str | None = None  # the text before, where the input has a column or key for it
     fields: dict[str, Any] | None = None  # of a jsonl line, the text among them
     raw: bytes = b""  # the line as it was read, with its end
 
-
-def read_records(
-    paths: Iterable[str],
-    *,
-    input_format: InputFormat = "text",
-    field: str = "text",
-    prefix_field: str | None = None,
-    prefix_column: bool = False,
-    errors: Utf8Errors = "strict",
-) -> Iterator[Record]:
-    """The records of several files, one after another.
-
-    Args:
-        paths: files, `-` for standard input.
-        input_format: what a line is: a text, `id<TAB>text`, or a JSON object.
-        field: the key of the text in such an object.
-        prefix_field: the key of the prefix in it, if there is one.
-        prefix_column: whether a tsv line is `id<TAB>prefix<TAB>text`.
-        errors: "strict" or "replace", for invalid UTF-8.
-
-    Raises:
-        InputFileError: a file cannot be opened or read.
-        InputError: a line is not what it should be, or there is none; names file, line and field.
-    """
-    for line in located_lines(paths, errors=errors):
-        if input_format == "jsonl":
-            yield _parse_jsonl(line, field, prefix_field)
-        elif input_format == "tsv":
-            yield _parse_tsv(line, prefix_column=prefix_column)
-        else:
-            yield Record(line.text, raw=line.raw)
+    def as_fields(self) -> dict[str, Any]:
+        """The fields of a jsonl line; of any other line the id, the prefix and the text."""
+        named = {"id": self.id, "prefix": self.prefix, "text": self.text}
+        return self.fields or {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextInput:
-    """Which texts a verb reads, and how."""
+    """The options of verbs that read texts."""
 
     files: options.Files = None
     input_format: options.Reading = "text"
@@ -69,29 +42,37 @@ class TextInput:
 
     @property
     def paths(self) -> list[str]:
-        """What is read, standard input by default."""
+        """The files to read, by default standard input."""
         return self.files or ["-"]
 
     def records(
         self, *, prefix_field: str | None = None, prefix_column: bool = False
     ) -> Iterator[Record]:
-        """The records of the files; as `read_records`."""
-        return read_records(
-            self.paths,
-            input_format=self.input_format,
-            field=self.field,
-            prefix_field=prefix_field,
-            prefix_column=prefix_column,
-            errors=self.errors,
-        )
+        """Read the records of the files, one after another.
+
+        Args:
+            prefix_field: the key of the prefix in a JSON object, if it has one.
+            prefix_column: whether a tsv line is `id<TAB>prefix<TAB>text`.
+
+        Raises:
+            InputFileError: a file cannot be opened or read.
+            InputError: a line is malformed, or there is no line; names file, line and field.
+        """
+        for line in located_lines(self.paths, errors=self.errors):
+            if self.input_format == "jsonl":
+                yield _parse_jsonl(line, self.field, prefix_field)
+            elif self.input_format == "tsv":
+                yield _parse_tsv(line, prefix_column=prefix_column)
+            else:
+                yield Record(line.text, raw=line.raw)
 
 
 class Line(NamedTuple):
     """A line of a file."""
 
-    text: str  # without its end
-    raw: bytes  # with it
-    where: str  # file and number, for errors
+    text: str  # without the line end
+    raw: bytes  # with the line end
+    where: str  # file and line number, for errors
 
 
 def located_lines(paths: Iterable[str], *, errors: Utf8Errors = "strict") -> Iterator[Line]:
@@ -99,7 +80,7 @@ def located_lines(paths: Iterable[str], *, errors: Utf8Errors = "strict") -> Ite
 
     Raises:
         InputFileError: a file cannot be opened or read.
-        InputError: a line is no UTF-8, or there is none; names file and line.
+        InputError: a line is no UTF-8, or there is no line; names file and line.
     """
     names = []
     empty = True
@@ -113,7 +94,7 @@ def located_lines(paths: Iterable[str], *, errors: Utf8Errors = "strict") -> Ite
 
 
 def shown_text(text: str) -> str:
-    """A text as errors quote it, cut where it is long."""
+    """A text as error messages quote it; a long one is cut."""
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
@@ -141,11 +122,7 @@ def _parse_jsonl(line: Line, field: str, prefix_field: str | None) -> Record:
 
 
 def json_object(line: Line) -> dict[str, Any]:
-    """The fields of one line of JSON Lines.
-
-    Raises:
-        InputError: it is no JSON object.
-    """
+    """The fields of one line of JSON Lines; raises InputError if it is no JSON object."""
     try:
         fields = json.loads(line.text, parse_constant=_reject)
     except (ValueError, RecursionError) as error:
@@ -162,11 +139,11 @@ def text_field(
     """The text in a field of a JSON object.
 
     Args:
-        where: the line, for errors.
-        option: the one that names the field, likewise.
+        where: the file and the line, for the message.
+        option: the option that names the field, for the message.
 
     Raises:
-        InputError: there is no such field, or no text in it.
+        InputError: there is no such field, or its value is no text.
     """
     if field not in fields:
         raise InputError(f"{where}: no field {field!r}; name the one with the text: {option} NAME")

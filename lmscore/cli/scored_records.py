@@ -1,4 +1,4 @@
-"""What verbs that read text share: records through a language model, one by one as they come."""
+"""Scoring records as they are read, with a progress bar: shared by the verbs that read text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-PROMPT = "type text, one sentence per line; Ctrl-D ends it"  # for whom it is `interactive`
+PROMPT = "type text, one sentence per line; Ctrl-D ends it"  # shown if the input is `interactive`
 
 
 def score_records(
@@ -41,23 +41,18 @@ def score_records(
     line_buffered: bool = False,
     flush: Callable[[], None] = streams.flush,
 ) -> Iterator[tuple[Record, Score]]:
-    """Each record with its score, in order, in constant memory.
+    """Score records, in order, in constant memory.
 
-    Whenever everything read so far is scored, the output is flushed before more is read. An error
-    in the input is raised after the records before it.
+    The output is flushed whenever all records read so far are scored and more are to be read. An
+    error in the input is raised after the records before it.
 
     Args:
-        lm: the model.
-        records: what to score.
-        bos: start each from <s>.
-        eos: score the end of each.
-        context: whether the state is carried from one to the next. Default: as the model says.
-        tokens: fill `Score.tokens`.
-        words: fill `Score.words`.
-        prefix: what each of them follows.
-        own_prefixes: whether each follows its own prefix instead.
-        line_buffered: score every record before the next is read, for someone who waits for it.
-        flush: hands what was written to whoever reads it.
+        prefix: a text that every record follows.
+        own_prefixes: whether each record follows its own prefix instead.
+        line_buffered: score each record before the next is read.
+        flush: flushes the output.
+
+    The other options are those of `LanguageModel.score_stream`.
     """
     waiting: deque[Record] = deque()
     failures: list[LmscoreError] = []
@@ -95,38 +90,49 @@ def with_progress(
     data_on_stdout: bool,
     skipped: int = 0,
 ) -> Iterator[tuple[Record, Result]]:
-    """The same records, under a progress bar where it does not come between the data.
+    """Pass records on under a progress bar.
 
-    Args:
-        scored: what to pass on.
-        paths: what the records are read from.
-        data_on_stdout: whether they are printed there.
-        skipped: the bytes at the beginning of it that are not scored.
+    See `input_progress` for the options.
     """
-    shown = not interactive(paths) and not (data_on_stdout and streams.is_terminal(sys.stdout))
-    done, size = 0, total_bytes(paths)
-    total = None if size is None else max(0, size - skipped)
-    with Progress("scoring", total=total, shown=shown) as progress:
+    done = 0
+    with input_progress(
+        "scoring", paths, data_on_stdout=data_on_stdout, skipped=skipped
+    ) as progress:
         for lines, (record, result) in enumerate(scored, 1):
             yield record, result
             done += len(record.text.encode()) + 1
             progress.update(done, f"{lines / progress.seconds:,.0f} lines/s")
 
 
+def input_progress(
+    description: str, paths: Sequence[str], *, data_on_stdout: bool, skipped: int = 0
+) -> Progress:
+    """A progress bar over the bytes of some files, hidden where it would disturb a terminal.
+
+    Args:
+        data_on_stdout: whether data are printed on standard output.
+        skipped: the bytes at the beginning of the files that do not count.
+    """
+    shown = not interactive(paths) and not (data_on_stdout and streams.is_terminal(sys.stdout))
+    size = total_bytes(paths)
+    total = None if size is None else max(0, size - skipped)
+    return Progress(description, total=total, shown=shown)
+
+
 def count(score: Score, unit: Unit, *, eos: bool) -> int:
-    """How many units were scored, to divide log-probabilities by; </s> is one more of each."""
+    """The number of units in a scored text; `eos` adds one for </s>."""
     if unit == "token":
         return score.num_tokens
     return (score.num_words if unit == "word" else len(score.text)) + eos
 
 
 def interactive(paths: Sequence[str]) -> bool:
-    """Whether somebody types the text."""
+    """Whether the text is typed at a terminal."""
     return "-" in paths and streams.is_terminal(sys.stdin)
 
 
 def describe(lm: LanguageModel, context: Context | None) -> str:
-    """Which model a number comes from, in a few words."""
+    """The name of a model, and in brackets how it scores."""
     backward = ", backward" if lm.config.direction == "backward" else ""
     softmax = ", unnormalized" if lm.unnormalized else ""
     how = f"{lm.variant}{softmax}, {context or lm.config.context} context{backward}"
@@ -134,13 +140,12 @@ def describe(lm: LanguageModel, context: Context | None) -> str:
 
 
 def total_bytes(paths: Sequence[str]) -> int | None:
-    """How much there is to read; None for pipes and compressed files, where nobody knows."""
+    """The size of some files; None if one is a pipe or compressed, whose size is not known."""
     try:
         files = [os.fstat(0) if path == "-" else Path(path).stat() for path in paths]
     except OSError:
         return None
-    if not all(stat.S_ISREG(file.st_mode) for file in files):
-        return None
-    if any(path.endswith((".gz", ".xz")) for path in paths):
+    known = all(stat.S_ISREG(file.st_mode) for file in files)
+    if not known or any(path.endswith((".gz", ".xz")) for path in paths):
         return None
     return sum(file.st_size for file in files)

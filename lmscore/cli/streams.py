@@ -1,4 +1,4 @@
-"""Standard output, which carries data only, and standard error, which carries everything else."""
+"""Standard output, for data only, and standard error, for everything else."""
 
 from __future__ import annotations
 
@@ -12,23 +12,21 @@ from lmscore.errors import OutputFileError
 
 
 class ClosedPipeError(Exception):
-    """Nobody reads standard output any more: no reason to go on, and nothing to complain about."""
+    """The reader of standard output has gone; the program ends without a message."""
 
 
 def write(text: str) -> None:
-    """Write to standard output, in UTF-8 whatever the locale; otherwise as `write_bytes`."""
-    # File names that are not UTF-8 come with lone surrogates; as JSON escapes they are exact.
+    """Write to standard output, in UTF-8 whatever the locale; raises what `write_bytes` raises."""
+    # File names that are not UTF-8 have lone surrogates, which JSON escapes represent exactly.
     write_bytes(text.encode(errors="backslashreplace"))
 
 
 def write_bytes(data: bytes) -> None:
-    """Write to standard output.
-
-    A call's data stay whole when Ctrl-C comes in between (as far as they fit Python's buffer).
+    """Write to standard output; Ctrl-C cannot cut data that fit into Python's buffer.
 
     Raises:
         ClosedPipeError: the reader has gone.
-        OutputFileError: it cannot be written: disk full, for example.
+        OutputFileError: the data cannot be written, for example because the disk is full.
     """
     if sys.stdout is None:  # closed by the parent: `>&-`
         raise OutputFileError("standard output: is closed")
@@ -39,7 +37,7 @@ def write_bytes(data: bytes) -> None:
 
 
 def flush() -> None:
-    """Hand what was written to whoever reads it; raises as `write` does."""
+    """Flush standard output; raises what `write_bytes` raises."""
     if sys.stdout is None:
         return
     try:
@@ -49,21 +47,21 @@ def flush() -> None:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody sits at the other end; a stream that the parent closed is None."""
+    """Whether a stream is a terminal; a stream that the parent process closed is None."""
     return stream is not None and stream.isatty()
 
 
 def note(message: str) -> None:
-    """Tell the user something, on standard error, if anybody listens."""
+    """Print a message on standard error; nothing happens if it is closed."""
     with suppress(OSError, AttributeError):  # closed pipe; None where `2>&-`
-        # Not every stderr has Python's own way with what it cannot encode.
+        # Some replacements of sys.stderr raise for characters that they cannot encode.
         writable = message.encode(errors="backslashreplace").decode()
         sys.stderr.write(f"lmscore: {writable}\n")
         sys.stderr.flush()
 
 
 def abandon_output() -> None:
-    """Point standard output at nothing, so that Python's last flush cannot fail as well."""
+    """Direct standard output to the null device, so that Python's last flush cannot fail."""
     with suppress(OSError, AttributeError, io.UnsupportedOperation):
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, sys.stdout.fileno())

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def table(rows: Iterable[Sequence[object]]) -> str:
-    """Rows as lines, the columns aligned to the left and two spaces apart."""
+    """The rows as lines, with left-aligned columns two spaces apart."""
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "".join(
@@ -17,7 +17,7 @@ def table(rows: Iterable[Sequence[object]]) -> str:
 
 
 def size(num_bytes: int) -> str:
-    """Bytes in the unit that people compare files in: 6.8 MB."""
+    """A number of bytes as text, such as 6.8 MB."""
     if num_bytes < 1000:
         return f"{num_bytes} B"
     if num_bytes < 1_000_000:

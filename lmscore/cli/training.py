@@ -14,7 +14,7 @@ from lmscore.train.options import Field, option_fields
 
 
 def training_parameters() -> Iterator[Parameter]:
-    """A parameter for each field, in their order; None stands for one that is not given.
+    """A parameter for each field of TrainOptions, in their order; None if it is not given.
 
     The text to train on is an argument, named `files`.
     """
@@ -36,13 +36,13 @@ def training_parameters() -> Iterator[Parameter]:
 
 
 def given_options(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that a command line gives, as TrainOptions has them.
+    """The options that a command line gives, by the names of the fields of TrainOptions.
 
     Args:
-        values: by the names of `training_parameters`.
+        values: the values of `training_parameters`, by name.
 
     Raises:
-        UsageError: a list of numbers is none.
+        UsageError: a list of numbers is malformed.
     """
     given: dict[str, Any] = {}
     for name, field in option_fields().items():
@@ -56,14 +56,14 @@ def given_options(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kind(field: Field) -> Any:
-    """The type of a parameter, without None."""
+    """The type of a field's parameter, without None."""
     if get_origin(field.type) is tuple:
         return str if int in get_args(field.type) else list[str]
     return get_args(field.type)[0] if isinstance(field.type, UnionType) else field.type
 
 
 def _help(field: Field) -> str:
-    """The help of a field, its default at the end where the text does not say it."""
+    """The help text of a field, with its default in brackets at the end."""
     default = field.option.default
     if field.type is bool:
         default = "tied" if field.default else ""

@@ -1,4 +1,4 @@
-"""The work of `tune`: lists scored, weights found, and the report."""
+"""The work of `lmscore tune`: scoring the lists, finding the weights, and the report."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lmscore.cli.table import table
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.lists import Floats, NBestList, Weights
     from lmscore.runtime.rescoring.models import ListScorer
-    from lmscore.runtime.rescoring.tuning import Candidates, Comparison, Estimate, Steps, System
+    from lmscore.runtime.rescoring.tuning import Candidates, Comparison, Estimate, System
 
 
 def with_scores(
     lists: Sequence[NBestList], scorers: Sequence[ListScorer], prepare: Callable[[str], str]
 ) -> Iterator[NBestList]:
-    """The lists with the scores of models as new features, under a progress bar."""
+    """Add the scores of models to the lists as new features, under a progress bar."""
     if not scorers:
         yield from lists
         return
@@ -34,7 +34,7 @@ def with_scores(
 
 @dataclass(frozen=True)
 class TuningReport:
-    """Weights, and what they gain."""
+    """Weights, and the metric of the hypotheses that they choose."""
 
     candidates: Candidates
     values: Floats  # the weights of the terms
@@ -43,27 +43,15 @@ class TuningReport:
 
     @property
     def fitted(self) -> float:
-        """The metric of what the weights choose, on the lists they may have been tuned on."""
+        """The metric of the hypotheses that the weights choose, on the lists they are tuned on."""
         return self.candidates.value(self.candidates.best(self.values))
 
-    def weights(self, length_normalization: float) -> Weights:
-        """The weights of a rescorer."""
-        from lmscore.runtime.rescoring.tuning import as_weights
-
-        return as_weights(self.candidates, self.values, length_normalization=length_normalization)
-
-    def along(self, term: int) -> Steps:
-        """The metric on all lists as a function of one weight, the others as they are."""
-        from lmscore.runtime.rescoring.tuning import metric_along
-
-        return metric_along(self.candidates, self.values, term)
-
     def as_text(self, weights: Weights) -> str:
-        """Two tables: systems, and weights."""
+        """The report as two tables: of the systems, and of the weights."""
         return f"{table(self._systems())}\n{table(self._weights(weights))}"
 
     def as_json(self, weights: Weights) -> str:
-        """All there is to know, with the names that Python has for it."""
+        """The report as JSON, with the names of the library."""
         metric = self.candidates.metric
         document: dict[str, Any] = {
             "metric": metric.title,
@@ -91,14 +79,8 @@ class TuningReport:
 
     def _systems(self) -> Iterator[Sequence[str]]:
         metric = self.candidates.metric
-        yield (
-            f"{self.comparison.num_lists} lists",
-            metric.title,
-            "95 %",
-            "difference",
-            "95 %",
-            *metric.labels,
-        )
+        header = (f"{self.comparison.num_lists} lists", metric.title, "95 %", "difference", "95 %")
+        yield (*header, *metric.labels)
         for name, system in self._named().items():
             counts = map(str, system.statistics[: len(metric.labels)])
             difference = ("", "") if name == "1-best" else _cells(system.difference, "+")
@@ -118,15 +100,15 @@ class TuningReport:
 
 
 def _cells(found: Estimate, sign: str = "") -> tuple[str, str]:
-    """A value and its interval, as text."""
+    """A value and its confidence interval, as text."""
     return f"{found.value:{sign}z.2f}", f"{found.low:{sign}z.2f} .. {found.high:{sign}z.2f}"
 
 
 def tuned(candidates: Candidates, folds: int, seed: int) -> TuningReport:
-    """Weights tuned on all lists, and their gain where each part is judged by the others.
+    """Tune weights on all lists, and measure their gain by cross-validation.
 
     Raises:
-        OptionError: there are less lists than folds.
+        OptionError: there are fewer lists than folds.
     """
     from lmscore.runtime.rescoring.tuning import compare, cross_validate, find_weights
 
@@ -137,7 +119,7 @@ def tuned(candidates: Candidates, folds: int, seed: int) -> TuningReport:
 
 
 def measured(candidates: Candidates, weights: Weights, seed: int) -> TuningReport:
-    """The gain of given weights; `candidates` have their terms."""
+    """Measure the gain of given weights; the terms of `candidates` are theirs."""
     from lmscore.runtime.rescoring.tuning import as_values, compare
 
     values = as_values(weights)

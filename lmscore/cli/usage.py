@@ -1,4 +1,4 @@
-"""What a command line is refused for, and what the shell calls the options of the library."""
+"""Errors of the command line, and the library's messages with flags instead of Python's names."""
 
 from __future__ import annotations
 
@@ -11,29 +11,26 @@ from lmscore.errors import OptionError
 
 # Advice in the library's messages: `name`, or name=value as in Python.
 _ADVICE = re.compile(r"`([a-z_]+)`|\b([a-z_]+)=('[^']*'|\"[^\"]*\"|True|False|-?[0-9][0-9.e-]*)")
-# What an OptionError begins with, or a name with an underscore that is not quoted nor in a path.
+# The first word of an OptionError, or a name with an underscore, neither quoted nor in a path.
 _NAME = re.compile(
     r"^([a-z_]+)(?= (?:is|are|must) )|(?<![\w/.'\"-])([a-z]+(?:_[a-z]+)+)(?![\w/'\"=-])"
 )
 
 _QUOTES = "'\""
 
-Flags = Mapping[str, tuple[str, str]]  # of a name in Python: to switch it on or give it, and off
+Flags = Mapping[str, tuple[str, str]]  # by Python's name: the flag, and the flag that switches off
 
 
 class UsageError(OptionError):
-    """A command line that is wrong whatever its files hold; the exit status is 2."""
+    """The command line is wrong, whatever its files hold; the exit status is 2."""
 
 
 @contextmanager
 def command_line(**names: str) -> Iterator[None]:
-    """Let the library check options before any file is opened.
+    """Turn every OptionError inside into a UsageError, whose message names flags.
 
     Args:
-        names: flags by what the library calls them, where the verb has another name for them.
-
-    Raises:
-        UsageError: for every OptionError inside.
+        names: flags by the library's name, where the verb has another name for the option.
     """
     try:
         yield
@@ -57,19 +54,19 @@ def flags_of(command: Any) -> Flags:
 
 
 def training_flags() -> Flags:
-    """The flags of `lmscore train`, which other verbs may advise."""
+    """The flags of `lmscore train`, which messages of other verbs may name."""
     from lmscore.train.options import option_fields
 
     return {name: (f"--{name.replace('_', '-')}", "") for name in option_fields()}
 
 
 def with_flags(message: str, flags: Flags, *, bare: bool = False) -> str:
-    """A message of the library with flags in the place of Python's names.
+    """Replace Python's names of options in a message of the library by flags.
 
     Args:
-        message: names options as `name` or name='value' where it gives advice.
-        flags: those of the verb.
-        bare: whether it is about options: names may stand in it as they are.
+        message: a message, whose advice names options as `name` or name='value'.
+        flags: the flags of the verb.
+        bare: whether the message is about options, and may name them without quotes.
     """
     known = {**training_flags(), **flags}
 

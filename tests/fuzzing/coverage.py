@@ -32,7 +32,7 @@ with atheris.instrument_imports(include=["lmscore", "json", "numpy.lib", "zipfil
         Parity,
         load_weights,
     )
-    from lmscore.cli.records import read_records
+    from lmscore.cli.records import TextInput
     from lmscore.errors import LmscoreError
     from lmscore.files import read_lines
     from lmscore.runtime.engine.operators import check_operators
@@ -55,7 +55,7 @@ def text(data: bytes) -> None:
 def jsonl(data: bytes) -> None:
     """Records are texts."""
     sys.stdin = io.TextIOWrapper(io.BytesIO(data))
-    for record in read_records(["-"], input_format="jsonl"):
+    for record in TextInput(files=["-"], input_format="jsonl").records():
         record.text.encode()
 
 

@@ -19,7 +19,7 @@ from lmscore.files import read_files
 if TYPE_CHECKING:
     from lmscore.runtime.bench import Benchmark, Speed
 
-_MOST_LINES = 50_000  # more than are scored while it is measured
+_MOST_LINES = 50_000  # more than are scored in the time of a measurement
 
 
 def bench(
@@ -106,21 +106,19 @@ def _as_table(found: Benchmark, path: Path, text: str) -> str:
 
 
 def _circumstances(found: Benchmark, path: Path, text: str) -> list[tuple[str, str]]:
-    memory = "unknown" if found.peak_bytes is None else size(found.peak_bytes)
     return [
         ("model", f"{path.resolve().name} ({found.variant}) on {found.device}"),
         ("machine", f"{found.machine}, {found.cores} cores"),
         ("versions", f"lmscore {lmscore.__version__}, onnxruntime {found.onnxruntime}"),
         ("text", f"{text}; {100 * found.padding:.1f} % padding"),
         ("loading", f"{1000 * found.load_seconds:.0f} ms"),
-        ("peak memory", memory),
+        ("peak memory", "unknown" if found.peak_bytes is None else size(found.peak_bytes)),
         ("weights", f"{size(found.weight_bytes)} read at each step"),
     ]
 
 
 def _rows(found: Benchmark) -> list[tuple[str, ...]]:
-    step, beam = "step, ms", "beam step, ms"
-    share = "of the ceiling"
+    step, beam, share = "step, ms", "beam step, ms", "of the ceiling"
     rows: list[tuple[str, ...]] = [
         ("threads", "tokens/s", "x first", share, step, share, beam, share)
     ]

@@ -68,13 +68,15 @@ def filter_lines(
     because --no-eos leaves nothing to divide by, lies outside. --resume takes up the --output of a
     run that was interrupted behind its last whole line.
     """
-    bounds = _bounds(min_ppl, max_ppl, per, eos=eos)
+    lowest, highest = _bounds(min_ppl, max_ppl)
     _check_files(output, rejected, resume=resume)
     paths = text.paths
     check_not_read(rejected, paths)
     typed = interactive(paths)
     if typed and not quiet:
         streams.note(PROMPT)
+    from lmscore.runtime.scoring import perplexity_of
+
     records = text.records()
     # In this order: the rejected lines appear once those kept are safe.
     with (
@@ -94,16 +96,15 @@ def filter_lines(
         shown = partial(with_progress, paths=paths, data_on_stdout=output is None)
         earlier = Kept(out)
         if (context or lm.config.context) == "sentence":
-            pairs = shown(
-                scored(earlier.skip(records, reject, bar=not typed)), skipped=earlier.bytes
-            )
-        else:  # to have the state, what was kept must be read again, too
+            rest = earlier.skip(records, reject, bar=not typed)
+            pairs = shown(scored(rest), skipped=earlier.bytes)
+        else:  # the state depends on all lines, so all are scored again
             pairs = shown(scored(records))
         tally = _Tally()
         keep = _whole_lines(out.write_bytes)
         for record, score in pairs:
-            perplexity = bounds.perplexity(score)
-            kept = bounds.hold(perplexity) != invert
+            perplexity = perplexity_of(score.log_prob, count(score, per, eos=eos))
+            kept = (lowest <= perplexity <= highest) != invert
             tally.add(score, kept=kept, defined=not math.isnan(perplexity))
             if not kept:
                 reject(record.raw)
@@ -123,24 +124,7 @@ def _check_files(output: Path | None, rejected: Path | None, *, resume: bool) ->
     check_output(output, resume=resume)
 
 
-@dataclass(frozen=True)
-class _Bounds:
-    lowest: float
-    highest: float
-    per: Unit
-    eos: bool
-
-    def perplexity(self, score: Score) -> float:
-        """Of one line; nan where there is nothing to divide by."""
-        from lmscore.runtime.scoring import perplexity_of
-
-        return perplexity_of(score.log_prob, count(score, self.per, eos=self.eos))
-
-    def hold(self, perplexity: float) -> bool:
-        return self.lowest <= perplexity <= self.highest
-
-
-def _bounds(min_ppl: float | None, max_ppl: float | None, per: Unit, *, eos: bool) -> _Bounds:
+def _bounds(min_ppl: float | None, max_ppl: float | None) -> tuple[float, float]:
     if min_ppl is None and max_ppl is None:
         raise UsageError("nothing to filter by: give --min-ppl, --max-ppl or both")
     lowest = -math.inf if min_ppl is None else min_ppl
@@ -149,7 +133,7 @@ def _bounds(min_ppl: float | None, max_ppl: float | None, per: Unit, *, eos: boo
         raise UsageError("--min-ppl and --max-ppl must be numbers, not nan")
     if lowest > highest:
         raise UsageError(f"--min-ppl {lowest:g} is above --max-ppl {highest:g}")
-    return _Bounds(lowest, highest, per, eos)
+    return lowest, highest
 
 
 @dataclass
@@ -177,7 +161,7 @@ class _Tally:
 
 @contextmanager
 def _rejected_lines(path: Path | None) -> Iterator[Write]:
-    """Where the other lines go: nowhere, into a file that is whole or absent, or down a pipe."""
+    """A function that writes the rejected lines to a file or a pipe, or drops them."""
     if path is None:
         yield lambda _: None
     else:
@@ -186,7 +170,7 @@ def _rejected_lines(path: Path | None) -> Iterator[Write]:
 
 
 def _whole_lines(write: Write) -> Write:
-    """Pass lines on; the last of a file may lack its end, and gets it when another follows."""
+    """A function that writes lines; one without a line end gets it when another follows."""
     is_open = False
 
     def write_line(raw: bytes) -> None:

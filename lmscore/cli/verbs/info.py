@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from lmscore.bundle import Bundle, Config, LogZRecord
+from lmscore.bundle import Bundle, Config
 from lmscore.cli import options, streams
 from lmscore.cli.graph_records import graph_table
 from lmscore.cli.table import size, table
@@ -49,16 +49,13 @@ def _as_text(bundle: Bundle) -> str:
 
 def _architecture(config: Config) -> list[tuple[str, str]]:
     tied = "tied" if config.tie_word_embeddings else "untied"
-    special = {
-        "<s>": config.bos_token_id,
-        "</s>": config.eos_token_id,
-        "<unk>": config.unk_token_id,
-    }
+    ids = (config.bos_token_id, config.eos_token_id, config.unk_token_id)
+    special = zip(("<s>", "</s>", "<unk>"), ids, strict=True)
     return [
         ("cell", config.architecture),
         ("vocabulary", f"{config.vocab_size} ({config.tokenizer})"),
         ("output layer", config.output_summary),
-        ("special ids", ", ".join(f"{k} {v}" for k, v in special.items() if v is not None)),
+        ("special ids", ", ".join(f"{name} {i}" for name, i in special if i is not None)),
         ("parameters", f"{config.num_parameters:,} ({tied})"),
         ("context", config.context),
         ("direction", config.direction),
@@ -66,28 +63,22 @@ def _architecture(config: Config) -> list[tuple[str, str]]:
 
 
 def _graphs(bundle: Bundle) -> str:
-    """What of the certificate is too long for a column."""
+    """The export records of each graph that are too long for a column of `graph_table`."""
     rows: list[tuple[str, str, str]] = []
     for variant in bundle.variants():
         record = bundle.config.graphs[variant]
         rows.append((variant, "in 8 bits", ", ".join(record.quantized) or "nothing"))
-        if record.log_z is not None:
-            rows.append(("", "log Z", _log_z(record.log_z)))
+        if (log_z := record.log_z) is not None:
+            spread = f"mean {log_z.mean:+.3f}, deviation {log_z.std:.3f} nats"
+            tau = f"Kendall's tau of sentences {log_z.rank_agreement:.3f}"
+            rows.append(("", "log Z", f"{spread}; {tau}"))
         rows.append(("", "sha256", record.sha256))
     return table(rows)
 
 
-def _log_z(record: LogZRecord) -> str:
-    return (
-        f"mean {record.mean:+.3f}, deviation {record.std:.3f} nats; Kendall's tau of sentences "
-        f"{record.rank_agreement:.3f}"
-    )
-
-
 def _files(bundle: Bundle) -> dict[str, int]:
-    return {
-        file.name: file.stat().st_size for file in sorted(bundle.path.iterdir()) if file.is_file()
-    }
+    files = sorted(bundle.path.iterdir())
+    return {file.name: file.stat().st_size for file in files if file.is_file()}
 
 
 def _flat(values: Mapping[str, Any], indent: str) -> list[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,8 @@ import typer
 from lmscore import names
 from lmscore.cli import options, streams
 from lmscore.cli.list_options import ListOutput, SeenText, check_lists_stay, write_texts
-from lmscore.cli.progress import Progress
 from lmscore.cli.records import json_line
-from lmscore.cli.scored_records import describe, interactive, total_bytes
+from lmscore.cli.scored_records import describe, input_progress
 from lmscore.cli.usage import UsageError, command_line
 from lmscore.files import names_directory
 
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from lmscore.runtime.rescoring.lattices import Lattice, LatticeOptions, RescoredLattice
 
 _DECIMALS = 6  # of the scores in n-best lists
-_SCORES = ("score", "acoustic", "lm", "other")  # and the new one
+_SCORES = ("score", "acoustic", "lm", "other")  # the names in n-best lists, beside the new one
 
 
 def lattice(
@@ -84,16 +82,14 @@ def lattice(
         ),
     ] = 12.0,
     max_tokens: Annotated[
-        int,
-        typer.Option(metavar="N", min=0, help="Partial hypotheses kept at a node; 0: all."),
+        int, typer.Option(metavar="N", min=0, help="Partial hypotheses kept at a node; 0: all.")
     ] = 20,
     feature: options.Feature = "lmscore",
     model: options.ModelOptions,
     input_format: Annotated[
         names.LatticeFormat | None,
         typer.Option(
-            help="The format of the lattices. Default: told from the content.",
-            show_default=False,
+            help="The format of the lattices. Default: told from the content.", show_default=False
         ),
     ] = None,
     output_format: Annotated[
@@ -125,7 +121,10 @@ def lattice(
     --max-tokens cut the search short.
     """
     texts = best or n_best is not None
-    _check_layout(output, best=best, with_ids=with_ids, n_best=n_best)
+    if best and n_best is not None:
+        raise UsageError("--best prints texts and --n-best lists: give one")
+    if with_ids and not best:
+        raise UsageError("--with-ids goes with --best")
     _check_formats(input_format, output_format, output, texts=texts, words=words)
     if n_best is not None and feature in _SCORES:
         raise UsageError(f"lattices have a score {feature!r} already; choose another --feature")
@@ -157,20 +156,10 @@ def lattice(
     elif n_best is not None:
         write_texts((_n_best(found, n_best, feature) for found in rescored), output)
     else:
-        _write(
-            (found.lattice for found in rescored), output, output_format or lattice_format, words
-        )
+        expanded = (found.lattice for found in rescored)
+        _write(expanded, output, output_format or lattice_format, words)
     if not quiet:
         streams.note(work.summary())
-
-
-def _check_layout(output: str | None, *, best: bool, with_ids: bool, n_best: int | None) -> None:
-    if best and n_best is not None:
-        raise UsageError("--best prints texts and --n-best lists: give one")
-    if with_ids and not best:
-        raise UsageError("--with-ids goes with --best")
-    if (best or n_best is not None) and output is not None and names_directory(output):
-        raise UsageError("--best and --n-best write one file: give --output a file")
 
 
 def _check_formats(
@@ -181,17 +170,19 @@ def _check_formats(
     texts: bool,
     words: Path | None,
 ) -> None:
+    is_directory = output is not None and names_directory(output)
+    if texts and is_directory:
+        raise UsageError("--best and --n-best write one file: give --output a file")
     if written is not None and texts:
         raise UsageError("--format is for lattices, not for --best and --n-best")
     if words is not None and read == "htk-slf":
         raise UsageError("--words is for kaldi-lattice: HTK's lattices have no use for it")
-    kaldi = (written or read) == "kaldi-lattice"
-    if kaldi and not texts and output is not None and names_directory(output):
+    if (written or read) == "kaldi-lattice" and is_directory:
         raise UsageError("an archive of Kaldi's is one file: give --output a file")
 
 
 class _Work:
-    """Lattices rescored, and what it came to."""
+    """Rescores lattices, and counts for the summary."""
 
     def __init__(self, lm: LanguageModel, search: LatticeOptions) -> None:
         self._lm, self._search = lm, search
@@ -200,10 +191,9 @@ class _Work:
     def shown(
         self, lattices: Iterable[Lattice], paths: Sequence[str], *, data_on_stdout: bool
     ) -> Iterator[RescoredLattice]:
-        """Rescore, under a progress bar where it does not come between the data."""
-        shown = not interactive(paths) and not (data_on_stdout and streams.is_terminal(sys.stdout))
+        """Rescore lattices under a progress bar."""
         done = 0
-        with Progress("rescoring", total=total_bytes(paths), shown=shown) as progress:
+        with input_progress("rescoring", paths, data_on_stdout=data_on_stdout) as progress:
             for old in lattices:
                 yield self._rescored(old)
                 done += len((old.text or "").encode())
@@ -233,7 +223,7 @@ def _text(found: RescoredLattice, *, with_ids: bool) -> str:
 
 
 def _n_best(found: RescoredLattice, n: int, feature: str) -> str:
-    """A line of our JSON lists."""
+    """The n best texts of a lattice as a line in the format jsonl."""
     hypotheses = []
     for path in found.n_best(n):
         parts = path.scores

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.records import Record, json_line, read_records
+from lmscore.cli.records import Record, TextInput, json_line
 from lmscore.cli.scored_records import interactive, with_progress
 from lmscore.cli.usage import UsageError
-
-if TYPE_CHECKING:
-    from lmscore.runtime.model import LanguageModel
-
-Words = list[tuple[str, float]]
 
 _PROMPT = "type text, and see what may come next; Ctrl-D ends it"
 
@@ -49,35 +43,18 @@ def next_words(
     """
     if text is not None and files is not None:
         raise UsageError("give a TEXT or --input, not both")
-    paths = files or ["-"]
-    records: Iterable[Record]
-    if text is None:
-        if interactive(paths):
-            streams.note(_PROMPT)
-        records = read_records(paths, input_format=input_format, field=field, errors=errors)
-    else:
-        records = [Record(text)]
+    read = TextInput(files=files, input_format=input_format, field=field, errors=errors)
+    if text is None and interactive(read.paths):
+        streams.note(_PROMPT)
+    records = read.records() if text is None else iter([Record(text)])
     lm = model.load()
-    found = with_progress(_find(lm, records, top), paths, data_on_stdout=True)
-    for number, (record, words) in enumerate(found, 1):
+    found = ((record, lm.next_words(record.text, k=top)) for record in records)
+    shown = with_progress(found, read.paths, data_on_stdout=True)
+    for number, (record, words) in enumerate(shown, 1):
         if output_format == "jsonl":
-            streams.write(_jsonl(record, words))
+            objects = [{"word": word, "probability": p} for word, p in words]
+            streams.write(json_line({**record.as_fields(), "words": objects}))
         else:
             key = "" if text is not None else f"{number if record.id is None else record.id}\t"
             streams.write("".join(f"{key}{p:.4g}\t{word}\n" for word, p in words))
         streams.flush()
-
-
-def _find(lm: LanguageModel, records: Iterable[Record], top: int) -> Iterator[tuple[Record, Words]]:
-    for record in records:
-        yield record, lm.next_words(record.text, k=top)
-
-
-def _jsonl(record: Record, words: Words) -> str:
-    document: dict[str, Any] = {"text": record.text}
-    if record.id is not None:
-        document = {"id": record.id, **document}
-    if record.fields is not None:
-        document = dict(record.fields)
-    document["words"] = [{"word": word, "probability": p} for word, p in words]
-    return json_line(document)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ from lmscore.cli.records import Line, Record, json_line, json_object, located_li
 from lmscore.cli.scored_records import count, describe, score_records, with_progress
 from lmscore.cli.table import table
 from lmscore.errors import InputError
-from lmscore.names import RecordFormat, Unit
+from lmscore.names import Unit
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
@@ -67,7 +67,7 @@ def pairs(
     lines = located_lines(paths, errors=errors)
     read = _from_jsonl if input_format == "jsonl" else _from_tsv
     lm = model.load()
-    as_line = LINES[output_format]
+    as_line = _jsonl if output_format == "jsonl" else _tsv
     tallies: dict[str | None, _Tally] = {}
     for pair, scores in _score_pairs(lm, read(lines, good, bad), paths, bos=bos, eos=eos):
         result = Result(*(_normalized(score, normalize, pair, eos=eos) for score in scores))
@@ -83,25 +83,25 @@ def pairs(
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two sentences, the first of which should be likelier, and what came with them."""
+    """Two sentences, the first of which should be likelier, and the other fields of their line."""
 
     good: str
     bad: str
     where: str  # file and line, for errors
-    fields: dict[str, Any]  # the two among them
+    fields: dict[str, Any]  # all fields of the line, the two sentences among them
     id: str | None = None  # of a tsv line
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was compared, in nats."""
+    """The scores of the two sentences, in nats."""
 
     good: float
     bad: float
 
     @property
     def is_correct(self) -> bool:
-        """Whether the good sentence is likelier; not, if both are alike."""
+        """Whether the good sentence has the higher score; a tie is not correct."""
         return self.good > self.bad
 
 
@@ -117,7 +117,7 @@ def _from_jsonl(lines: Iterable[Line], good: str, bad: str) -> Iterator[Pair]:
 
 
 def _from_tsv(lines: Iterable[Line], good: str, bad: str) -> Iterator[Pair]:
-    """The first line shows whether there is an id."""
+    """The pairs of tsv lines; the number of columns in the first line shows if there are ids."""
     names: tuple[str, ...] = ()
     for line in lines:
         columns = line.text.split("\t")
@@ -141,7 +141,7 @@ def _group(pair: Pair, by: str | None) -> str | None:
 def _score_pairs(
     lm: LanguageModel, pairs: Iterable[Pair], paths: Sequence[str], *, bos: bool, eos: bool
 ) -> Iterator[tuple[Pair, tuple[Score, Score]]]:
-    """Each pair with its scores, in order, in constant memory."""
+    """Score pairs, in order, in constant memory."""
     waiting: deque[Pair] = deque()
 
     def sentences() -> Iterator[Record]:
@@ -174,16 +174,15 @@ def _tsv(pair: Pair, result: Result) -> str:
 
 
 def _jsonl(pair: Pair, result: Result) -> str:
-    added = {
-        "log_prob_good": result.good,
-        "log_prob_bad": result.bad,
-        "difference": result.good - result.bad,
-        "correct": result.is_correct,
-    }
-    return json_line({**pair.fields, **added})
-
-
-LINES: dict[RecordFormat, Callable[[Pair, Result], str]] = {"tsv": _tsv, "jsonl": _jsonl}
+    return json_line(
+        {
+            **pair.fields,
+            "log_prob_good": result.good,
+            "log_prob_bad": result.bad,
+            "difference": result.good - result.bad,
+            "correct": result.is_correct,
+        }
+    )
 
 
 @dataclass
@@ -198,8 +197,9 @@ class _Tally:
         self.ties += result.good == result.bad
 
     def __add__(self, other: _Tally) -> _Tally:
-        pairs, correct = self.pairs + other.pairs, self.correct + other.correct
-        return _Tally(pairs, correct, self.ties + other.ties)
+        return _Tally(
+            self.pairs + other.pairs, self.correct + other.correct, self.ties + other.ties
+        )
 
     @property
     def accuracy(self) -> str:

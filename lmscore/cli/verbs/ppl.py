@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -11,7 +10,7 @@ import typer
 from lmscore.cli import options, streams
 from lmscore.cli.adaptive import adapted, check_model, check_options, describe_adapted
 from lmscore.cli.compat import start_report
-from lmscore.cli.records import Record, TextInput
+from lmscore.cli.records import TextInput
 from lmscore.cli.scored_records import PROMPT, describe, interactive, score_records, with_progress
 
 
@@ -36,8 +35,7 @@ def ppl(
         float, typer.Option(metavar="P", min=0, max=1, help="Of the cache against the model.")
     ] = 0.2,
     dynamic: Annotated[
-        bool,
-        typer.Option("--dynamic", help="Beside it, learning from what is read (extra train)."),
+        bool, typer.Option("--dynamic", help="Beside it, learning from what is read (extra train).")
     ] = False,
     dynamic_rate: Annotated[
         float, typer.Option(metavar="R", min=0, help="Learning rate of --dynamic.")
@@ -73,15 +71,15 @@ def ppl(
         streams.note(PROMPT)
     records = text.records()
     lm = model.load()
-    texts: list[str] = []
     if adaptive:
         check_model(lm.path)
-        records = _noted(records, texts)
+    texts: list[str] = []
     words = report is not None and needs_words(lm.config)
     scored = score_records(lm, records, bos=bos, eos=eos, context=context, words=words)
     summary = Summary(eos=eos)
-    for _, score in with_progress(scored, paths, data_on_stdout=False):
+    for record, score in with_progress(scored, paths, data_on_stdout=False):
         (report or summary).add(score)
+        texts += [record.text] if adaptive else []
     found = {
         name: adapted(lm.path, texts, summary, name, values, model)
         for name, values in adaptive.items()
@@ -105,10 +103,3 @@ def ppl(
         streams.write(f"{describe(lm, context)}\n{summary}\n")
         for name, figures in found.items():
             streams.write(f"\n{describe_adapted(name, adaptive[name])}\n{figures}\n")
-
-
-def _noted(records: Iterator[Record], texts: list[str]) -> Iterator[Record]:
-    """The same records, their texts noted to be read again."""
-    for record in records:
-        texts.append(record.text)
-        yield record

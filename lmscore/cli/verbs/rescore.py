@@ -47,8 +47,7 @@ def rescore(
     ] = False,
     with_ids: options.WithIds = False,
     lm_weight: Annotated[
-        float | None,
-        typer.Option(metavar="X", help="The weight of each new score. Default: 0.5."),
+        float | None, typer.Option(metavar="X", help="The weight of each new score. Default: 0.5.")
     ] = None,
     word_penalty: Annotated[
         float | None,
@@ -109,7 +108,7 @@ def rescore(
         raise UsageError("--metric is said in the summary: leave out --quiet")
     own_weights = {
         name: number(f"--weight {name}", value)
-        for name, value in assignments("--weight", weight or []).items()
+        for name, value in assignments("--weight", weight).items()
     }
     given = {
         "--lm-weight": lm_weight,
@@ -193,7 +192,7 @@ def _write_lists(
 
 
 def _line(found: Ranked, *, with_ids: bool) -> str:
-    """The best hypothesis, on one line whatever is in it; of an empty list an empty text."""
+    """The best hypothesis on one line; for an empty list an empty text."""
     nbest = found.nbest
     text = nbest.hypotheses[found.order[0]].text if found.order else ""
     fields = [nbest.id.replace("\t", " "), text] if with_ids else [text]

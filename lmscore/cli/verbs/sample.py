@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.records import Record, json_line, read_records
+from lmscore.cli.records import Record, TextInput, json_line
 from lmscore.cli.scored_records import interactive, with_progress
 from lmscore.cli.usage import UsageError, command_line
 from lmscore.errors import LmscoreError
@@ -83,8 +83,7 @@ def sample(
         typer.Option(metavar="N", min=1, help="Search for the N likeliest texts; print the best."),
     ] = None,
     length_penalty: Annotated[
-        float,
-        typer.Option(metavar="X", help="Of the search: 0 ranks by probability, 1 per token."),
+        float, typer.Option(metavar="X", help="Of the search: 0 ranks by probability, 1 per token.")
     ] = 1.0,
     output_format: Annotated[OutputFormat, typer.Option("--format")] = "text",
     model: options.ModelOptions,
@@ -113,7 +112,8 @@ def sample(
     if pattern is not None:
         _check_pattern(pattern, allowed_words)
     if allowed_words is not None:
-        limits["allowed_words"] = _words(allowed_words, errors)
+        lines = read_lines(allowed_words, errors=errors)
+        limits["allowed_words"] = {word for line in lines for word in line.split()}
     limits["pattern"] = pattern
     if prompt is None and files is None and streams.is_terminal(sys.stdin):
         prompt = ""
@@ -128,14 +128,18 @@ def sample(
         decode = partial(lm.sample_batch, num_samples=num_samples, **drawing, **limits)
     for text, samples in _decoded(prompt, files or ["-"], errors, decode):
         for number, found in enumerate(samples):
-            streams.write(LINES[output_format](text, number, found))
+            streams.write(_line(output_format, text, number, found))
         streams.flush()
+
+
+def _search(lm: LanguageModel, prompts: list[str], **search: Any) -> list[list[Sample]]:
+    return [lm.beam_search(prompt, **search) for prompt in prompts]
 
 
 def _check_search(
     beam_size: int | None, num_samples: int, length_penalty: float, drawing: Mapping[str, object]
 ) -> None:
-    """Refuse options that would change nothing, and more texts than a search finds."""
+    """Raise UsageError for options that would have no effect, or for more texts than beams."""
     if beam_size is not None and num_samples > beam_size:
         raise UsageError(f"--num-samples {num_samples} needs a --beam-size as large")
     if beam_size is None and length_penalty != 1:
@@ -150,7 +154,7 @@ def _check_search(
 def _check_values(
     beam_size: int | None, num_samples: int, length_penalty: float, values: Mapping[str, Any]
 ) -> None:
-    """Refuse impossible values."""
+    """Raise UsageError for an impossible value."""
     from lmscore.runtime.decoding import BeamOptions, SamplingOptions
 
     with command_line():
@@ -161,7 +165,7 @@ def _check_values(
 
 
 def _check_pattern(pattern: str, allowed_words: str | None) -> None:
-    """Refuse what is no regular expression, and a second constraint."""
+    """Raise UsageError if the pattern is no regular expression, or not the only constraint."""
     from lmscore.runtime.decoding import check_pattern
 
     if allowed_words is not None:
@@ -170,28 +174,20 @@ def _check_pattern(pattern: str, allowed_words: str | None) -> None:
         check_pattern(pattern)
 
 
-def _words(path: str, errors: Utf8Errors) -> set[str]:
-    return {word for line in read_lines(path, errors=errors) for word in line.split()}
-
-
-def _search(lm: LanguageModel, prompts: list[str], **search: Any) -> list[list[Sample]]:
-    return [lm.beam_search(prompt, **search) for prompt in prompts]
-
-
 def _decoded(
     prompt: str | None, paths: list[str], errors: Utf8Errors, decode: Decode
 ) -> Iterator[tuple[str, list[Sample]]]:
-    """The prompt, or those of an input, each with its continuations."""
+    """The prompt, or the prompts of an input, each with its continuations."""
     if prompt is not None:
         yield prompt, decode([prompt])[0]
         return
     typed = interactive(paths)
     if typed:
         streams.note(_PROMPT)
-    windows = _windows(read_records(paths, errors=errors), 1 if typed else _WINDOW)
+    records = TextInput(files=paths, errors=errors).records()
     pairs = (
         pair
-        for window in windows
+        for window in _windows(records, 1 if typed else _WINDOW)
         for pair in zip(window, decode([record.text for record in window]), strict=True)
     )
     for record, samples in with_progress(pairs, paths, data_on_stdout=True):
@@ -199,7 +195,7 @@ def _decoded(
 
 
 def _windows(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
-    """Records in lists; an error in the input is raised after the records before it."""
+    """Group records into lists; an error in the input is raised after the records before it."""
     window: list[Record] = []
     try:
         for record in records:
@@ -216,7 +212,7 @@ def _windows(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
 
 
 def _write_stream(prompt: str, pieces: Iterator[str]) -> None:
-    """Write a text while it comes."""
+    """Write a text piece by piece, as it is generated."""
     streams.write(_one_line(prompt))
     streams.flush()
     for piece in pieces:
@@ -225,11 +221,9 @@ def _write_stream(prompt: str, pieces: Iterator[str]) -> None:
     streams.write("\n")
 
 
-def _text(prompt: str, number: int, sample: Sample) -> str:  # noqa: ARG001  # as `_jsonl`
-    return _one_line(prompt + sample.text) + "\n"
-
-
-def _jsonl(prompt: str, number: int, sample: Sample) -> str:
+def _line(output_format: OutputFormat, prompt: str, number: int, sample: Sample) -> str:
+    if output_format == "text":
+        return _one_line(prompt + sample.text) + "\n"
     return json_line(
         {
             "prompt": prompt,
@@ -240,9 +234,6 @@ def _jsonl(prompt: str, number: int, sample: Sample) -> str:
             "finish_reason": sample.finish_reason,
         }
     )
-
-
-LINES: dict[OutputFormat, Callable[[str, int, Sample], str]] = {"text": _text, "jsonl": _jsonl}
 
 
 def _one_line(text: str) -> str:

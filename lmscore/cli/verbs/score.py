@@ -11,7 +11,7 @@ import typer
 
 from lmscore import names
 from lmscore.cli import options, streams
-from lmscore.cli.compat import print_report, start_report
+from lmscore.cli.compat import start_report
 from lmscore.cli.earlier import Earlier
 from lmscore.cli.layout import Layout
 from lmscore.cli.outfile import Output, check_output, open_records
@@ -97,15 +97,17 @@ def score(
         )
         shown = partial(with_progress, paths=paths, data_on_stdout=output is None)
         if report is not None:
-            print_report(
-                report, shown(scored(records)), out, words=per == "word", summary=not quiet
-            )
+            for _, found in shown(scored(records)):
+                report.add(found)
+                out.write(report.sentence(found, words=per == "word"))
+            if not quiet:
+                out.write(report.summary())
             return
         earlier = Earlier(out, layout, header=header)
         if (context or lm.config.context) == "sentence" or prefix is not None or own_prefixes:
             rest = earlier.skip(records, lambda record: record, bar=not typed)
             pairs = shown(scored(rest), skipped=earlier.bytes)
-        else:  # to have the state, what is there must be read again, too
+        else:  # the state depends on all lines, so all are scored again
             pairs = earlier.skip(shown(scored(records)), itemgetter(0), bar=False)
         summary = _write(out, layout, pairs, earlier, Summary(eos=eos))
     if not quiet:
@@ -152,13 +154,10 @@ def _has_own_prefixes(
 
 def _counts(summary: Summary) -> str:
     tokens = "tokens with </s>" if summary.eos else "tokens without </s>"
-    counts = {
-        "sentences": summary.sentences,
-        "words": summary.words,
-        tokens: summary.tokens,
-        "OOVs": summary.oovs,
-    }
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
+    return (
+        f"{summary.sentences} sentences, {summary.words} words, {summary.tokens} {tokens}, "
+        f"{summary.oovs} OOVs"
+    )
 
 
 def _figures(summary: Summary) -> str:

@@ -42,8 +42,7 @@ def tune(
         ),
     ] = None,
     weights: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Tune nothing: say what these weights gain."),
+        Path | None, typer.Option(metavar="FILE", help="Tune nothing: say what these weights gain.")
     ] = None,
     weigh: Annotated[
         list[str] | None,
@@ -106,15 +105,22 @@ def tune(
     lists.check()
     seen.check()
     added = models.feature_names() if use_model else []
+    from lmscore.runtime.rescoring.lists import (
+        METRICS,
+        Weights,
+        normalization,
+        read_weights,
+        reference_of,
+    )
+    from lmscore.runtime.rescoring.tuning import as_weights, candidates
+
     with command_line():
         if weigh:
             _names(weigh, added, word_penalty=word_penalty)
-        _check_power(length_normalization)
+        Weights({"": 0.0}, length_normalization=length_normalization)  # checks the number
     if plot is not None:
         check_picture(plot)
     check_lists_stay(output, lists.paths)
-    from lmscore.runtime.rescoring.lists import METRICS, normalization, read_weights, reference_of
-    from lmscore.runtime.rescoring.tuning import candidates
 
     given = None if weights is None else read_weights(weights)
     METRICS[metric].statistics([""], "")  # to learn now, not in minutes, what is not installed
@@ -142,7 +148,7 @@ def tune(
         normalize=lambda text: compared(joined(text)),
     )
     report = measured(judged, given, seed) if given else tuned(judged, folds, seed)
-    chosen = given or report.weights(length_normalization)
+    chosen = given or as_weights(judged, report.values, length_normalization=length_normalization)
     if output is not None:
         chosen.save(output)
     if plot is not None:
@@ -158,14 +164,8 @@ def _check_options(weights: Path | None, weigh: Sequence[str], output: Path | No
         raise UsageError("--output needs a file; standard output has the report")
 
 
-def _check_power(length_normalization: float) -> None:
-    from lmscore.runtime.rescoring.lists import Weights
-
-    Weights({"": 0.0}, length_normalization=length_normalization)
-
-
 def _own_scores(lists: Sequence[NBestList], score: str | None) -> list[str]:
-    """The decoder's own scores: one, all (`score` is None), or none but the order."""
+    """The decoder's own scores: one, all (`score` is None), or the order if there is none."""
     first = next((nbest.hypotheses[0] for nbest in lists if nbest.hypotheses), None)
     own = [] if first is None else [name for name in first.features if score in (None, name)]
     if own:
@@ -176,7 +176,7 @@ def _own_scores(lists: Sequence[NBestList], score: str | None) -> list[str]:
 
 
 def _names(own: Sequence[str], added: Sequence[str], *, word_penalty: bool) -> list[str]:
-    """What is weighed: the lists' own scores, the models', and words."""
+    """The terms to weigh: the lists' own scores, the models' scores, and words."""
     from lmscore.runtime.rescoring.lists import WORDS
 
     names = list(dict.fromkeys([*own, *added, *[WORDS] * word_penalty]))
@@ -186,6 +186,6 @@ def _names(own: Sequence[str], added: Sequence[str], *, word_penalty: bool) -> l
 
 
 def _plotted(names: Sequence[str], added: Sequence[str]) -> int:
-    """The first model's weight, or else the second, which is the first that is tuned."""
+    """The index of the first model's weight, or else of the second weight, the first tuned one."""
     first = next((name for name in added if name in names), None)
     return min(1, len(names) - 1) if first is None else names.index(first)

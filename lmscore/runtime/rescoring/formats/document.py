@@ -1,4 +1,4 @@
-"""A file of n-best lists while it is being read, and what is kept of it for writing it back."""
+"""A file of n-best lists while it is read, and the parts that are kept for writing it back."""
 
 from __future__ import annotations
 
@@ -35,20 +35,18 @@ class Line:
 
 
 class Document:
-    """One input file, opened once (it may be a pipe) and read once; closed as a context manager.
+    """One input file, opened and read once (it may be a pipe); a context manager.
 
-    `errors="replace"` puts U+FFFD in the place of invalid UTF-8.
-
-    Raises:
-        InputFileError: it cannot be opened or read, now or later.
+    `errors="replace"` puts U+FFFD in the place of invalid UTF-8. All methods that read, and the
+    constructor, raise InputFileError.
     """
 
     def __init__(self, path: str | Path, *, errors: Utf8Errors = "strict") -> None:
         self.name = input_name(path)
         self.errors: Utf8Errors = errors
         self.first_index = 0  # how many lists the files before this one hold
-        self.num_lists: int | None = None  # known once all have been read, as is
-        self.tail = ""  # what follows the last one
+        self.num_lists: int | None = None  # known once all lists have been read, as is the tail
+        self.tail = ""  # the text after the last list
         with ExitStack() as stack:
             self._file = stack.enter_context(open_input(path))
             head = self._file.read(_HEAD_SIZE) + self._file.readline()
@@ -74,19 +72,14 @@ class Document:
         return self._head.decode("utf-8", "replace")
 
     def lines(self) -> Iterator[Line]:
-        """The lines, without a byte-order mark.
-
-        Raises:
-            InputFileError: the file is damaged.
-            InputError: invalid UTF-8; names file and line.
-        """
-        with self._stack:  # what goes wrong while reading is for `open_input` to name
+        """The lines without a byte-order mark; raises InputError for invalid UTF-8."""
+        with self._stack:  # `open_input` names the errors of reading
             for number, raw in enumerate(chain(io.BytesIO(self._head), self._file), 1):
                 end = "\r\n" if raw.endswith(b"\r\n") else "\n" if raw.endswith(b"\n") else ""
                 yield Line(self._decoded(raw, number).removesuffix(end), end, number)
 
     def text(self) -> str:
-        """The whole text, without a byte-order mark; raises as `lines` does."""
+        """The whole text without a byte-order mark; raises what `lines` raises."""
         with self._stack:
             return self._decoded(self._head + self._file.read(), 1)
 
@@ -108,14 +101,14 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class ListSource:
-    """Where a list comes from."""
+    """The place of a list in its file."""
 
     document: Document
     index: int  # in the document, from 0
-    line: int  # where it begins
-    size: int  # bytes, with what stands between the list before and this one
-    before: str = ""  # what stands between the list before and this one
-    content: Any = None  # whatever else the format needs
+    line: int  # the number of its first line
+    size: int  # bytes, with the text before
+    before: str = ""  # the text between the list before and this one
+    content: Any = None  # other data that the format needs
 
 
 def lists_of_rows(

@@ -77,16 +77,12 @@ def _render(nbest: NBestList) -> str:
     output: Node = nbest.source.content
     if is_unchanged(nbest, output.items or ()):
         return output.raw
-    return output.replaced(
-        [
-            rendered_object(hypothesis, _renamed(hypothesis.source, rank))
-            for rank, hypothesis in enumerate(nbest.hypotheses, 1)
-        ]
-    )
+    ranked = enumerate(nbest.hypotheses, 1)
+    return output.replaced([rendered_object(h, _renamed(h.source, rank)) for rank, h in ranked])
 
 
 def _renamed(node: Node, rank: int) -> dict[str, str]:
-    """The name with the new rank in it."""
+    """The `name` of a hypothesis with its new rank, if that changes it."""
     name = node.get("name")
     if name is None or not isinstance(name.value, str):
         return {}

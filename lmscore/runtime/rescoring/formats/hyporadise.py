@@ -52,11 +52,8 @@ def _parse(item: Node, path: str, ordinal: str) -> NBestList:
     )
     key = item.get("id")
     reference = optional_string(item.get("output"), f"{path}.output")
-    return NBestList(
-        ordinal if key is None else identifier(key, f"{path}.id"),
-        hypotheses,
-        reference and reference.strip(),
-    )
+    name = ordinal if key is None else identifier(key, f"{path}.id")
+    return NBestList(name, hypotheses, reference and reference.strip())
 
 
 def _texts(item: Node, path: str) -> Node:
@@ -94,19 +91,14 @@ def _render(nbest: NBestList) -> str:
     added = nbest.hypotheses[0].added if nbest.hypotheses else ()
     if order == list(range(count)) and not added:
         return item.raw
-    moved = {array.key for array in _parallel(item, count)}
-    pieces = [
-        member.prefix + (_reordered(member, order) if member.key in moved else member.raw)
-        for member in item.items or ()
-    ]
+    moved = {
+        array.key: array.replaced([(array.items or ())[i].raw for i in order])
+        for array in _parallel(item, count)
+    }
+    pieces = [m.prefix + moved.get(m.key, m.raw) for m in item.items or ()]
     place = max(i for i, m in enumerate(item.items or (), 1) if m.key in (_TEXTS, _SCORES))
     pieces[place:place] = [_new_member(item, texts, nbest, name) for name in added]
     return item.replaced(pieces)
-
-
-def _reordered(array: Node, order: list[int]) -> str:
-    items = array.items or ()
-    return array.replaced([items[i].raw for i in order])
 
 
 def _new_member(item: Node, texts: Node, nbest: NBestList, name: str) -> str:

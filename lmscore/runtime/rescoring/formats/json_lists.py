@@ -53,11 +53,7 @@ def is_unchanged(nbest: NBestList, originals: Sequence[object]) -> bool:
 
 
 def parsed_object(node: Node, path: str) -> Hypothesis:
-    """A hypothesis that is an object with a "text", every number in it a feature.
-
-    Raises:
-        InputError: the value is no such object.
-    """
+    """A hypothesis from an object with a "text", whose numbers are features; raises InputError."""
     text = node.get("text")
     if not node.is_object() or text is None:
         raise node.error(path, 'expected an object with a "text"')

@@ -32,16 +32,12 @@ class JsonText:
         return InputError(f"{self.name}, line {line}{message}")
 
     def skip(self, position: int) -> int:
-        """Where the white space after a position ends."""
+        """The end of the white space after a position."""
         match = _WHITE_SPACE.match(self.text, position)
         return match.end() if match else position
 
     def decode(self, position: int) -> tuple[Any, int]:
-        """The value at a position, and where it ends.
-
-        Raises:
-            InputError: the text is not JSON there.
-        """
+        """The value at a position, and where it ends; raises InputError if it is not JSON."""
         try:
             return _DECODER.raw_decode(self.text, position)
         except json.JSONDecodeError as error:
@@ -110,8 +106,7 @@ def elements(source: JsonText, start: int, depth: int) -> Iterator[Node]:
     Raises:
         InputError: the text is not JSON.
     """
-    text = source.text
-    is_object = text[start] == "{"
+    text, is_object = source.text, source.text[start] == "{"
     close = "}" if is_object else "]"
     at = source.skip(start + 1)
     while not text.startswith(close, at):
@@ -148,11 +143,7 @@ def _member(source: JsonText, start: int, depth: int) -> Node:
 
 
 def top_elements(source: JsonText, bracket: str, depth: int) -> Iterator[Node]:
-    """The elements of a document that is one array (`[`) or object (`{`), one by one.
-
-    Raises:
-        InputError: it is something else, or not JSON.
-    """
+    """The elements of a document that is one array (`[`) or object (`{`); raises InputError."""
     start = source.skip(0)
     if not source.text.startswith(bracket, start):
         raise source.error(start, f": expected JSON that begins with {bracket!r}")
@@ -171,11 +162,7 @@ def check_end(source: JsonText, end: int) -> None:
 
 
 def string(node: Node, path: str) -> str:
-    """The value of a string.
-
-    Raises:
-        InputError: it is none, or one that is no text.
-    """
+    """The value of a string; raises InputError if it is no string, or no valid text."""
     if not isinstance(node.value, str):
         raise node.error(path, f"expected a string, not {node.raw[:40]!r}")
     try:
@@ -191,11 +178,7 @@ def optional_string(node: Node | None, path: str) -> str | None:
 
 
 def identifier(node: Node, path: str) -> str:
-    """The value of an id: a string or an integer.
-
-    Raises:
-        InputError: it is neither.
-    """
+    """The value of an id; raises InputError if it is neither a string nor an integer."""
     if isinstance(node.value, int) and not isinstance(node.value, bool):
         return node.raw
     return string(node, path)
@@ -207,11 +190,7 @@ def is_number(node: Node) -> bool:
 
 
 def number(node: Node, path: str) -> float:
-    """The value of a score.
-
-    Raises:
-        InputError: it is none, or NaN, or too large.
-    """
+    """The value of a score; raises InputError if it is no number, or NaN, or too large."""
     if not is_number(node):
         raise node.error(path, f"expected a number, not {node.raw[:40]!r}")
     try:
@@ -221,11 +200,7 @@ def number(node: Node, path: str) -> float:
 
 
 def numbers(node: Node, path: str) -> dict[str, float]:
-    """The members of an object that are numbers, by key. `score` must be one, or null.
-
-    Raises:
-        InputError: a number that is no score.
-    """
+    """The numbers in an object, by key; raises InputError if one, or `score`, is no valid score."""
     return {
         item.key: number(item, f"{path}.{item.key}")
         for item in node.items or ()

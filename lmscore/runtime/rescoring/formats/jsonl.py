@@ -53,21 +53,17 @@ def _parse(document: Document, line: Line, index: int) -> NBestList:
     hypotheses = tuple(
         parsed_object(item, f"hypotheses[{i}]") for i, item in enumerate(array.items or ())
     )
+    key = node.get("id")
+    if key is None:
+        raise InputError(f"{where}: no field 'id'")
     nbest = NBestList(
-        _parse_id(node, where),
+        identifier(key, "id"),
         hypotheses,
         optional_string(node.get("reference"), "reference"),
         ListSource(document, index, line.number, line.size, content=(line, array)),
     )
     check_features(nbest, where)
     return nbest
-
-
-def _parse_id(node: Node, where: str) -> str:
-    key = node.get("id")
-    if key is None:
-        raise InputError(f"{where}: no field 'id'")
-    return identifier(key, "id")
 
 
 def _render(nbest: NBestList) -> str:

@@ -69,13 +69,11 @@ def _rows(document: Document, archives: dict[str, _Archive]) -> Iterator[tuple[s
 
 def _check_keys(document: Document, nbest: NBestList) -> None:
     seen = set()
-    for hypothesis in nbest.hypotheses:
-        key = hypothesis.source.key
-        if key in seen:
-            raise InputError(
-                f"{document.where(hypothesis.source.number)}: the key {key!r} was there before"
-            )
-        seen.add(key)
+    for line in (hypothesis.source for hypothesis in nbest.hypotheses):
+        if line.key in seen:
+            where = document.where(line.number)
+            raise InputError(f"{where}: the key {line.key!r} was there before")
+        seen.add(line.key)
 
 
 class _Archive:
@@ -86,7 +84,7 @@ class _Archive:
         self._lines = document.lines()
 
     def score(self, key: str, where: str) -> float:
-        """The next cost, which must be that of `key`, as a log-probability in nats."""
+        """The next cost, which must belong to `key`, as a log-probability in nats."""
         line = next(self._lines, None)
         if line is None:
             raise InputError(f"{self._document.name}: ends before the key {key!r} of {where}")
@@ -96,8 +94,7 @@ class _Archive:
                 f"{self._document.where(line.number)}: the key is {found!r}, but {where} has "
                 f"{key!r}; the scores must be in the order of the list"
             )
-        place = self._document.where(line.number, "cost (field 2)")
-        return parse_score(cost, place, unit=-1.0)
+        return parse_score(cost, self._document.where(line.number, "cost (field 2)"), unit=-1.0)
 
     def finish(self, list_name: str) -> None:
         """Raise InputError where there is a score left."""
@@ -123,8 +120,7 @@ def _cost(hypothesis: Hypothesis) -> float:
 
 
 def _recognises(head: Head) -> bool:
-    key, _ = split_key(head.first)
-    return utterance_of(key) is not None
+    return utterance_of(split_key(head.first)[0]) is not None
 
 
 KALDI = Format("kaldi", 1, _recognises, _read, _render, option="scores", score=None)

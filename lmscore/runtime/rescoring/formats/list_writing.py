@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lmscore.errors import OptionError
 from lmscore.files import STANDARD_INPUT, names_directory, open_output, write_directory
-from lmscore.runtime.rescoring.formats.document import Document, ListSource
+from lmscore.runtime.rescoring.formats.document import Document
 from lmscore.runtime.rescoring.formats.format import Format
 from lmscore.runtime.rescoring.lists import NBestList
 
@@ -54,12 +54,7 @@ def render(list_format: Format, lists: Iterable[NBestList]) -> Iterator[str]:
 
 
 def _by_document(lists: Iterable[NBestList]) -> Iterator[tuple[Document, Iterator[NBestList]]]:
-    return groupby(lists, key=_document_of)
-
-
-def _document_of(nbest: NBestList) -> Document:
-    source: ListSource = nbest.source
-    return source.document
+    return groupby(lists, key=lambda nbest: nbest.source.document)
 
 
 def _rendered(list_format: Format, document: Document, lists: Iterable[NBestList]) -> Iterator[str]:

@@ -61,18 +61,11 @@ def _render(nbest: NBestList) -> str:
     keys = _by_rank(utterance)
     if is_unchanged(nbest, keys):
         return utterance.raw
-    values = {
-        item.key: rendered_object(hypothesis)
-        for item, hypothesis in zip(keys, nbest.hypotheses, strict=False)
-    }
+    pairs = zip(keys, nbest.hypotheses, strict=False)
+    values = {item.key: rendered_object(hypothesis) for item, hypothesis in pairs}
     dropped = {item.key for item in keys} - values.keys()
-    return utterance.replaced(
-        [
-            item.prefix + values.get(item.key, item.raw)
-            for item in utterance.items or ()
-            if item.key not in dropped
-        ]
-    )
+    kept = [item for item in utterance.items or () if item.key not in dropped]
+    return utterance.replaced([item.prefix + values.get(item.key, item.raw) for item in kept])
 
 
 def _recognises(head: Head) -> bool:

@@ -18,10 +18,9 @@ def to_float(text: str) -> float | None:
 def parse_score(text: str, where: str, *, unit: float = 1.0) -> float:
     """A score in nats, from one in `unit` nats: -1 for costs, ln 10 for base 10.
 
-    Minus infinity (a probability of zero) is legal, NaN and a probability above infinity are not.
-
     Raises:
-        InputError: the text is no such number.
+        InputError: the text is no number, NaN or plus infinity; minus infinity, which is a
+            probability of zero, is legal.
     """
     value = to_float(text)
     if value is None:

@@ -109,13 +109,9 @@ def _parse_own(line: Line, fields: list[str], where: str) -> Hypothesis:
 
 def _parse_decipher1(line: Line, fields: list[str], where: str) -> Hypothesis:
     """Acoustic and language model scores come as one sum, which SRILM takes as the acoustic."""
-    words = fields[1:]
-    ascore = _parse_total(fields[0], where)
-    return Hypothesis(
-        " ".join(words),
-        {"ascore": ascore, "nwords": float(len(words))},
-        source=_decipher_line(line, ascore, len(words)),
-    )
+    words, ascore = fields[1:], _parse_total(fields[0], where)
+    features = {"ascore": ascore, "nwords": float(len(words))}
+    return Hypothesis(" ".join(words), features, source=_decipher_line(line, ascore, len(words)))
 
 
 def _parse_decipher2(line: Line, fields: list[str], where: str) -> Hypothesis:

@@ -17,17 +17,7 @@ from lmscore.runtime.rescoring.formats.tsv import TSV
 
 FORMATS: Mapping[str, Format] = {
     known.name: known
-    for known in (
-        MOSES,
-        SRILM,
-        KALDI,
-        ESPNET,
-        MLM_SCORING,
-        HYPORADISE,
-        NEMO,
-        JSONL,
-        TSV,
-    )
+    for known in (MOSES, SRILM, KALDI, ESPNET, MLM_SCORING, HYPORADISE, NEMO, JSONL, TSV)
 }
 """By name, which is that of `--input-format` and of docs/formats.md."""
 

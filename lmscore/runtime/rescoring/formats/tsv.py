@@ -25,11 +25,10 @@ def _rows(document: Document) -> Iterator[tuple[str, Hypothesis]]:
 
 
 def table_rows(document: Document, layout: str) -> Iterator[tuple[Line, list[str]]]:
-    """The lines of a file and their columns.
+    """The lines of a file and their columns; the message for a line without a tab names `layout`.
 
     Raises:
-        InputError: a line has no tab (`layout` is what was expected), or more or fewer columns than
-            the first.
+        InputError: a line has no tab, or more or fewer columns than the first.
     """
     num_columns = 0
     for line in document.lines():

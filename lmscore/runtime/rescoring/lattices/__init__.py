@@ -1,4 +1,4 @@
-"""Lattices of other people's recognisers: read, rescored, searched, and written back."""
+"""Lattices of other recognisers: reading, rescoring, searching, and writing them."""
 
 from lmscore.runtime.rescoring.lattices.expansion import RescoredLattice, rescore_lattice
 from lmscore.runtime.rescoring.lattices.lattice import Arc, Lattice, Scales, Scores

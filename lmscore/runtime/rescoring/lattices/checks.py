@@ -1,4 +1,4 @@
-"""What makes a lattice unusable, said with the line where it stands."""
+"""Checks of lattices while they are read; the messages name the file and the line."""
 
 from __future__ import annotations
 
@@ -9,20 +9,16 @@ from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats import Document, to_float
 from lmscore.runtime.rescoring.lattices.lattice import Lattice, Scales
 
-_MAX_DIGITS = 18  # of a number; Python refuses to read very long ones
+_MAX_DIGITS = 18  # Python refuses to convert very long numbers
 
 
 def checked(lattice: Lattice, document: Document, line: int, arc_lines: Sequence[int]) -> Lattice:
-    """The lattice, if it has a path and no cycle; an empty one is fine.
+    """Return the lattice if it is empty, or has a path and no cycle.
 
-    Args:
-        lattice: what was read.
-        document: from where.
-        line: where it begins.
-        arc_lines: where each of its arcs stands.
+    `line` is the number of its first line in the document; `arc_lines` has the line of each arc.
 
     Raises:
-        InputError: it has not; names file and line.
+        InputError: the lattice has a cycle, or no path; names file and line.
     """
     number = lattice.cyclic_arc()
     if number is not None:
@@ -43,22 +39,14 @@ def checked(lattice: Lattice, document: Document, line: int, arc_lines: Sequence
 
 
 def parse_count(text: str, where: str) -> int:
-    """A number of a node, or of nodes.
-
-    Raises:
-        InputError: the text is no such number.
-    """
+    """A node number or a count as an int; raises InputError if the text is no such number."""
     if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
         raise InputError(f"{where}: {text!r} is no number of a node, arc or word")
     return int(text)
 
 
 def parse_number(text: str, where: str) -> float:
-    """A finite number.
-
-    Raises:
-        InputError: the text is none.
-    """
+    """A finite number as a float; raises InputError if the text is no such number."""
     value = to_float(text)
     if value is None or not math.isfinite(value):
         raise InputError(f"{where}: {text!r} is no finite number")

@@ -1,9 +1,9 @@
-"""A lattice rescored by expanding it: tokens go through it, each with what has been said.
+"""Rescoring a lattice by expansion: tokens (partial hypotheses) pass through its nodes.
 
 After Sundermeyer et al., "Lattice decoding and rescoring with long-span neural network language
 models" (2014), and Xu et al., "A pruned RNNLM lattice-rescoring algorithm for automatic speech
-recognition" (2018), from which the estimate of what is still to come is taken: the best way to an
-end by the scores that the lattice has.
+recognition" (2018). From the latter comes the estimate of a token's remaining score: the best path
+to an end by the old scores of the lattice.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from lmscore.runtime.rescoring.lattices.spelling import spell
 
 @dataclass(frozen=True)
 class RescoredLattice:
-    """A lattice with the scores of two language models, expanded so that both can be in it.
+    """A lattice with the scores of the old and the new language model.
 
     Attributes:
-        lattice: a node of the old one is there once for each history that is told apart at it, as
-            far as it was not pruned. Along a path, `Scores.lm` sums to what the old lattice has and
-            `Scores.new_lm` to what the new model says.
-        num_tokens: the tokens (partial hypotheses) that were expanded.
-        num_read: the tokens of text that the model had to read.
+        lattice: the expanded lattice: each node of the old one appears once for each history that
+            is distinguished there and was not pruned. Along a path, `Scores.lm` sums to the old
+            model's score and `Scores.new_lm` to the new model's.
+        num_tokens: how many tokens (partial hypotheses) were expanded.
+        num_read: how many tokens of text the model read.
     """
 
     lattice: Lattice
@@ -40,11 +40,11 @@ class RescoredLattice:
 
     @cached_property
     def best(self) -> LatticePath:
-        """The best path; without words and scores if the lattice is empty."""
+        """The best path; it has no words and no scores if the lattice is empty."""
         return self.n_best(1)[0]
 
     def n_best(self, n: int) -> list[LatticePath]:
-        """The n best texts and the best path of each, best first; fewer if there are no more."""
+        """The n best texts, each with its best path, best first; fewer if there are no more."""
         return n_best(self.lattice, n)
 
 
@@ -53,10 +53,10 @@ def rescore_lattice(
 ) -> RescoredLattice:
     """Rescore a lattice.
 
-    The new score of a path is `LanguageModel.score` of its text in sentence context, exactly so
-    where no history was taken for another (`order=None`). The end of the sentence is scored on an
-    arc with the word </s>, or else at the end of the path. What the old model gives probability 0
-    stays impossible. An empty lattice is given back as it is.
+    The new score of a path is `LanguageModel.score` of its text in sentence context; it is exact
+    if no histories are merged (`order=None`). The end of the sentence is scored on an arc with the
+    word </s>, or else at the end of the path. A path to which the old model gives probability 0
+    stays impossible. An empty lattice is returned unchanged.
 
     Raises:
         InputError: the lattice has a cycle, no path, or words after </s>; or one of its words
@@ -74,23 +74,23 @@ def rescore_lattice(
 
 @dataclass(slots=True, eq=False)
 class _Token:
-    """A partial hypothesis: a way to a node, and all others that are not told apart from it."""
+    """A partial hypothesis: the paths to a node whose histories are not distinguished."""
 
     node: int
-    history: History | None  # None once </s> was said, and when it is not needed any more
-    words: tuple[Tokens, ...]  # the last ones, as many as tell histories apart
-    score: float  # the best of the ways
-    ways: list[tuple[_Token, Arc, Scores]] = field(default_factory=list)  # here from others
-    end: Scores | None = None  # of ending here
+    history: History | None  # of the best path; None after </s>, and when no longer needed
+    words: tuple[Tokens, ...]  # the last words, which distinguish histories
+    score: float  # of the best path
+    ways: list[tuple[_Token, Arc, Scores]] = field(default_factory=list)  # the steps that led here
+    end: Scores | None = None  # the scores of ending here
 
     @property
     def has_ended(self) -> bool:
-        """Whether </s> was said."""
+        """Whether </s> is part of the path."""
         return self.history is None
 
 
 class _Expansion:
-    """Tokens on their way through a lattice, one topological level of nodes at a time."""
+    """Moves tokens through a lattice, one topological level of nodes at a time."""
 
     def __init__(self, lm: LanguageModel, lattice: Lattice, options: LatticeOptions) -> None:
         self._lattice, self._options = lattice, options
@@ -123,7 +123,7 @@ class _Expansion:
         return RescoredLattice(self._result(), len(self._expanded), self._histories.num_read)
 
     def _first_tokens(self, node: int) -> frozenset[int]:
-        """What may be asked of the model at a node, and past it where it has nothing to read."""
+        """The first tokens of the words that may follow a node, past arcs with nothing to read."""
         tokens = {self._eos} if node in self._lattice.finals else set()
         for arc in self._lattice.leaving[node]:
             word = self._spelling[arc.word].later
@@ -131,7 +131,7 @@ class _Expansion:
         return frozenset(tokens)
 
     def _kept(self, nodes: Iterable[int]) -> list[_Token]:
-        """The tokens at some nodes that are good enough to go on."""
+        """The tokens at some nodes that survive pruning."""
         tokens: list[_Token] = []
         for node in nodes:
             arrived = sorted(self._arrived.pop(node).values(), key=lambda token: -token.score)
@@ -143,14 +143,15 @@ class _Expansion:
         return [t for t, estimate in zip(tokens, estimates, strict=True) if estimate >= limit]
 
     def _expand(self, tokens: Sequence[_Token]) -> None:
-        """Let tokens go along all arcs that leave their nodes, or end."""
+        """Move tokens along all arcs that leave their nodes, and score the ends of sentences."""
         moves = [
             (token, arc, self._read_on(token, arc.word))
             for token in tokens
             for arc in self._lattice.leaving[token.node]
-            if self._leads_on(arc)
+            if self._old_scales.total(arc.scores) + self._completions[arc.end] > -math.inf
         ]
-        ends = [token for token in tokens if self._may_end(token.node)]
+        finals, total = self._lattice.finals, self._old_scales.total
+        ends = [t for t in tokens if t.node in finals and total(finals[t.node]) > -math.inf]
         ways = [(token.history, word) for token, _, word in moves if token.history and word]
         ways += [(token.history, (self._eos,)) for token in ends if token.history]
         found = iter(self._histories.extend(ways))
@@ -159,19 +160,12 @@ class _Expansion:
             self._move(token, arc, word, log_prob, history)
         for token in ends:
             log_prob = 0.0 if token.has_ended else next(found)[0]
-            token.end = self._lattice.finals[token.node] + Scores(new_lm=log_prob)
+            token.end = finals[token.node] + Scores(new_lm=log_prob)
         for token in tokens:
             token.history = None  # frees its state
 
-    def _leads_on(self, arc: Arc) -> bool:
-        return self._old_scales.total(arc.scores) + self._completions[arc.end] > -math.inf
-
-    def _may_end(self, node: int) -> bool:
-        finals = self._lattice.finals
-        return node in finals and self._old_scales.total(finals[node]) > -math.inf
-
     def _read_on(self, token: _Token, word: str) -> Tokens:
-        """What the model has to read for a word."""
+        """The tokens that the model reads for a word after a token's history."""
         if token.has_ended and word not in MARKS:
             raise InputError(f"lattice {self._lattice.id!r}: the word {word!r} comes after </s>")
         if token.has_ended:
@@ -182,7 +176,7 @@ class _Expansion:
     def _move(
         self, token: _Token, arc: Arc, word: Tokens, log_prob: float, history: History | None
     ) -> None:
-        """Bring a token, now with this history, to the end of an arc."""
+        """Move a token to the end of an arc, where it has this history."""
         scores = arc.scores + Scores(new_lm=log_prob)
         score = token.score + self._scales.total(scores, arc.num_words)
         if arc.word == END:
@@ -205,7 +199,7 @@ class _Expansion:
         return (*words, word)[max(0, len(words) + 2 - self._options.order) :]
 
     def _key(self, words: tuple[Tokens, ...], history: History | None) -> object:
-        """What tells tokens at a node apart."""
+        """The key that distinguishes the tokens at a node."""
         if history is None:
             return None
         if self._options.order is None:
@@ -213,7 +207,7 @@ class _Expansion:
         return words, history is self._histories.root
 
     def _result(self) -> Lattice:
-        """The expanded lattice, without what pruning has cut off from the end."""
+        """The expanded lattice, without the tokens from which no end was reached."""
         alive = {token for token in self._expanded if token.end}
         for token in reversed(self._expanded):
             if token in alive:

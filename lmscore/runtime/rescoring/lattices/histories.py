@@ -1,6 +1,6 @@
-"""What has been said on the ways through a lattice, each beginning read by the model once.
+"""Histories: the texts of partial paths through a lattice, each read by the model once.
 
-Letters in shapes: B histories that are read in one run, S states they go on from, K targets.
+Letters in shapes: B histories that are read in one run, K targets.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Tokens = tuple[int, ...]
 
 
 class History:
-    """What has been said; equal ones are the same object, as long as it is in use.
+    """The text of a partial path; equal histories in use are the same object.
 
     Attributes:
-        number: no other history has it.
-        wanted: tokens whose log-probability will be asked for; reading finds them all at once.
+        number: a unique number.
+        wanted: tokens whose log-probabilities will be needed; one reading yields them all.
     """
 
     __slots__ = (
@@ -41,29 +41,34 @@ class History:
     def __init__(self, number: int, token: int, before: Row) -> None:
         self.number = number
         self.wanted: set[int] = set()
-        self._token = token  # the last one, which is read when what follows is known
-        self._before = before
-        self._after: Row | None = None  # once it is read
+        self._token = token  # the last token, which is read when the targets are known
+        self._before = before  # the state before it
+        self._after: Row | None = None  # the state after it, once it is read
         self._log_probs: dict[int, float] = {}  # of tokens that may follow
         self._scores: dict[Tokens, float] = {}  # of words that may follow
 
 
 class Histories:
-    """All that has been said, as the model has read it."""
+    """All histories of a lattice, and the model that reads them.
+
+    Attributes:
+        root: the history of an empty text.
+        num_read: the number of tokens that the model has read.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._numbers = count()
         self._known: WeakValueDictionary[tuple[int, Tokens], History] = WeakValueDictionary()
-        self.num_read = 0  # tokens
+        self.num_read = 0
         bos = engine.config.bos_token_id
         self.root = History(next(self._numbers), bos, Row(engine.initial_state(), 0))
 
     def extend(self, ways: Sequence[tuple[History, Tokens]]) -> list[tuple[float, History]]:
-        """For each history and word (of at least one token): its log-probability, and what follows.
+        """The log-probability of each word (of at least one token), and the history with it.
 
-        Each distinct beginning is read once; all of them take a run for each token of the longest
-        word, or more where they do not fit into one.
+        Each distinct beginning is read once. All words together take one run for each token of the
+        longest word, or more if they do not fit into one.
 
         Raises:
             ModelError: the model yields nan or inf.
@@ -84,7 +89,8 @@ class Histories:
             steps = {(history, word[: depth + 1]) for history, word in ways if len(word) > depth}
             self._read((reached[history, part[:-1]], part[-1]) for history, part in steps)
             for history, part in sorted(steps, key=_by_number):
-                reached[history, part] = self._child(reached[history, part[:-1]], part[-1])
+                after = cast("Row", reached[history, part[:-1]]._after)  # it has been read
+                reached[history, part] = History(next(self._numbers), part[-1], after)
         for history, word in ways:
             parts = (reached[history, word[:i]] for i in range(len(word)))
             history._scores[word] = sum(
@@ -93,12 +99,8 @@ class Histories:
             self._known[history.number, word] = reached[history, word]
         return [reached[way] for way in ways]
 
-    def _child(self, history: History, token: int) -> History:
-        after = cast("Row", history._after)  # it has been read
-        return History(next(self._numbers), token, after)
-
     def _read(self, pairs: Iterable[tuple[History, int]]) -> None:
-        """Find the log-probability of each token after its history."""
+        """Compute the log-probability of each token after its history."""
         missing: dict[History, set[int]] = {}
         for history, token in pairs:
             if token not in history._log_probs:
@@ -109,7 +111,7 @@ class Histories:
             self._run(waiting[first : first + budget])
 
     def _run(self, histories: Sequence[History]) -> None:
-        """Read the last token of each; find what they want."""
+        """Read the last token of each history; compute the log-probabilities it wants."""
         targets = [sorted(history.wanted - history._log_probs.keys()) for history in histories]
         state, parents = gather([history._before for history in histories])
         tokens = np.array([[history._token] for history in histories])
@@ -117,7 +119,7 @@ class Histories:
             tokens, _table(targets)[:, None], state, parents=parents
         )
         self._engine.check_finite(log_probs)
-        block = after.on_host()  # for single rows of it will be wanted
+        block = after.on_host()  # since single rows of it will be used
         self.num_read += len(histories)
         for row, (history, wanted) in enumerate(zip(histories, targets, strict=True)):
             found = log_probs[row, 0, : len(wanted)].tolist()
@@ -127,12 +129,12 @@ class Histories:
 
 
 def _by_number(way: tuple[History, Tokens]) -> tuple[int, Tokens]:
-    """The order of ways, which is the same in every process."""
+    """A sort key of ways that is the same in every process."""
     return way[0].number, way[1]
 
 
 def _table(targets: Sequence[Collection[int]]) -> Ids:
-    """Rows of tokens as int64 [B, K]; shorter ones end in zeros."""
+    """Rows of tokens as an array, int64 [B, K], padded with zeros."""
     table = np.zeros((len(targets), max(map(len, targets))), np.int64)
     for row, tokens in enumerate(targets):
         table[row, : len(tokens)] = list(tokens)

@@ -1,18 +1,21 @@
-"""Kaldi's lattices as text (`ark,t`), compact or not, read.
+"""Reading Kaldi's lattices as text (`ark,t`), compact or not, and symbol tables.
 
 A lattice is a line with the utterance's id, a line for each arc and each final state, and an empty
-line. Costs are -ln P: graph and acoustic, unscaled. Compact: `state next word graph,acoustic,ids`,
-with `ids` the transition-ids of the arc joined by `_`; otherwise
-`state next transition-id word graph,acoustic`. A weight that is not there is 0 in every part. Words
-are numbers of a symbol table, or already spelt (`int2sym.pl -f 3`).
+line. The graph and acoustic costs are -ln P, unscaled. An arc of a compact lattice is
+`state next word graph,acoustic,ids`, where `ids` are its transition-ids joined by `_`; otherwise it
+is `state next transition-id word graph,acoustic`. A missing weight is 0 in every part. Words are
+numbers of a symbol table, or already spelt (`int2sym.pl -f 3`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lmscore.errors import InputError
+from lmscore.files import input_name, read_lines
+from lmscore.names import Utf8Errors
 from lmscore.runtime.rescoring.formats import Document, Line, parse_score
 from lmscore.runtime.rescoring.lattices.checks import checked, parse_count
 from lmscore.runtime.rescoring.lattices.lattice import END, Arc, Lattice, Scores
@@ -25,54 +28,54 @@ _MARKS = {"<eps>": "", "<s>": "", "</s>": END}
 
 @dataclass(frozen=True, slots=True)
 class KaldiArc:
-    """What is kept of an arc for writing it back."""
+    """The parts of an arc's line that are kept for writing it back."""
 
-    label: str  # the word as the file has it
+    label: str  # the word as the file spells it
     transition: str | None  # the transition-id; None in a compact lattice
     alignment: str = ""  # the third part of its weight
 
 
 @dataclass(frozen=True, slots=True)
 class KaldiSource:
-    """What is kept of a lattice for writing it back."""
+    """A lattice's origin in a Kaldi archive, kept for writing it back."""
 
     is_compact: bool
 
 
 @dataclass(slots=True)
 class _Reader:
-    """What is known of an archive by now."""
+    """An archive while it is read."""
 
     document: Document
     symbols: Mapping[str, str] | None
-    is_compact: bool | None = None  # whether its lattices are
+    is_compact: bool | None = None  # whether its lattices are; None while that is not known
 
 
 @dataclass(slots=True)
 class _Parts:
-    """What has been read of one lattice."""
+    """A lattice while it is read."""
 
     arcs: list[Arc] = field(default_factory=list)
     arc_lines: list[int] = field(default_factory=list)
     finals: dict[int, Scores] = field(default_factory=dict)
     alignments: dict[int, str] = field(default_factory=dict)  # of finals
-    nodes: dict[int, int] = field(default_factory=dict)  # numbers of states, the first is 0
+    nodes: dict[int, int] = field(default_factory=dict)  # our number of each state, from 0
 
     def node(self, state: int) -> int:
-        """The number of a state among those that occur."""
+        """Our number of a state; states are numbered as they occur."""
         return self.nodes.setdefault(state, len(self.nodes))
 
 
 def read(document: Document, symbols: Mapping[str, str] | None = None) -> Iterator[Lattice]:
-    """The lattices of an archive.
+    """Read the lattices of an archive.
 
     Args:
         document: the archive.
-        symbols: words by their numbers; None where the archive has the words themselves.
+        symbols: words by their numbers; None if the archive spells the words.
 
     Raises:
         InputFileError: the file is damaged.
-        InputError: a line is not what it should be, or a lattice cannot be used.
+        InputError: a line is malformed, or a lattice cannot be used.
     """
     reader = _Reader(document, symbols)
     for lines in _blocks(document.lines()):
@@ -80,7 +83,7 @@ def read(document: Document, symbols: Mapping[str, str] | None = None) -> Iterat
 
 
 def _blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    """The lines of each lattice, with the blank ones before it and those that end it."""
+    """The lines of each lattice, with the blank lines before and after it."""
     block: list[Line] = []
     has_begun, has_ended = False, False
     for line in lines:
@@ -154,12 +157,12 @@ def _read_arc(reader: _Reader, start: int, end: int, columns: list[str], where: 
 
 
 def _is_compact(columns: list[str]) -> bool:
-    """Of the columns of an arc: 4 are a compact one, or one with no weight that is not."""
+    """Whether an arc with these columns is compact; with 4 columns, if the last is a weight."""
     return len(columns) == 3 or (len(columns) == 4 and "," in columns[3])
 
 
 def _note_kind(reader: _Reader, columns: list[str], where: str) -> None:
-    """Which of the two kinds a line is of; an archive has one of them."""
+    """Note whether a line is compact; raises InputError if the lines before were not alike."""
     if len(columns) == 1:
         return
     is_compact = columns[1].count(",") != 1 if len(columns) == 2 else _is_compact(columns)
@@ -174,7 +177,7 @@ def _note_kind(reader: _Reader, columns: list[str], where: str) -> None:
 
 
 def _read_weight(text: str | None, where: str) -> tuple[Scores, str]:
-    """Scores and transition-ids."""
+    """The scores and the transition-ids in a weight."""
     if text is None:
         return Scores(), ""
     parts = text.split(",")
@@ -204,13 +207,33 @@ def _read_word(reader: _Reader, label: str, where: str) -> str:
 
 
 def _check_spelt(reader: _Reader, parts: _Parts) -> None:
-    """Refuse to take numbers for words."""
+    """Raise InputError if all words are numbers and there is no symbol table."""
     if reader.symbols is not None:
         return
-    words = [(arc.word, line) for arc, line in zip(parts.arcs, parts.arc_lines, strict=True)]
-    words = [(word, line) for word, line in words if word]
+    arcs = zip(parts.arcs, parts.arc_lines, strict=True)
+    words = [(arc.word, line) for arc, line in arcs if arc.word]
     if words and all(word.isdigit() for word, _ in words):
         raise InputError(
             f"{reader.document.where(words[0][1])}: the words are numbers, such as "
             f"{words[0][0]}; give the symbol table they come from (words.txt)"
         )
+
+
+def read_symbols(path: str | Path, *, errors: Utf8Errors = "strict") -> dict[str, str]:
+    """Read the words of a symbol table (`words.txt`), by their numbers.
+
+    Raises:
+        InputFileError: the file cannot be opened or read.
+        InputError: a line is not a word and its number, or a number appears twice.
+    """
+    symbols: dict[str, str] = {}
+    for number, line in enumerate(read_lines(path, errors=errors), 1):
+        where = f"{input_name(path)}, line {number}"
+        columns = line.split()
+        if len(columns) != 2:
+            raise InputError(f"{where}: expected a word and its number, got {line!r}")
+        word, label = columns[0], str(parse_count(columns[1], where))
+        if label in symbols:
+            raise InputError(f"{where}: a second word with the number {label}")
+        symbols[label] = word
+    return symbols

@@ -1,4 +1,4 @@
-"""Kaldi's lattices as text (`ark,t`), written; what was read keeps its alignments."""
+"""Writing Kaldi's lattices as text (`ark,t`); lattices that were read keep their alignments."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from lmscore.runtime.rescoring.lattices.lattice import MARKS, Arc, Lattice, Scor
 
 
 def render(lattice: Lattice, labels: Mapping[str, str] | None = None) -> str:
-    """A lattice as an archive has it; one that was read is given back as it was.
+    """The text of a lattice in an archive; an unchanged one from an archive is copied.
 
     Args:
-        lattice: of any origin. A word that is not from a Kaldi archive is looked up.
+        lattice: a lattice of any format. A word that is not from a Kaldi archive is looked up.
         labels: numbers by their words; None to write such words as they are.
 
     Raises:
-        OptionError: a word is not among them, or the language model scale of another format is none
-            that costs could be divided by.
+        OptionError: a word is not in `labels`, or the language model scale, by which costs of
+            another format are divided, is not above 0.
     """
-    if lattice.text is not None and isinstance(lattice.source, KaldiSource):
-        return lattice.text
-    if not isinstance(lattice.source, KaldiSource) and lattice.scales.lm <= 0:
+    is_compact = True
+    if isinstance(lattice.source, KaldiSource):
+        if lattice.text is not None:
+            return lattice.text
+        is_compact = lattice.source.is_compact
+    elif lattice.scales.lm <= 0:
         raise OptionError(
             f"lattice {lattice.id!r} has the language model scale {lattice.scales.lm}, which "
             "lattices of Kaldi's cannot express"
         )
-    is_compact = not isinstance(lattice.source, KaldiSource) or lattice.source.is_compact
     lines = [f"{lattice.id} \n"]
     for node in _from_start(lattice):
         lines += (_render_arc(lattice, arc, is_compact, labels) for arc in lattice.leaving[node])
@@ -40,12 +42,12 @@ def render(lattice: Lattice, labels: Mapping[str, str] | None = None) -> str:
 
 
 def is_ended(text: str) -> bool:
-    """Whether the text of a lattice ends in the empty line that has to stand before another."""
+    """Whether the text of a lattice ends in an empty line, which must precede the next lattice."""
     return text.endswith("\n") and not text.split("\n")[-2].strip()
 
 
 def _from_start(lattice: Lattice) -> list[int]:
-    """The nodes; the first that is written is where paths begin."""
+    """The nodes, the start first, since an archive has no other mark of it."""
     others = (node for node in range(len(lattice.nodes)) if node != lattice.start)
     return [lattice.start, *others] if lattice.nodes else []
 
@@ -75,7 +77,7 @@ def _label(word: str, labels: Mapping[str, str] | None) -> str:
 def _weight(
     lattice: Lattice, scores: Scores, num_words: int, alignment: str, is_compact: bool
 ) -> str:
-    """Kaldi's files say nothing of scales: those that another format's did are worked in."""
+    """A weight; scales of another format, which Kaldi's files lack, are multiplied into it."""
     scales, graph, acoustic = lattice.scales, lattice.scales.lm_score(scores), scores.acoustic
     if not isinstance(lattice.source, KaldiSource):
         graph += (scores.other + scales.word_penalty * num_words) / scales.lm

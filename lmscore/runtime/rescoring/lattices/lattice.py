@@ -1,4 +1,4 @@
-"""The lattice as a value: nodes, arcs with words and scores, and what the scores count."""
+"""The lattice as a value: nodes, arcs with words and scores, and the scales of the scores."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 from lmscore.errors import InputError
 
 END = "</s>"
-"""The word of an arc that is the end of the sentence."""
+"""The word of an arc that ends the sentence."""
 
 MARKS = frozenset({"", END})
-"""What an arc may carry that is no word of the text; an arc with the first is an epsilon."""
+"""The labels of arcs that are no words of the text; "" is an epsilon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What speaks for an arc, or for ending at a node: log-probabilities in nats, unscaled."""
+    """The scores of an arc, or of ending at a node: log-probabilities in nats, unscaled."""
 
     acoustic: float = 0.0
-    lm: float = 0.0  # of the language model behind the file; Kaldi's graph score
-    other: float = 0.0  # what else the file counts, pronunciations; scaled already
-    new_lm: float = 0.0  # of the model that rescored it
+    lm: float = 0.0  # of the file's language model; Kaldi's graph score
+    other: float = 0.0  # of pronunciations, for example; scaled already
+    new_lm: float = 0.0  # of the model that rescored the lattice
 
     def __add__(self, more: Scores) -> Scores:
         return Scores(
@@ -37,7 +37,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Scales:
-    """How much each score counts."""
+    """The scales of the scores in the total."""
 
     acoustic: float = 1.0
     lm: float = 1.0
@@ -46,12 +46,12 @@ class Scales:
     new_weight: float = 0.0  # of `Scores.new_lm`
 
     def lm_score(self, scores: Scores) -> float:
-        """The language models together, in nats, unscaled."""
+        """The weighted sum of the language models' scores, in nats, unscaled."""
         old = self.old_weight * scores.lm if self.old_weight else 0.0  # not 0 * -inf
         return old + self.new_weight * scores.new_lm
 
     def total(self, scores: Scores, num_words: int = 0) -> float:
-        """The score that paths are compared by."""
+        """The total score, by which paths are compared."""
         return (
             self.acoustic * scores.acoustic
             + self.lm * self.lm_score(scores)
@@ -62,17 +62,17 @@ class Scales:
 
 @dataclass(frozen=True, slots=True)
 class Arc:
-    """A way from a node to another."""
+    """An arc from a node to another."""
 
     start: int
     end: int
-    word: str  # as the file spells it; one of `MARKS` where it is none
+    word: str  # as the file spells it, or one of `MARKS`
     scores: Scores
-    source: Any = field(default=None, repr=False, compare=False)  # what the format needs to write
+    source: Any = field(default=None, repr=False, compare=False)  # for the format to write it back
 
     @property
     def num_words(self) -> int:
-        """1, or 0 where it only carries a mark."""
+        """1, or 0 if the label is one of `MARKS`."""
         return int(self.word not in MARKS)
 
 
@@ -81,14 +81,14 @@ class Lattice:
     """An acyclic graph of words. Without nodes it is empty: the recogniser found nothing.
 
     Attributes:
-        id: of the utterance.
-        nodes: what the format needs to write each; they are numbered from 0.
-        start: where paths begin.
-        arcs: in the file's order.
-        finals: the nodes where paths may end, and what ending there scores.
-        scales: what the file says of its scores.
-        text: what the file has, which is written again; None for a lattice made or changed.
-        source: what else the format needs to write it.
+        id: the id of the utterance.
+        nodes: for each node, numbered from 0, the data that the format needs to write it back.
+        start: the node where paths begin.
+        arcs: the arcs in the file's order.
+        finals: the nodes where paths may end, and the scores of ending there.
+        scales: the scales in the file.
+        text: the text of the file, which is written again; None for a lattice made or changed.
+        source: other data that the format needs to write the lattice back.
     """
 
     id: str
@@ -110,18 +110,14 @@ class Lattice:
 
     @cached_property
     def order(self) -> Sequence[int]:
-        """All nodes, each before those that arcs lead to from it.
-
-        Raises:
-            InputError: there is a cycle.
-        """
+        """All nodes in topological order; raises InputError if there is a cycle."""
         order = _order(self)
         if len(order) < len(self.nodes):
             raise InputError(f"lattice {self.id!r} has a cycle")
         return order
 
     def levels(self) -> list[list[int]]:
-        """The nodes by the number of arcs on the longest way to each: all arcs lead upwards."""
+        """The nodes by the length of the longest path to each; arcs lead to later levels."""
         depths = [0] * len(self.nodes)
         for node in self.order:
             for arc in self.leaving[node]:
@@ -132,7 +128,7 @@ class Lattice:
         return levels
 
     def completions(self, scales: Scales) -> list[float]:
-        """The best total score from each node to an end of the lattice; -inf where no way leads."""
+        """The best total score from each node to an end; -inf if no path leads to an end."""
         best = [-math.inf] * len(self.nodes)
         for node in reversed(self.order):
             if node in self.finals:
@@ -147,19 +143,19 @@ class Lattice:
         cyclic = set(range(len(self.nodes))).difference(_order(self))
         entering = {arc.end: i for i, arc in enumerate(self.arcs) if {arc.start, arc.end} <= cyclic}
         node, seen = next(iter(cyclic), None), set[int]()
-        while node is not None and node not in seen:  # backwards, where there is no beginning
+        while node is not None and node not in seen:  # backwards, which must come to a cycle
             seen.add(node)
             node = self.arcs[entering[node]].start
         return None if node is None else entering[node]
 
 
 def _order(lattice: Lattice) -> list[int]:
-    """As `Lattice.order`, without what a cycle leads to."""
+    """The nodes in topological order, without those on a cycle or after one."""
     missing = [0] * len(lattice.nodes)
     for arc in lattice.arcs:
         missing[arc.end] += 1
     order = [node for node, count in enumerate(missing) if not count]
-    for node in order:  # which grows
+    for node in order:  # the list grows meanwhile
         for arc in lattice.leaving[node]:
             missing[arc.end] -= 1
             if not missing[arc.end]:

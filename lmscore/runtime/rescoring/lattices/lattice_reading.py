@@ -1,4 +1,4 @@
-"""Lattices in: Kaldi archives and HTK files."""
+"""Reading lattices from files of any format: Kaldi archives and HTK's SLF files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from lmscore.names import LatticeFormat, Utf8Errors
 from lmscore.runtime.rescoring.formats import Document
 from lmscore.runtime.rescoring.lattices import kaldi, slf
 from lmscore.runtime.rescoring.lattices.lattice import Lattice
-from lmscore.runtime.rescoring.lattices.symbols import read_symbols
 
 FORMATS: tuple[LatticeFormat, ...] = get_args(LatticeFormat)
 
@@ -33,22 +32,23 @@ def open_lattices(
     symbols: str | Path | None = None,
     errors: Utf8Errors = "strict",
 ) -> tuple[LatticeFormat, Iterator[Lattice]]:
-    """The lattices of files of one format, in their order.
+    """Open files with lattices of one format.
 
-    The format is known on return; each lattice is read when it is asked for.
+    Returns:
+        The format, and the lattices in their order, each read when it is asked for.
 
     Args:
-        paths: a file or several, `-` for standard input; of a directory all its files; `@FILE`
-            stands for the paths that are the lines of FILE. gzip and xz are recognised by content.
-        lattice_format: "kaldi-lattice" or "htk-slf"; None to tell from the content of the first.
-        symbols: Kaldi's symbol table (`words.txt`), where words are numbers.
+        paths: a file or several, `-` for standard input; a directory stands for all its files, and
+            `@FILE` for the paths that are the lines of FILE. gzip and xz are recognised by content.
+        lattice_format: "kaldi-lattice" or "htk-slf"; None to detect it in the first file.
+        symbols: Kaldi's symbol table (`words.txt`), if words are numbers.
         errors: "replace" puts U+FFFD in the place of invalid UTF-8.
 
     Raises:
-        OptionError: no such format, or a symbol table for HTK's, which has none.
+        OptionError: an unknown format, or a symbol table for HTK's, which does not use any.
         InputFileError: a file cannot be opened or read.
-        InputError: the format cannot be told, or a lattice cannot be used; names file, line and
-            field.
+        InputError: the format cannot be detected, or a lattice cannot be used; names file, line
+            and field.
     """
     files = list(expanded_paths(paths))
     if not files:
@@ -58,7 +58,7 @@ def open_lattices(
         name = _format_of(first, lattice_format)
         if name != kaldi.NAME and symbols is not None:
             raise OptionError(f"{first.name}: a lattice of HTK's has no use for a symbol table")
-        table = None if symbols is None else read_symbols(symbols, errors=errors)
+        table = None if symbols is None else kaldi.read_symbols(symbols, errors=errors)
         stack.pop_all()
     rest = (Document(path, errors=errors) for path in files[1:])
     return name, _read(name, chain([first], rest), table)
@@ -67,16 +67,12 @@ def open_lattices(
 def read_lattices(
     path: str | Path, lattice_format: str | None = None, *, symbols: str | Path | None = None
 ) -> Iterator[Lattice]:
-    """The lattices that one path stands for; as `open_lattices`."""
+    """The lattices of one path; see `open_lattices`."""
     return open_lattices(path, lattice_format, symbols=symbols)[1]
 
 
 def check_format(name: str) -> LatticeFormat:
-    """The name, if it is that of a format.
-
-    Raises:
-        OptionError: says which there are.
-    """
+    """The name of a format; raises OptionError if there is no such format."""
     for known in FORMATS:
         if name == known:
             return known
@@ -84,7 +80,7 @@ def check_format(name: str) -> LatticeFormat:
 
 
 def detect(head: str) -> LatticeFormat | None:
-    """The format of a file that begins with these lines; None where it is neither."""
+    """The format of a file that begins with these lines; None if it is neither of the two."""
     if _SLF_SIZE.search(head):
         return "htk-slf"
     return "kaldi-lattice" if _KALDI.match(head) else None

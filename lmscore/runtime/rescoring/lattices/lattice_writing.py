@@ -1,4 +1,4 @@
-"""Lattices out, in the format they came in or in the other."""
+"""Writing lattices, in the format they were read in or in the other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from lmscore.files import names_directory, open_output, write_directory
 from lmscore.runtime.rescoring.lattices import kaldi, kaldi_writing, slf, slf_writing
 from lmscore.runtime.rescoring.lattices.lattice import Lattice
 from lmscore.runtime.rescoring.lattices.lattice_reading import check_format
-from lmscore.runtime.rescoring.lattices.symbols import read_labels
 
 
 def write_lattices(
@@ -23,23 +22,23 @@ def write_lattices(
     """Write lattices as `render_lattices` renders them.
 
     Args:
-        lattices: any number.
-        path: a file, one archive or one lattice of HTK's; or for HTK's a directory (an existing
-            one, or a name with `/` at its end), with a file of each by the name it was read from.
-            What ends in .gz or .xz is compressed.
+        path: a file for an archive or for one lattice of HTK's; or, for HTK's, a directory (an
+            existing one, or a name that ends in `/`), where each lattice gets a file of the name
+            it was read from. A name that ends in .gz or .xz means compression.
         lattice_format: "kaldi-lattice" or "htk-slf".
         symbols: Kaldi's symbol table, to write words of other formats as numbers.
 
     Raises:
         OutputFileError: a file cannot be written.
-        OptionError: no such format, or it cannot be written like this.
+        OptionError: an unknown format, or the lattices cannot be written to such a path.
     """
     if names_directory(path):
-        directory = Path(path)
         if check_format(lattice_format) == kaldi.NAME:
-            raise OptionError(f"{directory}: is a directory, but an archive of Kaldi's is one file")
+            raise OptionError(
+                f"{Path(path)}: is a directory, but an archive of Kaldi's is one file"
+            )
         named = ((slf_writing.file_name(each), [slf_writing.render(each)]) for each in lattices)
-        write_directory(directory, named, "lattices")
+        write_directory(Path(path), named, "lattices")
         return
     with open_output(path) as file:
         rendered = render_lattices(lattices, lattice_format, symbols=symbols)
@@ -49,19 +48,21 @@ def write_lattices(
 def render_lattices(
     lattices: Iterable[Lattice], lattice_format: str, *, symbols: str | Path | None = None
 ) -> Iterator[str]:
-    """What a file with these lattices is made of, a text for each.
+    """The texts of a file with these lattices, about one for each lattice.
 
-    A lattice that was read is given back byte for byte, in its own format. The language model score
-    of others is what their `scales` make of the two models'. Kaldi's files say nothing of scales:
-    what HTK's said is worked into the costs, in such a way that the acoustic scale to use with them
-    is 1 / lmscale.
+    An unchanged lattice is copied byte for byte in its own format. In any other, the language model
+    score is the sum of the two models' scores, weighted by its `scales`. Kaldi's files have no
+    scales: those of HTK's files are multiplied into the costs, so that the acoustic scale to use
+    with the costs is 1 / lmscale.
 
     Raises:
-        OptionError: no such format, several lattices in one file of HTK's, or a word that is not in
-            the symbol table.
+        OptionError: an unknown format, several lattices in one file of HTK's, or a word that is
+            not in the symbol table.
     """
     check_format(lattice_format)
-    labels = None if symbols is None else read_labels(symbols)
+    labels = None
+    if symbols is not None:
+        labels = {word: label for label, word in kaldi.read_symbols(symbols).items()}
     last = "\n\n"
     for number, lattice in enumerate(lattices, 1):
         if lattice_format == slf.NAME:

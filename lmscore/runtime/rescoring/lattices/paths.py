@@ -1,4 +1,4 @@
-"""The paths of a lattice: the best ones, or all."""
+"""The paths of a lattice: the n best, or all."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from lmscore.runtime.rescoring.lattices.lattice import MARKS, Arc, Lattice, Scal
 
 @dataclass(frozen=True, slots=True)
 class LatticePath:
-    """A way from the start of a lattice to an end of it."""
+    """A path from the start of a lattice to an end."""
 
     words: tuple[str, ...]  # as the lattice spells them
     arcs: tuple[Arc, ...]
-    scores: Scores  # sums over its arcs and its end
-    total: float  # by the scales it was found with
+    scores: Scores  # the sums over the arcs and the end
+    total: float  # by the scales of the search
 
     @property
     def text(self) -> str:
@@ -27,16 +27,16 @@ class LatticePath:
 
 
 def make_path(arcs: Sequence[Arc], end: Scores, scales: Scales) -> LatticePath:
-    """The path of these arcs, given what its end scores."""
+    """The path of these arcs, given the scores of its end."""
     words = tuple(arc.word for arc in arcs if arc.word not in MARKS)
     scores = sum((arc.scores for arc in arcs), end)
     return LatticePath(words, tuple(arcs), scores, scales.total(scores, len(words)))
 
 
 def all_paths(lattice: Lattice, scales: Scales | None = None) -> Iterator[LatticePath]:
-    """Every path, whatever its score; there may be very many.
+    """All paths, whatever their scores; there may be very many.
 
-    An empty lattice has one, without words or scores, as in `n_best`.
+    An empty lattice has one path, without words and scores, as in `n_best`.
     """
     scales = scales or lattice.scales
     if not lattice.nodes:
@@ -51,17 +51,14 @@ def all_paths(lattice: Lattice, scales: Scales | None = None) -> Iterator[Lattic
 
 
 def n_best(lattice: Lattice, n: int, scales: Scales | None = None) -> list[LatticePath]:
-    """The n best texts and the best path of each, best first; fewer where there are no more.
+    """The n best texts, each with its best path, best first; fewer if there are no more.
 
-    Paths that differ in times, pronunciations or silences only make no duplicates: the search runs
-    over word sequences, each with all the nodes that it can have led to. It costs what its n
-    results share and branch into, however many paths have equal scores. An empty lattice has one
-    path, without words or scores.
+    The search runs over word sequences, each with all nodes that it can lead to. So paths that
+    differ only in times, pronunciations or silences are no duplicates, and the cost depends on the
+    branches along the n results, however many paths have equal scores. An empty lattice has one
+    path, without words and scores.
 
-    Args:
-        lattice: to search.
-        n: how many.
-        scales: what the scores count. Default: what the lattice says.
+    The scales are by default those of the lattice.
     """
     scales = scales or lattice.scales
     if not lattice.nodes:
@@ -70,19 +67,19 @@ def n_best(lattice: Lattice, n: int, scales: Scales | None = None) -> list[Latti
 
 
 _Chain = tuple["_Chain", Arc] | None
-"""The arcs of a partial path, the last one first."""
+"""The arcs of a partial path, last arc first."""
 
 _Reached = dict[int, tuple[float, _Chain]]
-"""The nodes that a word sequence leads to, with the loss of the best way to each, and that way."""
+"""The nodes that a word sequence leads to, with the loss and the arcs of the best path to each."""
 
 
 class _Search:
-    """Best first over word sequences, by how much each loses against the best path of all.
+    """A best-first search over word sequences, by their loss against the best path of all.
 
-    The loss of an arc is the best score from its start to an end of the lattice less the best one
-    through the arc: A* with the exact estimate (the best way to an end), written so that what goes
-    on along a best way loses 0 to the last bit. Among equals the latest comes first, so the search
-    goes straight to an end: in a lattice of ties it would otherwise read every prefix.
+    The loss of an arc is the best score from its start to an end of the lattice minus the best
+    score through the arc. This is A* with the exact estimate, in a form where each arc of a best
+    path loses exactly 0. Among equals the latest comes first, so the search goes straight to an
+    end; in a lattice of ties it would otherwise visit every prefix.
     """
 
     def __init__(self, lattice: Lattice, scales: Scales) -> None:
@@ -91,7 +88,7 @@ class _Search:
         self._rank = {node: place for place, node in enumerate(lattice.order)}
         self._heap: list[tuple[float, int, _Reached | LatticePath]] = []
         self._order = count(step=-1)
-        self._limit = math.inf  # what loses more cannot be among the results
+        self._limit = math.inf  # no result has a higher loss
 
     def run(self, n: int) -> list[LatticePath]:
         if n == 1:
@@ -113,10 +110,9 @@ class _Search:
         heappush(self._heap, (loss, next(self._order), item))
 
     def _following(self, reached: _Reached) -> dict[str, _Reached]:
-        """What can be said next and where that leads; `reached` gains what needs no word."""
+        """The next words and the nodes they lead to; adds nodes after epsilons to `reached`."""
         following: dict[str, _Reached] = {}
-        waiting = [(self._rank[node], node) for node in reached]
-        waiting.sort()
+        waiting = sorted((self._rank[node], node) for node in reached)
         while waiting:
             _, node = heappop(waiting)
             before, chain = reached[node]
@@ -137,7 +133,7 @@ class _Search:
         return following
 
     def _end(self, reached: _Reached) -> None:
-        """Push the best path that says no more, if it can end here."""
+        """Push the best path with these words only, if a path can end here."""
         ends = [
             (loss + (self._completions[node] - self._scales.total(finals[node])), node)
             for node, (loss, _) in reached.items()

@@ -1,4 +1,4 @@
-"""How a lattice is rescored."""
+"""The options of lattice rescoring."""
 
 from __future__ import annotations
 
@@ -19,28 +19,30 @@ def as_it_is(word: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LatticeOptions:
-    """How a lattice is rescored.
+    """The options of lattice rescoring.
 
     The score of a path is
 
         acoustic_scale * acoustic + word_penalty * words + other
         + lm_scale * (lm_weight * new LM + old_lm_weight * old LM)
 
-    with all scores in nats; `other` is what the file counts besides, pronunciations.
+    with all scores in nats; `other` is the sum of other scores in the file, for pronunciations.
 
     Raises:
         OptionError: an option has an impossible value.
     """
 
     lm_weight: float = 0.5  # of the new language model
-    old_lm_weight: float | None = None  # of what the file has; default: 1 - lm_weight
+    old_lm_weight: float | None = None  # of the file's language model; default: 1 - lm_weight
     acoustic_scale: float | None = None  # default: the file's, or 1
     lm_scale: float | None = None  # default: the file's, or 1
     word_penalty: float | None = None  # nats; default: the file's, or 0
-    order: int | None = 5  # histories are told apart by their last order - 1 words; None: by all
-    beam: float | None = 12.0  # nats, where the language model counts once; None: all that is there
-    max_tokens: int | None = 20  # at a node; None: all that is there
-    prepare: Callable[[str], str] = as_it_is  # what the model is to read for a word; "": nothing
+    order: int | None = 5  # histories differ if their last order - 1 words do; None: if any does
+    beam: float | None = 12.0  # nats, at the scale of the language model; None: no pruning
+    max_tokens: int | None = 20  # partial hypotheses at a node; None: no limit
+    prepare: Callable[[str], str] = (
+        as_it_is  # the text that the model reads for a word; "": nothing
+    )
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -55,13 +57,12 @@ class LatticeOptions:
             raise OptionError(f"prepare must be a function of a word, not {self.prepare!r}")
 
     def scales(self, given: Scales) -> Scales:
-        """What counts how much, given what the file says."""
-        old_weight = 1.0 - self.lm_weight if self.old_lm_weight is None else self.old_lm_weight
+        """The scales of the search, given the scales of the file."""
         return Scales(
             acoustic=_or(self.acoustic_scale, given.acoustic),
             lm=_or(self.lm_scale, given.lm),
             word_penalty=_or(self.word_penalty, given.word_penalty),
-            old_weight=old_weight,
+            old_weight=_or(self.old_lm_weight, 1.0 - self.lm_weight),
             new_weight=self.lm_weight,
         )
 

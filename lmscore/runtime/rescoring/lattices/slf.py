@@ -1,8 +1,8 @@
-"""HTK's Standard Lattice Format (SLF), read; after the HTK Book, chapter 16.
+"""Reading HTK's Standard Lattice Format (SLF); after the HTK Book, chapter 16.
 
-Words stand on the links, or on the nodes they end at. Scores are logarithms in the file's base,
-e where it names none; base 0 stands for probabilities. `lmscale`, `wdpenalty`, `acscale` and
-`prscale` of the header are not part of them.
+A word is on a link, or on the node at its end. Scores are logarithms in the file's base, which is e
+by default; base 0 means probabilities. The scales in the header (`lmscale`, `wdpenalty`, `acscale`,
+`prscale`) are not applied to the scores of the file.
 """
 
 from __future__ import annotations
@@ -29,42 +29,42 @@ _SUFFIX = re.compile(r"(\.(lat|slf|htk|gz|xz))+$")
 
 @dataclass(frozen=True, slots=True)
 class SlfSource:
-    """What is kept of a file for writing its lattice back."""
+    """The parts of a file that are kept for writing its lattice back."""
 
-    file_name: str  # "" if there is none
-    header: tuple[Line, ...]  # up to the sizes, comments included
-    unit: float  # nats in one of the file's logarithms; 0: probabilities
-    scales: Scales  # as the header has them
+    file_name: str  # "" for standard input
+    header: tuple[Line, ...]  # the lines up to the sizes, with comments
+    unit: float  # how many nats 1 is in the file's base; 0: the file has probabilities
+    scales: Scales  # the scales in the header
 
 
 @dataclass(slots=True)
 class _Parts:
-    """What has been read of a lattice."""
+    """A lattice while it is read."""
 
     document: Document
     header: list[Line] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
     setting_lines: dict[str, int] = field(default_factory=dict)
-    nodes: dict[int, tuple[Fields, int]] = field(default_factory=dict)  # and the line
+    nodes: dict[int, tuple[Fields, int]] = field(default_factory=dict)  # with line numbers
     links: dict[int, tuple[Fields, int]] = field(default_factory=dict)
 
     def number(self, name: str, default: float) -> float:
-        """A number in the header."""
+        """The value of a setting in the header, which is a number."""
         if name not in self.settings:
             return default
         return parse_number(self.settings[name], self.where(name))
 
     def where(self, name: str) -> str:
-        """The place of a setting."""
+        """The place of a setting, for error messages."""
         return self.document.where(self.setting_lines[name], f"field {name!r}")
 
 
 def read(document: Document) -> Iterator[Lattice]:
-    """The lattice of a file, the only one in it.
+    """Read the only lattice of a file.
 
     Raises:
         InputFileError: the file is damaged.
-        InputError: a line is not what it should be, or the lattice cannot be used.
+        InputError: a line is malformed, or the lattice cannot be used.
     """
     lines = list(document.lines())
     parts = _Parts(document)
@@ -102,8 +102,7 @@ def _read_line(parts: _Parts, line: Line) -> None:
 
 def _lattice(parts: _Parts, text: str) -> Lattice:
     document = parts.document
-    _check_supported(parts)
-    _check_sized(parts)
+    _check_header(parts)
     num_nodes = _check_size(parts, "N", parts.nodes, "nodes")
     _check_size(parts, "L", parts.links, "links")
     unit = _unit(parts)
@@ -114,10 +113,8 @@ def _lattice(parts: _Parts, text: str) -> Lattice:
     )
     nodes = [parts.nodes[number][0] for number in range(num_nodes)]
     other_scale = parts.number("prscale", 1.0)
-    arcs = tuple(
-        _arc(document, fields, line, nodes, unit, other_scale)
-        for _, (fields, line) in sorted(parts.links.items())
-    )
+    links = [parts.links[number] for number in sorted(parts.links)]
+    arcs = tuple(_arc(document, *link, nodes, unit, other_scale) for link in links)
     header_line = parts.header[0].number if parts.header else 1
     lattice = Lattice(
         parts.settings.get("U") or _SUFFIX.sub("", _file_name(document)),
@@ -129,19 +126,14 @@ def _lattice(parts: _Parts, text: str) -> Lattice:
         text,
         SlfSource(_file_name(document), tuple(parts.header), unit, scales),
     )
-    return checked(
-        lattice, document, header_line, [line for _, (_, line) in sorted(parts.links.items())]
-    )
+    return checked(lattice, document, header_line, [line for _, line in links])
 
 
-def _check_supported(parts: _Parts) -> None:
+def _check_header(parts: _Parts) -> None:
     if "S" in parts.settings:
         raise InputError(f"{parts.where('S')}: {_NO_SUBLATTICES}")
     if parts.settings.get("dir", "f").lower() not in ("f", "forward"):
         raise InputError(f"{parts.where('dir')}: only forward lattices can be rescored")
-
-
-def _check_sized(parts: _Parts) -> None:
     for key, what in (("N", "nodes"), ("L", "links")):
         if key not in parts.settings:
             raise InputError(f"{parts.document.name}: no field {key}= with the number of {what}")
@@ -194,14 +186,18 @@ def _arc(
 def _end_of_link(fields: Fields, name: str, num_nodes: int, where: str) -> int:
     if name not in fields.values:
         raise InputError(f"{where}: a link needs S= and E=, the nodes it goes from and to")
-    node = parse_count(fields.values[name], f"{where}, field {name!r}")
+    return _node(fields.values[name], num_nodes, f"{where}, field {name!r}")
+
+
+def _node(text: str, num_nodes: int, where: str) -> int:
+    node = parse_count(text, where)
     if node >= num_nodes:
-        raise InputError(f"{where}, field {name!r}: there is no node {node}")
+        raise InputError(f"{where}: there is no node {node}")
     return node
 
 
 def _word(word: str) -> str:
-    """What is said: HTK's names that begin with ! are of silences and the like."""
+    """The spoken word, or one of `MARKS`; names that begin with ! are silences, for example."""
     if word in _ENDS:
         return END
     if word == "<s>" or (len(word) > 1 and word[0] in "!#"):
@@ -227,7 +223,7 @@ def _score(values: Mapping[str, str], name: str, unit: float, where: str) -> flo
 def _start(parts: _Parts, nodes: list[Fields], arcs: tuple[Arc, ...], line: int) -> int:
     entered = {arc.end for arc in arcs}
     if "start" in parts.settings:
-        starts = [_named_node(parts, "start", len(nodes))]
+        starts = [_node(parts.settings["start"], len(nodes), parts.where("start"))]
     else:
         starts = [node for node in range(len(nodes)) if node not in entered]
     where = f"{parts.document.where(line)}: the lattice"
@@ -249,16 +245,9 @@ def _start(parts: _Parts, nodes: list[Fields], arcs: tuple[Arc, ...], line: int)
 
 def _finals(parts: _Parts, num_nodes: int, arcs: tuple[Arc, ...]) -> list[int]:
     if "end" in parts.settings:
-        return [_named_node(parts, "end", num_nodes)]
+        return [_node(parts.settings["end"], num_nodes, parts.where("end"))]
     left = {arc.start for arc in arcs}
     return [node for node in range(num_nodes) if node not in left]
-
-
-def _named_node(parts: _Parts, name: str, num_nodes: int) -> int:
-    node = parse_count(parts.settings[name], parts.where(name))
-    if node >= num_nodes:
-        raise InputError(f"{parts.where(name)}: there is no node {node}")
-    return node
 
 
 def _file_name(document: Document) -> str:

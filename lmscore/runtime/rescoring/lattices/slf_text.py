@@ -1,4 +1,4 @@
-"""The lines of an SLF file: `name=value` fields, quoted or not, and how they are replaced."""
+"""The lines of an SLF file: reading and replacing their `name=value` fields, quoted or not."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _LONG_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """A line, as it stands and as its fields by their short names."""
+    """A line as text, and its fields by their short names."""
 
     text: str
     values: Mapping[str, str]
 
     def replaced(self, values: Mapping[str, str]) -> str:
-        """The line with other values of some fields; those it does not have are added."""
+        """The line with other values of some fields; missing fields are added."""
         added = (f"{name}={value}" for name, value in values.items() if name not in self.values)
         return " ".join([replace_fields(self.text, values).rstrip(), *added])
 
 
 def replace_fields(text: str, values: Mapping[str, str | None]) -> str:
-    """A line with other values of the fields it has, and without those whose value is None."""
+    """A line with other values of the fields it has; a field whose value is None is removed."""
 
     def replaced(match: re.Match[str]) -> str:
         name = short_name(match[1])
@@ -54,11 +54,7 @@ def replace_fields(text: str, values: Mapping[str, str | None]) -> str:
 
 
 def parse_fields(text: str, where: str) -> Fields:
-    """The fields of a line that is not empty.
-
-    Raises:
-        InputError: something on it is no field, or a field comes twice.
-    """
+    """The fields of a line; raises InputError for anything else, or a field that appears twice."""
     rest = _FIELD.sub("", text).split()
     if rest:
         raise InputError(f"{where}: expected fields name=value, got {rest[0]!r}")
@@ -72,12 +68,12 @@ def parse_fields(text: str, where: str) -> Fields:
 
 
 def short_name(name: str) -> str:
-    """The short name of a field, where it has one."""
+    """The short name of a field, or its name if it has no short one."""
     return _LONG_NAMES.get(name, name)
 
 
 def quoted(text: str) -> str:
-    """A value as it can stand in a file."""
+    """A value as it is written in a file, in quotation marks if it needs them."""
     if re.search(r'[\s"\\=]', text) or not text:
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return text

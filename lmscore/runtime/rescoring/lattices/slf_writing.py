@@ -1,4 +1,4 @@
-"""HTK's Standard Lattice Format (SLF), written; what was read keeps all fields that it had."""
+"""Writing HTK's Standard Lattice Format (SLF); lattices that were read keep all their fields."""
 
 from __future__ import annotations
 
@@ -14,27 +14,29 @@ from lmscore.runtime.rescoring.lattices.slf_text import Fields, quoted, replace_
 
 
 def file_name(lattice: Lattice) -> str:
-    """The name of the file that a lattice is to have in a directory."""
+    """The name of a lattice's file in a directory: the one it was read from, or one by its id."""
     if isinstance(lattice.source, SlfSource) and lattice.source.file_name:
         return lattice.source.file_name
     return re.sub(r'[\\/:*?"<>|\s]', "_", lattice.id) + ".lat"
 
 
 def render(lattice: Lattice) -> str:
-    """A lattice as a file has it; one that was read is given back as it was."""
+    """The text of a file with a lattice; an unchanged one from an SLF file is copied."""
     if lattice.text is not None and isinstance(lattice.source, SlfSource):
         return lattice.text
     lattice = _with_one_end(lattice)
     source = lattice.source if isinstance(lattice.source, SlfSource) else _new_source(lattice)
     lines = [f"N={len(lattice.nodes)} L={len(lattice.arcs)}"]
-    lines += (_render_node(number, node) for number, node in enumerate(lattice.nodes))
+    for number, node in enumerate(lattice.nodes):
+        is_read = isinstance(node, Fields)
+        lines.append(node.replaced({"I": str(number)}) if is_read else f"I={number}")
     lines += (_render_link(lattice, i, arc, source.unit) for i, arc in enumerate(lattice.arcs))
     header = [*_render_header(lattice, source), *_named_ends(lattice)]
     return "".join(f"{line}\n" for line in (*header, *lines))
 
 
 def _with_one_end(lattice: Lattice) -> Lattice:
-    """The same lattice with a final node that scores nothing and that no link leaves."""
+    """The same lattice with one final node, which has no scores and which no link leaves."""
     left = {arc.start for arc in lattice.arcs}
     finals = list(lattice.finals.items())
     if not finals or (len(finals) == 1 and finals[0][0] not in left and not _counts(lattice)):
@@ -51,7 +53,7 @@ def _with_one_end(lattice: Lattice) -> Lattice:
 
 
 def _counts(lattice: Lattice) -> bool:
-    """Whether ending at a final node scores anything."""
+    """Whether a final node has scores."""
     return any(
         scores.acoustic or scores.other or lattice.scales.lm_score(scores)
         for scores in lattice.finals.values()
@@ -59,14 +61,14 @@ def _counts(lattice: Lattice) -> bool:
 
 
 def _new_source(lattice: Lattice) -> SlfSource:
-    """For a lattice of another format: a header with what has to be said."""
+    """A new header, for a lattice of another format."""
     header = f"VERSION=1.0\nUTTERANCE={quoted(lattice.id)}"
     lines = tuple(Line(text, "\n", number) for number, text in enumerate(header.split("\n"), 1))
     return SlfSource("", lines, 1.0, Scales())
 
 
 def _render_header(lattice: Lattice, source: SlfSource) -> Iterator[str]:
-    """The old header without sizes and numbers of nodes, with the scales as they are now."""
+    """The old header without sizes, start and end, and with the present scales."""
     unit, now, then = source.unit or 1.0, lattice.scales, source.scales
     pairs = {
         "acscale": (now.acoustic, then.acoustic),
@@ -82,19 +84,13 @@ def _render_header(lattice: Lattice, source: SlfSource) -> Iterator[str]:
 
 
 def _named_ends(lattice: Lattice) -> Iterator[str]:
-    """Fields for the start and the end of a lattice, where its links do not show them."""
+    """Fields for the start and the end of a lattice, unless its links show them."""
     entered, left = {arc.end for arc in lattice.arcs}, {arc.start for arc in lattice.arcs}
     nodes = set(range(len(lattice.nodes)))
     if nodes - entered > {lattice.start} or lattice.start in entered:
         yield f"start={lattice.start}"
     if nodes - left != set(lattice.finals):
         yield from (f"end={node}" for node in lattice.finals)
-
-
-def _render_node(number: int, node: object) -> str:
-    if isinstance(node, Fields):
-        return node.replaced({"I": str(number)})
-    return f"I={number}"
 
 
 def _render_link(lattice: Lattice, number: int, arc: Arc, unit: float) -> str:

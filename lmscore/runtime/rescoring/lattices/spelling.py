@@ -1,4 +1,4 @@
-"""The words of a lattice as the model reads them."""
+"""The words of a lattice as tokens of the model."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from lmscore.runtime.text import TextTokenizer
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """The tokens of a word; none where the model is to read nothing."""
+    """The tokens of a word; empty if the model reads nothing for it."""
 
-    first: Tokens  # where it begins a text
+    first: Tokens  # at the beginning of a text
     later: Tokens  # after another word
 
 
 def spell(
     tokenizer: TextTokenizer, words: Iterable[str], prepare: Callable[[str], str], *, eos: int
 ) -> dict[str, Spelling]:
-    """The tokens of each word.
+    """Tokenize each word, by itself and after another word and a space.
 
-    A word is tokenized by itself, and after another one with a space between them. So texts have
-    the tokens that they have as a whole in every tokenizer that splits at white space.
+    With a tokenizer that splits at white space, the tokens of a text's words are those of the text.
 
     Raises:
         InputError: a word has no ids.

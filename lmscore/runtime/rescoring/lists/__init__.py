@@ -12,12 +12,7 @@ from lmscore.runtime.rescoring.lists.features import (
     peek,
     scored_lists,
 )
-from lmscore.runtime.rescoring.lists.metrics import (
-    METRICS,
-    Metric,
-    Statistics,
-    normalization,
-)
+from lmscore.runtime.rescoring.lists.metrics import METRICS, Metric, Statistics, normalization
 from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
 from lmscore.runtime.rescoring.lists.prepare import preparation
 from lmscore.runtime.rescoring.lists.ranking import LM_WEIGHT, Gain, default_weights, ranking

@@ -1,4 +1,4 @@
-"""N-best lists of consecutive utterances: each is scored after what was chosen in those before."""
+"""N-best lists of consecutive utterances: each is scored after the texts chosen before."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def scored_in_context(
     before, so batches are small and this takes longer than scoring each on its own.
 
     Args:
-        lists: in the order in which they were said.
-        lm: the model; made for it are those that were trained on documents.
-        weights: what chooses, the new feature among them.
-        name: of the new feature.
+        lists: the lists in the order of the utterances.
+        lm: the model, preferably one that was trained on documents.
+        weights: the weights that choose hypotheses, the new feature's among them.
+        name: the name of the new feature.
         eos: whether </s> is scored.
-        prepare: makes of the text of a hypothesis the one that is scored.
+        prepare: a function from the text of a hypothesis to the text that is scored.
 
     Raises:
         InputError: a hypothesis is not a text that the model can read.

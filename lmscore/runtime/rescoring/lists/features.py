@@ -43,7 +43,6 @@ class Counts:
         )
 
     def __add__(self, other: Counts) -> Counts:
-        """The counts of both."""
         saved = [n for n in (self.tokens_saved, other.tokens_saved) if n is not None]
         names = {**self.oovs, **other.oovs}
         return Counts(
@@ -65,11 +64,7 @@ class ScoredList:
 
     @classmethod
     def of(cls, nbest: NBestList, scores: Mapping[str, ListScores]) -> ScoredList:
-        """The list with log-probabilities as new features.
-
-        Raises:
-            OptionError: the list has a feature of one of the names.
-        """
+        """The list with log-probabilities as new features; raises OptionError for a known name."""
         for name, found in scores.items():
             log_probs = [round(score.log_prob, _DECIMALS) for score in found.scores]
             nbest = nbest.with_feature(name, log_probs)
@@ -93,7 +88,7 @@ def scored_lists(
     Args:
         lists: as they were read.
         scorers: at least one, each with a name that no feature has yet.
-        prepare: makes of the text of a hypothesis the one that is scored.
+        prepare: a function from the text of a hypothesis to the text that is scored.
 
     Raises:
         InputError: a scorer cannot read a text; says which.

@@ -41,11 +41,7 @@ class Metric(Protocol):
         """Names of the statistics that a report shows; may be empty."""
 
     def statistics(self, texts: Sequence[str], reference: str) -> Statistics:
-        """The statistics of each hypothesis, int64 [n, S].
-
-        Raises:
-            MissingExtraError: a package is not installed.
-        """
+        """The statistics of each hypothesis, int64 [n, S]; raises MissingExtraError."""
 
     def value(self, statistics: Statistics | Floats) -> Floats:
         """The metric of sums of statistics, [..., S] -> float64 [...]."""
@@ -66,7 +62,7 @@ class ErrorRate:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The errors, and what there is to get right."""
+        """The kinds of errors, and the unit of the reference's length."""
         return ("substitutions", "deletions", "insertions", self.unit)
 
     def statistics(self, texts: Sequence[str], reference: str) -> Statistics:
@@ -129,7 +125,12 @@ class Chrf:
 
     def statistics(self, texts: Sequence[str], reference: str) -> Statistics:
         """n-grams of the hypothesis, of the reference, and common, of each order, [n, 18]."""
-        return _chrf_statistics(texts, reference)
+        with needs_extra("mt"):
+            from sacrebleu.metrics.chrf import CHRF
+
+        # sacrebleu has only the sums in its public interface.
+        rows = CHRF()._extract_corpus_statistics(texts, [[reference] * len(texts)])
+        return np.array(rows, np.int64).reshape(-1, 18)
 
     def value(self, statistics: Statistics | Floats) -> Floats:
         """F2 of the precision and the recall, means over the orders that are there, 0 to 100."""
@@ -145,22 +146,9 @@ class Chrf:
         return np.asarray(100 * 5 * precision * recall / np.where(weighted > 0, weighted, 1.0))
 
 
-def _chrf_statistics(texts: Sequence[str], reference: str) -> Statistics:
-    """What sacrebleu counts for chrF, [n, 18]; it makes public only what it adds up to."""
-    with needs_extra("mt"):
-        from sacrebleu.metrics.chrf import CHRF
-
-    rows = CHRF()._extract_corpus_statistics(texts, [[reference] * len(texts)])
-    return np.array(rows, np.int64).reshape(-1, 18)
-
-
-def _characters(text: str) -> str:
-    return " ".join(text.split())
-
-
 METRICS: Mapping[MetricName, Metric] = {
     "wer": ErrorRate("WER %", str.split, "words"),
-    "cer": ErrorRate("CER %", _characters, "characters"),
+    "cer": ErrorRate("CER %", lambda text: " ".join(text.split()), "characters"),
     "bleu": Bleu(),
     "chrf": Chrf(),
 }

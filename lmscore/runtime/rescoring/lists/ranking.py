@@ -35,15 +35,14 @@ def default_weights(
         added: the names of the new features: the weight of each is `lm_weight`.
         lm_weight: of a log-probability in nats.
         word_penalty: as in `Weights`, and so is `length_normalization`.
-        given: weights by name, in place of those and beyond them.
+        given: weights by name, which replace the others or are added to them.
 
     Raises:
         OptionError: a weight is not finite.
     """
     own = nbest.hypotheses[0].features if nbest is not None else {}
     weights = {name: 1.0 for name in own if score in (None, name)}
-    weights |= dict.fromkeys(added, lm_weight)
-    weights |= given or {}
+    weights |= dict.fromkeys(added, lm_weight) | dict(given or {})
     return Weights(weights, word_penalty, length_normalization)
 
 
@@ -78,7 +77,6 @@ class Gain:
         """The gain in one list.
 
         Args:
-            nbest: the list.
             best: the place of its best hypothesis; None in an empty list.
             metric: what compares both hypotheses with the reference, if anything does.
             normalize: changes texts before the metric compares them.
@@ -96,7 +94,6 @@ class Gain:
         return cls(1, int(best is None), int(texts[0] != texts[1]), statistics)
 
     def __add__(self, other: Gain) -> Gain:
-        """The gain in the lists of both, which one metric has compared."""
         known = [s for s in (self.statistics, other.statistics) if s is not None]
         return Gain(
             self.lists + other.lists,

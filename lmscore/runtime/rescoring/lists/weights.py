@@ -2,7 +2,7 @@
 
     score = (Σ weight · feature + word penalty · words) / words ** length normalization
 
-A feature is named as in the list. Beyond those, these names can be used everywhere:
+A feature is named as in the list. These names can be used with every list:
 
 - `words`: the number of words, which is what the word penalty weighs (a negative one penalises);
 - `rank`: minus the place in the list, 0 for the first: all there is in a list without scores;
@@ -51,11 +51,7 @@ class Weights:
     length_normalization: float = 0.0  # an exponent: 0 for none, 1 for the score per word
 
     def __post_init__(self) -> None:
-        """Check the numbers.
-
-        Raises:
-            OptionError: a weight is not finite, or there is nothing to weigh.
-        """
+        """Raise OptionError if a weight is not finite, or there is nothing to weigh."""
         if not self.features and not self.word_penalty:
             raise OptionError("no weights: name at least one feature")
         numbers: dict[str, object] = {
@@ -104,8 +100,8 @@ class Weights:
         Raises:
             OutputFileError: it cannot be written.
         """
-        document = {**vars(self), "features": dict(self.features)}
-        document = {"format_version": FORMAT_VERSION, **document}
+        values = {**vars(self), "features": dict(self.features)}
+        document = {"format_version": FORMAT_VERSION, **values}
         text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         atomic_write_bytes(path, text.encode())
 
@@ -120,9 +116,8 @@ def terms(nbest: NBestList, names: Sequence[str], *, length_normalization: float
     values = np.array(columns, np.float64).reshape(len(names), len(nbest.hypotheses)).T
     if not length_normalization:
         return values
-    lengths = np.array([max(1, length) for length in _lengths(nbest, "words")], np.float64)
-    normalized: Floats = values / lengths[:, None] ** length_normalization
-    return normalized
+    lengths = np.maximum(_lengths(nbest, "words"), 1.0)
+    return np.asarray(values / lengths[:, None] ** length_normalization)
 
 
 def weighted(values: Floats, weights: Sequence[float] | Floats) -> Floats:

@@ -84,7 +84,7 @@ def score_distinct(
     """Score n-best lists by a function of texts, which is given equal hypotheses only once.
 
     Raises:
-        InputError: a hypothesis is not a string, or the function refuses it; says which.
+        InputError: a hypothesis is not a string, or the function rejects it; says which.
     """
     for window in windows(lists):
         texts = list(dict.fromkeys(text for hypotheses in window.lists for text in hypotheses))
@@ -98,7 +98,7 @@ def score_distinct(
 
 
 def _refuse(window: Window, score_texts: Callable[[Sequence[str]], Iterable[Score]]) -> None:
-    """Find the hypothesis that fails alone, and say where it is."""
+    """Raise an InputError that names the hypothesis that fails alone."""
     for number, hypotheses in enumerate(window.lists, window.first):
         for position, text in enumerate(hypotheses, 1):
             try:
@@ -110,11 +110,10 @@ def _refuse(window: Window, score_texts: Callable[[Sequence[str]], Iterable[Scor
 
 def score_of_words(text: str, words: Sequence[WordScore]) -> Score:
     """The score of a text whose tokens are words."""
-    log_probs = [word.log_prob for word in words]
     unknown = [word.log_prob for word in words if word.is_oov]
     return Score(
         text=text,
-        log_prob=fsum(log_probs),
+        log_prob=fsum(word.log_prob for word in words),
         num_tokens=len(words),
         num_words=len(text.split()),
         num_oov=len(unknown),

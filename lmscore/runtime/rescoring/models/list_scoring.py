@@ -22,8 +22,8 @@ class ListScores:
 
     Attributes:
         scores: may be none.
-        tokens_read: what is read for several lists at once counts for the first of them. None:
-            each hypothesis was scored by itself.
+        tokens_read: tokens that are read for several lists at once count for the first of them.
+            None: each hypothesis was scored by itself.
     """
 
     scores: Sequence[Score]
@@ -55,7 +55,6 @@ def score_lists(
     alike, of one list or of several, are read together as far as they do.
 
     Args:
-        lm: the model.
         lists: the hypotheses of each; a list may be empty.
         bos: start each hypothesis from <s>. Without it, its first token is read, not scored.
         eos: score the end of sentence, </s>.
@@ -117,7 +116,7 @@ class _Reader:
             raise
 
     def _rows(self, ids: Sequence[Ids]) -> TokenRows:
-        """One row per text, of what is scored and nothing else."""
+        """One row per text, of the tokens that are scored."""
         config = self.engine.config
         begin = np.array([config.bos_token_id] if self.bos else [], np.int64)
         ids = reading_order(ids, config)
@@ -125,7 +124,7 @@ class _Reader:
         return rows if self.eos else _without_ends(rows)
 
 
-_Text = tuple[int, str]  # the row of the starting state, and what is said from there
+_Text = tuple[int, str]  # the row of the starting state, and the text that follows it
 
 
 def _distinct(window: Window) -> tuple[list[_Text], list[list[int]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from typing import Any
 
 from lmscore.errors import InputError
 from lmscore.runtime.engine import State
@@ -12,6 +13,7 @@ from lmscore.runtime.text import check_text
 
 _HYPOTHESES = 1 << 13  # enough to fill the levels of a tree
 _CHARACTERS = 1 << 20
+_MISSING: Any = object()  # stands in a stream that has ended
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,7 @@ def windows(
 ) -> Iterator[Window]:
     """Cut a stream of lists into windows of bounded size; each list stays in one piece.
 
-    Args:
-        lists: the hypotheses of each.
-        states: one for each list, if any, of one row.
+    If there are states, each list has one, of one row.
 
     Raises:
         InputError: a hypothesis is not a string, a state is not of one row, or there are not as
@@ -59,7 +59,7 @@ def _pairs(
             yield texts, None
         return
     for number, (some, state) in enumerate(zip_longest(lists, states, fillvalue=_MISSING), 1):
-        if isinstance(some, _Missing) or isinstance(state, _Missing):
+        if some is _MISSING or state is _MISSING:
             raise InputError(f"list {number}: there are not as many states as lists")
         if len(state) != 1:
             raise InputError(f"list {number}: its state has {len(state)} rows, expected 1")
@@ -73,10 +73,3 @@ def _check_texts(texts: object, number: int) -> None:
         )
     for position, text in enumerate(texts, 1):
         check_text(text, position, f"list {number}, hypothesis")
-
-
-class _Missing:
-    """Where one of two streams has ended."""
-
-
-_MISSING = _Missing()

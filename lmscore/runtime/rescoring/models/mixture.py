@@ -107,10 +107,7 @@ def check_shares(weights: Sequence[float], num_models: int) -> None:
 def fit_mixture(name: str, models: Sequence[WordScorer], texts: Iterable[str]) -> Mixture:
     """The mixture under which texts are most probable. Words unknown to all models do not count.
 
-    Args:
-        name: of the mixture.
-        models: what is mixed.
-        texts: sentences that no model was trained on.
+    The texts are sentences that no model was trained on.
 
     Raises:
         OptionError: the models cannot be mixed, or there is no text.
@@ -140,18 +137,13 @@ class _Aligned:
     def score(self, log_probs: Floats) -> Score:
         """The score of the text, if its words had these log-probabilities."""
         columns = zip(self.words, log_probs.tolist(), self.unknown.tolist(), strict=True)
-        words = [
-            replace(word, log_prob=log_prob, is_oov=unknown, num_tokens=1)
-            for word, log_prob, unknown in columns
-        ]
+        words = [replace(w, log_prob=p, is_oov=unknown, num_tokens=1) for w, p, unknown in columns]
         return score_of_words(self.text, words)
 
 
 def _aligned(models: Sequence[WordScorer], texts: Iterable[str]) -> Iterator[_Aligned]:
-    streams = [
-        model.score_stream(copy)
-        for model, copy in zip(models, tee(texts, len(models)), strict=True)
-    ]
+    copies = zip(models, tee(texts, len(models)), strict=True)
+    streams = [model.score_stream(copy) for model, copy in copies]
     for number, scores in enumerate(zip(*streams, strict=True), 1):
         words = [[word for word in score.words if word.text] for score in scores]
         _check_words(models, words, number)

@@ -107,11 +107,7 @@ class NgramScorer:
 
 
 def is_ngram_file(path: str | Path) -> bool:
-    """Whether a file looks like an ARPA file, perhaps compressed, or a binary file of KenLM.
-
-    Raises:
-        InputFileError: it cannot be read.
-    """
+    """Whether a file looks like an ARPA file or a binary file of KenLM; raises InputFileError."""
     with open_input(path) as file:
         header = file.read(_HEADER)
     return header.startswith(_BINARY) or _ARPA in header.split()

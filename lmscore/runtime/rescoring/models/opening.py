@@ -66,9 +66,7 @@ def open_scorers(
     )
     if not named:
         return [RecurrentScorer(name, load_model(model), eos, method)]
-    scorers = [
-        _open(name, path, load_model, eos=eos, method=method) for name, path in named.items()
-    ]
+    scorers = [_open(*pair, load_model, eos=eos, method=method) for pair in named.items()]
     if mix is None:
         return list(scorers)
     if texts is not None:
@@ -109,7 +107,6 @@ def check_models(
 
 
 def _named(lms: Sequence[str], name: str) -> dict[str, str]:
-    """Paths by name."""
     if len(lms) == 1 and not _NAMED.fullmatch(lms[0]):
         return {name: lms[0]}
     named: dict[str, str] = {}
@@ -124,12 +121,7 @@ def _named(lms: Sequence[str], name: str) -> dict[str, str]:
 
 
 def _open(
-    name: str,
-    path: str,
-    load_model: Callable[[str], LanguageModel],
-    *,
-    eos: bool,
-    method: Method,
+    name: str, path: str, load_model: Callable[[str], LanguageModel], *, eos: bool, method: Method
 ) -> WordScorer:
     if not path or Path(path).is_dir():
         return RecurrentScorer(name, load_model(path), eos, method)

@@ -35,7 +35,6 @@ class Level:
     slots: Ids  # [P], the number of its target among the distinct ones of its node
 
     def __len__(self) -> int:
-        """B."""
         return len(self.tokens)
 
     @property
@@ -119,18 +118,10 @@ def _levels(rows: TokenRows, order: Ids, parents: Ids) -> Iterator[Level]:
     positions, left = rows.starts[order], rows.lengths[order]
     while len(positions):
         tokens, targets = rows.inputs[positions], rows.targets[positions]
-        begins_node = _differ(parents, tokens)
-        nodes = np.cumsum(begins_node) - 1
-        slots = _slots(nodes, targets)
-        yield Level(
-            tokens[begins_node][:, None],
-            parents[begins_node],
-            positions,
-            targets,
-            nodes,
-            np.zeros_like(nodes),
-            slots,
-        )
+        first = _differ(parents, tokens)
+        nodes = np.cumsum(first) - 1
+        times, slots = np.zeros_like(nodes), _slots(nodes, targets)
+        yield Level(tokens[first][:, None], parents[first], positions, targets, nodes, times, slots)
         going_on = left > 1
         positions, left, parents = positions[going_on] + 1, left[going_on] - 1, nodes[going_on]
 
@@ -151,15 +142,11 @@ def _together(levels: Iterable[Level], max_nodes: int) -> Iterator[Level]:
 def _joined(chain: Sequence[Level]) -> Level:
     if len(chain) == 1:
         return chain[0]
-    return Level(
-        np.concatenate([level.tokens for level in chain], axis=1),
-        chain[0].parents,
-        np.concatenate([level.positions for level in chain]),
-        np.concatenate([level.targets for level in chain]),
-        np.concatenate([level.nodes for level in chain]),
-        np.repeat(np.arange(len(chain)), [len(level.nodes) for level in chain]),
-        np.concatenate([level.slots for level in chain]),
-    )
+    columns = ((level.positions, level.targets, level.nodes, level.slots) for level in chain)
+    positions, targets, nodes, slots = map(np.concatenate, zip(*columns, strict=True))
+    tokens = np.concatenate([level.tokens for level in chain], axis=1)
+    times = np.repeat(np.arange(len(chain)), [len(level.nodes) for level in chain])
+    return Level(tokens, chain[0].parents, positions, targets, nodes, times, slots)
 
 
 def _slots(nodes: Ids, targets: Ids) -> Ids:
@@ -170,7 +157,7 @@ def _slots(nodes: Ids, targets: Ids) -> Ids:
 
 
 def _differ(*columns: Ids) -> NDArray[np.bool_]:
-    """Where a row of the columns differs from the one before; the first one does."""
+    """Whether each row of the columns differs from the row before; the first one does."""
     differ = np.ones(len(columns[0]), bool)
     differ[1:] = np.any([column[1:] != column[:-1] for column in columns], axis=0)
     return differ

@@ -15,7 +15,6 @@ from typing import Literal
 
 import numpy as np
 
-from lmscore.bundle import Config
 from lmscore.runtime.engine import Engine, State, Tensor, TokenRows, start_rows
 from lmscore.runtime.rescoring.models.prefix_tree import Level, PrefixTree, prefix_trees
 from lmscore.runtime.text import Ids
@@ -33,7 +32,6 @@ def score_shared(
     """The log-probability of every target, read once for all rows that share its beginning.
 
     Args:
-        engine: the model.
         rows: the tokens, R rows.
         state: S rows.
         parents: int64 [R], the row of `state` that each goes on from.
@@ -64,15 +62,12 @@ def _trees(
     N = len(rows.inputs)
     if method == "auto" and (1 + _RUN_COST) * rows.lengths.max() > N:
         return None
-    max_rows = _max_rows(engine.config)
+    state_size = sum(tensor.layers * tensor.size for tensor in engine.config.state)
+    max_rows = max(1, _MAX_STATE_FLOATS // state_size)
     trees = list(prefix_trees(rows, parents, max_rows=max_rows, max_nodes=budget))
     levels = [level for tree in trees for level in tree]
     cost = sum(level.num_nodes + _RUN_COST * _runs(engine, level, budget) for level in levels)
     return None if method == "auto" and cost > N else trees
-
-
-def _max_rows(config: Config) -> int:
-    return max(1, _MAX_STATE_FLOATS // sum(tensor.layers * tensor.size for tensor in config.state))
 
 
 def _runs(engine: Engine, level: Level, budget: int) -> int:

@@ -35,10 +35,8 @@ def bootstrap(
     """The metric of each system on corpora drawn from the utterances, float64 [systems, samples].
 
     Args:
-        metric: the metric.
         systems: for each the statistics of its choice for every utterance, int64 [U, S].
         samples: how many corpora are drawn, each of U utterances.
-        seed: of the draws.
     """
     stacked = np.concatenate(systems, axis=1).astype(np.float64)
     drawn = [counts @ stacked for counts in _counts(len(stacked), samples, seed)]

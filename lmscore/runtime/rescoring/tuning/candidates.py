@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,6 @@ class Candidates:
     metric: Metric
 
     def __len__(self) -> int:
-        """U."""
         return len(self.starts)
 
     @property
@@ -54,10 +53,10 @@ class Candidates:
     def of(self, lists: Rows) -> Candidates:
         """The candidates of some lists only."""
         lengths = self.lengths[lists]
-        ends = np.cumsum(lengths)
-        rows = np.arange(lengths.sum()) + np.repeat(self.starts[lists] - (ends - lengths), lengths)
-        return Candidates(
-            self.names, self.terms[rows], self.statistics[rows], ends - lengths, self.metric
+        starts = np.cumsum(lengths) - lengths
+        rows = np.arange(lengths.sum()) + np.repeat(self.starts[lists] - starts, lengths)
+        return replace(
+            self, terms=self.terms[rows], statistics=self.statistics[rows], starts=starts
         )
 
     def best(self, weights: Floats) -> Rows:
@@ -75,8 +74,7 @@ class Candidates:
         """
         sign = 1 if self.metric.higher_is_better else -1
         rows, ends = self.starts.copy(), self.starts + self.lengths
-        total = self.statistics[rows].sum(0)
-        moved = True
+        total, moved = self.statistics[rows].sum(0), True
         while moved:
             moved = False
             for place, (start, end) in enumerate(zip(self.starts, ends, strict=True)):
@@ -106,7 +104,6 @@ def candidates(
     Args:
         lists: no hypothesis is dropped; a list without any counts as one that found nothing.
         names: the terms, named as in `Weights`.
-        metric: what to tune for.
         length_normalization: as in `Weights`.
         normalize: changes hypotheses and references before they are compared.
 
@@ -135,9 +132,8 @@ def candidates(
         raise InputError("all references are empty: there is nothing to compare with")
     lengths = np.array([len(block) for block in blocks])
     starts = np.cumsum(lengths) - lengths
-    return Candidates(
-        tuple(names), np.concatenate(blocks), np.concatenate(statistics), starts, metric
-    )
+    values, counted = np.concatenate(blocks), np.concatenate(statistics)
+    return Candidates(tuple(names), values, counted, starts, metric)
 
 
 def _statistics(metric: Metric, texts: Sequence[str], reference: str) -> Statistics:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lmscore.runtime.rescoring.lists import Floats, weighted
 from lmscore.runtime.rescoring.tuning.candidates import Candidates, Rows
 
-_NARROW = 1e-9  # intervals that rounding might miss are none to stand on
+_NARROW = 1e-9  # rounding might miss an interval as narrow as this, so no weight is put there
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Steps:
     ties: Floats  # ascending: where the best hypothesis of a list has an equal; at every edge, too
 
     def __call__(self, places: Floats | float) -> Floats:
-        """Its values at some places."""
+        """The values of the function at some places."""
         return np.asarray(self.values[np.searchsorted(self.edges, places, side="right")])
 
     def within(self, left: float, right: float) -> tuple[Floats, Floats]:
@@ -40,12 +40,12 @@ class Steps:
         return edges, self(edges[:-1])
 
     def best(self, *, higher_is_better: bool) -> float:
-        """Where it is best.
+        """A place where the function is best.
 
-        Of all places that are: the middle of the widest interval, which is least likely to be
-        chance. The outer intervals, which have no end, are taken to reach as far beyond their edge
-        as 0 is from it, or 1 if that is more. Never at a tie, where the order of the list decides,
-        and that may be worse than both sides: then in the middle of the widest part without one.
+        This is the middle of the widest best interval, which is least likely to be chance. The
+        outer intervals, which have no end, are taken to reach as far beyond their edge as 0 is from
+        it, but at least 1. At a tie the order of the list decides, which may be worse than both
+        sides; if the middle is a tie, the middle of the widest part without a tie is taken.
         """
         order = self.values if higher_is_better else -self.values
         good = order == order.max()
@@ -70,10 +70,7 @@ def _with_ends(edges: Floats) -> Floats:
 def search_line(candidates: Candidates, origin: Floats, direction: Floats) -> Steps:
     """The metric of the best hypotheses under the weights `origin + place * direction`.
 
-    Args:
-        candidates: F terms of each hypothesis.
-        origin: the weights at 0, [F].
-        direction: [F].
+    `origin` and `direction` are float64 [F].
     """
     base = weighted(candidates.terms, origin)
     slope = weighted(candidates.terms, direction)
@@ -103,7 +100,7 @@ def _firsts(candidates: Candidates, base: Floats, slope: Floats) -> Rows:
 def _moves(
     owners: Rows, base: Floats, slope: Floats, current: Rows
 ) -> Iterator[tuple[Floats, Rows, Rows]]:
-    """Where the best row of each list changes: places, rows before, rows after.
+    """The changes of the best row of each list: places, rows before, rows after.
 
     All lists go on to their next change at once; each only looks at what rises more steeply than
     its best row, which is what can overtake it.
@@ -131,7 +128,7 @@ def _moves(
 def _next_best(
     base: Floats, slope: Floats, rows: Rows, now: Rows, starts: Rows, groups: Rows
 ) -> tuple[Floats, Rows]:
-    """The row of each group that overtakes the best one first, and where it does."""
+    """The row of each group that overtakes the best one first, and the place where it does."""
     if not len(rows):
         return np.empty(0), rows
     crossings = (base[now] - base[rows]) / (slope[rows] - slope[now])

@@ -50,20 +50,15 @@ class Comparison:
 
 
 def find_weights(candidates: Candidates, *, seed: int = 1) -> Floats:
-    """The weight of each term, [F], the first being 1.
-
-    Args:
-        candidates: what to tune on.
-        seed: of random starts and directions.
-    """
+    """The weight of each term, [F], the first being 1; starts and directions are random."""
     units = _units(candidates)
     num_tuned = int((units[1:] > 0).sum())
     if not num_tuned:
         return _first_only(len(units))
     random = np.random.default_rng(seed)
-    starts = [_first_only(len(units))]
-    for _ in range(_STARTS if num_tuned > 1 else 0):
-        starts.append(starts[0] + _random_direction(random, units))
+    first = _first_only(len(units))
+    num_random = _STARTS if num_tuned > 1 else 0
+    starts = [first, *(first + _random_direction(random, units) for _ in range(num_random))]
     found = [_climb(candidates, start, units, random) for start in starts]
     sign = 1 if candidates.metric.higher_is_better else -1
     return max(found, key=lambda weights: sign * candidates.value(candidates.best(weights)))
@@ -125,8 +120,7 @@ def cross_validate(
 
     Args:
         candidates: all lists; they are dealt into folds at random.
-        folds: how many parts; each in turn is judged with what the others give.
-        seed: of the deal.
+        folds: the number of parts; each in turn is judged with weights tuned on the others.
         report: is told how many folds are done.
 
     Raises:
@@ -149,13 +143,7 @@ def cross_validate(
 
 
 def compare(candidates: Candidates, chosen: Rows, *, seed: int = 1) -> Comparison:
-    """Compare a choice of hypotheses with the first ones and with the oracle.
-
-    Args:
-        candidates: the lists.
-        chosen: the row chosen in each, [U].
-        seed: of the bootstrap.
-    """
+    """Compare a choice of hypotheses, the rows [U], with the first ones and with the oracle."""
     metric = candidates.metric
     choices = [candidates.starts, chosen, candidates.oracle()]
     statistics = [candidates.statistics[rows] for rows in choices]
