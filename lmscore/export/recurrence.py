@@ -1,7 +1,7 @@
-"""A recurrent layer as a Scan over time, around a recurrent product of the caller's choice.
+"""A recurrent layer as a Scan over time, with the recurrent product as a parameter.
 
-A Scan's body sees the values outside it, so ONNX wants their names to differ: hence the layer's
-number on each. The gates stand in ONNX's order, in which the gates with a sigmoid are neighbours.
+A Scan's body sees the values outside it, so ONNX wants all names to differ: each name ends with
+the layer's number. The gates are in ONNX's order, in which gates with a sigmoid are neighbours.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ with needs_extra("export"):
 
 
 def add_running(b: GraphBuilder) -> str:
-    """Add bool [T, B, 1], for all layers: whether a row's sequence still goes on at that time."""
+    """Add the mask of times before each row's length, bool [T, B, 1], for all layers."""
     zero, one = (b.constant(str(n), np.array(n, dtype=np.int64)) for n in (0, 1))
     end = b.op("Squeeze", b.op("Shape", "tokens", to="T_shape", start=1), to="T")
     times = b.op("Range", zero, end, one, to="times")
@@ -56,7 +56,7 @@ def add_recurrence(
     before, after = ([f"{when}_{name}" for name in state] for when in ("previous", "following"))
     step = Step(body, layer, H, x_now, product(body, before[0]), before)
     for old, new, to in zip(before, CELL_NODES[config.cell].step(step), after, strict=True):
-        # A row that is finished keeps its state, as an ONNX cell's does with sequence_lens.
+        # A finished row keeps its state, as in an ONNX cell with sequence_lens.
         body.op("Where", runs, new, old, to=to)
     body.op("Identity", after[0], to=emitted)
     inputs = [
