@@ -148,9 +148,10 @@ class Config:
         for layer in range(self.num_hidden_layers):
             columns = H if layer > 0 else (self.window_size or 1) * E
             shapes[f"rnn.weight_ih_l{layer}"] = (rows, columns)
-            shapes[f"rnn.bias_ih_l{layer}"] = (rows,)
             if self.cell_spec.is_recurrent:
                 shapes[f"rnn.weight_hh_l{layer}"] = (rows, H)
+            shapes[f"rnn.bias_ih_l{layer}"] = (rows,)
+            if self.cell_spec.is_recurrent:
                 shapes[f"rnn.bias_hh_l{layer}"] = (rows,)
         if self.is_projected:
             shapes["projection.weight"] = (E, H)

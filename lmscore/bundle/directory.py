@@ -62,11 +62,7 @@ class Bundle:
         atomic_write_bytes(self.path / CARD_FILE, text.encode())
 
     def file(self, name: str) -> Path:
-        """The path of a file in the directory.
-
-        Raises:
-            ModelNotFoundError: the file is missing, or is not a regular file.
-        """
+        """The path of a file in the directory; raises ModelNotFoundError if it is missing."""
         return _required(self.path, name)
 
     def tokenizer_file(self) -> Path:

@@ -49,11 +49,7 @@ class Parity:
     heldout_target_scores: NDArray[np.float32] | None = None  # [M, T2]; of self-normalised models
 
     def save(self, folder: Path) -> None:
-        """Write parity.npz into a model directory, atomically.
-
-        Raises:
-            OutputFileError: the file cannot be written.
-        """
+        """Write parity.npz into a model directory, atomically, or raise OutputFileError."""
         with atomic_write(folder / PARITY_FILE) as file:
             np.savez_compressed(file, allow_pickle=False, **self._arrays())
 

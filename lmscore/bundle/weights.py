@@ -22,11 +22,7 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 def save_weights(folder: Path, weights: Mapping[str, NDArray[np.floating[Any]]]) -> None:
-    """Write model.safetensors into a model directory, atomically.
-
-    Raises:
-        OutputFileError: the file cannot be written.
-    """
+    """Write model.safetensors into a model directory, atomically, or raise OutputFileError."""
     atomic_write_bytes(folder / WEIGHTS_FILE, save(dict(weights)))
 
 

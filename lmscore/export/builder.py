@@ -26,11 +26,7 @@ class GraphBuilder:
         self._arrays: dict[str, NDArray[Any]] = {}  # of the initializers
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
-        """Store an array as the initializer `name`; an equal array of that name is stored once.
-
-        Raises:
-            ValueError: a different array has that name.
-        """
+        """Store an array as an initializer; raises ValueError if another array has the name."""
         array = np.ascontiguousarray(value)
         if name not in self._arrays:
             self._arrays[name] = array

@@ -136,8 +136,7 @@ class _Class:
     def add(self, operators: Operators, rows: str, found: str) -> tuple[str, str]:
         """Add the class's log-probs for the rows [N, D] that need them.
 
-        Returns:
-            The whole distributions [F, T, W]; found [N, K] with the log-probs of targets added.
+        Returns the whole distributions [F, T, W], and found [N, K] with the targets' log-probs.
         """
         members = self._members()
         chosen = self.op("Gather", rows, members, to="rows", axis=0)

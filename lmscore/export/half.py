@@ -28,11 +28,7 @@ class Float16Operators(Float32Operators):
     """The float16 operators of a graph."""
 
     def __init__(self, b: GraphBuilder, config: Config, weights: Weights) -> None:
-        """Store the embedding, and the output matrix if it is not tied.
-
-        Raises:
-            ExportError: a weight is larger than any float16.
-        """
+        """Store the weights; raises ExportError if one is larger than any float16."""
         super().__init__(b, config, {name: _half(name, weights[name]) for name in weights})
 
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:

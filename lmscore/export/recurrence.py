@@ -42,14 +42,9 @@ def add_recurrence(
 ) -> tuple[str, list[str]]:
     """Add one layer: x [T, B, G*H], state [1, B, H] each -> hidden [T, B, H], next state.
 
-    Args:
-        b: the graph.
-        config: of the model.
-        layer: its number.
-        x: the projected input with its bias.
-        state: names that end with the layer's number.
-        running: of `add_running`.
-        product: adds the recurrent product with its bias [B, G*H] of h [B, H] to the Scan's body.
+    x is the projected input with its bias; the names of the state end with the layer's number;
+    `running` comes from `add_running`. `product` adds to the Scan's body the recurrent product of
+    h [B, H] with its bias, [B, G*H].
     """
     body, H, spec = GraphBuilder(), config.hidden_size, config.cell_spec
     x_now, runs, emitted = (f"{name}_{layer}" for name in ("x", "runs", "emitted"))

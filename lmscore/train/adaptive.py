@@ -41,8 +41,7 @@ class Cache:
     def log_probs(self, network: RecurrentLM, document: Ids) -> Floats:
         """The log-probabilities (nats) of a document's tokens, float64 [N].
 
-        Raises:
-            OptionError: flatness is so large that the cache has no finite probabilities.
+        Raises OptionError if flatness is so large that the cache has no finite probabilities.
         """
         return np.concatenate([_numpy(found) for found in self._pieces(network, document)])
 
@@ -92,10 +91,9 @@ class Dynamic:
     tokens: int = 20
 
     def log_probs(self, network: RecurrentLM, document: Ids) -> Floats:
-        """The log-probabilities (nats) of a document's tokens, float64 [N]; the network's weights change.
+        """The log-probabilities (nats) of a document's tokens, float64 [N]; changes the network.
 
-        Raises:
-            TrainingError: a log-probability is NaN or infinite.
+        Raises TrainingError if a log-probability is NaN or infinite.
         """
         weights = list(network.parameters())
         trained = [weight.detach().clone() for weight in weights]
@@ -148,17 +146,13 @@ def adaptive_log_probs(
 ) -> tuple[float, float]:
     """The log-probability (nats) of a document, and of its unknown words alone.
 
-    Args:
-        bundle: the model, with its weights.
-        texts: the lines of the document; `</s>` follows each.
-        method: how the model adapts.
-        device: to compute on.
-        threads: the number of CPU threads. Default: PyTorch's choice.
+    `texts` are the lines of the document; `</s>` follows each. `threads` of the CPU default to
+    PyTorch's choice.
 
     Raises:
         ModelError: the weights or the tokenizer are damaged.
         InputError: the vocabulary cannot spell a text.
-        TrainingError: a log-probability is NaN or infinite.
+        OptionError, TrainingError: the method has no finite log-probabilities.
     """
     keep_freed_memory()  # gradients as large as the weights come and go every few tokens
     if threads is not None:

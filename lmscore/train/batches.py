@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -41,17 +40,6 @@ class Batch:
     continues: bool  # the rows go on where the rows of the previous batch ended
 
 
-class Batches(Protocol):
-    """A source of batches that gives the same ones for the same seed and epoch."""
-
-    @property
-    def tokens(self) -> int:
-        """The number of targets in an epoch."""
-
-    def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
-        """Iterate over the batches of an epoch, without the first `skip`."""
-
-
 class SentenceBatches:
     """Batches of sentences of similar length; each row begins with the initial state."""
 
@@ -64,14 +52,10 @@ class SentenceBatches:
         seed: int | None,
         lines: Ids | None = None,
     ) -> None:
-        """Plan batches of a corpus.
+        """Plan batches of a corpus, of at most `tokens` tokens with padding.
 
-        Args:
-            corpus: the text.
-            config: every sentence begins with its bos_token_id.
-            tokens: the most tokens in a batch, padding included.
-            seed: for the order of the lines. None: the order of the corpus.
-            lines: the numbers of the lines to read. Default: all.
+        Every sentence begins with the config's bos_token_id. `seed` shuffles the lines; without it
+        they keep their order. `lines` are the numbers of the lines to read. Default: all.
         """
         self._corpus, self._bos = corpus, config.bos_token_id
         self._tokens_at_once, self._seed = tokens, seed
@@ -200,6 +184,10 @@ class DocumentBatches:
         return Batch(
             time_first(window[:, :-1]), time_first(window[:, 1:]), B * T, continues=step > 0
         )
+
+
+Batches = SentenceBatches | DocumentBatches
+"""A source of batches that gives the same ones for the same seed and epoch."""
 
 
 def training_batches(corpus: Corpus, config: Config, options: TrainOptions) -> Batches:

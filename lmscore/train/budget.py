@@ -22,9 +22,7 @@ class Budget:
         """Start the clock at `seconds_before`, the time spent before the run was resumed."""
         self._seconds = None if options.minutes is None else options.minutes * 60
         self._tokens = (options.epochs or _DEFAULT_EPOCHS) * tokens_per_epoch
-        self._warmup = options.warmup
-        self._constant = options.schedule == "constant"
-        self._evaluations = options.evaluations
+        self._options = options
         self._started = time.monotonic() - seconds_before
 
     @property
@@ -43,13 +41,14 @@ class Budget:
 
         The constant schedule stays at the peak after the warm-up.
         """
-        if progress < self._warmup:
-            return max(progress / self._warmup, _FIRST_RATE)
-        if self._constant:
+        warmup = self._options.warmup
+        if progress < warmup:
+            return max(progress / warmup, _FIRST_RATE)
+        if self._options.schedule == "constant":
             return 1.0
-        done = (progress - self._warmup) / (1 - self._warmup)
-        return 0.5 * (1 + math.cos(math.pi * done))
+        return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 
     def evaluations_due(self, progress: float) -> int:
         """The number of evenly spread intermediate evaluations that lie at or before `progress`."""
-        return min(self._evaluations, int(progress * (self._evaluations + 1)))
+        count = self._options.evaluations
+        return min(count, int(progress * (count + 1)))

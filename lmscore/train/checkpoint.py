@@ -52,10 +52,8 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint into `folder` unless this position has one, then remove the older ones.
 
-    `state` holds all rows of the last batch; `random` has the generators of each worker.
-
-    Raises:
-        OutputFileError: the checkpoint cannot be written; the older ones stay.
+    `state` holds all rows of the last batch; `random` has the generators of each worker. Raises
+    OutputFileError if the checkpoint cannot be written; the older ones stay.
     """
     # The last evaluation makes no step, and its checkpoint still needs a name of its own.
     name = f"step-{position.step:09d}-{position.evaluations:04d}"
@@ -63,18 +61,16 @@ def save_checkpoint(
     older = checkpoints(folder)
     if folder / name in older:
         return
-    rest: dict[str, Any] = {
+    rest = {
         "optimizer": optimizer.state_dict(),
         "average": average.state_dict(),
         "random": random,
         "state": None if state is None else tuple(part.cpu() for part in state),
     }
-    buffer = io.BytesIO()  # on a full disk torch.save itself would raise no OSError
-    torch.save(rest, buffer)
     make_directory(temporary)
     try:
         save_weights(temporary, network.to_weights())
-        atomic_write_bytes(temporary / _OPTIMIZER, buffer.getvalue())
+        atomic_write_bytes(temporary / _OPTIMIZER, _serialized(rest))
         atomic_write_bytes(temporary / _POSITION, json.dumps(asdict(position)).encode())
         os.replace(temporary, folder / name)
     except OSError as error:
@@ -101,9 +97,7 @@ def load_checkpoint(
     """Restore network, optimizer, average and random generators from a checkpoint.
 
     The generators are the ones of the worker `rank`; without such a worker they stay as they are.
-
-    Raises:
-        ModelError: a file is missing or damaged.
+    Raises ModelError if a file is missing or damaged.
     """
     device = network.device
     try:
@@ -116,7 +110,9 @@ def load_checkpoint(
         random = rest["random"]
         workers = random if isinstance(random, list) else [random]  # older: of the first one
         if rank < len(workers):
-            _set_random_state(workers[rank], device)
+            torch.set_rng_state(workers[rank]["cpu"])
+            if "cuda" in workers[rank] and device.type == "cuda":
+                torch.cuda.set_rng_state(workers[rank]["cuda"], device)
         carried = rest["state"]
     except Exception as error:  # torch, safetensors and json each raise their own
         # What torch says about an odd file is long, and advises to trust it.
@@ -127,15 +123,15 @@ def load_checkpoint(
     return position, None if carried is None else tuple(part.to(device) for part in carried)
 
 
+def _serialized(rest: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()  # on a full disk torch.save itself would raise no OSError
+    torch.save(rest, buffer)
+    return buffer.getvalue()
+
+
 def random_state(device: torch.device) -> RandomState:
     """The states of this process's random generators, including the device's."""
     random = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         random["cuda"] = torch.cuda.get_rng_state(device)
     return random
-
-
-def _set_random_state(random: RandomState, device: torch.device) -> None:
-    torch.set_rng_state(random["cpu"])
-    if "cuda" in random and device.type == "cuda":
-        torch.cuda.set_rng_state(random["cuda"], device)

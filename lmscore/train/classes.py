@@ -102,17 +102,14 @@ class ClassHead(SoftmaxHead):
 
 
 def choose_cutoffs(counts: NDArray[np.int64], *, recurrence: float = 0.0) -> tuple[int, ...]:
-    """The ids at which classes should begin, given the frequency of each id, [V].
+    """The ids at which classes should begin, given the frequency of each id, counts [V].
 
     The cost of a token is the number of rows of the output matrix by which it is multiplied: all
     rows of the head, and for each class its rows times the share of tokens in it (the model of
     computing time of Grave et al. 2017, section 4, in which a product with few rows has a least
-    cost). Among the cutoffs that cost little more than the cheapest, the ones with the largest
-    head win: they are nearest to a single softmax. If that is cheapest, there are no cutoffs.
-
-    Args:
-        counts: the frequencies of the ids.
-        recurrence: the other costs of a token, in the same unit.
+    cost). `recurrence` is the other cost of a token, in rows. Among the cutoffs that cost little
+    more than the cheapest, the ones with the largest head win: they are nearest to a single
+    softmax. If a single softmax is cheapest, there are no cutoffs.
     """
     V = len(counts)
     grid = np.unique(np.geomspace(1, V, _GRID).astype(np.int64))  # from 1: the head is not empty

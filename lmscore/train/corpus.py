@@ -94,11 +94,7 @@ def build_corpus(
 
 
 def open_corpus(folder: Path, name: str, vocab_size: int) -> Corpus:
-    """Open a tokenised text that `build_corpus` wrote.
-
-    Raises:
-        ModelError: a file is missing or damaged.
-    """
+    """Open a text of `build_corpus`; raises ModelError if a file is missing or damaged."""
     try:
         _, counts = _read_record(folder / f"{name}.json")
         tokens = np.memmap(folder / f"{name}.tokens", _token_type(vocab_size), "r")
@@ -113,8 +109,7 @@ def open_corpus(folder: Path, name: str, vocab_size: int) -> Corpus:
 def fingerprint(paths: Iterable[str], tokenizer: str, *choices: object) -> str:
     """Identify a tokenised corpus by its files' paths, sizes and change times, and the tokenizer.
 
-    Raises:
-        InputFileError: a file is missing.
+    Raises InputFileError if a file is missing.
     """
     digest = hashlib.sha256(tokenizer.encode())
     for path in paths:

@@ -21,22 +21,12 @@ def linear_cross_entropy(
     *,
     self_normalize: float = 0.0,
 ) -> Tensor:
-    """Summed negative log-likelihood of targets under softmax(hidden @ weight.T + bias).
+    """Summed negative log-likelihood (nats) of targets under softmax(hidden @ weight.T + bias).
 
-    While gradients are computed, the penalty self_normalize * (log Z)^2 is added for each row,
-    where Z is the sum of exp(logit) (Devlin et al. 2014, section 2.4). It teaches log Z to be
-    near 0.
-
-    Args:
-        hidden: [N, H].
-        weight: [V, H].
-        bias: [V].
-        targets: int64 [N].
-        dtype: of the matrix products; sums are float32.
-        self_normalize: the weight of the penalty.
-
-    Returns:
-        float32 scalar, nats.
+    hidden [N, H], weight [V, H], bias [V], targets int64 [N]. Matrix products are computed in
+    `dtype`, sums in float32. While gradients are computed, the penalty self_normalize * (log Z)^2
+    is added for each row, where Z is the sum of exp(logit) (Devlin et al. 2014, section 2.4). It
+    teaches log Z to be near 0.
     """
     if torch.is_grad_enabled():
         loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]

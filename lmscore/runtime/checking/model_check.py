@@ -40,16 +40,6 @@ QUANTIZED_SLACK = 0.05
 _PERPLEXITY_SLACK = {FP32: MAX_DIFFERENCE, FP16: MAX_HALF_PERPLEXITY_CHANGE}
 _QUANTIZED_PERPLEXITY_SLACK = 0.01
 
-# The fields of GraphCheck that every graph has, in the order of the findings.
-_DIFFERENCES = {
-    "log_probs": "log-probs from PyTorch's, nats",
-    "state": "states from PyTorch's, relative",
-    "steps": "steps from whole sequences, nats",
-    "parents": "rows picked by parents, nats",
-    "batching": "padded in a batch from alone, nats",
-    "heads": "targets and best tokens, nats",
-}
-
 _SPOILT = (ModelError, ModelNotFoundError, InputFileError)
 
 
@@ -164,14 +154,18 @@ class _Checker:
     def _differences(
         self, file: str, report: GraphCheck, record: GraphRecord, variant: str
     ) -> Iterator[Finding]:
-        limits = _limits(record, variant)
-        recorded = {
-            "log_probs": record.max_log_prob_difference,
-            "batching": record.max_batching_difference,
-        }
-        for name, what in _DIFFERENCES.items():
-            found: Difference = getattr(report, name)
-            yield self._judge(file, what, found, recorded.get(name), limits[name])
+        log_probs, steps, batching = _limits(record, variant)
+        state = MAX_DIFFERENCES.get(variant, math.inf)
+        from_pytorch, in_batches = record.max_log_prob_difference, record.max_batching_difference
+        for what, found, recorded, limit in (
+            ("log-probs from PyTorch's, nats", report.log_probs, from_pytorch, log_probs),
+            ("states from PyTorch's, relative", report.state, None, state),
+            ("steps from whole sequences, nats", report.steps, None, steps),
+            ("rows picked by parents, nats", report.parents, None, steps),
+            ("padded in a batch from alone, nats", report.batching, in_batches, batching),
+            ("targets and best tokens, nats", report.heads, None, MAX_HEAD_DIFFERENCE),
+        ):
+            yield self._judge(file, what, found, recorded, limit)
 
     def _perplexity(
         self, file: str, report: GraphCheck, record: GraphRecord, variant: str
@@ -193,7 +187,7 @@ class _Checker:
         """Check scores without the softmax and log Z of a self-normalised model."""
         if report.log_z is None or record.log_z is None:
             return
-        limit = _limits(record, variant)["scores"]
+        limit = MAX_DIFFERENCES.get(variant, math.inf)
         yield self._judge(file, "scores from PyTorch's, nats", report.scores, None, limit)
         for what, measured, recorded in (
             ("mean of log Z, nats", report.log_z.mean, record.log_z.mean),
@@ -228,23 +222,18 @@ class _Checker:
         )
 
 
-def _limits(record: GraphRecord, variant: str) -> dict[str, float]:
-    """The largest allowed differences, by fields of GraphCheck, given the record of export."""
+def _limits(record: GraphRecord, variant: str) -> tuple[float, float, float]:
+    """The largest allowed differences of log-probs, of steps and of batching, in nats."""
     if variant in MAX_DIFFERENCES:
-        limits = dict.fromkeys((*_DIFFERENCES, "scores"), MAX_DIFFERENCES[variant])
-        return {**limits, "heads": MAX_HEAD_DIFFERENCE}
+        limit = MAX_DIFFERENCES[variant]
+        return limit, limit, limit
     # 8-bit scales that follow the batch (rnn-relu) follow the length of a chunk as well.
     moves = record.max_batching_difference > MAX_DIFFERENCE
-    steps = QUANTIZED_SLACK + (2 * record.max_log_prob_difference if moves else 0)
-    return {
-        "log_probs": QUANTIZED_SLACK + record.max_log_prob_difference,
-        "state": math.inf,
-        "steps": steps,
-        "parents": steps,
-        "batching": QUANTIZED_SLACK + record.max_batching_difference,
-        "heads": MAX_HEAD_DIFFERENCE,
-        "scores": math.inf,
-    }
+    return (
+        QUANTIZED_SLACK + record.max_log_prob_difference,
+        QUANTIZED_SLACK + (2 * record.max_log_prob_difference if moves else 0),
+        QUANTIZED_SLACK + record.max_batching_difference,
+    )
 
 
 def _percent(share: float) -> str:
