@@ -129,7 +129,7 @@ class Trainer:
         """
         with closing(self), postponed_interrupt() as interrupted:
             if self.options.init_from and self.position.evaluated_step is None:
-                self._evaluate()  # what it starts from is kept unless training betters it
+                self._evaluate()  # the initial weights are kept unless training improves them
             batches = self._stream()
             while (
                 not (stopped := self._any(interrupted.is_set()))
