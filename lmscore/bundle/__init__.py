@@ -1,6 +1,6 @@
-"""The model directory as types; this room alone knows the files in one.
+"""The model directory as types; no other room knows the files in one.
 
-`Parity` and the weights are loaded when they are first asked for: they need numpy.
+`Parity` and the functions for weights need numpy, so they are imported on first use.
 """
 
 from __future__ import annotations
@@ -80,13 +80,11 @@ __all__ = [
     "save_weights",
 ]
 
-_HOMES = {"MAX_COLUMNS": "parity", "Parity": "parity"}  # of the others: weights
-
-
 if not TYPE_CHECKING:  # or mypy would believe in any name
 
     def __getattr__(name: str) -> Any:
-        """Import what needs numpy on first use."""
+        """Import a name that needs numpy on first use."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'weights')}"), name)
+        home = "parity" if name in ("MAX_COLUMNS", "Parity") else "weights"
+        return getattr(importlib.import_module(f"{__name__}.{home}"), name)

@@ -1,4 +1,4 @@
-"""The cells: one row for each, with what config.json, training, export and the runtime ask of it.
+"""The cells: one row for each, with the facts that config.json, training, export and runtime need.
 
 Letters in shapes: B batch, H hidden, E embedding, L layers.
 """
@@ -15,9 +15,9 @@ from lmscore.names import Cell
 class CellSpec:
     """The facts of one cell.
 
-    A cell without recurrence reads the last window_size tokens at once in its first layer. Its
-    state is the embeddings of all of them but the newest, float32 [window_size - 1, B, E], and no
-    layer has `weight_hh` and `bias_hh`.
+    The first layer of a cell without recurrence reads the last window_size tokens at once. Its
+    state, float32 [window_size - 1, B, E], holds the embeddings of all of them but the newest. Its
+    layers have neither `weight_hh` nor `bias_hh`.
     """
 
     gates: int = 1  # a layer's weights have gates * H rows, the gates in PyTorch's order
@@ -25,21 +25,21 @@ class CellSpec:
     is_recurrent: bool = True
     is_bounded: bool = True  # every unit of a layer's output lies within -1..1
     is_elman: bool = False  # h' = f(W x + R h + biases): R starts orthogonal, or as the identity
-    remembering_gate: tuple[int, float] | None = None  # a gate, and what its bias starts at
-    onnx_gates: tuple[int, ...] = (0,)  # which stored gate each gate of the ONNX operator is
+    remembering_gate: tuple[int, float] | None = None  # a gate, and the initial value of its bias
+    onnx_gates: tuple[int, ...] = (0,)  # the stored gate for each gate of the ONNX operator
     onnx_negated: int | None = None  # the ONNX operator's gate that is stored with the other sign
 
 
 CELLS: Mapping[Cell, CellSpec] = {
-    # PyTorch: i f g o, ONNX: i o f c. It remembers by default (Jozefowicz et al. 2015).
+    # PyTorch: i f g o, ONNX: i o f c. The cell remembers at first (Jozefowicz et al. 2015).
     "lstm": CellSpec(gates=4, state=("h", "c"), remembering_gate=(1, 1.0), onnx_gates=(0, 3, 1, 2)),
     # PyTorch: r z n, ONNX: z r h.
     "gru": CellSpec(gates=3, onnx_gates=(1, 0, 2)),
     "rnn-tanh": CellSpec(is_elman=True),
     "rnn-relu": CellSpec(is_elman=True, is_bounded=False),
     "rnn-sigmoid": CellSpec(is_elman=True),
-    # Stored: i g o, ONNX: i o f c. It forgets as much as it takes in, f = 1 - i (Greff et al. 2017,
-    # CIFG), and 1 - sigmoid(a) = sigmoid(-a). What it does not take in at first, it remembers.
+    # Stored: i g o, ONNX: i o f c. The forget gate is f = 1 - i (Greff et al. 2017, CIFG), and
+    # 1 - sigmoid(a) = sigmoid(-a). An input gate that starts nearly closed makes it remember.
     "lstm-coupled": CellSpec(
         gates=3,
         state=("h", "c"),
@@ -49,4 +49,4 @@ CELLS: Mapping[Cell, CellSpec] = {
     ),
     "window": CellSpec(state=("window",), is_recurrent=False),  # Bengio et al. 2003
 }
-"""Every cell that a model can have."""
+"""All cells that a model can have."""

@@ -1,7 +1,7 @@
-"""config.json as a type: sizes, ids, weights and states of a model, read and validated.
+"""config.json as a type: the sizes, ids, weights and states of a model, read and validated.
 
-Letters in shapes: B batch, T time (tokens), V vocabulary, H hidden, E embedding (H unless said
-otherwise), L layers.
+Letters in shapes: B batch, T time (tokens), V vocabulary, H hidden, E embedding (H by default),
+L layers.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _LARGEST = {
     "embedding_size": 1 << 20,
     "window_size": 1 << 10,
 }
-"""More than any model has; what is made for each of 10**9 declared layers would fill the memory."""
+"""Upper limits of the sizes: objects for each of 10**9 declared layers would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class StateTensor:
 
 @dataclass(frozen=True)
 class Config:
-    """config.json: everything about a model except its weights and its vocabulary."""
+    """The content of config.json: all facts about a model but its weights and its vocabulary."""
 
     cell: Cell
     vocab_size: int  # V
@@ -73,12 +73,12 @@ class Config:
     tokenizer_sha256: str
     direction: Direction = "forward"  # backward: every sentence is read from its end
     output_layer: OutputLayer = "softmax"
-    cutoffs: tuple[int, ...] = ()  # of classes: the ids at which the second, third, ... begin
+    cutoffs: tuple[int, ...] = ()  # the ids at which the second, third, ... class begins
     self_normalized: bool = False  # a target's score alone is nearly its log-probability
     embedding_size: int | None = None  # E; None: H
-    residual: bool = False  # from the second layer on, what a layer is given is added to its output
-    window_size: int | None = None  # of the cell `window`: tokens read at once; None for the others
-    training: Mapping[str, Any] = field(default_factory=dict)  # free-form record of how it was made
+    residual: bool = False  # from the second layer on, a layer's input is added to its output
+    window_size: int | None = None  # tokens that the cell `window` reads; None for other cells
+    training: Mapping[str, Any] = field(default_factory=dict)  # a free-form record of the training
     graphs: Mapping[str, GraphRecord] = field(default_factory=dict)  # by variant
 
     @property
@@ -88,17 +88,17 @@ class Config:
 
     @property
     def is_projected(self) -> bool:
-        """Whether the last layer is projected from H to E, for the tied matrix to take it."""
+        """Whether the last layer's output is projected from H to E, as the tied matrix needs."""
         return self.tie_word_embeddings and self.embedding_dim != self.hidden_size
 
     @property
     def output_dim(self) -> int:
-        """The columns of the output matrix: E if it is the embedding, H else."""
+        """The number of columns of the output matrix: E if it is tied to the embedding, else H."""
         return self.embedding_dim if self.tie_word_embeddings else self.hidden_size
 
     @property
     def architecture(self) -> str:
-        """The network in a few words."""
+        """A description of the network in a few words."""
         words = [f"{self.num_hidden_layers} x {self.cell}"]
         if self.window_size is not None:
             words[0] += f" of {self.window_size} tokens"
@@ -131,30 +131,28 @@ class Config:
 
     @property
     def classes(self) -> tuple[slice, ...]:
-        """The ids of each class after the first, whose words are scored with the classes."""
+        """The token ids of each class after the first; the first class is the head."""
         ends = (*self.cutoffs, self.vocab_size)
         return tuple(map(slice, self.cutoffs, ends[1:]))
 
     @property
     def output_summary(self) -> str:
-        """The output layer in a few words, for people."""
+        """A description of the output layer in a few words."""
         return self.head_spec.summary.format(", ".join(map(str, self.cutoffs)))
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every tensor in model.safetensors."""
+        """The name and shape of every tensor in model.safetensors."""
         V, H, E = self.vocab_size, self.hidden_size, self.embedding_dim
         rows = self.cell_spec.gates * H
         shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, E)}
         for layer in range(self.num_hidden_layers):
-            of_layer = {
-                "weight_ih": (rows, self._input_size(layer)),
-                "weight_hh": (rows, H),
-                "bias_ih": (rows,),
-                "bias_hh": (rows,),
-            }
-            for name, shape in of_layer.items():
-                if self.cell_spec.is_recurrent or not name.endswith("hh"):
-                    shapes[f"rnn.{name}_l{layer}"] = shape
+            columns = H if layer > 0 else (self.window_size or 1) * E
+            shapes[f"rnn.weight_ih_l{layer}"] = (rows, columns)
+            if self.cell_spec.is_recurrent:
+                shapes[f"rnn.weight_hh_l{layer}"] = (rows, H)
+            shapes[f"rnn.bias_ih_l{layer}"] = (rows,)
+            if self.cell_spec.is_recurrent:
+                shapes[f"rnn.bias_hh_l{layer}"] = (rows,)
         if self.is_projected:
             shapes["projection.weight"] = (E, H)
         if not self.tie_word_embeddings:
@@ -162,20 +160,15 @@ class Config:
         shapes["output.bias"] = (V,)
         return {**shapes, **self.head_spec.weights(self)}
 
-    def _input_size(self, layer: int) -> int:
-        """The columns of a layer's input weights."""
-        return self.hidden_size if layer > 0 else (self.window_size or 1) * self.embedding_dim
-
     @property
     def num_parameters(self) -> int:
-        """Trained numbers; the tied matrix counts once."""
+        """The number of trained parameters; a tied matrix counts once."""
         return sum(map(math.prod, self.weight_shapes().values()))
 
     def to_json(self) -> str:
         """The text of config.json."""
-        document: dict[str, Any] = {"format_version": FORMAT_VERSION}
-        document.update(dataclasses.asdict(self))
-        document["state"] = [dataclasses.asdict(tensor) for tensor in self.state]
+        state = [dataclasses.asdict(tensor) for tensor in self.state]
+        document = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self), "state": state}
         return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
@@ -195,12 +188,16 @@ class Config:
         if "state" not in document:
             raise ModelError(f"{source}: key 'state' is missing")
         state = document.pop("state")
-        graphs = document.pop("graphs", {})
         check_keys(document, cls, source, optional=_OPTIONAL_KEYS)
+        graphs = document.pop("graphs", {})
         if not isinstance(graphs, dict):
             raise ModelError(f"{source}: graphs must be an object")
+        cutoffs = document.pop("cutoffs", [])
+        if not isinstance(cutoffs, list) or not all(map(is_int, cutoffs)):
+            raise ModelError(f"{source}: cutoffs are {cutoffs!r}, expected a list of ids")
         config = cls(
-            **{**document, "cutoffs": _cutoffs(document, source)},
+            **document,
+            cutoffs=tuple(cutoffs),
             graphs={name: graph_record(record, name, source) for name, record in graphs.items()},
         )
         config._validate(source)
@@ -223,14 +220,13 @@ class Config:
             if getattr(self, key) not in choices:
                 raise ModelError(
                     f"{source}: {key} is {getattr(self, key)!r}, expected one of "
-                    + ", ".join(choices)
+                    f"{', '.join(choices)}"
                 )
         self._validate_sizes(source)
         for key in ("bos_token_id", "eos_token_id", "unk_token_id"):
             value = getattr(self, key)
-            if key == "unk_token_id" and value is None:
-                continue
-            if not is_int(value) or not 0 <= value < self.vocab_size:
+            may_lack = key == "unk_token_id" and value is None
+            if not may_lack and not (is_int(value) and 0 <= value < self.vocab_size):
                 raise ModelError(
                     f"{source}: {key} is {value!r}, expected an id below {self.vocab_size}"
                 )
@@ -278,10 +274,3 @@ _OPTIONAL_KEYS = tuple(
     for f in dataclasses.fields(Config)
     if f.default is not dataclasses.MISSING or f.default_factory is not dataclasses.MISSING
 )
-
-
-def _cutoffs(document: Mapping[str, Any], source: str) -> tuple[int, ...]:
-    cutoffs = document.get("cutoffs", [])
-    if not isinstance(cutoffs, list) or not all(map(is_int, cutoffs)):
-        raise ModelError(f"{source}: cutoffs are {cutoffs!r}, expected a list of ids")
-    return tuple(cutoffs)

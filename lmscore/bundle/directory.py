@@ -1,4 +1,4 @@
-"""The model directory: the names of its files, and the hashes that hold them together."""
+"""The model directory: the names of its files, and the hashes that tie them to config.json."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CARD_FILE = "README.md"
 
 
 def graph_file(variant: str) -> str:
-    """The file name of a variant's graph: `model.onnx` for fp32, `model_<variant>.onnx` else."""
+    """The file name of a variant's graph: `model.onnx` for fp32, else `model_<variant>.onnx`."""
     return "model.onnx" if variant == FP32 else f"model_{variant}.onnx"
 
 
@@ -29,10 +29,10 @@ class Bundle:
 
     @classmethod
     def read(cls, path: str | Path) -> Bundle:
-        """Read a model directory's config.json; the other files are read by those who need them.
+        """Read a model directory's config.json; other files are read only when they are needed.
 
         Raises:
-            ModelNotFoundError: there is no such directory, or no config.json in it.
+            ModelNotFoundError: there is no such directory, or it has no config.json.
             InputFileError: config.json cannot be read.
             ModelError: config.json is not valid.
         """
@@ -62,18 +62,14 @@ class Bundle:
         atomic_write_bytes(self.path / CARD_FILE, text.encode())
 
     def file(self, name: str) -> Path:
-        """The path of a file that must be there.
-
-        Raises:
-            ModelNotFoundError: it is not.
-        """
+        """The path of a file in the directory; raises ModelNotFoundError if it is missing."""
         return _required(self.path, name)
 
     def tokenizer_file(self) -> Path:
         """The path of tokenizer.json, checked against the hash in config.json.
 
         Raises:
-            ModelNotFoundError: it is missing.
+            ModelNotFoundError: the file is missing.
             ModelError: it is not the tokenizer that the model was trained with.
         """
         path = self.file(TOKENIZER_FILE)
@@ -85,7 +81,7 @@ class Bundle:
         return path
 
     def variants(self) -> tuple[str, ...]:
-        """The exported variants whose graphs are in the directory, in config.json's order."""
+        """The exported variants whose graphs are in the directory, in the order of config.json."""
         return tuple(v for v in self.config.graphs if (self.path / graph_file(v)).is_file())
 
     def graph_path(self, variant: str) -> Path:
@@ -102,8 +98,7 @@ class Bundle:
                 "lmscore export makes fp32, int8 and fp16"
             )
         path = self.path / graph_file(variant)
-        record = self.config.graphs[variant]
-        size = path.stat().st_size
+        record, size = self.config.graphs[variant], path.stat().st_size
         if size != record.size_bytes:
             raise ModelError(
                 f"{path}: {size} bytes, {CONFIG_FILE} says {record.size_bytes}; "
@@ -126,11 +121,11 @@ def _required(folder: Path, name: str) -> Path:
 
 
 EXPORT_AGAIN = "export the model again: lmscore export DIRECTORY"
-"""What mends a directory whose graphs do not fit it, for error messages."""
+"""The advice in error messages about a directory whose graphs do not fit it."""
 
 _CURES = {
     CONFIG_FILE: "is this a model directory that lmscore train wrote?",
-    TOKENIZER_FILE: "copy it from where the model was trained",
-    WEIGHTS_FILE: "copy it from where the model was trained",
-    PARITY_FILE: "copy it from where the model was trained",
+    **dict.fromkeys(
+        (TOKENIZER_FILE, WEIGHTS_FILE, PARITY_FILE), "copy it from where the model was trained"
+    ),
 }

@@ -1,4 +1,4 @@
-"""The output layers ("heads"): one row for each, with what the other rooms ask of it.
+"""The output layers ("heads"): one row for each, with the facts that other rooms need.
 
 Letters in shapes: V vocabulary, D columns of the output matrix.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, get_args
 
 from lmscore.names import HeadName, OutputLayer
@@ -16,20 +17,12 @@ if TYPE_CHECKING:
 
 OUTPUT_LAYERS: tuple[OutputLayer, ...] = get_args(OutputLayer)
 
-_IN_CLASSES = 32  # of the words in classes, one in so many is computed for a token, on average
-
-
-def _no_weights(_: Config) -> dict[str, tuple[int, ...]]:
-    return {}
+_IN_CLASSES = 32  # on average, one in so many of the words in classes is computed for a token
 
 
 def _class_weights(config: Config) -> dict[str, tuple[int, ...]]:
     n, D = len(config.cutoffs), config.output_dim
     return {"output.classes.weight": (n, D), "output.classes.bias": (n,)}
-
-
-def _vocabulary(config: Config) -> int:
-    return config.vocab_size
 
 
 def _class_width(config: Config) -> int:
@@ -44,12 +37,12 @@ class HeadSpec:
     name: HeadName
     summary: str  # for people; {} stands for the cutoffs
     # Name and shape of the weights besides the output matrix [V, D] and its bias [V].
-    weights: Callable[[Config], dict[str, tuple[int, ...]]] = _no_weights
-    # The rows of weights [rows, D] that every token is multiplied by to score one target.
-    target_rows: Callable[[Config], int] = _vocabulary
-    # The floats of the widest arrays per token where targets alone are scored.
-    target_width: Callable[[Config], int] = _vocabulary
-    can_be_sampled: bool = False  # a sample of the vocabulary can estimate its loss
+    weights: Callable[[Config], dict[str, tuple[int, ...]]] = lambda _: {}
+    # The number of rows of weights [rows, D] that a token is multiplied by to score one target.
+    target_rows: Callable[[Config], int] = attrgetter("vocab_size")
+    # The number of floats per token in the widest arrays, if only targets are scored.
+    target_width: Callable[[Config], int] = attrgetter("vocab_size")
+    can_be_sampled: bool = False  # a sample of the vocabulary can estimate the loss
     has_scores: bool = False  # a target's logit alone is nearly its log-prob: output target_scores
     has_classes: bool = False  # the words from the first of `cutoffs` on are scored by class
 
@@ -60,7 +53,7 @@ class HeadSpec:
 
     @property
     def targets_need_whole(self) -> bool:
-        """Whether a target's log-probability takes the distribution over the whole vocabulary."""
+        """Whether a target's log-probability needs the distribution over the whole vocabulary."""
         return not self.has_classes
 
 
@@ -69,7 +62,7 @@ HEADS: Mapping[tuple[OutputLayer, bool], HeadSpec] = {
     ("softmax", True): HeadSpec(
         name="self-normalised",
         summary="softmax, self-normalised",
-        # A target's row, and its products with the hidden state.
+        # The target's row, and its products with the hidden state.
         target_width=lambda config: 2 * config.output_dim,
         has_scores=True,
     ),
@@ -82,4 +75,4 @@ HEADS: Mapping[tuple[OutputLayer, bool], HeadSpec] = {
         has_classes=True,
     ),
 }
-"""Every output layer, by `output_layer` and `self_normalized` in config.json."""
+"""All output layers, by `output_layer` and `self_normalized` in config.json."""

@@ -1,6 +1,7 @@
-"""parity.npz: token sequences with the log-probs and final states that PyTorch computed.
+"""parity.npz: token sequences with the log-probabilities and final states from PyTorch.
 
-Train writes it beside the weights; export, and anyone without torch, compares graphs with it.
+Training writes the file beside the weights. Export and `lmscore check` compare graphs with it,
+without torch.
 
 Letters in shapes: N sequences, T their longest length, C kept vocabulary columns, L layers,
 H hidden, M held-out sentences of at most T2 tokens.
@@ -22,18 +23,16 @@ from lmscore.errors import ModelError
 from lmscore.files import atomic_write, open_input_raw
 
 MAX_COLUMNS = 1024
-"""Vocabulary ids whose log-probs are kept, at most; a smaller vocabulary is kept whole."""
+"""The most vocabulary ids whose log-probs are kept; a smaller vocabulary is kept whole."""
 
 _MAX_BYTES = 1 << 30  # unpacked; parity.npz takes about 2 MB
-
-_STATE_PREFIX = "final_state_"
 
 
 @dataclass(frozen=True)
 class Parity:
-    """What PyTorch computed with the weights as they are stored; log-probs in nats.
+    """Results of PyTorch for the stored weights; log-probs in nats.
 
-    Places past a row's length hold any id of the vocabulary and meaningless log-probs.
+    Places past a row's length hold an arbitrary token id and meaningless log-probs.
     """
 
     inputs: NDArray[np.int64]  # [N, T]
@@ -50,22 +49,19 @@ class Parity:
     heldout_target_scores: NDArray[np.float32] | None = None  # [M, T2]; of self-normalised models
 
     def save(self, folder: Path) -> None:
-        """Write parity.npz into a model directory, atomically.
-
-        Raises:
-            OutputFileError: it cannot be written.
-        """
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        if self.heldout_target_scores is not None:
-            arrays[_SCORES] = self.heldout_target_scores
-        for index, tensor in enumerate(self.final_state):
-            arrays[f"{_STATE_PREFIX}{index}"] = tensor
+        """Write parity.npz into a model directory, atomically, or raise OutputFileError."""
         with atomic_write(folder / PARITY_FILE) as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+            np.savez_compressed(file, allow_pickle=False, **self._arrays())
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays by their names in the file."""
+        arrays = {name: getattr(self, name) for name in (*_ARRAYS, _SCORES)}
+        arrays.update({_state_key(index): part for index, part in enumerate(self.final_state)})
+        return {name: array for name, array in arrays.items() if array is not None}
 
     @classmethod
     def load(cls, bundle: Bundle) -> Parity:
-        """Read a model directory's parity.npz and hold it against its configuration.
+        """Read a model directory's parity.npz, and check it against the configuration.
 
         Raises:
             ModelNotFoundError: the file is missing.
@@ -75,17 +71,18 @@ class Parity:
         path, config = bundle.file(PARITY_FILE), bundle.config
         arrays = _read_arrays(path)
         names = (*_ARRAYS, _SCORES) if config.head_spec.has_scores else _ARRAYS
-        expected = set(names) | {_state_key(index) for index in range(len(config.state))}
-        if missing := sorted(expected - arrays.keys()):
+        state_keys = [_state_key(index) for index in range(len(config.state))]
+        if missing := sorted({*names, *state_keys} - arrays.keys()):
             raise ModelError(f"{path}: {missing[0]} is missing; train the model again")
-        state = tuple(arrays[_state_key(index)] for index in range(len(config.state)))
+        state = tuple(arrays[key] for key in state_keys)
         parity = cls(**{name: arrays[name] for name in names}, final_state=state)
         parity._validate(path, config)
         return parity
 
     def _validate(self, path: Path, config: Config) -> None:
+        arrays = self._arrays()
         for name, dtype, shape in self._layout(config):
-            array = self._state(name) if name.startswith(_STATE_PREFIX) else getattr(self, name)
+            array = arrays[name]
             if array.dtype != dtype or array.shape != shape:
                 raise ModelError(
                     f"{path}: {name} is {array.dtype} {list(array.shape)}, expected "
@@ -95,9 +92,6 @@ class Parity:
             _check_range(path, name, getattr(self, name), 0, config.vocab_size - 1)
         for name, rows in (("lengths", self.inputs), ("heldout_lengths", self.heldout_inputs)):
             _check_range(path, name, getattr(self, name), 1, rows.shape[1])
-
-    def _state(self, key: str) -> NDArray[np.float32]:
-        return self.final_state[int(key.removeprefix(_STATE_PREFIX))]
 
     def _layout(self, config: Config) -> list[tuple[str, type[np.generic], tuple[int, ...]]]:
         rows, columns = _pair(self.inputs), self.columns.shape[:1]
@@ -126,11 +120,11 @@ _ARRAYS = tuple(f.name for f in fields(Parity) if f.name not in ("final_state", 
 
 
 def _state_key(index: int) -> str:
-    return f"{_STATE_PREFIX}{index}"
+    return f"final_state_{index}"
 
 
 def _pair(array: NDArray[np.int64]) -> tuple[int, int]:
-    """An array's shape, as that of a matrix with at least one row and column."""
+    """An array's shape, as if it were a matrix with at least one row and column."""
     rows, columns = (*array.shape, 0, 0)[:2]
     return max(rows, 1), max(columns, 1)
 
@@ -140,24 +134,22 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         try:
             _check_sizes(file)
             with np.load(file, allow_pickle=False) as archive:
-                return {name: _array(archive[name], name) for name in archive.files}
+                arrays = {name: archive[name] for name in archive.files}
+            for name, array in arrays.items():
+                if not isinstance(array, np.ndarray):  # numpy returns other members as bytes
+                    raise ValueError(f"{name} is no array")
         except Exception as error:  # zipfile and numpy raise a dozen kinds
             raise ModelError(f"{path}: damaged ({error}); copy it again") from error
+    return arrays
 
 
 def _check_sizes(file: BinaryIO) -> None:
-    """Refuse an archive that would fill the memory: it takes few bytes to say many zeros."""
+    """Raise ValueError if the archive, unpacked, would fill the memory: zeros compress well."""
     with zipfile.ZipFile(file) as archive:
         size = sum(member.file_size for member in archive.infolist())
     if size > _MAX_BYTES:
         raise ValueError(f"unpacked it would take {size} bytes, at most {_MAX_BYTES} are expected")
     file.seek(0)
-
-
-def _array(found: object, name: str) -> NDArray[Any]:
-    if not isinstance(found, np.ndarray):  # numpy hands out the bytes of any other member
-        raise ValueError(f"{name} is no array")
-    return found
 
 
 def _check_range(path: Path, name: str, values: NDArray[np.integer], low: int, high: int) -> None:

@@ -1,4 +1,4 @@
-"""JSON objects read key by key into records; what export records of a graph.
+"""Records in config.json: JSON objects checked key by key, and the measurements of an export.
 
 Every problem is a ModelError that names the file and the key.
 """
@@ -14,12 +14,12 @@ from typing import Any, cast
 
 from lmscore.errors import ModelError
 
-_VARIANT_NAME = re.compile(r"[a-z0-9_]+")  # becomes part of a file name, so nothing that climbs
+_VARIANT_NAME = re.compile(r"[a-z0-9_]+")  # part of a file name: no dots or slashes
 
 
 @dataclass(frozen=True)
 class LogZRecord:
-    """How far a self-normalised graph's scores are from log-probabilities, on the held-out sample.
+    """The distance of a self-normalised graph's scores from log-probabilities, on held-out text.
 
     Z is the sum of exp(score) over the vocabulary, so a score is a log-probability plus log Z.
     """
@@ -31,20 +31,20 @@ class LogZRecord:
 
 @dataclass(frozen=True)
 class GraphRecord:
-    """What export measured on one variant's graph, and the hash that ties the file to it."""
+    """The measurements of export on one variant's graph, and the hash of its file."""
 
     sha256: str
     size_bytes: int
-    quantized: tuple[str, ...]  # what is stored in 8 bits; empty for fp32
+    quantized: tuple[str, ...]  # the parts that are stored in 8 bits; empty for fp32
     max_log_prob_difference: float  # nats, against PyTorch over the parity grid
-    max_batching_difference: float  # nats, a token scored alone against in a batch
+    max_batching_difference: float  # nats, between a token scored alone and in a batch
     perplexity_change: float  # relative, on the held-out sample: 0.01 is one per cent worse
     checked_with: str  # "onnxruntime 1.31.1"
     log_z: LogZRecord | None = None  # of self-normalised models
 
 
 def parse_object(text: str, source: str) -> dict[str, Any]:
-    """The JSON object that a text holds, each key once."""
+    """Parse a text as one JSON object in which no key stands twice; `source` names it in errors."""
     try:
         document = json.loads(text, object_pairs_hook=_unique_keys)
     except json.JSONDecodeError as error:
@@ -66,14 +66,14 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def is_int(value: object) -> bool:
-    """Whether a value is an integer, and not true or false."""
+    """Whether a value is an integer and not a bool."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def check_keys(
     document: Mapping[str, Any], record: type[Any], where: str, optional: tuple[str, ...] = ()
 ) -> None:
-    """Raise ModelError if a key is no field of a record, or a field that is not optional lacks."""
+    """Raise ModelError if a key is not a field of `record`, or a required field has no key."""
     known = {f.name for f in dataclasses.fields(record)}
     for key in document:
         if key not in known:
@@ -83,21 +83,24 @@ def check_keys(
 
 
 def graph_record(document: object, variant: str, source: str) -> GraphRecord:
-    """The record of a variant's graph, from the JSON object that config.json has of it."""
+    """Convert the JSON object about a variant's graph in config.json into a GraphRecord."""
     where = f"{source}: graphs.{variant}"
     if not _VARIANT_NAME.fullmatch(variant):
         raise ModelError(f"{source}: graphs has {variant!r}, which is no name of a variant")
-    fields = _fields(document, GraphRecord, where, optional=("log_z",))
-    log_z = fields.pop("log_z", None)
-    if log_z is not None:
-        log_z = LogZRecord(**_fields(log_z, LogZRecord, f"{where}.log_z"))
-    return GraphRecord(**{**fields, "quantized": tuple(fields["quantized"])}, log_z=log_z)
+    fields = dict(_fields(document, GraphRecord, where, optional=("log_z",)))
+    fields["quantized"] = tuple(fields["quantized"])
+    if fields.get("log_z") is not None:
+        fields["log_z"] = LogZRecord(**_fields(fields["log_z"], LogZRecord, f"{where}.log_z"))
+    return GraphRecord(**fields)
 
 
 def _fields(
     document: object, record: type[Any], where: str, optional: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """The keys and values of a JSON object that holds a record; `optional` ones are not checked."""
+    """Check the keys and types of a JSON object that holds a record, and return the object.
+
+    Values of `optional` keys are not checked.
+    """
     if not isinstance(document, dict):
         raise ModelError(f"{where} must be an object")
     check_keys(document, record, where, optional)

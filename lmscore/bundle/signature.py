@@ -1,4 +1,4 @@
-"""The inputs and outputs of a model's graph, which export declares and the engine checks.
+"""The inputs and outputs of a model's graph; export declares them and the engine checks them.
 
 Letters in shapes: B batch, T time (tokens), K targets per position, S rows of the incoming state,
 F the first rows of the batch, which get distributions over the whole vocabulary.
@@ -16,7 +16,7 @@ DType = Literal["float32", "int32", "int64"]
 
 @dataclass(frozen=True)
 class Value:
-    """An input or output: a size is a number, or the letter of a dynamic one."""
+    """An input or output of a graph; each size is a number, or a letter if it varies by run."""
 
     name: str
     shape: tuple[str | int, ...]
@@ -24,12 +24,12 @@ class Value:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the output is only there for rows that get whole distributions."""
+        """Whether only rows that get distributions over the whole vocabulary have this output."""
         return self.shape[0] == "F"
 
 
 def graph_inputs(config: Config) -> tuple[Value, ...]:
-    """The inputs, in order."""
+    """The inputs of a model's graph, in order."""
     distributions = (Value("distributions", (1,), "int64"),)  # F
     return (
         Value("tokens", ("B", "T"), "int64"),
@@ -43,7 +43,7 @@ def graph_inputs(config: Config) -> tuple[Value, ...]:
 
 
 def graph_outputs(config: Config) -> tuple[Value, ...]:
-    """The outputs, in order."""
+    """The outputs of a model's graph, in order."""
     head = config.head_spec
     whole = "F" if head.has_partial_output else "B"
     return (

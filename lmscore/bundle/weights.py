@@ -1,4 +1,4 @@
-"""model.safetensors: written, and read as float32 after checks, both without torch."""
+"""model.safetensors: written, and read as float32 and checked, both without torch."""
 
 from __future__ import annotations
 
@@ -18,15 +18,11 @@ with needs_extra("export"):
     from safetensors.numpy import save
 
 Weights = Mapping[str, NDArray[np.float32]]
-"""Tensors by the names and with the shapes of `Config.weight_shapes()`."""
+"""Tensors with the names and shapes that `Config.weight_shapes()` gives."""
 
 
 def save_weights(folder: Path, weights: Mapping[str, NDArray[np.floating[Any]]]) -> None:
-    """Write model.safetensors into a model directory, atomically.
-
-    Raises:
-        OutputFileError: the file cannot be written.
-    """
+    """Write model.safetensors into a model directory, atomically, or raise OutputFileError."""
     atomic_write_bytes(folder / WEIGHTS_FILE, save(dict(weights)))
 
 
@@ -47,14 +43,10 @@ def load_weights(bundle: Bundle) -> Weights:
             f"{path}: damaged or truncated ({error}); copy it again from where it was trained"
         ) from error
     expected = bundle.config.weight_shapes()
-    _check_names(path, stored, expected)
-    return {name: _tensor(path, name, stored[name], shape) for name, shape in expected.items()}
-
-
-def _check_names(path: Path, stored: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     for name in sorted(expected.keys() ^ stored.keys()):
         what = "is missing" if name in expected else "does not belong to this model"
         raise ModelError(f"{path}: tensor {name!r} {what}; config.json is of another model")
+    return {name: _tensor(path, name, stored[name], shape) for name, shape in expected.items()}
 
 
 def _tensor(
@@ -79,7 +71,7 @@ def _tensor(
 
 
 def _widen_bfloat16(data: bytes) -> NDArray[np.float32]:
-    """A bfloat16 is the upper half of a float32."""
+    # A bfloat16 is the upper half of a float32.
     return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Weights to ONNX graphs, checked against what PyTorch computed. Needs no torch."""
+"""Export of weights to ONNX graphs, which are checked against PyTorch's results without torch."""
 
 from __future__ import annotations
 

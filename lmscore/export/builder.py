@@ -1,4 +1,4 @@
-"""A graph in the making: nodes and initializers in order, every value named by hand."""
+"""A builder of ONNX graphs: nodes and initializers in order, with explicit names."""
 
 from __future__ import annotations
 
@@ -14,24 +14,19 @@ with needs_extra("export"):
     from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 CONTRIB = "com.microsoft"
-"""The domain of the operators that only ONNX Runtime has."""
+"""The domain of the operators that are defined by ONNX Runtime only."""
 
 
 class GraphBuilder:
-    """Collects nodes and initializers; the names chosen here are what a viewer shows."""
+    """A collection of nodes and initializers; a graph viewer shows the names that callers give."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
         self._arrays: dict[str, NDArray[Any]] = {}  # of the initializers
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
-        """Store an array as the initializer `name`; the same again is stored once.
-
-        Raises:
-            ValueError: another array has that name.
-        """
+        """Store an array as an initializer; raises ValueError if another array has the name."""
         array = np.ascontiguousarray(value)
         if name not in self._arrays:
             self._arrays[name] = array
@@ -41,7 +36,7 @@ class GraphBuilder:
         return name
 
     def integers(self, name: str, *values: int) -> str:
-        """Store a list of int64, as axes and shapes are given."""
+        """Store int64 values, such as axes and shapes, as an initializer."""
         return self.constant(name, np.array(values, dtype=np.int64))
 
     def node(
@@ -53,7 +48,7 @@ class GraphBuilder:
         domain: str = "",
         **attributes: Any,
     ) -> None:
-        """Add a node; an input that is left out is the empty string."""
+        """Add a node; the empty string stands for an omitted input."""
         self.nodes.append(
             helper.make_node(
                 operator, inputs, outputs, name=outputs[-1], domain=domain, **attributes
@@ -66,17 +61,17 @@ class GraphBuilder:
         return to
 
     def cast(self, value: str, kind: int, *, to: str) -> str:
-        """Add a Cast to a type of ONNX's, and return its output's name."""
+        """Add a Cast to an ONNX data type, and return its output's name."""
         self.node("Cast", [value], [to], to=kind)
         return to
 
     def split(self, value: str, names: Sequence[str], *, axis: int, sizes: str = "") -> list[str]:
-        """Cut a value along an axis into parts of these sizes, or of the same size each."""
+        """Split a value along an axis into parts of the given sizes, or of equal size."""
         self.node("Split", [value, *filter(None, [sizes])], names, axis=axis)
         return list(names)
 
     def graph(
         self, name: str, inputs: list[ValueInfoProto], outputs: list[ValueInfoProto]
     ) -> GraphProto:
-        """What was collected, as one graph."""
+        """Make one graph of the collected nodes and initializers."""
         return helper.make_graph(self.nodes, name, inputs, outputs, self.initializers)

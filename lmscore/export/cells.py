@@ -1,6 +1,6 @@
-"""The ONNX nodes of each recurrent cell: an operator of ONNX's own, and one step spelled out.
+"""The ONNX nodes of each recurrent cell: an ONNX operator, and the same step spelled out.
 
-Letters in shapes: B batch, D size of what a layer is given, G gates of the ONNX operator, H hidden.
+Letters in shapes: B batch, D input size, G gates of the ONNX operator, H hidden.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lmscore.export.builder import GraphBuilder
 
 @dataclass(frozen=True)
 class Step:
-    """A place in a graph for one step of one layer, and what the step is computed from."""
+    """The inputs of one step of one layer, and the graph that takes its nodes."""
 
     body: GraphBuilder
     layer: int  # every name ends with it
@@ -33,7 +33,7 @@ class Step:
         return self.body.op(operator, *inputs, to=f"{to}_{self.layer}")
 
     def split(self, value: str, *names: str, first: int = 1) -> list[str]:
-        """Cut a value [B, n*H]: its first gates together, then the others one by one."""
+        """Split a value [B, n*H]: its first gates together, then each of the others."""
         H = self.hidden_size
         sizes = "" if first == 1 else self.body.integers(f"gates_{self.layer}", first * H, H)
         return self.body.split(value, names, axis=1, sizes=sizes)
@@ -73,10 +73,10 @@ def _lstm_step(step: Step) -> list[str]:
 
 @dataclass(frozen=True)
 class CellNodes:
-    """How a recurrent cell is computed; the gates stand in the order of the ONNX operator."""
+    """The ONNX nodes of a recurrent cell; the gates are in the order of the ONNX operator."""
 
-    operator: str  # of ONNX, which is a whole layer
-    step: Callable[[Step], list[str]]  # the same for one step: gives the next state, [B, H] each
+    operator: str  # the ONNX operator that computes a whole layer
+    step: Callable[[Step], list[str]]  # adds one step, returns the next state, [B, H] each
     attributes: Mapping[str, Any] = field(default_factory=dict)  # of the operator
 
 
@@ -87,13 +87,13 @@ def _elman(activation: str) -> CellNodes:
 CELL_NODES: Mapping[Cell, CellNodes] = {
     "lstm": CellNodes("LSTM", _lstm_step),
     "lstm-coupled": CellNodes("LSTM", _lstm_step),
-    # r * (R h + bias), as PyTorch has it.
+    # r * (R h + bias), as in PyTorch.
     "gru": CellNodes("GRU", _gru_step, {"linear_before_reset": 1}),
     "rnn-tanh": _elman("Tanh"),
     "rnn-relu": _elman("Relu"),
     "rnn-sigmoid": _elman("Sigmoid"),
 }
-"""Every recurrent cell."""
+"""All recurrent cells."""
 
 
 def cell_weights(
@@ -108,7 +108,7 @@ def cell_weights(
 
 
 def _onnx_order(weight: NDArray[np.float32], cell: CellSpec) -> NDArray[np.float32]:
-    """A stored weight [gates*H, ...] with the gates of the ONNX operator, [G*H, ...]."""
+    """Convert a stored weight [gates*H, ...] to the gates of the ONNX operator, [G*H, ...]."""
     gates = np.stack(np.split(weight, cell.gates))[list(cell.onnx_gates)]
     if cell.onnx_negated is not None:
         gates[cell.onnx_negated] *= -1

@@ -1,8 +1,8 @@
 """The class-factored output layer: P(w | h) = P(class of w | h) * P(w | its class, h).
 
-Adaptive softmax, Grave et al. 2017; `lmscore.train.classes` has the same in PyTorch. The head (the
-frequent words, and the classes of the others) is computed for every token, a class for those tokens
-alone that have a target in it, or whose whole distribution is wanted.
+Adaptive softmax, Grave et al. 2017; `lmscore.train.classes` computes the same in PyTorch. The head
+(the frequent words, and the classes of the others) is computed for every token. A class is computed
+only for tokens that have a target in it, or need a distribution over the whole vocabulary.
 
 Letters in shapes: B batch, T time (tokens), N = B * T, K targets per position, D columns of the
 output matrix, V vocabulary, F rows of the batch and M = F * T tokens that get whole distributions,
@@ -27,7 +27,7 @@ with needs_extra("export"):
 
 
 def add_classes(b: GraphBuilder, config: Config, operators: Operators, features: str) -> None:
-    """Add every output but the state, from features [B, T, D]."""
+    """Add every output except the state, from features [B, T, D]."""
     common, first = _add_common(b), config.cutoffs[0]
     head, *parts = _parts(b, config, operators)
     classes = [
@@ -38,7 +38,7 @@ def add_classes(b: GraphBuilder, config: Config, operators: Operators, features:
     names = ["head_words", *(f"class_{part.number}" for part in parts)]
     sizes = b.integers("head_sizes", first, *[1] * len(parts))
     words, *of_classes = b.split(of_head, names, axis=1, sizes=sizes)
-    place = common.targets  # of each target, or of its class, in the head
+    place = common.targets  # the column in the head of each target, or of its class
     for column, one in enumerate(classes, first):
         place = one.op("Where", one.mask, one.scalar("column", column), place, to="place")
     found = b.op("GatherElements", of_head, place, to="found_in_head", axis=1)
@@ -54,7 +54,7 @@ def add_classes(b: GraphBuilder, config: Config, operators: Operators, features:
 
 @dataclass(frozen=True)
 class _Part:
-    """A softmax of its own: the head's words and the classes, or the words of one class."""
+    """One softmax: over the head's words and the classes, or over the words of one class."""
 
     number: int  # 0: the head
     matrix: Matrix  # [W, D]
@@ -68,9 +68,9 @@ class _Part:
 
 
 def _parts(b: GraphBuilder, config: Config, operators: Operators) -> list[_Part]:
-    """Cut the output matrix by rows: the head with the classes' rows, each class.
+    """Split the output matrix by rows into the head, with the rows of the classes, and each class.
 
-    The runtime does that when it loads the graph; in the file a tied matrix stands once.
+    The runtime splits when it loads the graph; the file holds a tied matrix once.
     """
     of_classes = operators.store("output.classes.weight")
     counts = [config.cutoffs[0], *(ids.stop - ids.start for ids in config.classes)]
@@ -100,9 +100,9 @@ class _Common:
     none: str  # the number 0
 
     def whole(self, b: GraphBuilder, log_probs: str, size: int) -> str:
-        """The first M rows, which get whole distributions: [n, size] -> [F, T, size].
+        """Select the first M rows, which get whole distributions: [n, size] -> [F, T, size].
 
-        Whoever gets one comes first, so the first rows are theirs in a class's log-probs too.
+        Rows that get whole distributions come first in the batch, so also in a class's log-probs.
         """
         first = first_rows(b, log_probs, self.num_whole)
         last = b.integers(f"size_of_{log_probs}", size)
@@ -117,20 +117,15 @@ def _add_common(b: GraphBuilder) -> _Common:
     M = b.op("Mul", "distributions", T, to="num_whole")
     N = b.op("Size", "tokens", to="num_tokens")
     is_whole = b.op("Less", b.op("Range", none, N, one, to="numbers"), M, to="is_whole")
-    return _Common(
-        targets=targets,
-        num_whole=M,
-        is_whole=is_whole,
-        whole_shape=b.op("Concat", "distributions", T, to="whole_shape", axis=0),
-        none=none,
-    )
+    whole_shape = b.op("Concat", "distributions", T, to="whole_shape", axis=0)
+    return _Common(targets, M, is_whole, whole_shape, none)
 
 
 class _Class:
-    """A class of W words and its nodes, whose names end with its number."""
+    """A class of W words and its nodes, whose names end with the class's number."""
 
     def __init__(self, b: GraphBuilder, common: _Common, part: _Part, ids: slice) -> None:
-        """Add which targets are in the class: `mask`, bool [N, K]."""
+        """Add the mask of the targets that are in the class, bool [N, K]."""
         self.b, self.common, self.part = b, common, part
         self.size, targets = ids.stop - ids.start, common.targets
         self.start, stop = self.scalar("start", ids.start), self.scalar("stop", ids.stop)
@@ -139,10 +134,9 @@ class _Class:
         self.mask = self.op("And", not_before, before_next, to="is_in")
 
     def add(self, operators: Operators, rows: str, found: str) -> tuple[str, str]:
-        """Add the class's log-probs of the rows [N, D] that need it.
+        """Add the class's log-probs for the rows [N, D] that need them.
 
-        Returns:
-            The whole distributions [F, T, W]; found [N, K] with the log-probs of targets added.
+        Returns the whole distributions [F, T, W], and found [N, K] with the targets' log-probs.
         """
         members = self._members()
         chosen = self.op("Gather", rows, members, to="rows", axis=0)
@@ -151,18 +145,16 @@ class _Class:
         return self.common.whole(self.b, log_probs, self.size), found
 
     def op(self, operator: str, *inputs: str, to: str, **attributes: Any) -> str:
-        """Add a node with one output, and return that output's name."""
         return self.b.op(operator, *inputs, to=self._name(to), **attributes)
 
     def _name(self, what: str) -> str:
         return f"{what}_of_class_{self.part.number}"
 
     def scalar(self, name: str, value: int) -> str:
-        """Store an int64."""
         return self.b.constant(self._name(name), np.array(value, np.int64))
 
     def _members(self) -> str:
-        """The tokens that the class is computed for, rising, [n]."""
+        """The indices of the tokens for which the class is computed, rising, [n]."""
         counts = self.b.cast(self.mask, TensorProto.INT32, to=self._name("counts"))
         axis = self.b.integers("second_axis", 1)
         count = self.op("ReduceSum", counts, axis, to="count", keepdims=0)
@@ -172,7 +164,7 @@ class _Class:
         return self.op("Squeeze", found, self.b.integers("first_axis", 0), to="members")
 
     def _add_found(self, members: str, log_probs: str, found: str) -> str:
-        """Found [N, K], and what the class's log_probs [n, W] add to those of its targets."""
+        """Add the class's log_probs [n, W] of the targets in it to `found` [N, K]."""
         targets = self.op("Gather", self.common.targets, members, to="targets", axis=0)
         in_class = self.op("Gather", self.mask, members, to="in_class", axis=0)
         shifted = self.op("Sub", targets, self.start, to="shifted")

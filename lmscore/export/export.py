@@ -1,4 +1,4 @@
-"""Export: build each variant's graph, check it, put it in place, record what was measured."""
+"""Export: build each variant's graph, check it, put it in place, and record the measurements."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ from lmscore.runtime.engine import (
     open_session,
 )
 
-_LARGEST_FILE = 2**31 - 2**20  # protobuf's 2 GiB, and room for what is not weights
+_LARGEST_FILE = 2**31 - 2**20  # protobuf's 2 GiB, less some room for the nodes
 _WEIGHT_BYTES = {FP32: 4, FP16: 2, INT8: 1}
 
 _log = logging.getLogger("lmscore")
 
 
 def export_model(path: str | Path, *, variants: Sequence[str] = (FP32, INT8)) -> Config:
-    """Make a model directory's graphs from its weights, and return the new configuration.
+    """Export a model directory's weights to graphs, and return the new configuration.
 
-    A graph takes its final name only after it was compared with parity.npz; config.json, which
-    records the comparison, is written after each. Variants exported earlier are kept.
+    A graph takes its final name only after the comparison with parity.npz. config.json, which
+    records the comparison, is written after each graph. Variants exported earlier are kept.
 
     Raises:
         OptionError: a variant that cannot be exported.
         ModelNotFoundError, ModelError: the directory is not a trained model.
-        ExportError: a graph does not reproduce the trained model; nothing is put in place.
+        ExportError: a graph does not reproduce the trained model; it is not put in place.
         OutputFileError: a file cannot be written.
     """
     check_variants(variants)
@@ -66,7 +66,7 @@ def export_model(path: str | Path, *, variants: Sequence[str] = (FP32, INT8)) ->
 
 
 def check_variants(variants: Iterable[str]) -> None:
-    """Raise OptionError unless each is a variant that can be exported."""
+    """Raise OptionError if a variant cannot be exported."""
     for variant in variants:
         if variant not in OPERATORS:
             raise OptionError(f"no variant {variant!r}; there are {', '.join(OPERATORS)}")
@@ -74,7 +74,9 @@ def check_variants(variants: Iterable[str]) -> None:
 
 def _export_variant(bundle: Bundle, weights: Weights, parity: Parity, variant: str) -> GraphRecord:
     target = bundle.path / graph_file(variant)
-    data = _serialize(bundle.config, weights, variant)
+    check_size(bundle.config, variant)
+    model = build_model(bundle.config, weights, variant)
+    data: bytes = model.SerializeToString(deterministic=True)  # the same for the same weights
     with atomic_write(target) as file:
         file.write(data)
         file.flush()
@@ -95,19 +97,8 @@ def _export_variant(bundle: Bundle, weights: Weights, parity: Parity, variant: s
     )
 
 
-def _serialize(config: Config, weights: Weights, variant: str) -> bytes:
-    """The graph's bytes, always the same for the same weights."""
-    check_size(config, variant)
-    data: bytes = build_model(config, weights, variant).SerializeToString(deterministic=True)
-    return data
-
-
 def check_size(config: Config, variant: str) -> None:
-    """Refuse a graph that does not fit into one file, before it is built.
-
-    Raises:
-        ExportError: it does not.
-    """
+    """Raise ExportError if a variant's graph does not fit into one file."""
     if config.num_parameters * _WEIGHT_BYTES[variant] > _LARGEST_FILE:
         raise ExportError(
             f"the {variant} graph of {config.num_parameters} parameters does not fit into one "

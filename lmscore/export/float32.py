@@ -1,4 +1,4 @@
-"""The float32 operators: embedding, recurrent layers and output as ONNX defines them."""
+"""The float32 operators: embedding, recurrent layers and output as in the ONNX standard."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from lmscore.export.operators import Matrix, Operators
 
 
 class Float32Operators(Operators):
-    """Adds a model's float32 operators to a graph."""
+    """The float32 operators of a graph."""
 
     @staticmethod
     def stored_in_8_bits(config: Config) -> tuple[str, ...]:  # noqa: ARG004  # as in int8
-        """No part of the model."""
         return ()
 
     def store(self, name: str) -> Matrix:
         return (self._b.constant(name, self.weights[name]),)
 
     def embed(self, tokens: str) -> str:
-        """Tokens [T, B] -> vectors [T, B, E]."""
+        """Embed tokens [T, B] as vectors [T, B, E]."""
         return self._b.op("Gather", *self._embedding, tokens, to="embedded")
 
     def read(self, layer: int, x: str) -> str:
@@ -62,5 +61,5 @@ class Float32Operators(Operators):
         return self._b.op("Add", product, biases, to="target_logits")
 
     def _wide(self, value: str) -> str:
-        """A value as float32: what is summed over a vocabulary, or a row of it."""
+        """A value as float32, since it is summed over a vocabulary or a row."""
         return value

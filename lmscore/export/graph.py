@@ -1,4 +1,4 @@
-"""The canonical graph around a variant's operators: state in and out, and the output heads.
+"""The graph of a model: layers from a variant's operators, state in and out, and the output layer.
 
 Letters in shapes: B batch, T time (tokens), D columns of the output matrix.
 """
@@ -37,11 +37,7 @@ IR_VERSION = 8
 """Both are older than every ONNX Runtime that the runtime supports."""
 
 
-_DTYPES = {
-    "float32": TensorProto.FLOAT,
-    "int32": TensorProto.INT32,
-    "int64": TensorProto.INT64,
-}
+_DTYPES = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32, "int64": TensorProto.INT64}
 
 OPERATORS: Mapping[str, type[Operators]] = {
     FP32: Float32Operators,
@@ -55,18 +51,17 @@ HEADS: Mapping[HeadName, Callable[[GraphBuilder, Config, Operators, str], None]]
     "self-normalised": add_self_normalised,
     "classes": add_classes,
 }
-"""The nodes of every output layer: all outputs but the state, from features [B, T, D]."""
+"""The output layers: functions that add every output except the state, from features [B, T, D]."""
 
 
 def build_model(config: Config, weights: Weights, variant: str) -> ModelProto:
-    """A variant's graph, with its state declared in the file's metadata."""
+    """Build a variant's graph; the file's metadata declares the state."""
     builder = GraphBuilder()
     operators = OPERATORS[variant](builder, config, weights)
     _add_body(builder, config, operators)
     inputs, outputs = (_declared(declare(config)) for declare in (graph_inputs, graph_outputs))
-    graph = builder.graph("lmscore", inputs, outputs)
     model = helper.make_model(
-        graph,
+        builder.graph("lmscore", inputs, outputs),
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)],
         ir_version=IR_VERSION,
         producer_name="lmscore",
@@ -79,21 +74,18 @@ def _add_body(b: GraphBuilder, config: Config, operators: Operators) -> None:
     # ONNX's recurrent cells are time-major: transposing ids is cheaper than transposing vectors.
     x = operators.embed(b.op("Transpose", "tokens", to="tokens_by_time", perm=[1, 0]))
     hidden = add_layers(b, config, operators, x)
-    # In this order: ONNX Runtime 1.32 crashes on loading float16 products of what is transposed.
+    # Projected first: ONNX Runtime 1.32 crashes on loading float16 products of transposed values.
     narrowed = operators.narrow(hidden) if config.is_projected else hidden
     features = b.op("Transpose", narrowed, to="features_by_row", perm=[1, 0, 2])
     HEADS[config.head_spec.name](b, config, operators, features)
 
 
 def _declared(values: Sequence[Value]) -> list[ValueInfoProto]:
-    return [
-        helper.make_tensor_value_info(value.name, _DTYPES[value.dtype], value.shape)
-        for value in values
-    ]
+    return [helper.make_tensor_value_info(v.name, _DTYPES[v.dtype], v.shape) for v in values]
 
 
 def _metadata(config: Config, variant: str) -> dict[str, str]:
-    """What the file says of itself; STATE_<input> = <output> is the convention RASR reads."""
+    """The metadata of the file; RASR reads the state from entries STATE_<input> = <output>."""
     return {
         "format_version": str(FORMAT_VERSION),
         "variant": variant,

@@ -1,9 +1,9 @@
-"""The float16 operators: half the bytes, and what a GPU multiplies fastest.
+"""The float16 operators: half the bytes, and the fastest products on a GPU.
 
-Weights, embeddings and the recurrence are float16. The state comes and goes in float32, as in every
-variant, and the logits are widened before the softmax, whose sum over a vocabulary float16 could
-not hold. Where a device has no float16 kernel for a node, as the CPU has few, ONNX Runtime computes
-it in float32 and rounds what comes of it.
+Weights, embeddings and the recurrence are float16. The incoming and outgoing state is float32, as
+in every variant. The logits are widened before the softmax, since float16 could not hold a sum over
+a vocabulary. For a node without a float16 kernel (the CPU has few), ONNX Runtime computes in
+float32 and rounds the result.
 """
 
 from __future__ import annotations
@@ -25,14 +25,10 @@ _LARGEST = float(np.finfo(np.float16).max)
 
 
 class Float16Operators(Float32Operators):
-    """Adds a model's float16 operators to a graph."""
+    """The float16 operators of a graph."""
 
     def __init__(self, b: GraphBuilder, config: Config, weights: Weights) -> None:
-        """Store the embedding, and the output matrix where it is another one.
-
-        Raises:
-            ExportError: a weight is larger than any float16.
-        """
+        """Store the weights; raises ExportError if one is larger than any float16."""
         super().__init__(b, config, {name: _half(name, weights[name]) for name in weights})
 
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
@@ -42,7 +38,6 @@ class Float16Operators(Float32Operators):
         ]
 
     def as_input(self, state: str) -> str:
-        """A state in float16."""
         return self._b.cast(state, TensorProto.FLOAT16, to=f"{state}_half")
 
     def as_state(self, value: str, name: str) -> str:

@@ -1,13 +1,13 @@
-"""The softmax output layers: features to log-probabilities of everything, targets, the likeliest.
+"""The softmax output layers: log-probabilities of the vocabulary, of targets and of best tokens.
 
 Letters in shapes: B batch, T time (tokens), N = B * T, K targets per position, D columns of the
 output matrix, V vocabulary, F the first rows of the batch, which get distributions over the whole
 vocabulary.
 
-ONNX Runtime computes every node, whatever is fetched. So what a run does not need must have no
-rows: the input `distributions` says F, and where it is 0 the products for whole distributions are
-those of empty matrices, which cost nothing. That takes no branch in the graph, and each matrix has
-one product only, so that the runtime holds it once in the layout that products want.
+ONNX Runtime computes every node, even if its output is not fetched. So values that a run does not
+need must have no rows: the input `distributions` is F, and if F is 0, the products for whole
+distributions are products of empty matrices, which cost nothing. This takes no branch in the graph,
+and each matrix has only one product, so the runtime holds it once, in the layout for products.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from lmscore.export.operators import Operators
 
 
 def add_softmax(b: GraphBuilder, config: Config, operators: Operators, features: str) -> None:
-    """Add every output but the state, from features [B, T, D]."""
+    """Add every output except the state, from features [B, T, D]."""
     _add_whole(b, config, operators, features, "targets", _bias(b, operators))
 
 
 def add_self_normalised(
     b: GraphBuilder, config: Config, operators: Operators, features: str
 ) -> None:
-    """Add every output but the state, from features [B, T, D]; scores are the logits alone."""
+    """Add every output except the state, from features [B, T, D]; the scores are the logits."""
     bias = _bias(b, operators)
     b.op("Identity", operators.score(features, "targets", bias), to="target_scores")
     whole, targets = (first_rows(b, name, "distributions") for name in (features, "targets"))
@@ -39,13 +39,13 @@ def _bias(b: GraphBuilder, operators: Operators) -> str:
 def _add_whole(
     b: GraphBuilder, config: Config, operators: Operators, features: str, targets: str, bias: str
 ) -> None:
-    """Add log_probs, target_log_probs and the likeliest tokens of as many rows as are given."""
+    """Add log_probs, target_log_probs and the most likely tokens of the given rows."""
     shape = b.op("Shape", features, to="rows_and_time", end=2)
     rows = as_rows(b, config, features)
     logits = operators.product(rows, operators.output, bias, to="logits")
     full_shape = b.op("Concat", shape, b.integers("V", config.vocab_size), to="full_shape", axis=0)
     # Reshaping here is free; reshaping the log-probs would copy them, since they are an output.
-    # A 0 in the shape is no row, not "as it was".
+    # allowzero: a 0 in the shape means no rows, not the size of the input.
     logits_3d = b.op("Reshape", logits, full_shape, to="logits_3d", allowzero=1)
     # LogSoftmax and a gather: ReduceLogSumExp is several times slower in ONNX Runtime.
     log_probs = b.op("LogSoftmax", logits_3d, to="log_probs", axis=2)
@@ -54,15 +54,15 @@ def _add_whole(
 
 
 def add_best(b: GraphBuilder, log_probs: str) -> None:
-    """Add the likeliest tokens of the log-probs."""
+    """Add the most likely tokens and their log-probs."""
     b.node("TopK", [log_probs, "k"], ["top_log_probs", "top_tokens"], axis=2)
 
 
 def as_rows(b: GraphBuilder, config: Config, features: str) -> str:
-    """[B, T, D] -> [B * T, D]."""
+    """Reshape features [B, T, D] to rows [B * T, D]."""
     return b.op("Reshape", features, b.integers("rows_shape", -1, config.output_dim), to="rows")
 
 
 def first_rows(b: GraphBuilder, name: str, count: str) -> str:
-    """The first `count` entries along the first axis."""
+    """Select the first `count` entries along the first axis."""
     return b.op("Slice", name, b.integers("first_row", 0), count, to=f"first_{name}")

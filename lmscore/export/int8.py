@@ -1,9 +1,9 @@
 """The int8 operators.
 
-ONNX Runtime has a quantised LSTM, but it takes the step of its activations from the whole batch:
-a token's score would move with its batch mates and with the number of threads. So every cell is
-spelled out: the input is projected for all times at once, the recurrence is a Scan over time, and
-the steps are fixed. Only a cell whose output has no bound (rnn-relu) has steps of the batch.
+ONNX Runtime has a quantised LSTM, but takes its activations' step size from the whole batch, so
+that a token's score would depend on its batch and on the number of threads. Here every cell is
+spelled out instead: the input is projected for all times at once, the recurrence is a Scan over
+time, and step sizes are fixed. Only for rnn-relu, whose output is unbounded, they follow the batch.
 """
 
 from __future__ import annotations
@@ -30,33 +30,34 @@ with needs_extra("export"):
 
 
 class Int8Operators(Operators):
-    """Adds a model's int8 operators to a graph."""
+    """The int8 operators of a graph."""
 
     def __init__(self, b: GraphBuilder, config: Config, weights: Weights) -> None:
         super().__init__(b, config, weights)
         self._step = STEP_OF_UNIT_RANGE if config.cell_spec.is_bounded else None
+        self._step_of_output = self._step_of(config.num_hidden_layers)
         self._running = add_running(b) if config.cell_spec.is_recurrent else ""
 
     @staticmethod
     def stored_in_8_bits(config: Config) -> tuple[str, ...]:
         """The parts of the model whose weights are int8: all that have a matrix."""
-        parts = ["embedding", "output", "input projection"]
-        parts += ["recurrence"] if config.cell_spec.is_recurrent else []
-        return (*parts, *(["projection"] if config.is_projected else []))
+        recurrence = ("recurrence",) if config.cell_spec.is_recurrent else ()
+        projection = ("projection",) if config.is_projected else ()
+        return ("embedding", "output", "input projection", *recurrence, *projection)
 
     def store(self, name: str) -> Matrix:
-        """Store the matrix of that name in model.safetensors, and its scales, one per row."""
+        """Store a matrix of model.safetensors as int8 [rows, columns], and its scales [rows]."""
         quantized, scales = quantize_rows(self.weights[name])
         return self._b.constant(name, quantized), self._b.constant(f"{name}_scale", scales)
 
     def _factor(self, name: str, to: str, bias: str = "") -> Factor:
-        """Store a weight [rows, columns] the way a product takes it, with the bias of that name."""
+        """Store a weight [rows, columns] as a product's factor, with the bias of that name."""
         return store_factor(self._b, to, self.weights[name], self.weights[bias] if bias else None)
 
     def embed(self, tokens: str) -> str:
-        """Tokens [T, B] -> vectors [T, B, E] as whole numbers, each yet to be scaled.
+        """Embed tokens [T, B] as vectors [T, B, E] of whole numbers that are not yet scaled.
 
-        Vectors of a cell without recurrence are scaled at once: it puts several side by side.
+        For a cell without recurrence, which concatenates vectors, they are scaled here.
         """
         matrix, scales = self._embedding
         stored = self._b.op("Gather", matrix, tokens, to="embedded_int8")
@@ -93,7 +94,7 @@ class Int8Operators(Operators):
         )
 
     def _step_of(self, layer: int) -> float | None:
-        """The step of what a layer is given; with residual connections it grows by the layer."""
+        """The step size of a layer's input; with residual connections it grows with each layer."""
         if self._step is None or not self._config.residual:
             return self._step
         return self._step * layer
@@ -101,27 +102,22 @@ class Int8Operators(Operators):
     def _project_input(self, layer: int, x: str, factor: Factor) -> str:
         if layer > 0:
             return add_product(self._b, f"projected_{layer}", x, factor, self._step_of(layer))
-        # The embedding is stored in whole numbers: a step of 1 takes them as they are.
+        # The embedding is stored in whole numbers, so its step is 1.
         product = add_product(self._b, "projected_unscaled", x, factor, 1)
         return self._b.op("Mul", product, self._scale, to="projected_0")
 
     def narrow(self, hidden: str) -> str:
         P = self._factor("projection.weight", "projection.weight")
-        return add_product(self._b, "narrowed", hidden, P, self._last_step)
-
-    @property
-    def _last_step(self) -> float | None:
-        """The step of the last layer's output."""
-        return self._step_of(self._config.num_hidden_layers)
+        return add_product(self._b, "narrowed", hidden, P, self._step_of_output)
 
     def product(self, features: str, matrix: Matrix, bias: str, *, to: str) -> str:
         stored, scales = matrix
-        # The runtime folds the Transpose when it loads; in the file a tied matrix stands once.
+        # The runtime folds the Transpose when it loads; the file holds a tied matrix once.
         transposed = self._b.op("Transpose", stored, to=f"{stored}_transposed", perm=[1, 0])
         factor = Factor(transposed, scales, bias)
         if self._config.is_projected:
             return add_product_by_rows(self._b, to, features, factor)
-        return add_product(self._b, to, features, factor, self._last_step)
+        return add_product(self._b, to, features, factor, self._step_of_output)
 
     def score(self, features: str, targets: str, bias: str) -> str:
         matrix, scales = self.output

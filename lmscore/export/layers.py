@@ -1,4 +1,4 @@
-"""The layers between embedding and output, and the state that goes in and comes out.
+"""The layers between embedding and output, and the incoming and outgoing state.
 
 Letters in shapes: B batch, T time (tokens), S rows of the incoming state, L layers, H hidden,
 E embedding, W tokens of a window.
@@ -18,7 +18,7 @@ with needs_extra("export"):
 
 
 def add_layers(b: GraphBuilder, config: Config, operators: Operators, x: str) -> str:
-    """Embedded tokens [T, B, E] -> the last layer's hidden [T, B, H]; adds the next state."""
+    """Add all layers, embedded tokens [T, B, E] -> hidden [T, B, H], and the next state."""
     if not config.cell_spec.is_recurrent:
         return _add_window_layers(b, config, operators, x)
     following = []
@@ -59,7 +59,7 @@ def _add_window_layers(b: GraphBuilder, config: Config, operators: Operators, x:
 
 
 def _windows(b: GraphBuilder, seen: str, W: int) -> str:
-    """[W - 1 + T, B, E] -> the W vectors up to each time, side by side: [T, B, W*E]."""
+    """Concatenate the W vectors up to each time: [W - 1 + T, B, E] -> [T, B, W*E]."""
     axis, T = b.integers("time_axis", 0), b.op("Shape", "tokens", to="window_time", start=1)
     slices = []
     for place in range(W):
@@ -70,7 +70,7 @@ def _windows(b: GraphBuilder, seen: str, W: int) -> str:
 
 
 def _last(b: GraphBuilder, seen: str, places: int) -> str:
-    """What a row saw last, [places, B, E]: from `lengths` on, for these are counted from there."""
+    """Select each row's last `places` vectors, [places, B, E]: the ones from index `lengths` on."""
     by_row = b.op("Transpose", seen, to="seen_by_row", perm=[1, 0, 2])
     ends = b.cast("lengths", TensorProto.INT64, to="ends")
     column = b.op("Unsqueeze", ends, b.integers("place_axes", 1, 2), to="ends_column")

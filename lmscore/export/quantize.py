@@ -1,7 +1,7 @@
-"""8-bit weights and the products that ONNX Runtime computes with them.
+"""8-bit weights, and their products in ONNX Runtime.
 
-Weights are int8 with one scale per output, activations uint8. Where the range of an activation is
-known, its step is fixed, and a row's result does not depend on the rows beside it.
+Weights are int8 with one scale per output; activations are uint8. If the range of an activation is
+known, its step is fixed, and a row's result does not depend on other rows.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from lmscore.export.builder import CONTRIB, GraphBuilder
 Float32Array = NDArray[np.float32]
 
 _LARGEST_PAIR = 127
-"""Neighbouring weights sum to this at most, before rounding, and so to 128 after it.
+"""The largest sum of two neighbouring weights before rounding; after rounding it is at most 128.
 
 x64 processors without VNNI multiply uint8 activations by int8 weights in pairs and add each pair
-in 16 bits, where 255 * 127 * 2 overflows, silently; 255 * 128 does not. The price is about half a
-bit of precision; ONNX Runtime's own remedy, session.x64quantprecision, halves the speed of those
-that have VNNI.
+in 16 bits. There 255 * 127 * 2 overflows silently; 255 * 128 does not. The price is about half a
+bit of precision. ONNX Runtime's own remedy, session.x64quantprecision, halves the speed of
+processors that have VNNI.
 """
 
 _MIDDLE = 128
-"""The uint8 that stands for 0."""
+"""The uint8 that represents 0."""
 
 STEP_OF_UNIT_RANGE = 1 / 127
-"""The step of an activation within -1..1, as the hidden state of most cells is."""
+"""The step of an activation within -1..1, such as the hidden state of most cells."""
 
 
 def quantize_rows(weight: Float32Array) -> tuple[NDArray[np.int8], Float32Array]:
-    """Weight [rows, columns] -> int8 of that shape, scale [rows]: weight is about int8 * scale."""
+    """Quantise a weight [rows, columns] to int8 and scales [rows]: weight is about int8 * scale."""
     size = np.abs(weight)
     size[:, 1:] += np.abs(weight[:, :-1])
     largest = size.max(axis=1)
@@ -52,7 +52,7 @@ class Factor:
 def store_factor(
     b: GraphBuilder, name: str, weight: Float32Array, bias: Float32Array | None = None
 ) -> Factor:
-    """Store a weight [rows, columns] the way a product takes it."""
+    """Store a weight [rows, columns] as a product's second factor."""
     quantized, scales = quantize_rows(weight)
     return Factor(
         b.constant(name, quantized.T),
@@ -64,8 +64,8 @@ def store_factor(
 def add_product(b: GraphBuilder, name: str, x: str, factor: Factor, step: float | None) -> str:
     """Add x [..., columns] @ factor + bias -> [..., rows].
 
-    `step` is the size of one unit of the quantised x, which thus reaches from -127 to 127 steps.
-    Without one, each run chooses it by the largest value in all of x.
+    `step` is the size of one unit of the quantised x, which covers -127 to 127 steps. If it is
+    None, each run takes it from the largest value in all of x.
     """
     if step is None:
         dynamic = (x, factor.matrix, factor.scales, "", factor.bias)
@@ -78,9 +78,9 @@ def add_product(b: GraphBuilder, name: str, x: str, factor: Factor, step: float 
 
 
 def add_product_by_rows(b: GraphBuilder, name: str, x: str, factor: Factor) -> str:
-    """Add x [..., columns] @ factor + bias -> [..., rows], for x whose range nobody knows.
+    """Add x [..., columns] @ factor + bias -> [..., rows], for an x of unknown range.
 
-    Every row of x has a step of its own, by its largest value: it does not depend on the others.
+    Every row of x has its own step, from its largest value, and does not depend on other rows.
     """
     largest = b.op("ReduceMax", b.op("Abs", x, to=f"{name}_size"), to=f"{name}_largest", axes=[-1])
     least = b.constant(f"{name}_least", np.array(1e-30, np.float32))
@@ -88,8 +88,7 @@ def add_product_by_rows(b: GraphBuilder, name: str, x: str, factor: Factor) -> s
     range_ = b.op("Max", largest, least, to=f"{name}_range")  # a row of zeros has none
     step = b.op("Mul", range_, units, to=f"{name}_row_step")
     scaled = b.op("Div", x, step, to=f"{name}_scaled")
-    unbiased = Factor(factor.matrix, factor.scales)
-    product = add_product(b, f"{name}_unscaled", scaled, unbiased, 1)
+    product = add_product(b, f"{name}_unscaled", scaled, Factor(factor.matrix, factor.scales), 1)
     if not factor.bias:
         return b.op("Mul", product, step, to=name)
     return b.op("Add", b.op("Mul", product, step, to=f"{name}_unbiased"), factor.bias, to=name)

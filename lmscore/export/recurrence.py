@@ -1,7 +1,7 @@
-"""A recurrent layer as a Scan over time, around a recurrent product of the caller's choice.
+"""A recurrent layer as a Scan over time, with the recurrent product as a parameter.
 
-A Scan's body sees the values outside it, so ONNX wants their names to differ: hence the layer's
-number on each. The gates stand in ONNX's order, in which the gates with a sigmoid are neighbours.
+A Scan's body sees the values outside it, so ONNX wants all names to differ: each name ends with
+the layer's number. The gates are in ONNX's order, in which gates with a sigmoid are neighbours.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ with needs_extra("export"):
 
 
 def add_running(b: GraphBuilder) -> str:
-    """Add bool [T, B, 1], for all layers: whether a row's sequence still goes on at that time."""
+    """Add the mask of times before each row's length, bool [T, B, 1], for all layers."""
     zero, one = (b.constant(str(n), np.array(n, dtype=np.int64)) for n in (0, 1))
     end = b.op("Squeeze", b.op("Shape", "tokens", to="T_shape", start=1), to="T")
     times = b.op("Range", zero, end, one, to="times")
@@ -42,21 +42,16 @@ def add_recurrence(
 ) -> tuple[str, list[str]]:
     """Add one layer: x [T, B, G*H], state [1, B, H] each -> hidden [T, B, H], next state.
 
-    Args:
-        b: the graph.
-        config: of the model.
-        layer: its number.
-        x: the projected input with its bias.
-        state: names that end with the layer's number.
-        running: of `add_running`.
-        product: adds the recurrent product with its bias [B, G*H] of h [B, H] to the Scan's body.
+    x is the projected input with its bias; the names of the state end with the layer's number;
+    `running` comes from `add_running`. `product` adds to the Scan's body the recurrent product of
+    h [B, H] with its bias, [B, G*H].
     """
     body, H, spec = GraphBuilder(), config.hidden_size, config.cell_spec
     x_now, runs, emitted = (f"{name}_{layer}" for name in ("x", "runs", "emitted"))
     before, after = ([f"{when}_{name}" for name in state] for when in ("previous", "following"))
     step = Step(body, layer, H, x_now, product(body, before[0]), before)
     for old, new, to in zip(before, CELL_NODES[config.cell].step(step), after, strict=True):
-        # A row that is finished keeps its state, as an ONNX cell's does with sequence_lens.
+        # A finished row keeps its state, as in an ONNX cell with sequence_lens.
         body.op("Where", runs, new, old, to=to)
     body.op("Identity", after[0], to=emitted)
     inputs = [

@@ -1,4 +1,4 @@
-"""Training in PyTorch: text files in, a model directory out. Needs the extra `train`."""
+"""Training in PyTorch: from text files to a model directory. Needs the extra `train`."""
 
 from __future__ import annotations
 
@@ -38,27 +38,23 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Cache": "adaptive",
-    "Dynamic": "adaptive",
-    "EVALUATED": "metrics",
-    "METRICS_FILE": "metrics",
-    "Status": "trainer",
-    "TrainOptions": "options",
-    "adaptive_log_probs": "adaptive",
-    "check_adaptable": "adaptive",
-    "held_out_sentence": "card",
-    "make_options": "read_options",
-    "rank_of_process": "workers",
-    "read_toml": "read_options",
-    "resumed_options": "record",
-    "torch_device": "device",
-    "train": "run",
+    "adaptive": ("Cache", "Dynamic", "adaptive_log_probs", "check_adaptable"),
+    "card": ("held_out_sentence",),
+    "device": ("torch_device",),
+    "metrics": ("EVALUATED", "METRICS_FILE"),
+    "options": ("TrainOptions",),
+    "read_options": ("make_options", "read_toml"),
+    "record": ("resumed_options",),
+    "run": ("train",),
+    "trainer": ("Status",),
+    "workers": ("rank_of_process",),
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names on first use: options need no PyTorch."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with needs_extra("train"):
-        return getattr(import_module(f"lmscore.train.{_HOMES[name]}"), name)
+    """Import a public name on first use: options need no PyTorch."""
+    for home, names in _HOMES.items():
+        if name in names:
+            with needs_extra("train"):
+                return getattr(import_module(f"lmscore.train.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Models that adapt to a document as they read it: a cache of its words, weights that learn on.
+"""Models that adapt to a document while they read it: a word cache, and weights that learn on.
 
 Letters in shapes: N tokens of a document, T of a piece of it, M in a cache, H hidden, V vocabulary.
 """
@@ -22,16 +22,16 @@ from lmscore.train.network import Outputs, RecurrentLM
 
 Floats = NDArray[np.float64]
 
-_PIECE = 128  # tokens read at once where nothing is learnt between them
+_PIECE = 128  # tokens read at once by a cache
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cache:
-    """A neural cache: what followed states like this one follows again (Grave et al. 2017).
+    """A neural cache: words that followed similar states are more likely (Grave et al. 2017).
 
     p(w) = (1 - weight) p_network(w) + weight p_cache(w), where p_cache(w) is proportional to the
     sum of exp(flatness * h_t . h_i) over the last `size` places i whose next word was w (their
-    eq. 2 and 3, with h the last layer's hidden state, flatness their theta, weight their lambda).
+    eq. 2 and 3; h is the last layer's hidden state, flatness their theta, weight their lambda).
     """
 
     size: int = 2000  # tokens remembered
@@ -39,10 +39,9 @@ class Cache:
     weight: float = 0.2
 
     def log_probs(self, network: RecurrentLM, document: Ids) -> Floats:
-        """Log-probabilities (nats) of the tokens of a document, float64 [N].
+        """The log-probabilities (nats) of a document's tokens, float64 [N].
 
-        Raises:
-            OptionError: flatness is so large that the cache has no probabilities.
+        Raises OptionError if flatness is so large that the cache has no finite probabilities.
         """
         return np.concatenate([_numpy(found) for found in self._pieces(network, document)])
 
@@ -56,7 +55,7 @@ class Cache:
             in_cache = self._probs(hidden, keys, words, targets)
             static = _target_log_probs(network, outputs, targets).double().exp()
             mixed = (1 - self.weight) * static + self.weight * in_cache
-            if len(keys) == len(hidden):  # nothing is remembered at the very first token
+            if len(keys) == len(hidden):  # the cache is empty at the first token
                 mixed[0] = static[0]
             if mixed.isnan().any():
                 raise OptionError(
@@ -66,10 +65,9 @@ class Cache:
             keys, words = keys[-self.size :], words[-self.size :]
 
     def _probs(self, hidden: Tensor, keys: Tensor, words: Tensor, targets: Tensor) -> Tensor:
-        """The cache's probability [T] of the targets; nan for the first token of all.
+        """The cache's probability [T] of the targets; NaN for the first token of the document.
 
-        keys [M + T, H] and words [M + T] end with those of the piece itself: a token remembers what
-        stands before it.
+        keys [M + T, H] and words [M + T] end with the piece itself; a token sees earlier places.
         """
         T, places = len(hidden), torch.arange(len(keys), device=keys.device)
         now = places[-T:, None]
@@ -81,11 +79,11 @@ class Cache:
 
 @dataclass(frozen=True, kw_only=True)
 class Dynamic:
-    """Dynamic evaluation: the weights go on learning from what was predicted (Krause et al. 2018).
+    """Dynamic evaluation: the weights learn from tokens once predicted (Krause et al. 2018).
 
-    After every `tokens` tokens, w <- w - rate * gradient of their mean loss + decay * (w_0 - w):
-    their gradient descent with decay towards the trained weights w_0, without the scales that their
-    RMS variant takes from the training text. Every token is predicted before it is learnt from.
+    After every `tokens` tokens, w <- w - rate * gradient of their mean loss + decay * (w_0 - w).
+    This is their gradient descent with decay towards the trained weights w_0, without the scales
+    that their RMS variant takes from the training text.
     """
 
     rate: float = 0.2
@@ -93,10 +91,9 @@ class Dynamic:
     tokens: int = 20
 
     def log_probs(self, network: RecurrentLM, document: Ids) -> Floats:
-        """Log-probabilities (nats) of the tokens of a document, float64 [N]; the network learns.
+        """The log-probabilities (nats) of a document's tokens, float64 [N]; changes the network.
 
-        Raises:
-            TrainingError: the weights went astray.
+        Raises TrainingError if a log-probability is NaN or infinite.
         """
         weights = list(network.parameters())
         trained = [weight.detach().clone() for weight in weights]
@@ -117,7 +114,7 @@ class Dynamic:
 
 
 def _read(network: RecurrentLM, document: Ids, size: int) -> Iterator[tuple[Outputs, Tensor]]:
-    """What the network computes of a document, piece by piece, and the tokens that follow, [T]."""
+    """Run a network over a document in pieces: yields the outputs of each, and its targets [T]."""
     network.eval()
     device = network.device
     targets = torch.from_numpy(document).to(device)
@@ -147,21 +144,17 @@ def adaptive_log_probs(
     device: torch.device,
     threads: int | None = None,
 ) -> tuple[float, float]:
-    """The log-probability (nats) of a document, all of it and that of its unknown words alone.
+    """The log-probability (nats) of a document, and of its unknown words alone.
 
-    Args:
-        bundle: the model, with its weights.
-        texts: the lines of the document; `</s>` stands after each.
-        method: how the model adapts.
-        device: to compute on.
-        threads: of the CPU. Default: PyTorch's choice.
+    `texts` are the lines of the document; `</s>` follows each. `threads` of the CPU default to
+    PyTorch's choice.
 
     Raises:
         ModelError: the weights or the tokenizer are damaged.
-        InputError: a text has no ids.
-        TrainingError: learning went astray.
+        InputError: the vocabulary cannot spell a text.
+        OptionError, TrainingError: the method has no finite log-probabilities.
     """
-    keep_freed_memory()  # of gradients as large as the weights, every few tokens
+    keep_freed_memory()  # gradients as large as the weights come and go every few tokens
     if threads is not None:
         torch.set_num_threads(threads)
     config = bundle.config
@@ -176,10 +169,10 @@ def adaptive_log_probs(
 
 
 def check_adaptable(bundle: Bundle) -> None:
-    """See at once whether a model can adapt.
+    """Raise an error if a model cannot adapt.
 
     Raises:
-        OptionError: it was not trained on documents.
+        OptionError: the model was not trained on documents.
         ModelNotFoundError: its weights are missing.
     """
     if bundle.config.context != "document":

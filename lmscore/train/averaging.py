@@ -1,4 +1,4 @@
-"""Averages of the weights over the updates: less noise than the last ones alone."""
+"""Averages of the weights over the updates, which are less noisy than the last weights."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lmscore.train.options import NT_ASGD_PATIENCE
 
 
 class WeightAverage:
-    """The average of a network's weights, of one kind.
+    """An average of a network's weights.
 
     `ema` is exponential, a <- d a + (1 - d) w; over the first updates the decay d is smaller,
     (1 + n) / (10 + n), so that the first weights are soon forgotten. `asgd` is the mean of all
-    (Polyak & Juditsky 1992); `nt-asgd` the mean of all since the held-out loss stopped falling,
-    that is, was worse than the best of those more than five evaluations ago (Merity et al. 2017,
+    (Polyak & Juditsky 1992). `nt-asgd` is the mean of all since the held-out loss stopped falling:
+    since it was worse than the best loss of more than five evaluations ago (Merity et al. 2017,
     algorithm 1). With `none` nothing is averaged.
     """
 
@@ -28,13 +28,13 @@ class WeightAverage:
         self._weights = list(network.parameters())
         self._kind, self._decay = kind, decay
         self._averages: list[Tensor] = []
-        self._count = 0  # of the updates averaged
-        self._losses: list[float] = []  # held-out, of every evaluation
+        self._count = 0  # updates in the average
+        self._losses: list[float] = []  # the held-out loss of every evaluation
         self._begun = kind in ("ema", "asgd")
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights as they are now."""
+        """Add the current weights to the average."""
         if not self._begun:
             return
         if not self._averages:
@@ -47,7 +47,7 @@ class WeightAverage:
             average.lerp_(weight, share)
 
     def evaluated(self, loss: float) -> None:
-        """Hear of a held-out loss (nats per token)."""
+        """Take note of a held-out loss (nats per token): `nt-asgd` may begin to average."""
         earlier = self._losses[: max(0, len(self._losses) - NT_ASGD_PATIENCE)]
         if self._kind == "nt-asgd" and earlier and loss > min(earlier):
             self._begun = True
@@ -55,7 +55,7 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Put the averages into the network, and the weights back at the end."""
+        """Put the averages into the network; restore the weights at the end."""
         self._swap()
         try:
             yield
@@ -72,17 +72,12 @@ class WeightAverage:
             average.copy_(kept)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-        return {
-            "averages": self._averages,
-            "count": self._count,
-            "losses": self._losses,
-            "begun": self._begun,
-        }
+        """The state of the average for a checkpoint."""
+        averages, count = self._averages, self._count
+        return {"averages": averages, "count": count, "losses": self._losses, "begun": self._begun}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what a checkpoint kept."""
+        """Restore the state from a checkpoint."""
         device = self._weights[0].device
         self._averages = [average.to(device) for average in state["averages"]]
-        self._count, self._losses = state["count"], state["losses"]
-        self._begun = state["begun"]
+        self._count, self._losses, self._begun = (state[k] for k in ("count", "losses", "begun"))

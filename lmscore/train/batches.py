@@ -1,11 +1,10 @@
-"""Batches of token ids: independent sentences by length, or one long stream in parallel tracks."""
+"""Batches of token ids: sentences sorted by length, or one long text in parallel tracks."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,42 +17,31 @@ from lmscore.train.options import TrainOptions
 
 PADDING = -1  # as a target: not a token, no loss
 
-# Sentences shuffled together before they are sorted by length: enough of them that sorting leaves
-# little padding, few enough that batches keep their randomness.
+# Sentences are shuffled, and so many at a time sorted by length: enough that there is little
+# padding, few enough that batches stay random.
 _POOL = 1 << 14
 
 # Longer sentences are read in pieces with the state carried: no line is too long to train on.
 _LONGEST = 256
 
-# Of the lengths that are drawn around bptt (Merity et al. 2017, section 4.1).
-_HALVED = 0.05  # so often around half of it
+# Lengths are drawn around bptt, or sometimes around half of it (Merity et al. 2017, section 4.1).
+_HALVED = 0.05  # the share of draws around half of bptt
 _DEVIATION = 5.0  # tokens
 _SHORTEST = 5
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Tokens of B rows; time first."""
+    """The tokens of B rows, time first."""
 
     inputs: Tensor  # int64 [T, B]
     targets: Tensor  # int64 [T, B], PADDING where a row has ended
-    num_tokens: int  # targets that count
-    continues: bool  # the rows go on where those of the batch before ended
-
-
-class Batches(Protocol):
-    """An epoch's batches, the same ones for the same seed and epoch."""
-
-    @property
-    def tokens(self) -> int:
-        """Targets in an epoch."""
-
-    def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, without the first `skip`."""
+    num_tokens: int  # targets that are not PADDING
+    continues: bool  # the rows go on where the rows of the previous batch ended
 
 
 class SentenceBatches:
-    """Sentences as rows, each from the initial state; rows of a batch are of similar length."""
+    """Batches of sentences of similar length; each row begins with the initial state."""
 
     def __init__(
         self,
@@ -64,31 +52,25 @@ class SentenceBatches:
         seed: int | None,
         lines: Ids | None = None,
     ) -> None:
-        """Cut a corpus into batches.
+        """Plan batches of a corpus, of at most `tokens` tokens with padding.
 
-        Args:
-            corpus: the text.
-            config: whose bos_token_id every sentence begins with.
-            tokens: in a batch at most, padding included.
-            seed: of the order of the lines. None: as they stand in the corpus.
-            lines: the numbers of the lines to read. Default: all.
+        Every sentence begins with the config's bos_token_id. `seed` shuffles the lines; without it
+        they keep their order. `lines` are the numbers of the lines to read. Default: all.
         """
-        self._corpus = corpus
-        self._bos = config.bos_token_id
-        self._tokens_at_once = tokens
-        self._seed = seed
+        self._corpus, self._bos = corpus, config.bos_token_id
+        self._tokens_at_once, self._seed = tokens, seed
         self._lines = lines
 
     @property
     def tokens(self) -> int:
-        """Targets in an epoch."""
+        """The number of targets in an epoch."""
         if self._lines is None:
             return self._corpus.counts.tokens
         starts = self._corpus.starts
         return int((starts[self._lines + 1] - starts[self._lines]).sum())
 
     def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, without the first `skip`."""
+        """Iterate over the batches of an epoch, without the first `skip`."""
         starts = self._corpus.starts
         for rows in self._plan(number):
             longest = int((starts[rows + 1] - starts[rows]).max())
@@ -100,9 +82,7 @@ class SentenceBatches:
     def _plan(self, number: int) -> Iterator[Ids]:
         """The line numbers of each batch."""
         random = np.random.default_rng((self._seed or 0, number))
-        order = self._lines
-        if order is None:
-            order = np.arange(self._corpus.counts.lines)
+        order = np.arange(self._corpus.counts.lines) if self._lines is None else self._lines
         if self._seed is not None:
             order = random.permutation(order)
         for first in range(0, len(order), _POOL):
@@ -111,7 +91,7 @@ class SentenceBatches:
                 yield batches[index]
 
     def _by_length(self, pool: Ids) -> list[Ids]:
-        """Lines sorted by length, longest first, and cut into batches."""
+        """Sort lines by length, longest first, and cut them into batches."""
         lengths = self._corpus.starts[pool + 1] - self._corpus.starts[pool]
         longest_first = np.argsort(-lengths, kind="stable")
         pool, lengths = pool[longest_first], lengths[longest_first]
@@ -141,11 +121,11 @@ class SentenceBatches:
 
 
 class DocumentBatches:
-    """The whole text as one stream, cut into parallel tracks that are read bptt tokens at a time.
+    """Batches of one long text, cut into parallel tracks that are read bptt tokens at a time.
 
-    The state is carried from batch to batch (truncated BPTT); `</s>` stands before the first line.
-    The few tokens that do not fill the tracks evenly go unread. With `seed` the lengths are drawn
-    around bptt, so that not the same tokens stand at the ends of batches in every epoch.
+    The state is carried from batch to batch (truncated BPTT); `</s>` precedes the first line.
+    The few tokens that do not fill the tracks evenly are not read. With `seed`, lengths are drawn
+    around bptt, so that different tokens are at the ends of batches in each epoch.
     """
 
     def __init__(
@@ -158,7 +138,7 @@ class DocumentBatches:
         most_tokens: int | None = None,
         seed: int | None = None,
     ) -> None:
-        """`most_tokens` reads only the beginning of every track, that many tokens in all."""
+        """Plan batches; of at most `most_tokens` in all, from the beginnings of the tracks."""
         self._corpus = corpus
         self._eos = config.eos_token_id
         # A short text makes fewer tracks: context is worth more than rows.
@@ -171,11 +151,11 @@ class DocumentBatches:
 
     @property
     def tokens(self) -> int:
-        """Targets in an epoch."""
+        """The number of targets in an epoch."""
         return self._rows * self._steps
 
     def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, without the first `skip`."""
+        """Iterate over the batches of an epoch, without the first `skip`."""
         step = 0
         for index, drawn in enumerate(self._lengths(number)):
             if step >= self._steps:
@@ -186,7 +166,7 @@ class DocumentBatches:
             step += length
 
     def _lengths(self, number: int) -> Iterator[int]:
-        """Without end."""
+        """Draw lengths of batches, without end."""
         if self._seed is None:
             yield from itertools.repeat(self._bptt)
         random = np.random.default_rng((self._seed or 0, number))
@@ -206,16 +186,19 @@ class DocumentBatches:
         )
 
 
+Batches = SentenceBatches | DocumentBatches
+"""A source of batches that gives the same ones for the same seed and epoch."""
+
+
 def training_batches(corpus: Corpus, config: Config, options: TrainOptions) -> Batches:
-    """The batches that the context mode asks for, batch_size * bptt tokens an update."""
+    """The batches for the context mode of a model, with batch_size * bptt tokens per update."""
     if config.context == "document":
-        seed = options.seed if options.random_bptt else None
-        rows = options.batch_size
+        rows, seed = options.batch_size, options.seed if options.random_bptt else None
         return DocumentBatches(corpus, config, rows=rows, bptt=options.bptt, seed=seed)
     tokens = options.batch_size * options.bptt
     return SentenceBatches(corpus, config, tokens=tokens, seed=options.seed)
 
 
 def time_first(rows: Ids) -> Tensor:
-    """Rows [B, T] as the tensor [T, B] that a network reads."""
+    """Convert rows [B, T] to the tensor [T, B] that a network reads."""
     return torch.from_numpy(np.ascontiguousarray(rows.T))

@@ -1,28 +1,27 @@
-"""README.md of a model directory: what was trained, on what, how well."""
+"""The model card, README.md of a model directory: the network, the text, the perplexity."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from lmscore.bundle import Config
 from lmscore.runtime.scoring import rounded
 
 _CARD = """\
-# {name}
+# {config.cell} language model
 
-A recurrent language model for lmscore, trained on {date}.
+A recurrent language model for lmscore, trained on {training[date]}.
 
 | | |
 |---|---|
-| architecture | {architecture}, {tied} embeddings |
-| parameters | {parameters:,} |
-| vocabulary | {vocab:,} ({tokenizer}) |
-| output layer | {output} |
-| context | {context} |
-| trained on | {files}: {lines:,} lines, {words:,} words, {tokens:,} tokens |
-| training | {updates:,} updates, {epochs:g} epochs, {minutes:g} minutes, {precision} on {device} |
+| architecture | {config.architecture}, {tied} embeddings |
+| parameters | {config.num_parameters:,} |
+| vocabulary | {config.vocab_size:,} ({config.tokenizer}) |
+| output layer | {config.output_summary} |
+| context | {config.context} |
+| trained on | {files}: {train[lines]:,} lines, {train[words]:,} words, {train[tokens]:,} tokens |
+| training | {training[updates]:,} updates, {training[epochs]:g} epochs, \
+{training[minutes]:g} minutes, {training[precision]} on {training[device]} |
 
-Held-out text ({valid_files}; {valid_tokens:,} tokens, one `</s>` a line):
+Held-out text ({valid_files}; {valid[tokens]:,} tokens, one `</s>` a line):
 
 | perplexity per token | per word, with `</s>` | bits per character |
 |---|---|---|
@@ -34,29 +33,15 @@ The licence of the text decides what may be done with the model: state it here b
 
 def model_card(config: Config) -> str:
     """The card of a model that has just been trained."""
-    training: dict[str, Any] = dict(config.training)
-    train, valid = training["train"], training["valid"]
+    training, valid = config.training, config.training["valid"]
     return _CARD.format(
-        name=f"{config.cell} language model",
-        date=training["date"],
-        architecture=config.architecture,
+        config=config,
         tied="tied" if config.tie_word_embeddings else "untied",
-        parameters=config.num_parameters,
-        vocab=config.vocab_size,
-        tokenizer=config.tokenizer,
-        output=config.output_summary,
-        context=config.context,
+        training=training,
+        train=training["train"],
         files=", ".join(training["train_files"]),
-        lines=train["lines"],
-        words=train["words"],
-        tokens=train["tokens"],
-        updates=training["updates"],
-        epochs=training["epochs"],
-        minutes=training["minutes"],
-        precision=training["precision"],
-        device=training["device"],
+        valid=valid,
         valid_files=", ".join(training["valid_files"]) or "every 100th line",
-        valid_tokens=valid["tokens"],
         perplexity=_figure(valid["perplexity"], 2),
         per_word=_figure(valid["perplexity_per_word"], 2),
         bits=_figure(valid["bits_per_character"], 4),
@@ -64,7 +49,7 @@ def model_card(config: Config) -> str:
 
 
 def held_out_sentence(config: Config) -> str:
-    """How well the model that has just been trained predicts the held-out text, in one line."""
+    """One line with the held-out perplexity of a model that has just been trained."""
     valid = config.training["valid"]
     return (
         f"held-out perplexity {_figure(valid['perplexity'], 2)} per token, "
@@ -74,5 +59,5 @@ def held_out_sentence(config: Config) -> str:
 
 
 def _figure(value: float | None, digits: int) -> str:
-    """Text without spaces is one word a line, whose perplexity may not fit a float."""
+    """Format a figure; if each line is one long word, its perplexity may not fit a float."""
     return "beyond 1e308" if value is None else rounded(value, digits)

@@ -1,4 +1,4 @@
-"""The layers of a network: recurrent ones on PyTorch's fused kernels, and those that read a window.
+"""The layers of a network: recurrent layers on PyTorch's fused kernels, and window layers.
 
 Letters in shapes: T time (tokens), B batch, D size of the input, H hidden, G gates, W tokens of a
 window.
@@ -16,12 +16,12 @@ from torch.nn import functional as F
 from lmscore.bundle import Cell, CellSpec, Config
 
 State = tuple[Tensor, ...]
-"""What a layer, or a network, carries from one token to the next."""
+"""The tensors that a layer, or a network, carries from one token to the next."""
 
 _Weights = tuple[Tensor, Tensor, Tensor, Tensor]  # W [G*H, D], R [G*H, H], and a bias of each
 
 _Kernel = Callable[[Tensor, State, _Weights], tuple[Tensor, State]]
-"""Input [T, B, D], state [1, B, H] each and weights -> hidden [T, B, H], the state after it."""
+"""Input [T, B, D], state [1, B, H] each and weights -> hidden [T, B, H], the next state."""
 
 
 class RecurrentLayer(nn.Module):
@@ -45,7 +45,7 @@ class RecurrentLayer(nn.Module):
             nn.init.uniform_(weight, -(hidden_size**-0.5), hidden_size**-0.5)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Input [T, B, D], state [1, B, H] each -> hidden [T, B, H], the state after it."""
+        """Input [T, B, D], state [1, B, H] each -> hidden [T, B, H], the next state."""
         R = F.dropout(self.weight_hh, self.weight_drop, self.training)
         return self.kernel(x, state, (self.weight_ih, R, self.bias_ih, self.bias_hh))
 
@@ -63,21 +63,17 @@ def _lstm(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
 
 
 def _coupled_lstm(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
-    """An LSTM that forgets what it takes in, f = 1 - i (Greff et al. 2017, CIFG); stored: i g o.
+    """An LSTM whose forget gate is f = 1 - i (Greff et al. 2017, CIFG); stored gates: i g o.
 
-    1 - sigmoid(a) is sigmoid(-a): the forget gate is the input gate with its weights negated.
+    1 - sigmoid(a) is sigmoid(-a), so the forget gate has the input gate's weights negated.
     """
-
-    def with_forget_gate(weight: Tensor) -> Tensor:
-        i, g, o = weight.chunk(3)
-        return torch.cat([i, -i, g, o])
-
-    W, R, W_bias, R_bias = map(with_forget_gate, weights)
+    gates = (weight.chunk(3) for weight in weights)
+    W, R, W_bias, R_bias = (torch.cat([i, -i, g, o]) for i, g, o in gates)
     return _lstm(x, state, (W, R, W_bias, R_bias))
 
 
 def _sigmoid_rnn(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
-    """An Elman network with a sigmoid, by the kernel of one with tanh.
+    """An Elman network with a sigmoid, computed by the tanh kernel.
 
     sigmoid(a) = (1 + tanh(a / 2)) / 2. With s = 2 h - 1 for the state, s' = tanh of
     (W x + W_bias + R (s + 1) / 2 + R_bias) / 2.
@@ -91,8 +87,8 @@ def _sigmoid_rnn(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, St
 class WindowLayer(nn.Module):
     """A tanh layer that reads the last W tokens at once (Bengio et al. 2003, section 2).
 
-    Its state is what it has read: the embeddings of W - 1 tokens, zeros before the first. With
-    W = 1 it has none, and is a layer above another.
+    Its state is the embeddings of the last W - 1 tokens, zeros before the first. With W = 1 it
+    has no state, and lies above another layer.
     """
 
     def __init__(self, input_size: int, hidden_size: int, window_size: int) -> None:
@@ -103,7 +99,7 @@ class WindowLayer(nn.Module):
         nn.init.xavier_uniform_(self.weight_ih)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Input [T, B, D], state [W - 1, B, D] if any -> hidden [T, B, H], the state after it."""
+        """Input [T, B, D], state [W - 1, B, D] if any -> hidden [T, B, H], the next state."""
         T = len(x)
         seen = torch.cat([*state, x])  # [W - 1 + T, B, D]
         read = torch.cat([seen[i : i + T] for i in range(self.window_size)], -1)  # [T, B, W * D]
@@ -119,11 +115,11 @@ _KERNELS: Mapping[Cell, _Kernel] = {
     "rnn-relu": partial(_single, torch.rnn_relu),
     "rnn-sigmoid": _sigmoid_rnn,
 }
-"""Every recurrent cell."""
+"""All recurrent cells."""
 
 
 def make_layer(config: Config, layer: int, weight_drop: float) -> RecurrentLayer | WindowLayer:
-    """A layer of the network that a configuration describes."""
+    """Make a layer of the network that a configuration describes."""
     H = config.hidden_size
     D = H if layer > 0 else config.embedding_dim
     if config.cell in _KERNELS:
@@ -132,20 +128,20 @@ def make_layer(config: Config, layer: int, weight_drop: float) -> RecurrentLayer
 
 
 def start_layers(layers: nn.Module, spec: CellSpec) -> None:
-    """Give layers the initial values that their cell wants."""
+    """Give layers the initial values for their cell."""
     for name, weight in layers.named_parameters():
         if spec.is_elman and "weight_hh" in name:
             # An Elman network keeps its gradients alive with a norm-preserving recurrence.
             nn.init.orthogonal_(weight)
         if spec.remembering_gate is not None and "bias" in name:
-            # The two biases of the gate start at the value together.
+            # The sum of the gate's two biases starts at the value.
             gate, value = spec.remembering_gate
             with torch.no_grad():
                 weight.chunk(spec.gates)[gate].fill_(value if "bias_ih" in name else 0.0)
 
 
 def start_from_identity(layers: nn.Module) -> None:
-    """Let an Elman network copy its state at first: R = I, no bias (Le et al. 2015, IRNN)."""
+    """Make an Elman network copy its state at first: R = I, no bias (Le et al. 2015, IRNN)."""
     with torch.no_grad():
         for name, weight in layers.named_parameters():
             if "weight_hh" in name:
@@ -153,7 +149,7 @@ def start_from_identity(layers: nn.Module) -> None:
             elif "bias" in name:
                 nn.init.zeros_(weight)
             else:
-                # As there, standard deviation 0.001: what is copied for ever must not pile up.
+                # Standard deviation 0.001 as in the paper: a copied state must not grow.
                 nn.init.normal_(weight, std=0.001)
 
 
@@ -166,5 +162,5 @@ def split_state(config: Config, state: State) -> list[State]:
 
 
 def join_states(states: list[State]) -> State:
-    """What `split_state` split."""
+    """Join the states of layers; the inverse of `split_state`."""
     return tuple(torch.cat(parts) for parts in zip(*filter(None, states), strict=True))

@@ -1,4 +1,4 @@
-"""Checkpoints: a folder per step, whole or absent, read without ever unpickling code."""
+"""Checkpoints: a folder per step, whole or absent, read without unpickling code."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _OPTIMIZER = "optimizer.pt"
 _POSITION = "position.json"
 
 RandomState = dict[str, Tensor]
-"""Of the generators of a process, by the kind of their device."""
+"""The states of a process's random generators, by the kind of their device."""
 
 
 @dataclass
 class Position:
-    """Where a run is: enough to go on as if nothing had happened."""
+    """The position of a run, from which it can be resumed."""
 
     step: int = 0  # updates made
     epoch: int = 0
     batch: int = 0  # batches of this epoch that are done
     tokens: int = 0  # tokens trained on
     seconds: float = 0.0
-    evaluations: int = 0  # that are done
-    evaluated_step: int | None = None  # the step of the last one
+    evaluations: int = 0  # evaluations made
+    evaluated_step: int | None = None  # the step of the last evaluation
     best_loss: float | None = None  # nats per token, on the sample of the held-out text
     texts: list[str] = field(default_factory=list)  # SHA-256 of the tokens: train, valid
 
@@ -50,12 +50,10 @@ def save_checkpoint(
     state: State | None,
     random: list[RandomState],
 ) -> None:
-    """Write a new folder in `folder`, unless this position has one; then remove those before it.
+    """Write a checkpoint into `folder` unless this position has one, then remove the older ones.
 
-    The state is that of all rows of the last batch; `random` has the generators of each worker.
-
-    Raises:
-        OutputFileError: it cannot be written; the checkpoint before it stays.
+    `state` holds all rows of the last batch; `random` has the generators of each worker. Raises
+    OutputFileError if the checkpoint cannot be written; the older ones stay.
     """
     # The last evaluation makes no step, and its checkpoint still needs a name of its own.
     name = f"step-{position.step:09d}-{position.evaluations:04d}"
@@ -63,10 +61,16 @@ def save_checkpoint(
     older = checkpoints(folder)
     if folder / name in older:
         return
+    rest = {
+        "optimizer": optimizer.state_dict(),
+        "average": average.state_dict(),
+        "random": random,
+        "state": None if state is None else tuple(part.cpu() for part in state),
+    }
     make_directory(temporary)
     try:
         save_weights(temporary, network.to_weights())
-        atomic_write_bytes(temporary / _OPTIMIZER, _rest(optimizer, average, state, random))
+        atomic_write_bytes(temporary / _OPTIMIZER, _serialized(rest))
         atomic_write_bytes(temporary / _POSITION, json.dumps(asdict(position)).encode())
         os.replace(temporary, folder / name)
     except OSError as error:
@@ -90,12 +94,10 @@ def load_checkpoint(
     average: WeightAverage,
     rank: int = 0,
 ) -> tuple[Position, State | None]:
-    """Put network, optimizer, average and random generators back to where they were.
+    """Restore network, optimizer, average and random generators from a checkpoint.
 
-    The generators are those of the worker `rank`; where there was none, they stay as they are.
-
-    Raises:
-        ModelError: a file is missing or damaged.
+    The generators are the ones of the worker `rank`; without such a worker they stay as they are.
+    Raises ModelError if a file is missing or damaged.
     """
     device = network.device
     try:
@@ -108,7 +110,9 @@ def load_checkpoint(
         random = rest["random"]
         workers = random if isinstance(random, list) else [random]  # older: of the first one
         if rank < len(workers):
-            _set_random_state(workers[rank], device)
+            torch.set_rng_state(workers[rank]["cpu"])
+            if "cuda" in workers[rank] and device.type == "cuda":
+                torch.cuda.set_rng_state(workers[rank]["cuda"], device)
         carried = rest["state"]
     except Exception as error:  # torch, safetensors and json each raise their own
         # What torch says about an odd file is long, and advises to trust it.
@@ -119,33 +123,15 @@ def load_checkpoint(
     return position, None if carried is None else tuple(part.to(device) for part in carried)
 
 
-def _rest(
-    optimizer: torch.optim.Optimizer,
-    average: WeightAverage,
-    state: State | None,
-    random: list[RandomState],
-) -> bytes:
-    rest: dict[str, Any] = {
-        "optimizer": optimizer.state_dict(),
-        "average": average.state_dict(),
-        "random": random,
-        "state": None if state is None else tuple(part.cpu() for part in state),
-    }
-    # Through memory: on a full disk torch.save itself would raise no OSError.
-    buffer = io.BytesIO()
+def _serialized(rest: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()  # on a full disk torch.save itself would raise no OSError
     torch.save(rest, buffer)
     return buffer.getvalue()
 
 
 def random_state(device: torch.device) -> RandomState:
-    """This process's random generators, the device's among them."""
+    """The states of this process's random generators, including the device's."""
     random = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         random["cuda"] = torch.cuda.get_rng_state(device)
     return random
-
-
-def _set_random_state(random: RandomState, device: torch.device) -> None:
-    torch.set_rng_state(random["cpu"])
-    if "cuda" in random and device.type == "cuda":
-        torch.cuda.set_rng_state(random["cuda"], device)

@@ -1,11 +1,11 @@
 """A class-factored output layer: P(w | h) = P(class of w | h) * P(w | its class, h), summing to 1.
 
-Goodman 2001 ("Classes for fast maximum entropy training"), in the form that keeps matrix products
-large, adaptive softmax (Grave et al. 2017, "Efficient softmax approximation for GPUs"): the most
-frequent words share one softmax, the head, with the classes of all others.
+Goodman 2001 ("Classes for fast maximum entropy training"), in the form of adaptive softmax (Grave
+et al. 2017, "Efficient softmax approximation for GPUs"), which keeps matrix products large: the
+most frequent words share one softmax, the head, with the classes of all others.
 
-The classes are ranges of token ids. A word tokenizer numbers its words by falling frequency; those
-of pieces nearly do. Any order is a correct model, only not as quick a one.
+The classes are ranges of token ids. A word tokenizer numbers its words by falling frequency, and a
+tokenizer of pieces nearly so. Any order gives a correct model, but a slower one.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ from lmscore.train.cross_entropy import linear_cross_entropy
 from lmscore.train.heads import SoftmaxHead
 
 _MOST_CLASSES = 4
-"""Beyond the head; a further one saves less than its share of small products costs."""
+"""The most classes besides the head; one more saves less than its small products cost."""
 
 _LEAST_SHARE = 1 / 40
-"""A class is computed for at least about this part of the tokens of a run, or costs as much: with
-few rows a product takes the time in which the processor reads the matrix."""
+"""The least share of a run's tokens for which a class is charged: with fewer rows, a product takes
+the time in which the processor reads the matrix.
+"""
 
 _GRID = 96
-"""Ids that are tried as cutoffs, evenly spaced by logarithm."""
+"""The number of ids that are tried as cutoffs, evenly spaced by logarithm."""
 
 _LITTLE = 0.05
-"""So much dearer than the cheapest may be what has a larger head."""
+"""The extra cost, relative to the cheapest cutoffs, that a larger head may have."""
 
 
 class ClassHead(SoftmaxHead):
-    """A class-factored output layer; the head is the words before the first class."""
+    """A class-factored output layer; the head holds the words before the first class."""
 
     def __init__(self, config: Config, embedding: nn.Embedding) -> None:
         super().__init__(config, embedding)
@@ -58,15 +59,15 @@ class ClassHead(SoftmaxHead):
 
     def weights(self) -> dict[str, nn.Parameter]:
         """The weights by their names in model.safetensors."""
-        of_classes = {
+        classes = {
             "output.classes.weight": self.class_weight,
             "output.classes.bias": self.class_bias,
         }
-        return {**super().weights(), **of_classes}
+        return {**super().weights(), **classes}
 
     def _parts(self) -> list[tuple[Tensor, Tensor]]:
-        """Matrix and bias of the head, with the classes in it, and of every class."""
-        # Split once, so that one gradient of the matrix is put together, not one for each part.
+        """The matrix and bias of the head, with the classes in it, and of every class."""
+        # One split, so that the matrix gets one gradient, not one for each part.
         matrices = list(torch.split(self.matrix, self._sizes))
         biases = list(torch.split(self.bias, self._sizes))
         matrices[0] = torch.cat([matrices[0], self.class_weight])
@@ -76,7 +77,7 @@ class ClassHead(SoftmaxHead):
     def loss(self, features: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
         """Summed negative log-likelihood (nats) of targets [N]; features [N, D].
 
-        A class is computed for those rows alone whose targets are in it.
+        A class is computed only for the rows whose targets are in it.
         """
         head, *parts = self._parts()
         loss = linear_cross_entropy(features, *head, self._head_targets(targets), dtype)
@@ -87,7 +88,7 @@ class ClassHead(SoftmaxHead):
         return loss
 
     def _head_targets(self, targets: Tensor) -> Tensor:
-        """Words of the head by their ids, then the classes."""
+        """Replace targets outside the head by the head's columns of their classes."""
         starts = torch.tensor([ids.start for ids in self._classes], device=targets.device)
         number = torch.bucketize(targets, starts, right=True)
         return torch.where(number > 0, starts[0] + number - 1, targets)
@@ -101,17 +102,14 @@ class ClassHead(SoftmaxHead):
 
 
 def choose_cutoffs(counts: NDArray[np.int64], *, recurrence: float = 0.0) -> tuple[int, ...]:
-    """The ids at which classes should begin, given how often each id occurs, [V].
+    """The ids at which classes should begin, given the frequency of each id, counts [V].
 
-    The cost of a token is counted in rows of the output matrix that it is multiplied by: all of the
-    head, and of each class its rows times the share of the tokens that are in it (the model of
-    computing time of Grave et al. 2017, section 4, in which a product with few rows costs no less
-    than one with some). Of all that cost little more than the least, the largest head is taken,
-    which is nearest to a single softmax. Empty where a single softmax is cheapest.
-
-    Args:
-        counts: of the ids.
-        recurrence: what a token costs besides, in the same unit.
+    The cost of a token is the number of rows of the output matrix by which it is multiplied: all
+    rows of the head, and for each class its rows times the share of tokens in it (the model of
+    computing time of Grave et al. 2017, section 4, in which a product with few rows has a least
+    cost). `recurrence` is the other cost of a token, in rows. Among the cutoffs that cost little
+    more than the cheapest, the ones with the largest head win: they are nearest to a single
+    softmax. If a single softmax is cheapest, there are no cutoffs.
     """
     V = len(counts)
     grid = np.unique(np.geomspace(1, V, _GRID).astype(np.int64))  # from 1: the head is not empty
@@ -126,8 +124,8 @@ def _cheapest(
 ) -> tuple[NDArray[np.float64], list[tuple[int, ...]]]:
     """For each head that ends at a place of the grid: the least cost, and the cutoffs that have it.
 
-    By dynamic programming from the last class back: `rest[i]` is the cost of all that begins at
-    grid[i], in as many classes as there are by then, or fewer.
+    By dynamic programming from the last class back: `rest[i]` is the cost of all ids from grid[i]
+    on, in at most as many classes as there were iterations.
     """
     sizes, shares = grid - grid[:, None], np.maximum(mass - mass[:, None], _LEAST_SHARE)
     cost = np.where(sizes > 0, 1 + sizes * shares, np.inf)  # and the row of the class itself

@@ -6,7 +6,8 @@ import hashlib
 import itertools
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,7 @@ Tokens = NDArray[np.unsignedinteger[Any]]
 
 _LINES_AT_ONCE = 8192
 
-# What a missing or damaged file of a tokenised text leads to.
+# The errors from reading a missing or damaged file of a tokenised text.
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 _log = logging.getLogger("lmscore")
@@ -32,7 +33,7 @@ _log = logging.getLogger("lmscore")
 
 @dataclass(frozen=True)
 class CorpusCounts:
-    """How much text there is; `</s>` counts as one token, its newline as one character."""
+    """The size of a text; each line's `</s>` counts as a token, its newline as a character."""
 
     lines: int
     words: int
@@ -43,7 +44,7 @@ class CorpusCounts:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Token ids of all lines as the model reads them, each line ended by `</s>`.
+    """The token ids of all lines in the model's reading order, each line ended by `</s>`.
 
     For a backward model the last token of a line comes first.
     """
@@ -54,11 +55,11 @@ class Corpus:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the token ids, in hexadecimal; reads all of them, once."""
+        """The SHA-256 of the token ids in hexadecimal; reads all of them, once."""
         return hashlib.sha256(self.tokens.data).hexdigest()
 
     def token_counts(self, vocab_size: int) -> NDArray[np.int64]:
-        """How often each id occurs, [V]."""
+        """The frequency of each id, [V]."""
         counts = np.zeros(vocab_size, np.int64)
         for start in range(0, len(self.tokens), 1 << 22):  # in pieces: it may outgrow memory
             counts += np.bincount(self.tokens[start : start + (1 << 22)], minlength=vocab_size)
@@ -73,18 +74,18 @@ def build_corpus(
     name: str,
     fingerprint: str,
 ) -> Corpus:
-    """Tokenise lines into `folder`, or open what was left there under the same fingerprint.
+    """Tokenise lines into `folder`, or open the text there if it has the same fingerprint.
 
     Raises:
-        InputError: there is no line, or text that the vocabulary cannot spell.
+        InputError: there is no line, or the vocabulary cannot spell the text.
         OutputFileError: the folder cannot be written.
     """
-    found = _left_by_earlier_run(folder, name, config, fingerprint)
-    if found is not None:
-        return found
+    record = folder / f"{name}.json"
+    with suppress(*_DAMAGED):  # a damaged text is tokenised again
+        if _read_record(record)[0] == fingerprint:
+            return open_corpus(folder, name, config.vocab_size)
     _log.info("tokenising the %s text", name)
     make_directory(folder)
-    record = folder / f"{name}.json"
     record.unlink(missing_ok=True)  # it must not vouch for files that are being replaced
     counts = _write(lines, tokenizer, config, folder, name)
     document = {"fingerprint": fingerprint, **asdict(counts)}
@@ -93,11 +94,7 @@ def build_corpus(
 
 
 def open_corpus(folder: Path, name: str, vocab_size: int) -> Corpus:
-    """Open the tokenised text that `build_corpus` left in a folder.
-
-    Raises:
-        ModelError: a file is missing or damaged.
-    """
+    """Open a text of `build_corpus`; raises ModelError if a file is missing or damaged."""
     try:
         _, counts = _read_record(folder / f"{name}.json")
         tokens = np.memmap(folder / f"{name}.tokens", _token_type(vocab_size), "r")
@@ -110,10 +107,9 @@ def open_corpus(folder: Path, name: str, vocab_size: int) -> Corpus:
 
 
 def fingerprint(paths: Iterable[str], tokenizer: str, *choices: object) -> str:
-    """Identifies a tokenised corpus: the files' paths, sizes and times of change, the tokenizer.
+    """Identify a tokenised corpus by its files' paths, sizes and change times, and the tokenizer.
 
-    Raises:
-        InputFileError: a file is missing.
+    Raises InputFileError if a file is missing.
     """
     digest = hashlib.sha256(tokenizer.encode())
     for path in paths:
@@ -124,16 +120,6 @@ def fingerprint(paths: Iterable[str], tokenizer: str, *choices: object) -> str:
         digest.update(repr((str(Path(path).resolve()), stat.st_size, stat.st_mtime_ns)).encode())
     digest.update(repr(choices).encode())
     return digest.hexdigest()
-
-
-def _left_by_earlier_run(
-    folder: Path, name: str, config: Config, fingerprint: str
-) -> Corpus | None:
-    try:
-        found, _ = _read_record(folder / f"{name}.json")
-        return open_corpus(folder, name, config.vocab_size) if found == fingerprint else None
-    except _DAMAGED:  # it can be made again
-        return None
 
 
 def _read_record(path: Path) -> tuple[str, CorpusCounts]:
@@ -154,7 +140,8 @@ def _write(
         atomic_write(folder / f"{name}.starts") as start_file,
     ):
         start_file.write(np.zeros(1, np.int64).tobytes())
-        for batch in _batched(lines, _LINES_AT_ONCE):
+        iterator = iter(lines)
+        while batch := list(itertools.islice(iterator, _LINES_AT_ONCE)):
             ids, lengths = _encode(batch, tokenizer, config, first=num_lines + 1)
             token_file.write(ids.astype(_token_type(config.vocab_size)).tobytes())
             start_file.write((tokens + np.cumsum(lengths)).tobytes())
@@ -171,16 +158,10 @@ def _write(
 def _encode(
     batch: list[str], tokenizer: TextTokenizer, config: Config, *, first: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ids of all lines in one array, `</s>` after each, and the lengths of the lines."""
+    """The ids of all lines in one array, `</s>` after each, and the lengths of the lines."""
     rows = tokenizer.encode_batch(batch, first=first)
     if config.direction == "backward":
         rows = [row[::-1] for row in rows]
     end = np.array([config.eos_token_id])
     lengths = np.array([len(row) + 1 for row in rows])
     return np.concatenate([part for row in rows for part in (row, end)]), lengths
-
-
-def _batched(lines: Iterable[str], size: int) -> Iterator[list[str]]:
-    iterator = iter(lines)
-    while batch := list(itertools.islice(iterator, size)):
-        yield batch

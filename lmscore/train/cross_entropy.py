@@ -1,4 +1,4 @@
-"""Softmax cross-entropy of a linear output layer: one pass over the logits, in the cache."""
+"""Softmax cross-entropy of a linear output layer, in one pass over logits in the cache."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Rows of logits computed at once: 512 rows of a 10k vocabulary in bf16 are about one L2 cache.
+# Rows of logits computed at once: 512 rows of a 10k vocabulary in bf16 fill about one L2 cache.
 CHUNK = 512
 
 
@@ -21,21 +21,12 @@ def linear_cross_entropy(
     *,
     self_normalize: float = 0.0,
 ) -> Tensor:
-    """Summed negative log-likelihood of targets under softmax(hidden @ weight.T + bias).
+    """Summed negative log-likelihood (nats) of targets under softmax(hidden @ weight.T + bias).
 
-    While gradients are computed, plus self_normalize * (log Z)^2 for each row, where Z is the sum
-    that the softmax divides by (Devlin et al. 2014, section 2.4): it teaches log Z to be near 0.
-
-    Args:
-        hidden: [N, H].
-        weight: [V, H].
-        bias: [V].
-        targets: int64 [N].
-        dtype: what the matrix products are computed in; sums are float32.
-        self_normalize: the weight of that penalty.
-
-    Returns:
-        float32 scalar, nats.
+    hidden [N, H], weight [V, H], bias [V], targets int64 [N]. Matrix products are computed in
+    `dtype`, sums in float32. While gradients are computed, the penalty self_normalize * (log Z)^2
+    is added for each row, where Z is the sum of exp(logit) (Devlin et al. 2014, section 2.4). It
+    teaches log Z to be near 0.
     """
     if torch.is_grad_enabled():
         loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
@@ -51,27 +42,28 @@ def linear_cross_entropy(
 def linear_log_z(
     hidden: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """Log Z [N] of each row of hidden [N, H]: the logarithm of the softmax's sum, nats."""
+    """Log Z [N], the log of the sum of exp(logit), of each row of hidden [N, H]; nats."""
     chunks = _chunks(hidden.to(dtype), weight.to(dtype), bias)
     return torch.cat([torch.logsumexp(logits, -1) for _, logits in chunks])
 
 
 class ScaledGradients(torch.autograd.Function):
-    """A function whose forward saves the gradients of its first arguments: backward scales them."""
+    """A function whose forward saves the gradients of its first arguments; backward scales them."""
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        """Scale the gradients that forward saved; the other arguments have none."""
+        """Scale the saved gradients; the other arguments have none."""
         (scale,) = grad_outputs
         gradients = [gradient * scale for gradient in ctx.saved_tensors]
         return *gradients, *[None] * (len(ctx.needs_input_grad) - len(gradients))
 
 
 class _LinearCrossEntropy(ScaledGradients):
-    """Forward computes the gradients too, chunk by chunk, while the logits are in the cache.
+    """A loss whose forward computes the gradients too, in chunks whose logits fit the cache.
 
-    One softmax per token instead of three passes (log-softmax, its exponential, the gradient) over
-    a float32 [N, V] matrix in memory: only d loss / d logits is kept whole, in the low precision.
+    There is one softmax per token instead of three passes (log-softmax, its exponential, the
+    gradient) over a float32 [N, V] matrix in memory. Only d loss / d logits is kept whole, in the
+    low precision.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Where PyTorch computes."""
+"""The device on which PyTorch computes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from lmscore.train.workers import count_of_processes, device_of_process
 
 
 def torch_device(name: str) -> torch.device:
-    """The device of that name; `auto` is this process's GPU where there is one, else the CPU.
+    """The device of a name; `auto` is this process's GPU if there is one, else the CPU.
 
-    `cuda` is this process's GPU, too: torchrun gives one to each.
+    `cuda` is this process's GPU too: torchrun gives one to each process.
 
     Raises:
         OptionError: no such kind of device.

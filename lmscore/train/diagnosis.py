@@ -1,4 +1,4 @@
-"""What goes on inside a network while it learns: gradients that vanish or explode, dead units."""
+"""Measurements of a network while it learns: vanishing or exploding gradients, dead units."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.utils import get_total_norm
 
 from lmscore.bundle import Config
 from lmscore.train.batches import PADDING, Batch, time_first
@@ -13,33 +14,30 @@ from lmscore.train.corpus import Corpus
 from lmscore.train.network import Outputs, RecurrentLM
 from lmscore.train.workers import Workers
 
-_ROWS, _LAGS = 16, 32  # of the text that gradients are followed back through
-
-# A unit whose output moves by less than this over a batch says nothing.
-_DEAD = 1e-3
+_ROWS, _LAGS = 16, 32  # the rows and tokens of text through which gradients are followed back
+_DEAD = 1e-3  # a unit is dead if its output varies by less than this over a batch
 
 
 def gradient_norms(network: RecurrentLM) -> dict[str, float]:
-    """The norm of the gradient of each part of a network, before clipping: `layer_0` and so on."""
+    """The norm of the gradient of each part of a network before clipping: `layer_0` and so on."""
     parts = {"embedding": [network.embedding.weight]}
     for index, layer in enumerate(network.layers):
         parts[f"layer_{index}"] = list(layer.parameters())
     if network.projection is not None:
         parts["projection"] = [network.projection.weight]
     parts["output"] = list(network.head.parameters())  # without the embedding, if tied
-    return {name: _norm([w.grad for w in weights]) for name, weights in parts.items()}
-
-
-def _norm(gradients: list[Tensor | None]) -> float:
-    return float(torch.nn.utils.get_total_norm([g for g in gradients if g is not None]))
+    return {
+        name: float(get_total_norm([w.grad for w in weights if w.grad is not None]))
+        for name, weights in parts.items()
+    }
 
 
 @torch.no_grad()
 def dead_units(outputs: Outputs, targets: Tensor, workers: Workers) -> list[float]:
     """The share of each layer's units whose output is the same for every token of a batch.
 
-    targets int64 [T, B], PADDING where a row has ended. It and the outputs are this worker's share
-    of the batch, which may hold no token.
+    targets int64 [T, B] are PADDING after the end of a row. Targets and outputs are this worker's
+    share of the batch, which may hold no token.
     """
     counted = targets != PADDING
     shares = []
@@ -54,10 +52,10 @@ def dead_units(outputs: Outputs, targets: Tensor, workers: Workers) -> list[floa
 
 
 def gradient_by_lag(network: RecurrentLM, probe: Batch) -> dict[str, list[list[float]]]:
-    """How far back the loss reaches: the norm of d loss_t / d h_{t-k} for k = 1, 2, ...
+    """The norm of d loss_t / d h_{t-k} for k = 1, 2, ...: how far back the loss reaches.
 
-    The loss is that of the last token of each row alone, the norm that over a layer's units, the
-    mean over rows. Without recurrence nothing reaches back, and nothing is given.
+    The loss is on the last token of each row; the norm is over a layer's units, its mean over
+    rows. A network without recurrence gives an empty dict.
 
     Returns:
         For each state tensor, for each layer, a norm per k.
@@ -72,7 +70,7 @@ def gradient_by_lag(network: RecurrentLM, probe: Batch) -> dict[str, list[list[f
         features, after = network(tokens[step : step + 1], states[-1])
         states.append(after)
     loss = F.nll_loss(network.log_probs(features[0]), targets, reduction="sum")
-    before = states[-2::-1]  # that of lag 1 first; the zeros at the beginning last
+    before = states[-2::-1]  # lag 1 first; the zeros at the beginning last
     network.train(was_training)
     return {
         tensor.name: _norms(loss, [state[index] for state in before])
@@ -88,9 +86,9 @@ def _norms(loss: Tensor, parts: list[Tensor]) -> list[list[float]]:
 
 
 def make_probe(corpus: Corpus, config: Config) -> Batch:
-    """A few rows of text, without padding, for `gradient_by_lag`.
+    """A few rows of text without padding, for `gradient_by_lag`.
 
-    Of a document stretches from everywhere; of sentences the longest, cut to one length.
+    From a document, stretches from everywhere; from sentences, the longest, cut to one length.
     """
     lengths = np.diff(corpus.starts)
     if config.context == "document":

@@ -1,4 +1,4 @@
-"""What is left out while training, so that the network does not come to rely on it."""
+"""Dropout of units and words while training, so that the network does not come to rely on them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """The share of each kind of thing that is left out, 0 to 1."""
+    """The share that each kind of dropout leaves out, 0 to 1."""
 
     embedding: float = 0.0  # units of the embedded tokens
     layers: float = 0.0  # units between layers
     output: float = 0.0  # units of the last layer
-    words: float = 0.0  # whole words of the vocabulary, on the input
+    words: float = 0.0  # whole words of the vocabulary, in the input
     weights: float = 0.0  # recurrent weights
 
 
@@ -26,7 +26,7 @@ class LockedDropout(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """[T, B, H] -> [T, B, H]."""
+        """Drop units of x [T, B, H]."""
         if not self.training or self.rate == 0:
             return x
         keep = 1 - self.rate
@@ -35,10 +35,10 @@ class LockedDropout(nn.Module):
 
 
 def drop_words(matrix: Tensor, rate: float) -> Tensor:
-    """An embedding [V, E] without some of its words, the others scaled by 1 / (1 - rate).
+    """Drop words from an embedding [V, E]; the other rows are scaled by 1 / (1 - rate).
 
-    A word that is dropped is so at all its places in the batch (Gal & Ghahramani 2016, section 4.2;
-    Merity et al. 2017, section 4.3). As the output matrix, where the two are tied, it stays whole.
+    A dropped word is dropped at all its places in the batch (Gal & Ghahramani 2016, section 4.2;
+    Merity et al. 2017, section 4.3). A tied output matrix stays whole.
     """
     if rate == 0:
         return matrix

@@ -1,4 +1,4 @@
-"""Perplexity of held-out text under the network being trained."""
+"""Perplexity of held-out text under the network that is being trained."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lmscore.train.loss import run_batch
 from lmscore.train.network import RecurrentLM, State
 from lmscore.train.workers import Workers
 
-# Document context: this many places of the text are read at once, each first one without context.
+# A document is read in so many tracks at once; each track begins without context.
 _ROWS = 16
 _BPTT = 128
 
@@ -25,7 +25,7 @@ _ALONE = Workers()
 
 
 def held_out_batches(corpus: Corpus, config: Config, most_tokens: int | None = None) -> Batches:
-    """All of a corpus, or about `most_tokens` of it, taken evenly from everywhere."""
+    """Batches of a corpus, or of about `most_tokens` of it, taken evenly from everywhere."""
     if config.context == "document":
         return DocumentBatches(corpus, config, rows=_ROWS, bptt=_BPTT, most_tokens=most_tokens)
     lines = None
@@ -43,14 +43,14 @@ def mean_loss(
     dtype: torch.dtype = torch.float32,
     workers: Workers = _ALONE,
 ) -> float:
-    """Mean negative log-likelihood per token (nats); `workers` share the work."""
+    """The mean negative log-likelihood per token (nats); `workers` share the work."""
     return _mean(network.head.loss, network, batches, dtype, workers)
 
 
 def mean_log_z(
     network: RecurrentLM, batches: Batches, *, dtype: torch.dtype = torch.float32
 ) -> float:
-    """Mean over tokens of log Z, the logarithm of what the softmax divides by (nats)."""
+    """The mean over tokens of log Z, the log of the sum of exp(logit) (nats)."""
 
     def log_z(features: torch.Tensor, _: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         return network.head.log_z(features, dtype).sum()
@@ -66,7 +66,7 @@ def _mean(
     dtype: torch.dtype,
     workers: Workers,
 ) -> float:
-    """Mean per token of what `total` sums up over features [N, E] and targets [N]."""
+    """The mean per token of `total`, which sums a value over features [N, E] and targets [N]."""
     was_training = network.training
     network.eval()
     found = 0.0
@@ -80,12 +80,12 @@ def _mean(
 
 
 def held_out(network: RecurrentLM, corpus: Corpus) -> dict[str, float | None]:
-    """The figures of a corpus, in float32, by the names they have in config.json."""
+    """Measure a corpus in float32; the figures have their names in config.json."""
     return figures(mean_loss(network, held_out_batches(corpus, network.config)), corpus.counts)
 
 
 def figures(loss: float, counts: CorpusCounts) -> dict[str, float | None]:
-    """Perplexities from a mean loss (nats per token); None where one is too large for a float.
+    """Perplexities from a mean loss (nats per token); None if one is too large for a float.
 
     perplexity is per token, perplexity_per_word counts one `</s>` a line as a word, and
     bits_per_character one newline a line as a character.
@@ -107,5 +107,5 @@ def figures(loss: float, counts: CorpusCounts) -> dict[str, float | None]:
 
 
 def perplexity(loss: float) -> float:
-    """Of a mean loss (nats per token); inf where it is too large for a float."""
+    """The perplexity of a mean loss (nats per token); inf if it is too large for a float."""
     return perplexity_of(-loss, 1)

@@ -15,7 +15,7 @@ from lmscore.train.sampled import SampledSoftmax
 
 
 class SoftmaxHead(nn.Module):
-    """P(w | h) = softmax(W h + bias); tied, W is the embedding."""
+    """P(w | h) = softmax(W h + bias); if tied, W is the embedding."""
 
     def __init__(self, config: Config, embedding: nn.Embedding) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class SoftmaxHead(nn.Module):
         self.weight = None if config.tie_word_embeddings else nn.Parameter(torch.empty(V, D))
         self.bias = nn.Parameter(torch.zeros(V))
         self.sampled: SampledSoftmax | None = None
-        """Estimates the loss from a part of the vocabulary while gradients are computed."""
+        """An estimator of the loss from a part of the vocabulary while gradients are computed."""
 
     def start(self) -> None:
         """Draw the initial weights."""
@@ -32,7 +32,7 @@ class SoftmaxHead(nn.Module):
             nn.init.uniform_(self.weight, -0.1, 0.1)
 
     def set_bias(self, counts: Tensor) -> None:
-        """Start the bias at the log unigram frequencies of counts [V], add-one smoothed."""
+        """Start the bias at the log unigram frequencies of counts [V], with add-one smoothing."""
         with torch.no_grad():
             smoothed = counts.double() + 1.0
             self.bias.copy_((smoothed / smoothed.sum()).log())
@@ -48,13 +48,13 @@ class SoftmaxHead(nn.Module):
         return {**own, "output.bias": self.bias}
 
     def log_probs(self, features: Tensor) -> Tensor:
-        """[..., D] -> log-probabilities of the whole vocabulary [..., V], nats."""
+        """The log-probabilities of the whole vocabulary [..., V], nats, from features [..., D]."""
         return F.log_softmax(F.linear(features, self.matrix, self.bias), dim=-1)
 
     def loss(self, features: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
         """Summed negative log-likelihood (nats) of targets [N]; features [N, D].
 
-        `dtype` is what the matrix products are computed in.
+        `dtype` is the type of the matrix products.
         """
         arguments = (features, self.matrix, self.bias, targets, dtype)
         if self.sampled is not None:
@@ -62,22 +62,22 @@ class SoftmaxHead(nn.Module):
         return linear_cross_entropy(*arguments)
 
     def log_z(self, features: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Log Z [N], the logarithm of the sum that the softmax divides by; features [N, D]."""
+        """Log Z [N], the log of the sum of exp(logit); features [N, D]."""
         return linear_log_z(features, self.matrix, self.bias, dtype)
 
     def scores(self, features: Tensor, targets: Tensor) -> Tensor:
-        """The logits [...] of targets [...] after features [..., D]: log-probabilities + log Z."""
+        """The logits [...] of targets [...] from features [..., D]: log-probabilities + log Z."""
         return (features * self.matrix[targets]).sum(-1) + self.bias[targets]
 
 
 class SelfNormalisedHead(SoftmaxHead):
-    """A softmax whose log Z is taught to be near 0, so that scores need no sum over V."""
+    """A softmax that learns a log Z near 0, so that scores need no sum over V."""
 
     self_normalize = 0.0
-    """The weight of (log Z)^2 in the loss of a token, while gradients are computed."""
+    """The weight of (log Z)^2 in the loss of a token while gradients are computed."""
 
     def loss(self, features: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
-        """The loss of a softmax, and while gradients are computed the penalty on log Z."""
+        """The loss of a softmax, plus the penalty on log Z while gradients are computed."""
         return linear_cross_entropy(
             features, self.matrix, self.bias, targets, dtype, self_normalize=self.self_normalize
         )

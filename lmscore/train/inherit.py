@@ -1,4 +1,4 @@
-"""A run that goes on from a model: its weights, its tokenizer, its sizes."""
+"""A run that goes on from a model: it takes over the weights, tokenizer and sizes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("lmscore")
 
-# The options that a model fixes, and what they are called in its config.json.
-_FIXED = {
+FIXED = {
     "cell": "cell",
     "hidden_size": "hidden_size",
     "embedding_size": "embedding_size",
@@ -32,16 +31,17 @@ _FIXED = {
     "output_layer": "output_layer",
     "cutoffs": "cutoffs",
 }
+"""The options that a model fixes, and their keys in its config.json."""
 
 
 def with_inherited(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options, those that the model `init_from` fixes filled in where they are missing.
+    """Fill in missing options that the model `init_from` fixes.
 
     Raises:
-        OptionError: a value is given that is not the model's, or a tokenizer.
+        OptionError: an option differs from the model's, or a tokenizer is given.
         ModelNotFoundError, ModelError: there is no such model, or it is damaged.
     """
-    if not isinstance(values.get("init_from"), str | Path):  # none, or `TrainOptions` complains
+    if not isinstance(values.get("init_from"), str | Path):  # None, or `TrainOptions` complains
         return dict(values)
     bundle = Bundle.read(values["init_from"])
     tokenizer = str(bundle.tokenizer_file())
@@ -51,14 +51,14 @@ def with_inherited(values: Mapping[str, Any]) -> dict[str, Any]:
             "leave one of them out"
         )
     _check_fixed(values, bundle)
-    filled = {option: getattr(bundle.config, key) for option, key in _FIXED.items()}
+    filled = {option: getattr(bundle.config, key) for option, key in FIXED.items()}
     return {**values, **filled, "tokenizer": tokenizer}
 
 
 def inherit_files(folder: Path, options: TrainOptions, *, resume: bool) -> Config:
-    """Take over the tokenizer; gives the configuration of the model that is to be trained.
+    """Copy the model's tokenizer, and return the configuration of the model to train.
 
-    A run that is resumed has them already, and its first model may have gone.
+    A resumed run has both already, and the model may be gone.
 
     Raises:
         OptionError: the options are not the model's; `with_inherited` fills them in.
@@ -81,7 +81,7 @@ def inherit_files(folder: Path, options: TrainOptions, *, resume: bool) -> Confi
 
 
 def _check_fixed(values: Mapping[str, Any], bundle: Bundle) -> None:
-    for option, key in _FIXED.items():
+    for option, key in FIXED.items():
         value = getattr(bundle.config, key)
         if values.get(option, value) != value:
             raise OptionError(
@@ -91,10 +91,9 @@ def _check_fixed(values: Mapping[str, Any], bundle: Bundle) -> None:
 
 
 def load_weights_into(network: RecurrentLM, bundle: Bundle) -> None:
-    """Give a network the weights of a model directory.
+    """Load the weights of a model directory into a network.
 
-    Raises:
-        ModelNotFoundError, ModelError: they are missing or damaged.
+    Raises ModelNotFoundError or ModelError if they are missing or damaged.
     """
     from lmscore.bundle import load_weights  # options, which import this module, need no numpy
 

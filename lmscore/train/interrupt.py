@@ -1,4 +1,4 @@
-"""Ctrl-C, held back until a moment at which a run can be left."""
+"""Ctrl-C, postponed until a run can be left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def postponed_interrupt() -> Iterator[threading.Event]:
-    """Ctrl-C sets the event instead of raising; a second one raises KeyboardInterrupt at once."""
+    """Let Ctrl-C set the event; a second Ctrl-C raises KeyboardInterrupt at once."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # only that one gets signals
         yield event

@@ -1,4 +1,4 @@
-"""The training loss: what a network makes of a batch."""
+"""The training loss of a batch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from lmscore.train.network import Outputs, RecurrentLM, State
 def batch_loss(
     network: RecurrentLM, batch: Batch, state: State | None, *, dtype: torch.dtype
 ) -> tuple[torch.Tensor, Outputs]:
-    """The output layer's loss (nats), summed over a batch, and what the network computed of it.
+    """The output layer's loss (nats), summed over a batch, and the network's outputs.
 
-    `state` is the one after the batch before; it is used where the batch continues that one.
+    `state` is the state after the previous batch; it is used if this batch continues that one.
     """
     features, targets, outputs = run_batch(network, batch, state, dtype)
     return network.head.loss(features, targets, dtype), outputs
@@ -22,10 +22,10 @@ def batch_loss(
 def run_batch(
     network: RecurrentLM, batch: Batch, state: State | None, dtype: torch.dtype
 ) -> tuple[torch.Tensor, torch.Tensor, Outputs]:
-    """Run a network on a batch; `state` is used where the batch continues the one before.
+    """Run a network on a batch; `state` is used if the batch continues the previous one.
 
     Returns:
-        Features [N, E] (H if untied) and targets [N] of the places that count; all outputs.
+        Features [N, E] (H if untied) and targets [N] without padding; all outputs.
     """
     device = network.device
     targets = batch.targets.to(device).flatten()

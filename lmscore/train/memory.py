@@ -1,4 +1,4 @@
-"""Memory: what a training step frees is kept for the next, and running out of it is explained."""
+"""Memory: freed blocks are kept for the next training step, and a shortage is explained."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ def keep_freed_memory() -> None:
     """Stop glibc from giving big blocks back to the kernel between steps.
 
     By default every tensor above 32 MB at most is mapped afresh, and the kernel clears its pages
-    one fault at a time: benchmarks/training.py shows what that costs. Without glibc nothing
-    happens.
+    one fault at a time; benchmarks/training.py shows the cost. Without glibc nothing happens.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -34,7 +33,7 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def explained_shortage() -> Iterator[None]:
-    """Turn PyTorch's error when memory runs out into one that says what takes less."""
+    """Replace PyTorch's error about memory by one that says which options need less."""
     try:
         yield
     except RuntimeError as error:

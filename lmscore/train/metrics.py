@@ -1,4 +1,4 @@
-"""metrics.jsonl, the record of a run, and TensorBoard beside it if asked for."""
+"""metrics.jsonl, the record of a run, and the log for TensorBoard."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lmscore.train.checkpoint import Position
 
 METRICS_FILE = "metrics.jsonl"
 
-EVALUATED = "valid_loss"  # the key that tells an evaluation from a record of training
+EVALUATED = "valid_loss"  # the key that only records of evaluations have
 
 
 class MetricsLog:
-    """Appends to metrics.jsonl, one JSON object a line."""
+    """A log that appends to metrics.jsonl, one JSON object a line."""
 
     def __init__(self, folder: Path, position: Position, *, tensorboard: bool) -> None:
-        """Records that a killed run wrote past `position` are dropped: they will come again."""
+        """Open the log; records past `position`, left by a killed run, are dropped."""
         self._path = folder / METRICS_FILE
         kept = _records_until(self._path, position)
         atomic_write_bytes(self._path, "".join(kept).encode())
@@ -33,10 +33,9 @@ class MetricsLog:
             self._board = import_summary_writer()(str(board), purge_step=position.step + 1)
 
     def write(self, position: Position, seconds: float, values: Mapping[str, Any]) -> None:
-        """Add a record of what is known at a position: numbers, and lists and objects of them.
+        """Write a record of a position; values are numbers, or lists and mappings of numbers.
 
-        Raises:
-            OutputFileError: it cannot be written.
+        Raises OutputFileError if the file cannot be written.
         """
         record = {
             "step": position.step,
@@ -49,21 +48,20 @@ class MetricsLog:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
         except OSError as error:
-            message = f"{self._path}: cannot be written: {error.strerror}"
-            raise OutputFileError(message) from error
+            raise OutputFileError(f"{self._path}: cannot be written: {error.strerror}") from error
         if self._board is not None:
             for name, value in values.items():
                 if isinstance(value, int | float):
                     self._board.add_scalar(name, value, position.step)
 
     def close(self) -> None:
-        """Flush what TensorBoard holds back."""
+        """Flush TensorBoard's log."""
         if self._board is not None:
             self._board.close()
 
 
 def _finite(value: Any) -> Any:
-    """The same without what JSON has no number for."""
+    """Replace NaN and infinity, which JSON cannot hold, by None."""
     if isinstance(value, Mapping):
         return {name: _finite(part) for name, part in value.items()}
     if isinstance(value, list):
@@ -80,12 +78,12 @@ class Means:
     total_loss: float = 0.0  # nats
     total_norm: float = 0.0
     clipped: int = 0  # updates
-    seconds: float = 0.0  # in updates alone, not in evaluations or checkpoints
+    seconds: float = 0.0  # of updates, without evaluations and checkpoints
 
     def add(
         self, *, loss: float, tokens: int, norm: float, seconds: float, clipped: bool = False
     ) -> None:
-        """Count one more update; `loss` is the sum over its tokens."""
+        """Count one more update; `loss` is summed over its tokens."""
         self.updates += 1
         self.tokens += tokens
         self.total_loss += loss
@@ -95,12 +93,12 @@ class Means:
 
     @property
     def loss(self) -> float:
-        """Nats per token."""
+        """The mean loss, nats per token."""
         return self.total_loss / max(1, self.tokens)
 
     @property
     def gradient_norm(self) -> float:
-        """Before clipping."""
+        """The mean norm of the gradient before clipping."""
         return self.total_norm / max(1, self.updates)
 
     @property
@@ -110,16 +108,15 @@ class Means:
 
     @property
     def tokens_per_second(self) -> float:
-        """Of training."""
+        """The speed of training."""
         return self.tokens / max(1e-9, self.seconds)
 
 
 def _records_until(path: Path, position: Position) -> list[str]:
-    """The lines that were written up to a position; a kill can leave half of the last one."""
+    """The lines up to a position; a killed run may leave half of the last line."""
     if not path.is_file():
         return []
-    kept = []
-    evaluations = 0
+    kept, evaluations = [], 0
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         with suppress(json.JSONDecodeError):
             record = json.loads(line)
@@ -131,11 +128,7 @@ def _records_until(path: Path, position: Position) -> list[str]:
 
 
 def import_summary_writer() -> Any:
-    """TensorBoard's writer.
-
-    Raises:
-        MissingExtraError: TensorBoard is not installed.
-    """
+    """Import TensorBoard's writer, or raise MissingExtraError."""
     with needs_extra("tensorboard"):
         from torch.utils.tensorboard import SummaryWriter
     return SummaryWriter

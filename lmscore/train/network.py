@@ -2,7 +2,7 @@
 
 Jurafsky & Martin, Speech and Language Processing, ch. 13, eq. 13.12-13.14: one matrix E embeds the
 input word, e_t = E x_t, and scores the output word, y_t = softmax(E^T h_t), here with a bias.
-Where hidden and embedding differ in size, h_t is projected to that of the embedding first.
+If hidden and embedding differ in size, h_t is first projected to the size of the embedding.
 """
 
 from __future__ import annotations
@@ -29,36 +29,31 @@ HEADS: Mapping[HeadName, type[SoftmaxHead]] = {
     "self-normalised": SelfNormalisedHead,
     "classes": ClassHead,
 }
-"""Every output layer."""
+"""All output layers."""
 
 _NO_DROPOUT = Rates()
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a network computes of a batch."""
+    """The outputs of a network for a batch."""
 
-    features: Tensor  # [T, B, E], or H if untied: what the output matrix takes
+    features: Tensor  # [T, B, E], or H if untied: the input of the output matrix
     state: State  # after the last token
-    layers: tuple[Tensor, ...]  # [T, B, H], what each layer gives, before anything is added to it
+    layers: tuple[Tensor, ...]  # [T, B, H], each layer's output without residual connection
     hidden: Tensor  # [T, B, H], of the last layer, before dropout
-    dropped: Tensor  # the same after it
+    dropped: Tensor  # [T, B, H], of the last layer, after dropout
 
 
 class RecurrentLM(nn.Module):
-    """Embedding, recurrent layers, output layer; the embedding is the output matrix if tied."""
+    """Embedding, recurrent layers, output layer; if tied, the embedding is the output matrix."""
 
     def __init__(self, config: Config, rates: Rates = _NO_DROPOUT) -> None:
         super().__init__()
         self.config, self.rates = config, rates
-        V, H, E, L = (
-            config.vocab_size,
-            config.hidden_size,
-            config.embedding_dim,
-            config.num_hidden_layers,
-        )
-        embedding = nn.Embedding(V, E)
-        # Before the embedding: checkpoints hold what belongs to the weights in this order.
+        H, E, L = config.hidden_size, config.embedding_dim, config.num_hidden_layers
+        embedding = nn.Embedding(config.vocab_size, E)
+        # Before the embedding: checkpoints hold the optimizer's state in this order.
         self.head = HEADS[config.head_spec.name](config, embedding)
         self.embedding = embedding
         self.layers = nn.ModuleList(make_layer(config, layer, rates.weights) for layer in range(L))
@@ -72,7 +67,7 @@ class RecurrentLM(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.embedding.weight.device
 
     def initial_state(self, batch_size: int) -> State:
@@ -81,17 +76,12 @@ class RecurrentLM(nn.Module):
         return tuple(torch.zeros(shape, device=self.device) for shape in shapes)
 
     def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Run the recurrence: the features and the state of `run`."""
+        """Run the network, and return the features and state of `run`."""
         outputs = self.run(tokens, state)
         return outputs.features, outputs.state
 
     def run(self, tokens: Tensor, state: State) -> Outputs:
-        """Run the recurrence.
-
-        Args:
-            tokens: int64 [T, B], time first, as the recurrent kernels want it.
-            state: the state before the first token.
-        """
+        """Run the network over tokens int64 [T, B]; time comes first as in recurrent kernels."""
         matrix = self.embedding.weight
         if self.training:
             matrix = drop_words(matrix, self.rates.words)
@@ -110,17 +100,15 @@ class RecurrentLM(nn.Module):
         return Outputs(features, join_states(after), tuple(layers), hidden=hidden, dropped=x)
 
     def log_probs(self, features: Tensor) -> Tensor:
-        """[..., E], or H if untied -> log-probabilities [..., V], nats."""
+        """The log-probabilities [..., V], nats, from features [..., E], or H if untied."""
         return self.head.log_probs(features)
 
     def to_weights(self) -> dict[str, NDArray[np.float32]]:
         """The tensors of model.safetensors, by the names of Config.weight_shapes."""
-        return {
-            name: weight.detach().float().cpu().numpy() for name, weight in self._weights().items()
-        }
+        return {name: w.detach().float().cpu().numpy() for name, w in self._weights().items()}
 
     def load_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Take over the tensors of a model.safetensors whose names and shapes were checked."""
+        """Copy tensors, with the names and shapes of Config.weight_shapes, into the network."""
         with torch.no_grad():
             for name, weight in self._weights().items():
                 weight.copy_(torch.from_numpy(weights[name]))

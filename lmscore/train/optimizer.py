@@ -1,4 +1,4 @@
-"""The optimiser of a run, and what it minimises besides the loss."""
+"""The optimiser of a run."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import torch
 
 from lmscore.train.network import RecurrentLM
 from lmscore.train.options import TrainOptions
-from lmscore.train.penalties import Penalties
 
 
 def make_optimizer(network: RecurrentLM, options: TrainOptions) -> torch.optim.Optimizer:
-    """AdamW or plain SGD; biases are not decayed."""
+    """Make an AdamW or plain SGD optimiser; biases have no weight decay."""
     matrices = [weight for weight in network.parameters() if weight.dim() > 1]
     biases = [weight for weight in network.parameters() if weight.dim() == 1]
     kind = torch.optim.SGD if options.optimizer == "sgd" else torch.optim.AdamW
@@ -21,13 +20,4 @@ def make_optimizer(network: RecurrentLM, options: TrainOptions) -> torch.optim.O
         ],
         lr=options.learning_rate,
         fused=True,
-    )
-
-
-def make_penalties(options: TrainOptions) -> Penalties:
-    """As the options weigh them."""
-    return Penalties(
-        activation=options.activation_penalty,
-        temporal=options.temporal_penalty,
-        smoothing=options.label_smoothing,
     )

@@ -1,7 +1,7 @@
-"""What a training run can be told: from the command line, a TOML file, or Python.
+"""The options of a training run.
 
-`TrainOptions` states each option once: its type, default, bounds and help, and how the command line
-and a TOML file give it. Needs no PyTorch.
+`TrainOptions` states each option once: its type, default, bounds and help, and its form on the
+command line and in a TOML file. Needs no PyTorch.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from lmscore.names import (
 )
 
 NT_ASGD_PATIENCE = 5
-"""Evaluations, as in Merity et al. 2017."""
+"""The number of evaluations, as in Merity et al. 2017."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """The numbers that an option may be."""
+    """The range of numbers that an option may have."""
 
     at_least: float | None = None
     above: float | None = None
     below: float = math.inf
 
     def check(self, name: str, value: float) -> None:
-        """Raise OptionError if a number lies outside; `name` is the option's."""
+        """Raise OptionError if the value of the option `name` is outside."""
         # Written so that NaN fails every bound.
         if self.at_least is not None and not value >= self.at_least:
             raise OptionError(f"{name} is {value}, expected at least {self.at_least:g}")
@@ -63,21 +63,21 @@ _SHARE = Bounds(at_least=0, below=1)
 
 @dataclass(frozen=True)
 class Option:
-    """What a field of TrainOptions says of itself, besides its type and its default."""
+    """The properties of an option besides its type and its default."""
 
     help: str = ""
-    metavar: str | None = None  # what stands for the value in the help of the command line
+    metavar: str | None = None  # a word for the value in the help of the command line
     bounds: Bounds | None = None
-    default: str = ""  # what the help calls a default of None
-    flags: tuple[str, ...] = ()  # on the command line, unless it is the name with dashes
-    pattern: str = ""  # that a string matches; the help says what it may be
+    default: str = ""  # a word for a default of None in the help
+    flags: tuple[str, ...] = ()  # on the command line; by default the name with dashes
+    pattern: str = ""  # a regular expression for a string; the help describes it
     path: bool = False  # relative to the folder of a TOML file
-    resumable: bool = False  # a run that is resumed may change it
+    resumable: bool = False  # a resumed run may change it
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Options of one training run; every field is also a key of the TOML file."""
+    """The options of one training run; every field is also a key of the TOML file."""
 
     train: Annotated[
         tuple[str, ...],
@@ -116,7 +116,7 @@ class TrainOptions:
     ] = "bpe"
     vocab_size: Annotated[
         int,
-        # The trainer of BPE makes room for all of them at once.
+        # The BPE trainer allocates them all at once.
         Option("At most, special tokens included.", "V", Bounds(at_least=1, below=1 << 24)),
     ] = 8192
     min_count: Annotated[
@@ -244,11 +244,7 @@ class TrainOptions:
     errors: Annotated[Utf8Errors, Option("Invalid UTF-8: stop, or U+FFFD.")] = "strict"
 
     def __post_init__(self) -> None:
-        """Check every value, and which go together.
-
-        Raises:
-            OptionError: names the option and what it may be.
-        """
+        """Check every value and the combinations; raises OptionError with the allowed values."""
         check_values(vars(self))
         if not self.train:
             raise OptionError("train: no text file given")
@@ -281,7 +277,6 @@ class TrainOptions:
             raise OptionError(f"cutoffs are {list(self.cutoffs)}, expected rising ids above 0")
 
     def _check_cell(self) -> None:
-        """Refuse what the cell cannot have."""
         cell = CELLS[self.cell]
         if self.window_size is not None and cell.is_recurrent:
             raise OptionError(f"window_size is for the cell window, not {self.cell}; leave it out")
@@ -301,17 +296,17 @@ class TrainOptions:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """The options as JSON can hold them."""
+        """The options as a dict for JSON."""
         return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True)
 class Field:
-    """A field of TrainOptions: its name, type, default and what it says of itself."""
+    """A field of TrainOptions: its name, type, default and option."""
 
     name: str
     type: Any
-    default: Any  # `dataclasses.MISSING` where it must be given
+    default: Any  # `dataclasses.MISSING` for a required option
     option: Option
 
 
@@ -327,13 +322,9 @@ def option_fields() -> Mapping[str, Field]:
 
 
 def check_values(values: Mapping[str, Any]) -> None:
-    """Check each of some values by itself.
+    """Check each value, by the name of its option, without regard to the others.
 
-    Args:
-        values: by the names of their fields.
-
-    Raises:
-        OptionError: names the option and what it may be.
+    Raises OptionError with the allowed values.
     """
     for name, value in values.items():
         field = option_fields()[name]
@@ -363,10 +354,8 @@ def _is_instance(value: object, kind: Any) -> bool:
         return isinstance(value, tuple) and all(
             _is_instance(item, get_args(kind)[0]) for item in value
         )
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+    if kind in (int, float):
+        return isinstance(value, int | kind) and not isinstance(value, bool)
     return isinstance(value, kind)
 
 

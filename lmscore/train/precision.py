@@ -1,4 +1,4 @@
-"""What matrix products are computed in."""
+"""The precision of matrix products."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from lmscore.errors import DeviceError
 
 
 def matrix_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """float32 or bfloat16; `auto` is bf16 where the hardware multiplies it.
+    """float32 or bfloat16; `auto` is bf16 if the hardware multiplies it.
 
     Raises:
-        DeviceError: bf16 is asked for, and PyTorch has no LSTM in it for this processor.
+        DeviceError: bf16 is requested, and PyTorch has no bf16 LSTM for this processor.
     """
     if precision == "auto":
         precision = "bf16" if _multiplies_bf16(device) else "fp32"
@@ -33,10 +33,10 @@ def _multiplies_bf16(device: torch.device) -> bool:
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Whether bf16 works at all, be it slowly: tried on one token of 8 units.
+    """Whether bf16 works at all, even if slowly; this is tried on one token of 8 units.
 
-    oneDNN converts to float32 and back where AVX-512 has no products in bf16, and has no LSTM
-    for older processors. (Newer ones may do without oneDNN; so which it is, is not asked.)
+    oneDNN converts to float32 and back if AVX-512 has no bf16 products, and has no bf16 LSTM for
+    older processors. A trial also holds for versions of PyTorch that do without oneDNN.
     """
     x = torch.zeros(1, 1, 8, device=device)
     weights = [torch.zeros(32, 8, device=device)] * 2 + [torch.zeros(32, device=device)] * 2

@@ -1,4 +1,4 @@
-"""Options of a training run from a TOML file, or from a mapping of some of them."""
+"""Options of a training run from a TOML file or a mapping."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
     Raises:
         InputFileError: the file cannot be read.
-        OptionError: not TOML, or an unknown key.
+        OptionError: the file is not TOML, or has an unknown key.
     """
     with open_input_raw(path) as file:
         data = file.read()
@@ -37,7 +37,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 
 def _from_toml(folder: Path, field: Field, value: Any) -> Any:
-    """An option's value; paths in it become relative to the folder of the TOML file."""
+    """An option's value; paths are made relative to the folder of the TOML file."""
     is_list = get_origin(field.type) is tuple
     if not field.option.path:
         return tuple(value) if is_list and isinstance(value, list) else value
@@ -56,7 +56,7 @@ def make_options(values: Mapping[str, Any]) -> TrainOptions:
     """Options from a mapping that names `train` and `output`.
 
     Raises:
-        OptionError: one of the two is missing, or a value is impossible.
+        OptionError: one of the two is missing, or a value is not allowed.
         ModelNotFoundError, ModelError: the model that `init_from` names cannot be read.
     """
     for key, what in (("train", "text to train on"), ("output", "a model directory to write")):

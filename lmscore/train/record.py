@@ -1,4 +1,4 @@
-"""train.json: the options that a run was started with, and what may change on resuming it."""
+"""train.json: the options of a run, and the options that a resumed run may change."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from lmscore.train.trainer import CHECKPOINTS
 
 OPTIONS_FILE = "train.json"
 
-# What may change when a run is resumed: how long, how fast, where, and what helps against a
-# diverging loss.
+# The options that a resumed run may change: length, speed, place, and help for a diverging loss.
 RESUMABLE = tuple(name for name, field in option_fields().items() if field.option.resumable)
 
 
 def write_options(folder: Path, options: TrainOptions) -> None:
-    """Record what is run."""
+    """Record the options of a run."""
     atomic_write_bytes(folder / OPTIONS_FILE, json.dumps(options.to_dict(), indent=2).encode())
 
 
 def resumed_options(output: str | Path, changes: dict[str, Any]) -> TrainOptions:
-    """The options that a run in `output` was started with, and what may be changed of them.
+    """The options of the run in `output`, with `changes` to the ones that may change.
 
     Raises:
-        OptionError: no run there, or a change of what is learnt.
+        OptionError: there is no run, or a change affects the model.
         ModelError: train.json is damaged.
     """
     path = Path(output) / OPTIONS_FILE
@@ -52,12 +51,9 @@ def resumed_options(output: str | Path, changes: dict[str, Any]) -> TrainOptions
 
 
 def check_unused(folder: Path) -> None:
-    """Refuse to start a run in a directory that holds something of value.
+    """Raise OptionError if a directory holds a model or a run, or is a file.
 
-    What is left of a run that never came to training may be written over.
-
-    Raises:
-        OptionError: it holds a model or a run, or is a file.
+    The files of a run that never came to training may be replaced.
     """
     if folder.exists() and not folder.is_dir():
         raise OptionError(f"{folder}: is a file; name a directory to write the model to")

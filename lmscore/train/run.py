@@ -48,9 +48,9 @@ from lmscore.train.trainer import CHECKPOINTS, Status, Trainer
 from lmscore.train.workers import Workers, joined_workers
 
 LOCK_FILE = ".lock"
-"""In a training directory, held while a process trains there."""
+"""The file in a training directory that a process locks while it trains there."""
 
-_SAMPLE_TOKENS = 1 << 16  # of the held-out text, over which log Z is averaged
+_SAMPLE_TOKENS = 1 << 16  # the held-out tokens over which log Z is averaged
 
 
 def train(
@@ -62,7 +62,7 @@ def train(
     """Train a model and write its directory; `export_model` makes the graphs from it.
 
     Args:
-        options: what to train on, and how; of `resumed_options` if the run is resumed.
+        options: the options of the run; from `resumed_options` if the run is resumed.
         resume: go on from the last checkpoint in the output directory.
         report: called after every update.
 
@@ -70,9 +70,9 @@ def train(
         The model directory, with the best weights on the held-out text.
 
     Raises:
-        OptionError, DeviceError, MissingExtraError: something is asked for that cannot be.
-        InputError, InputFileError, OutputFileError: a file or its text is in the way.
-        ModelError: a file of the run that is resumed is damaged.
+        OptionError, DeviceError, MissingExtraError: an option asks for the impossible.
+        InputError, InputFileError, OutputFileError: a file, or its text, cannot be used.
+        ModelError: a file of the resumed run is damaged.
         TrainingError: the loss is no longer finite, or memory is short.
         KeyboardInterrupt: Ctrl-C; a checkpoint was written, and `resume` goes on from it.
     """
@@ -102,10 +102,9 @@ def train(
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a training directory; no lock file is left in it.
+    """Keep other runs out of a training directory; the lock file is removed at the end.
 
-    Raises:
-        OutputFileError: another process trains in it, or the folder cannot be written.
+    Raises OutputFileError if another process trains in it, or the folder cannot be written.
     """
     path = folder / LOCK_FILE
     try:
@@ -114,7 +113,7 @@ def _locked(folder: Path) -> Iterator[None]:
         raise OutputFileError(f"{folder}: cannot be written: {error.strerror}") from error
     with file:
         lock_file(file.fileno(), folder)
-        # A run that ended in between has removed the file that is locked now.
+        # Another run that ended in the meantime has removed the file that is now locked.
         if not (path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))):
             raise OutputFileError(f"{folder}: another run in it has just ended; start again")
         try:
@@ -124,7 +123,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _check(folder: Path, options: TrainOptions, device: torch.device, *, resume: bool) -> None:
-    """Find what cannot work before anything is written."""
+    """Find problems with the options and files before anything is written."""
     matrix_dtype(options.precision, device)
     if not resume:
         check_unused(folder)
@@ -138,7 +137,7 @@ def _check(folder: Path, options: TrainOptions, device: torch.device, *, resume:
 def _prepare(
     folder: Path, options: TrainOptions, workers: Workers, *, resume: bool
 ) -> tuple[Config, Corpus, Corpus]:
-    """Tokenise and record what is run; the other workers open what the first one wrote."""
+    """Tokenise and record the run; the other workers open the files that the first one wrote."""
     if workers.is_first:
         _set_up_folder(folder, options, resume=resume)
         config, train, valid = prepare(folder, options, resume=resume)
@@ -151,7 +150,7 @@ def _prepare(
 
 def _set_up_process(options: TrainOptions) -> None:
     keep_freed_memory()
-    # cuDNN puts recurrent weights side by side at every step, and says so: it costs little.
+    # cuDNN copies the recurrent weights together at every step, which costs little, and warns.
     warnings.filterwarnings("ignore", message="RNN module weights are not part of single contig")
     torch.manual_seed(options.seed)
     if options.threads is not None:
@@ -159,10 +158,10 @@ def _set_up_process(options: TrainOptions) -> None:
 
 
 def _set_up_folder(folder: Path, options: TrainOptions, *, resume: bool) -> None:
-    """Clear away what a killed run was in the middle of, and record what is run.
+    """Remove partial files of a killed run, and record the options.
 
-    A run that starts forgets the tokenizer of one that never came to training: its options may have
-    been others.
+    A new run removes a tokenizer that other options may have made, from a run that never came to
+    training.
     """
     make_directory(folder)
     for place in (folder, folder / CORPUS, folder / CHECKPOINTS):
@@ -182,7 +181,7 @@ def _network(config: Config, options: TrainOptions, corpus: Corpus) -> Recurrent
         counts = torch.from_numpy(corpus.token_counts(config.vocab_size))
         network.head.sampled = SampledSoftmax(counts, options.sampled_softmax)
     if checkpoints(Path(options.output) / CHECKPOINTS):
-        return network  # the trainer puts it back to where it was
+        return network  # the trainer restores it
     if options.init_from:
         load_weights_into(network, Bundle.read(options.init_from))
         return network
@@ -193,11 +192,11 @@ def _network(config: Config, options: TrainOptions, corpus: Corpus) -> Recurrent
 
 
 def _rates(options: TrainOptions) -> Rates:
-    everywhere = options.dropout
+    rate = options.dropout
     return Rates(
-        embedding=everywhere if options.input_dropout is None else options.input_dropout,
-        layers=everywhere if options.layer_dropout is None else options.layer_dropout,
-        output=everywhere,
+        embedding=rate if options.input_dropout is None else options.input_dropout,
+        layers=rate if options.layer_dropout is None else options.layer_dropout,
+        output=rate,
         words=options.word_dropout,
         weights=options.weight_drop,
     )
@@ -217,7 +216,7 @@ def _finish(bundle: Bundle, trainer: Trainer, train: Corpus, valid: Corpus) -> N
 
 
 def _center(network: RecurrentLM, valid: Corpus) -> None:
-    """Take the mean of log Z out of the bias; the softmax stays as it is."""
+    """Subtract the mean of log Z from the bias; the softmax stays the same."""
     sample = held_out_batches(valid, network.config, _SAMPLE_TOKENS)
     with torch.no_grad():
         network.head.bias.sub_(mean_log_z(network, sample))
@@ -247,7 +246,7 @@ def _summary(
 
 
 def _shared(options: TrainOptions) -> dict[str, Any]:
-    """The options that say how a model was made, without those that name places on a disk."""
+    """The options that shaped a model, without the ones that name places on a disk."""
     private = ("output", "train", "valid", "tensorboard", "checkpoint_minutes")
     shown = {key: value for key, value in options.to_dict().items() if key not in private}
     if options.tokenizer not in TOKENIZER_KINDS:

@@ -1,16 +1,15 @@
-"""A softmax over a sample of the vocabulary: what a big vocabulary costs in training, cut down.
+"""A softmax over a sample of the vocabulary, which makes training on a big vocabulary cheaper.
 
-The sum Z over all words, which the softmax divides by, is estimated from the commonest words, all
-of them, and from draws of the others (importance sampling: Bengio and Senécal 2008, "Adaptive
-importance sampling to accelerate training of a neural probabilistic language model"; one sample for
-the whole batch, as in Jean et al. 2015, "On using very large target vocabulary"). The model is that
-of the plain softmax: held-out text, export and runtime know nothing of the sample.
+The sum Z of exp(logit) over all words is estimated from the commonest words, all of them, and from
+draws of the others (importance sampling: Bengio and Senécal 2008, "Adaptive importance sampling to
+accelerate training of a neural probabilistic language model"; one sample for the whole batch, as in
+Jean et al. 2015, "On using very large target vocabulary"). The model is a plain softmax: held-out
+text, export and runtime do not depend on the sample.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,29 +17,29 @@ from torch import Tensor
 from lmscore.train.cross_entropy import CHUNK, ScaledGradients, linear_cross_entropy
 
 _EXACT = 512
-"""The commonest tokens, which every estimate of Z counts in full: about half of an English text."""
+"""The number of commonest tokens that every estimate of Z includes: half of an English text."""
 
 _POWER = 0.75
-"""Of the frequencies that the others are drawn by, as in word2vec (Mikolov et al. 2013): between
-uniform draws and the unigram distribution, whose rare words would have weights without bound."""
+"""The exponent on the frequencies by which the others are drawn, as in word2vec (Mikolov et al.
+2013): between uniform draws and the unigram distribution, whose rare words get unbounded weights.
+"""
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """Columns of the output layer that stand for all of them."""
+class Candidates(NamedTuple):
+    """The columns of the output layer in one estimate."""
 
     tokens: Tensor  # int64 [C], each once
     log_weights: Tensor  # float32 [C]: 0 for the commonest, else log(times drawn / (draws * q))
 
 
 class SampledSoftmax:
-    """Draws candidates by how often each token occurs, and computes the loss over them."""
+    """A loss over candidates, which are drawn by how often each token occurs."""
 
     def __init__(self, counts: Tensor, draws: int) -> None:
-        """`counts` [V] are the tokens' frequencies in the training text, `draws` those a batch.
+        """Prepare `draws` a batch, by `counts` [V], the tokens' frequencies in the training text.
 
-        Where the commonest tokens and the draws would be no fewer than the vocabulary, the loss is
-        that of the whole softmax.
+        If the commonest tokens and the draws would be no fewer than the vocabulary, the loss is the
+        loss of the whole softmax.
         """
         order = torch.argsort(counts, descending=True, stable=True)
         self._exact, self._others = order[:_EXACT].sort().values, order[_EXACT:].sort().values
@@ -64,16 +63,10 @@ class SampledSoftmax:
     def loss(
         self, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, dtype: torch.dtype
     ) -> Tensor:
-        """An estimate of `linear_cross_entropy` of the same arguments, with a sample of its own.
-
-        Where no gradients are computed, the loss itself.
-        """
+        """An estimate of `linear_cross_entropy` from a new sample; exact without gradients."""
         if self._is_whole or not torch.is_grad_enabled():
             return linear_cross_entropy(hidden, weight, bias, targets, dtype)
-        candidates = self.draw()
-        tokens, log_weights = (
-            part.to(hidden.device) for part in (candidates.tokens, candidates.log_weights)
-        )
+        tokens, log_weights = (part.to(hidden.device) for part in self.draw())
         loss: Tensor = _SampledCrossEntropy.apply(  # type: ignore[no-untyped-call]
             hidden, weight, bias, targets, tokens, log_weights, dtype
         )
@@ -83,7 +76,7 @@ class SampledSoftmax:
 class _SampledCrossEntropy(ScaledGradients):
     """Like `_LinearCrossEntropy`, over the candidates and each row's own target.
 
-    A target's logit counts once and in full in its row's Z: where the target is among the
+    A target's logit counts once and in full in its row's Z: if the target is among the
     candidates too, its column is left out of that row.
     """
 

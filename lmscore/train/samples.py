@@ -1,4 +1,4 @@
-"""parity.npz: what the trained network computed, for export to reproduce without torch."""
+"""parity.npz: the trained network's results, which export reproduces without torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 
 from lmscore.bundle import MAX_COLUMNS, Config, Parity
 from lmscore.train.corpus import Corpus
-from lmscore.train.network import RecurrentLM
+from lmscore.train.network import RecurrentLM, State
 
 _LENGTHS = (1, 2, 3, 5, 8, 13, 21)
 _HELD_OUT_LINES = 256
@@ -19,9 +19,8 @@ def make_parity(network: RecurrentLM, corpus: Corpus) -> Parity:
     """Run the network in float32 over a few sequences and a sample of held-out lines."""
     config = network.config
     inputs, targets, lengths = _rows(config, _sequences(corpus))
-    columns = np.unique(
-        np.linspace(0, config.vocab_size - 1, min(MAX_COLUMNS, config.vocab_size)).astype(np.int64)
-    )
+    V = config.vocab_size
+    columns = np.unique(np.linspace(0, V - 1, min(MAX_COLUMNS, V)).astype(np.int64))
     log_probs, target_log_probs = _log_probs(network, inputs, targets, columns)
     held_inputs, held_targets, held_lengths = _rows(config, _held_out(corpus))
     _, held_log_probs = _log_probs(network, held_inputs, held_targets, columns[:1])
@@ -60,7 +59,7 @@ def _held_out(corpus: Corpus) -> list[np.ndarray]:
 
 
 def _rows(config: Config, rows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Inputs, targets int64 [N, T] padded with 0, lengths int32 [N]."""
+    """Inputs and targets int64 [N, T] padded with 0, and lengths int32 [N]."""
     lengths = np.array([len(row) for row in rows], np.int32)
     targets = np.zeros((len(rows), lengths.max()), np.int64)
     inputs = np.zeros_like(targets)
@@ -75,26 +74,21 @@ def _log_probs(
     network: RecurrentLM, inputs: np.ndarray, targets: np.ndarray, columns: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log-probabilities of `columns` [N, T, C] and of the targets [N, T], float32, nats."""
-    device = network.device
     some, of_targets = [], []
     for start in range(0, len(inputs), 16):  # a few rows at once: [16, T, V] must fit in memory
-        tokens = torch.from_numpy(inputs[start : start + 16].T.copy()).to(device)
-        index = torch.from_numpy(targets[start : start + 16, :, None]).to(device)
-        hidden, _ = network(tokens, network.initial_state(tokens.size(1)))
-        log_probs = network.log_probs(hidden.transpose(0, 1))  # [n, T, V]
-        some.append(log_probs[:, :, torch.from_numpy(columns).to(device)].cpu().numpy())
+        rows = slice(start, start + 16)
+        log_probs = network.log_probs(_run(network, inputs[rows])[0])  # [n, T, V]
+        index = torch.from_numpy(targets[rows, :, None]).to(network.device)
+        some.append(log_probs[:, :, torch.from_numpy(columns).to(network.device)].cpu().numpy())
         of_targets.append(log_probs.gather(2, index).squeeze(2).cpu().numpy())
     return np.concatenate(some), np.concatenate(of_targets)
 
 
 def _scores(network: RecurrentLM, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """The targets' own logits [N, T], float32: log-probabilities plus log Z."""
-    device = network.device
-    hidden, _ = network(
-        torch.from_numpy(inputs.T.copy()).to(device), network.initial_state(len(inputs))
-    )
-    index = torch.from_numpy(targets).to(device)
-    scores: np.ndarray = network.head.scores(hidden.transpose(0, 1), index).cpu().numpy()
+    features, _ = _run(network, inputs)
+    index = torch.from_numpy(targets).to(network.device)
+    scores: np.ndarray = network.head.scores(features, index).cpu().numpy()
     return scores
 
 
@@ -102,10 +96,12 @@ def _final_state(
     network: RecurrentLM, inputs: np.ndarray, lengths: np.ndarray
 ) -> tuple[np.ndarray, ...]:
     """The state of every row after its own length, float32 [L, N, H] each."""
-    device = network.device
-    rows = []
-    for row, length in zip(inputs, lengths, strict=True):
-        tokens = torch.from_numpy(row[:length, None].copy()).to(device)
-        _, state = network(tokens, network.initial_state(1))
-        rows.append(state)
-    return tuple(torch.cat(parts, dim=1).cpu().numpy() for parts in zip(*rows, strict=True))
+    states = (_run(network, inputs[[row], :length])[1] for row, length in enumerate(lengths))
+    return tuple(torch.cat(parts, dim=1).cpu().numpy() for parts in zip(*states, strict=True))
+
+
+def _run(network: RecurrentLM, inputs: np.ndarray) -> tuple[torch.Tensor, State]:
+    """Run a network over inputs [n, T] -> features [n, T, D], the state after the last token."""
+    tokens = torch.from_numpy(inputs.T.copy()).to(network.device)
+    features, state = network(tokens, network.initial_state(len(inputs)))
+    return features.transpose(0, 1), state

@@ -1,4 +1,4 @@
-"""Tokenizers, trained or given; whatever text needs on its way in lives in tokenizer.json."""
+"""Tokenizers, trained or given; tokenizer.json holds all preprocessing of a text."""
 
 from __future__ import annotations
 
@@ -23,29 +23,35 @@ _CLOSED = ("word", "char")
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A tokenizer and the ids that have a meaning of their own."""
+    """A tokenizer and the ids of its special tokens."""
 
     tokenizer: Tokenizer
     kind: TokenizerKind
-    bos: int  # equals eos in `document` context, where </s> plays the part of <s>
+    bos: int  # equals eos in `document` context, where </s> stands for <s>
     eos: int
     unk: int | None
 
     @property
     def size(self) -> int:
-        """V."""
+        """The size of the vocabulary, V."""
         return int(self.tokenizer.get_vocab_size(with_added_tokens=True))
 
 
 def make_vocabulary(lines: Iterable[str], options: TrainOptions) -> Vocabulary:
-    """Train the tokenizer that the options ask for, or load the file they name.
+    """Train the tokenizer that the options request, or load the file they name.
 
     Raises:
         OptionError: no such kind, or no room for the special tokens.
-        ModelError: the given file is no tokenizer, or lacks a special token.
+        ModelError: the given file is not a tokenizer, or lacks a special token.
     """
     if options.tokenizer not in (*_BYTE_LEVEL, *_CLOSED):
-        return _given(options)
+        path = Path(options.tokenizer)
+        if path.is_file():
+            return load_vocabulary(path, options)
+        kinds = ", ".join((*_BYTE_LEVEL, *_CLOSED))
+        raise OptionError(
+            f"tokenizer is {options.tokenizer!r}, expected {kinds} or the path of a tokenizer.json"
+        )
     train = _train_byte_level if options.tokenizer in _BYTE_LEVEL else _train_closed
     return _with_ids(train(lines, options), options, source=options.output)
 
@@ -54,8 +60,8 @@ def load_vocabulary(path: Path, options: TrainOptions) -> Vocabulary:
     """Load a tokenizer.json for the run that the options describe.
 
     Raises:
-        InputFileError: it cannot be read.
-        ModelError: it is no tokenizer, or lacks a special token.
+        InputFileError: the file cannot be read.
+        ModelError: the file is not a tokenizer, or lacks a special token.
     """
     with open_input_raw(path) as file:
         data = file.read()
@@ -66,16 +72,6 @@ def load_vocabulary(path: Path, options: TrainOptions) -> Vocabulary:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return _with_ids(tokenizer, options, source=str(path))
-
-
-def _given(options: TrainOptions) -> Vocabulary:
-    path = Path(options.tokenizer)
-    if not path.is_file():
-        kinds = ", ".join((*_BYTE_LEVEL, *_CLOSED))
-        raise OptionError(
-            f"tokenizer is {options.tokenizer!r}, expected {kinds} or the path of a tokenizer.json"
-        )
-    return load_vocabulary(path, options)
 
 
 def _with_ids(tokenizer: Tokenizer, options: TrainOptions, *, source: str) -> Vocabulary:
@@ -102,8 +98,8 @@ def _with_ids(tokenizer: Tokenizer, options: TrainOptions, *, source: str) -> Vo
 
 def _unknown_id(tokenizer: Tokenizer, kind: TokenizerKind, options: TrainOptions) -> int | None:
     if kind in _BYTE_LEVEL:
-        return None  # even if the text taught it a piece that is spelt like <unk>
-    # A given tokenizer knows the name of its own.
+        return None  # even if it learnt a piece that is spelt like <unk>
+    # A given tokenizer has its own name for the token.
     name = getattr(tokenizer.model, "unk_token", None) or options.unk_token
     unk = tokenizer.token_to_id(name)
     return None if unk is None else int(unk)
@@ -155,7 +151,7 @@ def _normalize(tokenizer: Tokenizer, options: TrainOptions) -> None:
 
 
 def _train_byte_level(lines: Iterable[str], options: TrainOptions) -> Tokenizer:
-    """Pieces of words as bytes, a space in front of each word: any text has a spelling, no OOV."""
+    """Train pieces of words as bytes, with a space before each word: no text has OOVs."""
     special, alphabet = _special(options), pre_tokenizers.ByteLevel.alphabet()
     # The unigram trainer overshoots unless there is room for a piece beside the bytes.
     least = len(alphabet) + len(special) + (options.tokenizer == "unigram")
@@ -182,9 +178,10 @@ def _train_byte_level(lines: Iterable[str], options: TrainOptions) -> Tokenizer:
 
 
 def _learn(tokenizer: Tokenizer, lines: Iterable[str], trainer: trainers.Trainer) -> None:
-    """Train a tokenizer; Ctrl-C ends it at the next line, not after the last.
+    """Train a tokenizer; Ctrl-C ends the training at the next line.
 
-    It takes minutes outside Python, and this thread, which gets the signals, must not sleep there.
+    The training takes minutes outside Python, so it runs in another thread: this thread gets the
+    signals.
     """
     done: Future[None] = Future()
     interrupted = threading.Event()
@@ -199,7 +196,7 @@ def _learn(tokenizer: Tokenizer, lines: Iterable[str], trainer: trainers.Trainer
         try:
             tokenizer.train_from_iterator(until_interrupted(), trainer)
             done.set_result(None)
-        except BaseException as error:  # raised again where the result is wanted
+        except BaseException as error:  # raised again by done.result()
             done.set_exception(error)
 
     worker = threading.Thread(target=work)
@@ -214,7 +211,7 @@ def _learn(tokenizer: Tokenizer, lines: Iterable[str], trainer: trainers.Trainer
 
 
 def _train_closed(lines: Iterable[str], options: TrainOptions) -> Tokenizer:
-    """The most frequent words or characters, ties alphabetical; the rest is `<unk>`."""
+    """Keep the most frequent words or characters, ties alphabetical; the others are `<unk>`."""
     special = _special(options)
     if options.vocab_size <= len(special):
         raise OptionError(
@@ -222,14 +219,14 @@ def _train_closed(lines: Iterable[str], options: TrainOptions) -> Tokenizer:
         )
     counting = _closed(options, {})
     trainer = trainers.WordLevelTrainer(
-        # Room for special tokens that stand in the text as words; they are taken out below.
+        # Room for special tokens that occur in the text as words; they are removed below.
         vocab_size=options.vocab_size + len(special),
         min_frequency=options.min_count,
         show_progress=False,
     )
     _learn(counting, lines, trainer)
-    # The trainer gives a special token that also occurs in the text its place among the words, and
-    # leaves a hole in the ids: so the vocabulary is laid out here.
+    # The trainer puts a special token that also occurs in the text among the words, and leaves a
+    # hole in the ids; so the vocabulary is numbered here.
     by_rank = sorted(counting.get_vocab().items(), key=lambda item: item[1])
     units = special + [unit for unit, _ in by_rank if unit not in special]
     tokenizer = _closed(

@@ -30,23 +30,24 @@ from lmscore.train.evaluate import held_out_batches, mean_loss, perplexity
 from lmscore.train.interrupt import postponed_interrupt
 from lmscore.train.loss import batch_loss
 from lmscore.train.metrics import EVALUATED, Means, MetricsLog
-from lmscore.train.network import Outputs, RecurrentLM, State
-from lmscore.train.optimizer import make_optimizer, make_penalties
+from lmscore.train.network import RecurrentLM, State
+from lmscore.train.optimizer import make_optimizer
 from lmscore.train.options import TrainOptions
+from lmscore.train.penalties import Penalties
 from lmscore.train.precision import matrix_dtype
 from lmscore.train.workers import Workers
 
 CHECKPOINTS = "checkpoints"
 
 _LOG_EVERY = 50  # updates
-_SAMPLE_TOKENS = 1 << 16  # of the held-out text, for an intermediate evaluation
+_SAMPLE_TOKENS = 1 << 16  # the held-out tokens of an intermediate evaluation
 
 _log = logging.getLogger("lmscore")
 
 
 @dataclass(frozen=True)
 class Status:
-    """What a progress display shows."""
+    """The state of a run, for a progress display."""
 
     progress: float  # part of the budget, 0 to 1
     step: int
@@ -57,12 +58,12 @@ class Status:
 
     @property
     def perplexity(self) -> float:
-        """Of the text being trained on, per token, over the last updates."""
+        """The perplexity per token of the training text, over the last updates."""
         return perplexity(self.loss)
 
 
 class Trainer:
-    """A run: network, optimiser, data and position; `run` brings it to the end of its budget."""
+    """A run: network, optimiser, data and position; `run` trains to the end of the budget."""
 
     def __init__(
         self,
@@ -78,19 +79,12 @@ class Trainer:
     ) -> None:
         """Begin, or go on from the last checkpoint if there is one; the clock starts here.
 
-        Args:
-            options: what is trained, and for how long.
-            network: the network to train, on the device to train it on.
-            train: the text to train on.
-            valid: the held-out text.
-            resume: go on from a checkpoint.
-            workers: the processes that train together.
-            keep_best: called with the network whenever it is the best so far.
-            report: called after every update.
+        The network lies on the device to train on. `keep_best` is called with the network whenever
+        it is the best so far, `report` after every update.
 
         Raises:
             ModelError: the checkpoint is damaged.
-            InputError: it is one of another text.
+            InputError: the checkpoint belongs to another text.
         """
         self.options = options
         self.network = network
@@ -100,10 +94,14 @@ class Trainer:
         self._dtype = matrix_dtype(options.precision, network.device)
         self._optimizer = make_optimizer(network, options)
         self._average = WeightAverage(network, options.average, options.average_decay)
-        self._penalties = make_penalties(options)
+        self._penalties = Penalties(
+            activation=options.activation_penalty,
+            temporal=options.temporal_penalty,
+            smoothing=options.label_smoothing,
+        )
         self._state: State | None = None  # of this worker's rows
         self._rows = 0  # of the last batch, of all workers
-        if not workers.is_first:  # masks of its own, for rows of its own
+        if not workers.is_first:  # other dropout masks for other rows
             torch.manual_seed(options.seed + (workers.rank << 32))
         if resume:
             self._restore()
@@ -111,9 +109,12 @@ class Trainer:
         self._sample = held_out_batches(valid, network.config, _SAMPLE_TOKENS)
         self._budget = Budget(options, self._batches.tokens, self.position.seconds)
         self._evaluations_due = self._budget.evaluations_due(self._progress)
-        self._metrics = self._open_log() if workers.is_first else None
+        self._metrics: MetricsLog | None = None
+        if workers.is_first:
+            tensorboard = options.tensorboard
+            self._metrics = MetricsLog(self._folder, self.position, tensorboard=tensorboard)
         self._means = Means()
-        self._inside: dict[str, Any] = {}  # what was last seen of the network while it learnt
+        self._inside: dict[str, Any] = {}  # the latest diagnosis of the network
         self._probe = make_probe(valid, network.config)
         self._held_out_perplexity: float | None = None
         self._saved = time.monotonic()
@@ -128,7 +129,7 @@ class Trainer:
         """
         with closing(self), postponed_interrupt() as interrupted:
             if self.options.init_from and self.position.evaluated_step is None:
-                self._evaluate()  # what it starts from is kept unless training betters it
+                self._evaluate()  # the initial weights are kept unless training improves them
             batches = self._stream()
             while (
                 not (stopped := self._any(interrupted.is_set()))
@@ -136,7 +137,10 @@ class Trainer:
             ):
                 self._update(next(batches), progress)
                 self._log_update()
-                self._evaluate_if_due()
+                due = self._budget.evaluations_due(self._progress)
+                if due > self._evaluations_due:
+                    self._evaluate()
+                self._evaluations_due = due
                 if self._any(time.monotonic() - self._saved > self.options.checkpoint_minutes * 60):
                     self._save()
             if not stopped and self.position.evaluated_step != self.position.step:
@@ -156,19 +160,16 @@ class Trainer:
         if self._metrics is not None:
             self._metrics.close()
 
-    def _open_log(self) -> MetricsLog:
-        return MetricsLog(self._folder, self.position, tensorboard=self.options.tensorboard)
-
     @property
     def _progress(self) -> float:
-        """Agreed upon by the workers, whose clocks may differ."""
+        """The progress on which the workers agree, since their clocks may differ."""
         return self._workers.largest(self._budget.progress(self.position.tokens))
 
     def _any(self, condition: bool) -> bool:
         return self._workers.largest(float(condition)) > 0
 
     def _stream(self) -> Iterator[Batch]:
-        """Batches without end, from the position on."""
+        """Iterate over batches without end, from the position on."""
         while True:
             yield from self._batches.epoch(self.position.epoch, skip=self.position.batch)
             self.position.epoch += 1
@@ -185,7 +186,8 @@ class Trainer:
         weights = list(self.network.parameters())
         loss = float(self._workers.sum_gradients(weights, total.detach()))
         if (self.position.step + 1) % _LOG_EVERY == 0:
-            self._look_inside(outputs, share)
+            dead = dead_units(outputs, share.targets.to(total.device), self._workers)
+            self._inside = {"gradient_norms": gradient_norms(self.network), "dead_units": dead}
         norm = float(torch.nn.utils.clip_grad_norm_(weights, self.options.clip))
         self._check_finite(loss / batch.num_tokens, norm)
         self._optimizer.step()
@@ -197,18 +199,13 @@ class Trainer:
         self.position.step += 1
         self.position.batch += 1
         self.position.tokens += batch.num_tokens
-        seconds = time.monotonic() - started
-        clipped = norm > self.options.clip
         self._means.add(
-            loss=loss, tokens=batch.num_tokens, norm=norm, seconds=seconds, clipped=clipped
+            loss=loss,
+            tokens=batch.num_tokens,
+            norm=norm,
+            seconds=time.monotonic() - started,
+            clipped=norm > self.options.clip,
         )
-
-    def _look_inside(self, outputs: Outputs, batch: Batch) -> None:
-        targets = batch.targets.to(outputs.features.device)
-        self._inside = {
-            "gradient_norms": gradient_norms(self.network),
-            "dead_units": dead_units(outputs, targets, self._workers),
-        }
 
     def _set_rate(self, batch: Batch, progress: float) -> None:
         rate = self.options.learning_rate * self._budget.rate(progress)
@@ -232,16 +229,9 @@ class Trainer:
 
     def _log_update(self) -> None:
         means, progress = self._means, self._progress
-        self._report(
-            Status(
-                progress,
-                self.position.step,
-                means.loss,
-                means.tokens_per_second,
-                self._budget.elapsed / max(progress, 1e-6) * (1 - progress),
-                self._held_out_perplexity,
-            )
-        )
+        left = self._budget.elapsed / max(progress, 1e-6) * (1 - progress)
+        figures = (means.loss, means.tokens_per_second, left, self._held_out_perplexity)
+        self._report(Status(progress, self.position.step, *figures))
         if self.position.step % _LOG_EVERY == 0:
             self._record(
                 loss=means.loss,
@@ -254,17 +244,11 @@ class Trainer:
             )
             self._means = Means()
 
-    def _evaluate_if_due(self) -> None:
-        due = self._budget.evaluations_due(self._progress)
-        if due > self._evaluations_due:
-            self._evaluate()
-        self._evaluations_due = due
-
     def _evaluate(self) -> None:
         with self._average.in_place():
             loss = mean_loss(self.network, self._sample, dtype=self._dtype, workers=self._workers)
             if math.isnan(loss):
-                loss = math.inf  # which any other one is better than
+                loss = math.inf  # worse than any other
             self.position.evaluations += 1
             self.position.evaluated_step = self.position.step
             self._held_out_perplexity = perplexity(loss)
@@ -304,7 +288,7 @@ class Trainer:
         parts = (self.network, self._optimizer, self._average)
         self.position, state = load_checkpoint(kept[-1], *parts, self._workers.rank)
         if state is not None:
-            if self._dtype == torch.float32:  # of a run that was in bf16 till then
+            if self._dtype == torch.float32:  # the run may have been in bf16
                 state = tuple(part.float() for part in state)
             self._state, self._rows = self._workers.share_of_state(state), state[0].size(1)
         if self.position.texts not in ([], texts):

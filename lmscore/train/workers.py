@@ -1,7 +1,7 @@
 """Data-parallel training: processes started by torchrun, each with a part of every batch's rows.
 
-All make the same updates: gradients are summed over the processes, as DistributedDataParallel does,
-so that one process with the whole batch would learn the same. The first one alone writes files.
+All processes make the same updates: gradients are summed over them, as in DistributedDataParallel,
+so that one process with the whole batch would learn the same. Only the first one writes files.
 """
 
 from __future__ import annotations
@@ -22,43 +22,40 @@ from lmscore.train.cells import State
 
 _Anything = TypeVar("_Anything")
 
-# The others wait while the first one tokenises and evaluates; torchrun ends them if it dies.
+# The others wait while the first process tokenises and evaluates; torchrun ends them if it dies.
 _PATIENCE = timedelta(days=7)
 
 
 def rank_of_process() -> int:
-    """Which of torchrun's processes this is; 0 without torchrun."""
+    """The rank of this process among torchrun's processes; 0 without torchrun."""
     return int(os.environ.get("RANK", "0"))
 
 
 def count_of_processes() -> int:
-    """How many torchrun started; 1 without torchrun."""
+    """The number of processes that torchrun started; 1 without torchrun."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def device_of_process() -> str:
-    """The name of the GPU that is this process's own."""
+    """The name of the GPU that belongs to this process."""
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
 
 
 @dataclass(frozen=True)
 class Workers:
-    """The processes that train one network together; by default this one alone."""
+    """The processes that train one network together; by default only this one."""
 
     rank: int = 0
     size: int = 1
-    device: torch.device = torch.device("cpu")  # noqa: RUF009  # of what they exchange
+    device: torch.device = torch.device("cpu")  # noqa: RUF009  # of the exchanged tensors
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this process is the one that writes files."""
         return self.rank == 0
 
     def share(self, batch: Batch) -> Batch:
-        """This process's rows of a batch.
-
-        Where there are fewer rows than processes, some get a row that does not count.
-        """
+        """This process's rows of a batch; if there are too few rows, it gets one of padding."""
         if self.size == 1:
             return batch
         rows = self._rows(batch.inputs.size(1))
@@ -75,20 +72,20 @@ class Workers:
         return tuple(part[:, rows.start : rows.stop] for part in state)
 
     def whole_state(self, state: State, rows: int) -> State:
-        """The state of all `rows` of a batch, from everybody's share of it."""
+        """The state of all `rows` of a batch, joined from the processes' shares."""
         if self.size == 1:
             return state
-        count = len(self._rows(rows))  # 0 where the share is a row that does not count
+        count = len(self._rows(rows))  # 0 if the share is a row of padding
         shares = self.gathered(tuple(part[:, :count].cpu() for part in state))
         return tuple(torch.cat(parts, dim=1) for parts in zip(*shares, strict=True))
 
     def _rows(self, rows: int) -> range:
-        """Which of so many rows are this process's own."""
+        """The range of this process among so many rows."""
         return range(self.rank * rows // self.size, (self.rank + 1) * rows // self.size)
 
     @torch.no_grad()
     def sum_gradients(self, weights: Iterable[Tensor], loss: Tensor) -> Tensor:
-        """Replace gradients by their sums over the processes; gives the sum of the losses, too."""
+        """Replace gradients by their sums over the processes, and return the sum of the losses."""
         if self.size == 1:
             return loss
         gradients = [weight.grad for weight in weights if weight.grad is not None]
@@ -101,21 +98,21 @@ class Workers:
         return total.squeeze()
 
     def sum(self, value: float) -> float:
-        """Over the processes."""
+        """The sum of a value over the processes."""
         return self._reduced(value, distributed.ReduceOp.SUM) if self.size > 1 else value
 
     def largest(self, value: float) -> float:
-        """What any of the processes says at most: so that clocks and Ctrl-C are agreed upon."""
+        """The largest value of any process, so that they agree on clocks and Ctrl-C."""
         return self._reduced(value, distributed.ReduceOp.MAX) if self.size > 1 else value
 
     def largest_of_each(self, values: Tensor) -> Tensor:
-        """For each of some values, the largest that any of the processes has."""
+        """The largest of each of some values over the processes."""
         if self.size > 1:
             _all_reduce(values, distributed.ReduceOp.MAX)
         return values
 
     def gathered(self, value: _Anything) -> list[_Anything]:
-        """What each of the processes has, in their order."""
+        """The values of all processes, in their order."""
         if self.size == 1:
             return [value]
         everybody: list[Any] = [None] * self.size
@@ -129,7 +126,7 @@ class Workers:
         return float(tensor)
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait for all processes."""
         if self.size > 1:
             with _explained_end():
                 distributed.barrier()
@@ -137,7 +134,7 @@ class Workers:
 
 @contextmanager
 def _explained_end() -> Iterator[None]:
-    """Say in words that a connection was closed; torch has no class of its own for it."""
+    """Explain a closed connection; torch has no exception class for it."""
     try:
         yield
     except RuntimeError as error:
@@ -147,14 +144,14 @@ def _explained_end() -> Iterator[None]:
 
 
 def _all_reduce(values: Tensor, operation: distributed.ReduceOp.RedOpType) -> None:
-    """Replace values by their sums, or whatever the operation is, over the processes."""
+    """Replace values by their sums, or the results of another operation, over the processes."""
     with _explained_end():
         distributed.all_reduce(values, operation)
 
 
 @contextmanager
 def joined_workers(device: torch.device) -> Iterator[Workers]:
-    """Join the processes that torchrun started beside this one, if it did."""
+    """Join the processes that torchrun started beside this one, if any."""
     if count_of_processes() == 1:
         yield Workers()
         return

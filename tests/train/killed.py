@@ -59,7 +59,7 @@ def _patch(moment: str) -> None:
         place, name = _PLACES[moment]
         setattr(place, name, _die)
     elif moment == "writing":  # inside a checkpoint
-        _in_second_checkpoint(checkpoint, "_rest")
+        _in_second_checkpoint(checkpoint, "_serialized")
     elif moment == "evaluated":  # the last evaluation is done, its checkpoint is not written
         whole = trainer.Trainer._save
 

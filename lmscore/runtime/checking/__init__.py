@@ -1,14 +1,12 @@
-"""Checks that a graph, and a whole model directory, computes what PyTorch computed.
+"""Checks that a graph, and a whole model directory, computes the same as PyTorch.
 
-One check in two sizes, each with one word for what it yields:
-
-- `lmscore.bundle.parity.Parity` is the reference: the file parity.npz with what PyTorch computed.
-- `runs` has a graph compute the same again, in every way in which the runtime uses graphs.
-- `check_graph` compares the two: a `GraphCheck` holds the largest differences and says whether
+- `lmscore.bundle.Parity` is the reference: the file parity.npz with PyTorch's results.
+- `runs` computes the same results with a graph, in every way in which the runtime uses graphs.
+- `check_graph` compares the two. A `GraphCheck` holds the largest differences and says whether
   they are small enough. Export checks every graph, and records the differences in config.json
   as the graph's `lmscore.bundle.GraphRecord`.
-- `check_model` (`lmscore check`) checks all graphs of a model directory again: a `ModelCheck` lists
-  as `Finding`s what differs from parity.npz and from the records.
+- `check_model` (`lmscore check`) checks all graphs of a model directory again. A `ModelCheck` lists
+  the comparisons with parity.npz and with the records as `Finding`s.
 """
 
 from lmscore.runtime.checking.graph_check import (

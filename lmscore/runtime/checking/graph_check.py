@@ -1,4 +1,4 @@
-"""Compare a graph with what PyTorch computed, in every way the runtime uses it.
+"""A comparison of a graph with PyTorch's results, in every way in which the runtime uses graphs.
 
 Letters in shapes: N sequences, T their longest length, C kept vocabulary columns, L layers,
 H hidden, M held-out sentences of at most T2 tokens, V vocabulary, K targets per position.
@@ -26,26 +26,26 @@ from lmscore.runtime.checking.runs import (
 from lmscore.runtime.engine import Engine
 
 MAX_DIFFERENCE = 1e-3
-"""An fp32 graph's log-probs (nats) and states may be this far from PyTorch's; 1e-5 is usual."""
+"""The limit for an fp32 graph's log-probs (nats) and states against PyTorch; 1e-5 is usual."""
 
 MAX_DIFFERENCES = {FP32: MAX_DIFFERENCE, FP16: 0.05}
-"""The largest distance from PyTorch by variant; int8 has no limit.
+"""The limits of log-probs and states against PyTorch by variant; int8 has no limit.
 
-A logit between 32 and 64 is rounded by up to 1/64 in float16. Where every product and sum of the
-bundled model is rounded, as the CPU does not, its log-probs move by 0.01 at most.
+float16 rounds a logit between 32 and 64 by up to 1/64. If every product and sum of the bundled
+model is rounded, which the CPU does not do, its log-probs move by 0.01 at most.
 """
 
 MAX_HEAD_DIFFERENCE = 1e-5
-"""In any graph, target and top log-probs may be this far (nats) from the log-probs they pick."""
+"""The limit for target and top log-probs (nats) against the log-probs of the same run."""
 
 MAX_PERPLEXITY_CHANGE = 0.10
-"""A quantised graph's perplexity may be this much worse; far more than quantising should cost."""
+"""The limit for the rise of a quantised graph's perplexity; quantising should cost far less."""
 
 MAX_HALF_PERPLEXITY_CHANGE = 1e-3
-"""An fp16 graph's perplexity may be this much worse; a hundredth of it is usual."""
+"""The limit for the rise of an fp16 graph's perplexity; a hundredth of it is usual."""
 
 MAX_LOG_Z_CHANGE = 0.1
-"""In any graph, mean and standard deviation of log Z may be this far (nats) from PyTorch's."""
+"""The limit for mean and standard deviation of log Z (nats) against PyTorch, in any graph."""
 
 _FINITE = sys.float_info.max
 _CHUNK_SIZES = (1, 2, 5)
@@ -55,7 +55,7 @@ _LARGEST_K = 5
 
 @dataclass(frozen=True)
 class Difference:
-    """A largest difference, and where it was found; infinite if anything compared was NaN."""
+    """A largest difference and its place; it is infinite if any compared value was NaN."""
 
     value: float
     where: str
@@ -67,28 +67,30 @@ class GraphCheck:
 
     log_probs: Difference  # from PyTorch
     state: Difference  # from PyTorch, relative to 1 + |value|
-    steps: Difference  # chunks and single steps, the state carried, from whole sequences
-    parents: Difference  # rows re-ordered, repeated and dropped from the same rows in their order
-    heads: Difference  # target and top log-probs from the log-probs of the same run
-    batching: Difference  # a token scored alone from the same in a padded batch
+    steps: Difference  # chunks and single steps with carried state, from whole sequences
+    parents: Difference  # rows re-ordered, repeated and dropped, from the rows in their order
+    heads: Difference  # target and top log-probs, from the log-probs of the same run
+    batching: Difference  # a token scored alone, from the same token in a padded batch
     perplexity: float  # of the held-out sample, per token
     perplexity_change: float  # relative to PyTorch's: 0.01 is one per cent worse
-    scores: Difference = Difference(0.0, "no scores")  # without the softmax, from PyTorch's
-    log_z: LogZRecord | None = None  # of self-normalised models
-    log_z_change: float = 0.0  # the larger one of its mean's and its deviation's, from PyTorch
+    scores: Difference = Difference(0.0, "no scores")  # without the softmax, from PyTorch
+    log_z: LogZRecord | None = None  # for self-normalised models
+    log_z_change: float = 0.0  # of its mean or its deviation, the larger change, from PyTorch
 
     def failure(self, variant: str) -> str | None:
-        """Why a graph of this variant is not fit for use, or None."""
-        limit_of_values = MAX_DIFFERENCES.get(variant, _FINITE)
-        for what, difference, limit in (
-            ("log-probs differ", self.log_probs, limit_of_values),
-            ("states differ", self.state, limit_of_values),
-            ("log-probs of steps differ", self.steps, limit_of_values),
-            ("log-probs of picked rows differ", self.parents, limit_of_values),
-            ("log-probs in a batch differ", self.batching, limit_of_values),
-            ("scores differ", self.scores, limit_of_values),
-            ("outputs disagree", self.heads, MAX_HEAD_DIFFERENCE),
+        """The reason why a graph of this variant is not fit for use, or None if it is fit."""
+        for what, difference in (
+            ("log-probs differ", self.log_probs),
+            ("states differ", self.state),
+            ("log-probs of steps differ", self.steps),
+            ("log-probs of picked rows differ", self.parents),
+            ("log-probs in a batch differ", self.batching),
+            ("scores differ", self.scores),
+            ("outputs disagree", self.heads),
         ):
+            limit = MAX_DIFFERENCES.get(variant, _FINITE)
+            if difference is self.heads:
+                limit = MAX_HEAD_DIFFERENCE
             if difference.value > limit:
                 return f"{what} by {difference.value:.3g} at {difference.where}, limit {limit:g}"
         limit = MAX_HALF_PERPLEXITY_CHANGE if variant == FP16 else MAX_PERPLEXITY_CHANGE
@@ -105,29 +107,28 @@ class GraphCheck:
         return None
 
 
-@np.errstate(invalid="ignore", over="ignore")  # what is not finite is found, not warned of
+@np.errstate(invalid="ignore", over="ignore")  # values that are not finite show up as differences
 def check_graph(engine: Engine, parity: Parity) -> GraphCheck:
-    """Run the whole grid on a graph.
+    """Compare a graph with PyTorch on whole sequences, chunks and single steps with carried state.
 
-    Whole sequences, chunks and single steps with the state carried; padded in a batch and alone;
-    `parents` that permute, repeat and drop rows; 0 to 3 targets; k from 0 to 5; and the held-out
-    sample.
+    Rows run padded in a batch and alone; `parents` permutes, repeats and drops rows; there are 0
+    to 3 targets, and k from 0 to 5. The held-out sample gives the perplexity.
     """
     whole, single = in_chunks(engine, parity, parity.inputs.shape[1]), alone(engine, parity)
     steps = {f"chunks of {size}": in_chunks(engine, parity, size) for size in _CHUNK_SIZES}
     runs = {"whole sequences": whole, "one by one": single, **steps}
-    picked = _pick_rows(engine, parity)
+    from_pytorch, from_whole = _parents_differences(engine, parity, whole)
     heldout = Heldout.run(engine, parity)
     mean = heldout.mean(heldout.batched)
     report = GraphCheck(
         log_probs=_worst(
             *(_difference(run, parity, parity, where) for where, run in runs.items()),
-            _picked_difference(picked, parity.log_probs),
+            from_pytorch,
             _largest(heldout.batched - parity.heldout_target_log_probs, heldout.mask, "held-out"),
         ),
         state=_worst(*(_state_difference(run, parity, where) for where, run in runs.items())),
         steps=_worst(*(_difference(run, whole, parity, where) for where, run in steps.items())),
-        parents=_picked_difference(picked, whole.log_probs),
+        parents=from_whole,
         heads=_heads_difference(engine, parity),
         batching=_worst(
             _difference(whole, single, parity, "parity"),
@@ -143,7 +144,7 @@ def check_graph(engine: Engine, parity: Parity) -> GraphCheck:
 def _with_scores(
     report: GraphCheck, engine: Engine, parity: Parity, expected: Floats, heldout: Heldout
 ) -> GraphCheck:
-    """The report, with what scores without the softmax are like; `expected` are PyTorch's."""
+    """Add the comparison of scores without the softmax to a report; `expected` are PyTorch's."""
     scores = heldout_scores(engine, parity)
     found = measure_log_z(scores, heldout.batched, heldout.mask)
     reference = measure_log_z(expected, parity.heldout_target_log_probs, heldout.mask)
@@ -167,7 +168,7 @@ def _worst(*differences: Difference) -> Difference:
 
 
 def _largest(difference: Floats, mask: NDArray[np.bool_], where: str) -> Difference:
-    """The largest |difference| [N, T] or [N, T, C] where mask [N, T] holds."""
+    """The largest absolute value of a difference [N, T] or [N, T, C] where mask [N, T] holds."""
     size = _size(difference).reshape(*mask.shape, -1)
     per_token = np.where(mask, size.max(axis=2, initial=0), 0)
     row, token = np.unravel_index(per_token.argmax(), per_token.shape)
@@ -175,7 +176,7 @@ def _largest(difference: Floats, mask: NDArray[np.bool_], where: str) -> Differe
 
 
 def _size(difference: Floats) -> Floats:
-    """|difference|, and infinity for NaN, which no comparison would find."""
+    """Absolute values, with infinity for NaN, which no comparison would find."""
     return np.where(np.isnan(difference), np.float32(np.inf), np.abs(difference))
 
 
@@ -196,36 +197,32 @@ def _state_difference(run: Run, parity: Parity, where: str) -> Difference:
     return Difference(max(differences), f"final state, {where}")
 
 
-@dataclass(frozen=True)
-class _Picked:
-    """The second tokens of rows that `parents` reversed, repeated and dropped before them."""
+def _parents_differences(
+    engine: Engine, parity: Parity, whole: Run
+) -> tuple[Difference, Difference]:
+    """Reverse, repeat and drop rows by `parents`, and compare the log-probs of the next token.
 
-    rows: NDArray[np.intp]  # [R], of the parity sequences
-    log_probs: Floats  # [R, 1, C]
-
-
-def _pick_rows(engine: Engine, parity: Parity) -> _Picked | None:
-    """None where no sequence has a second token."""
+    Returns:
+        The largest difference from PyTorch, and from the run of whole sequences.
+    """
     rows = np.flatnonzero(parity.lengths >= 2)
     if not rows.size:
-        return None
+        return Difference(0.0, "parents"), Difference(0.0, "parents")
     first = engine.distributions(parity.inputs[rows, :1], engine.initial_state(len(rows)))
     places = np.arange(len(rows), dtype=np.int64)
     parents = np.concatenate([places[::-1], places[:1], places[::2]])
-    found = engine.distributions(parity.inputs[rows[parents], 1:2], first.state, parents=parents)
-    return _Picked(rows[parents], found.log_probs[..., parity.columns])
-
-
-def _picked_difference(picked: _Picked | None, reference: Floats) -> Difference:
-    """From the same places of `reference`, [N, T, C]."""
-    if picked is None:
-        return Difference(0.0, "parents")
-    difference = picked.log_probs - reference[picked.rows, 1:2]
-    return _largest(difference, np.ones((len(picked.rows), 1), np.bool_), "parents")
+    picked = rows[parents]
+    found = engine.distributions(parity.inputs[picked, 1:2], first.state, parents=parents)
+    log_probs, mask = found.log_probs[..., parity.columns], np.ones((len(picked), 1), np.bool_)
+    from_pytorch, from_whole = (
+        _largest(log_probs - reference.log_probs[picked, 1:2], mask, "parents")
+        for reference in (parity, whole)
+    )
+    return from_pytorch, from_whole
 
 
 def _heads_difference(engine: Engine, parity: Parity) -> Difference:
-    """Every number of targets and of best tokens, on a corner of the parity sequences."""
+    """Compare outputs for all numbers of targets and best tokens, on a corner of the sequences."""
     tokens, first = parity.inputs[:2, :4], parity.targets[:2, :4, None]
     V = engine.config.vocab_size
     differences: list[Difference] = []
@@ -234,12 +231,13 @@ def _heads_difference(engine: Engine, parity: Parity) -> Difference:
         log_probs, of_targets, best, best_tokens, _ = engine.distributions(
             tokens, engine.initial_state(len(tokens)), targets=targets, k=k
         )
-        largest = -np.sort(-log_probs, axis=2)[..., :k]
-        pairs = (
-            (of_targets, np.take_along_axis(log_probs, targets, 2)),
-            (best, largest),
-            (best, np.take_along_axis(log_probs, best_tokens, 2)),
-        )
         everywhere = np.ones(tokens.shape, np.bool_)
-        differences += [_largest(a - b, everywhere, f"k = {k}") for a, b in pairs]
+        differences += [
+            _largest(output - reference, everywhere, f"k = {k}")
+            for output, reference in (
+                (of_targets, np.take_along_axis(log_probs, targets, 2)),
+                (best, -np.sort(-log_probs, axis=2)[..., :k]),
+                (best, np.take_along_axis(log_probs, best_tokens, 2)),
+            )
+        ]
     return _worst(*differences)

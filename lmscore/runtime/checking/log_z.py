@@ -1,4 +1,4 @@
-"""Scores without the softmax against log-probabilities: log Z, and its effect on ranks.
+"""A comparison of scores without the softmax with log-probabilities: log Z and its effect on ranks.
 
 Letters in shapes: M sentences of at most T tokens.
 """
@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 def measure_log_z(scores: Floats, log_probs: Floats, mask: NDArray[np.bool_]) -> LogZRecord:
     """Compare scores with log-probs [M, T] (nats) where mask [M, T] holds.
 
-    Sentences are ranked by their means per token: by their sums, long ones would all be last.
+    Sentences are ranked by their means per token; by their sums, long ones would all be last.
     """
     log_z = (scores - log_probs)[mask].astype(np.float64)
     means = [
@@ -27,9 +27,9 @@ def measure_log_z(scores: Floats, log_probs: Floats, mask: NDArray[np.bool_]) ->
 
 
 def rank_agreement(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Kendall's tau of two scores [M] of the same things: 1 in the same order, -1 in reverse.
+    """Kendall's tau of two scores [M] of the same items: 1 for the same order, -1 for the reverse.
 
-    Pairs that one of them does not tell apart are left out; 1 where none is left.
+    Pairs that either score ties are left out; the result is 1 if no pair is left.
     """
     upper = np.triu_indices(len(one), 1)
     signs = [np.sign(values[:, None] - values)[upper] for values in (one, other)]

@@ -1,4 +1,4 @@
-"""A model directory held against what its export recorded, and against PyTorch; without torch."""
+"""A comparison of a model directory with its export records and with PyTorch's results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from lmscore.runtime.load import find_model
 from lmscore.runtime.text import TextTokenizer
 
 QUANTIZED_SLACK = 0.05
-"""Another machine may move an 8-bit graph's log-probs by this many nats: a rounding tips over."""
+"""The tolerance for an 8-bit graph's log-probs (nats): another machine may round another way."""
 
 _PERPLEXITY_SLACK = {FP32: MAX_DIFFERENCE, FP16: MAX_HALF_PERPLEXITY_CHANGE}
 _QUANTIZED_PERPLEXITY_SLACK = 0.01
@@ -49,10 +49,10 @@ class Finding:
 
     file: str
     what: str
-    problem: str | None = None  # what is wrong and what to do; None where all is well
-    measured: float | str | None = None  # here; None where there is nothing to measure
-    recorded: float | str | None = None  # at export, if it was
-    limit: float | None = None  # the largest that is allowed
+    problem: str | None = None  # what is wrong and what to do; None if all is well
+    measured: float | str | None = None  # here; None if there is nothing to measure
+    recorded: float | str | None = None  # at export; None if nothing was recorded
+    limit: float | None = None  # the largest allowed value
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class ModelCheck:
 
     @property
     def problems(self) -> list[str]:
-        """The findings that are problems, a line each; empty where the model is as exported."""
+        """The problems among the findings, a line each; empty if the model is as exported."""
         return [finding.problem for finding in self.findings if finding.problem is not None]
 
 
@@ -76,24 +76,24 @@ def check_model(
     device: str = CPU_DEVICE,
     threads: int | None = None,
 ) -> ModelCheck:
-    """Check that a model computes here what PyTorch computed where it was trained.
+    """Check that a model computes the same here as in PyTorch where it was trained.
 
-    Needs no torch: `parity.npz` holds what it computed. Each graph runs whole sequences, chunks and
-    single steps, padded in a batch and alone, with rows re-ordered by `parents`, with all numbers
-    of targets and best tokens, and a held-out sample; int8 is compared with fp32. Hashes tie the
-    files to config.json. That finds damage, mixed-up files and a machine that computes otherwise;
-    it is no signature: whoever can write all the files can make them agree.
+    No torch is needed: `parity.npz` holds PyTorch's results. Each graph runs whole sequences,
+    chunks and single steps, padded in a batch and alone, with rows re-ordered by `parents`, with
+    all numbers of targets and best tokens, and a held-out sample; int8 is compared with fp32.
+    Hashes tie the files to config.json. The check finds damage, mixed-up files and a machine that
+    computes otherwise. It is no signature: whoever can write all the files can make them agree.
 
     Args:
         path: as in `lmscore.load`.
-        variants: "fp32", "int8", ... Default: all that are in the directory.
+        variants: "fp32", "int8", ... Default: all variants in the directory.
         device: "cpu", "cuda", ...: where the graphs run.
-        threads: of the CPU. Default: one per core.
+        threads: the number of CPU threads. Default: one per core.
 
     Raises:
         ModelNotFoundError: no such directory, or it has no config.json or parity.npz.
         ModelError: config.json or parity.npz is damaged.
-        VariantError: a variant, or any, was not exported.
+        VariantError: a requested variant, or any variant at all, was not exported.
         OptionError, DeviceError, MissingExtraError: as `lmscore.load`.
     """
     bundle = Bundle.read(find_model(path))
@@ -110,7 +110,7 @@ def check_model(
 
 
 class _Checker:
-    """Looks at one file after the other; keeps the graphs that could be run."""
+    """Checks one file after the other, and keeps the engines of graphs that could be run."""
 
     def __init__(self, bundle: Bundle, parity: Parity, device: str, threads: int | None) -> None:
         self.engines: dict[str, Engine] = {}
@@ -128,7 +128,7 @@ class _Checker:
         return Finding(TOKENIZER_FILE, what)
 
     def graph(self, variant: str) -> Iterator[Finding]:
-        """Read and run a graph; what cannot be read or run is a finding as well."""
+        """Read and run a graph; a graph that cannot be read or run is a finding as well."""
         file, what = graph_file(variant), "size, hash, inputs, outputs"
         try:
             engine = Engine.load(self._bundle, variant, device=self._device, threads=self._threads)
@@ -145,72 +145,64 @@ class _Checker:
         yield from self._scores(file, report, record, variant)
 
     def int8_against_fp32(self) -> Finding:
-        """They cannot be further apart than both together were from PyTorch."""
+        """Compare int8 with fp32: they differ at most by the sum of both distances from PyTorch."""
         found = compare_graphs(self.engines[INT8], self.engines[FP32], self._parity)
-        records = self._bundle.config.graphs
-        limit = QUANTIZED_SLACK + sum(
-            records[variant].max_log_prob_difference for variant in (INT8, FP32)
-        )
+        records = [self._bundle.config.graphs[variant] for variant in (INT8, FP32)]
+        limit = QUANTIZED_SLACK + sum(record.max_log_prob_difference for record in records)
         return self._judge(graph_file(INT8), "log-probs from fp32's, nats", found, None, limit)
 
     def _differences(
         self, file: str, report: GraphCheck, record: GraphRecord, variant: str
     ) -> Iterator[Finding]:
-        limits = _Limits.of(record, variant)
-        rows: list[tuple[str, Difference, float | None, float]] = [
-            (
-                "log-probs from PyTorch's, nats",
-                report.log_probs,
-                record.max_log_prob_difference,
-                limits.log_probs,
-            ),
-            ("states from PyTorch's, relative", report.state, None, limits.state),
-            ("steps from whole sequences, nats", report.steps, None, limits.steps),
-            ("rows picked by parents, nats", report.parents, None, limits.steps),
-            (
-                "padded in a batch from alone, nats",
-                report.batching,
-                record.max_batching_difference,
-                limits.batching,
-            ),
+        log_probs, steps, batching = _limits(record, variant)
+        state = MAX_DIFFERENCES.get(variant, math.inf)
+        from_pytorch, in_batches = record.max_log_prob_difference, record.max_batching_difference
+        for what, found, recorded, limit in (
+            ("log-probs from PyTorch's, nats", report.log_probs, from_pytorch, log_probs),
+            ("states from PyTorch's, relative", report.state, None, state),
+            ("steps from whole sequences, nats", report.steps, None, steps),
+            ("rows picked by parents, nats", report.parents, None, steps),
+            ("padded in a batch from alone, nats", report.batching, in_batches, batching),
             ("targets and best tokens, nats", report.heads, None, MAX_HEAD_DIFFERENCE),
-        ]
-        for what, found, recorded, limit in rows:
+        ):
             yield self._judge(file, what, found, recorded, limit)
 
     def _perplexity(
         self, file: str, report: GraphCheck, record: GraphRecord, variant: str
     ) -> Finding:
         measured, recorded = report.perplexity_change, record.perplexity_change
-        slack = _PERPLEXITY_SLACK.get(variant, _QUANTIZED_PERPLEXITY_SLACK)
-        problem = None
-        if not abs(measured - recorded) <= slack:
-            problem = self._problem(
-                file,
-                f"held-out perplexity is {report.perplexity:.4g}, {_percent(measured)} from "
-                f"PyTorch's, export recorded {_percent(recorded)}",
-            )
-        what = f"held-out perplexity ({report.perplexity:.4g}) from PyTorch's, relative"
-        return Finding(file, what, problem, measured, recorded, recorded + slack)
+        return self._drift(
+            file,
+            f"held-out perplexity ({report.perplexity:.4g}) from PyTorch's, relative",
+            measured,
+            recorded,
+            _PERPLEXITY_SLACK.get(variant, _QUANTIZED_PERPLEXITY_SLACK),
+            f"held-out perplexity is {report.perplexity:.4g}, {_percent(measured)} from "
+            f"PyTorch's, export recorded {_percent(recorded)}",
+        )
 
     def _scores(
         self, file: str, report: GraphCheck, record: GraphRecord, variant: str
     ) -> Iterator[Finding]:
-        """Scores without the softmax and log Z, of self-normalised models."""
+        """Check scores without the softmax and log Z of a self-normalised model."""
         if report.log_z is None or record.log_z is None:
             return
-        limit = _Limits.of(record, variant).scores
+        limit = MAX_DIFFERENCES.get(variant, math.inf)
         yield self._judge(file, "scores from PyTorch's, nats", report.scores, None, limit)
         for what, measured, recorded in (
             ("mean of log Z, nats", report.log_z.mean, record.log_z.mean),
             ("deviation of log Z, nats", report.log_z.std, record.log_z.std),
         ):
-            problem = None
-            if not abs(measured - recorded) <= QUANTIZED_SLACK:
-                problem = self._problem(
-                    file, f"{what}: {measured:.3g}, export recorded {recorded:.3g}"
-                )
-            yield Finding(file, what, problem, measured, recorded, recorded + QUANTIZED_SLACK)
+            problem = f"{what}: {measured:.3g}, export recorded {recorded:.3g}"
+            yield self._drift(file, what, measured, recorded, QUANTIZED_SLACK, problem)
+
+    def _drift(
+        self, file: str, what: str, measured: float, recorded: float, slack: float, problem: str
+    ) -> Finding:
+        """Check that a figure is within `slack` of the one that export recorded."""
+        is_near = abs(measured - recorded) <= slack
+        found = None if is_near else self._problem(file, problem)
+        return Finding(file, what, found, measured, recorded, recorded + slack)
 
     def _judge(
         self, file: str, what: str, found: Difference, recorded: float | None, limit: float
@@ -230,29 +222,18 @@ class _Checker:
         )
 
 
-@dataclass(frozen=True)
-class _Limits:
-    """The largest allowed differences of a variant here, given what export recorded."""
-
-    log_probs: float
-    state: float
-    steps: float
-    batching: float
-    scores: float
-
-    @classmethod
-    def of(cls, record: GraphRecord, variant: str) -> _Limits:
-        if variant in MAX_DIFFERENCES:
-            return cls(*[MAX_DIFFERENCES[variant]] * 5)
-        # 8-bit scales that follow the batch (rnn-relu) follow the length of a chunk as well.
-        moves = record.max_batching_difference > MAX_DIFFERENCE
-        return cls(
-            log_probs=record.max_log_prob_difference + QUANTIZED_SLACK,
-            state=math.inf,
-            steps=QUANTIZED_SLACK + (2 * record.max_log_prob_difference if moves else 0),
-            batching=QUANTIZED_SLACK + record.max_batching_difference,
-            scores=math.inf,
-        )
+def _limits(record: GraphRecord, variant: str) -> tuple[float, float, float]:
+    """The largest allowed differences of log-probs, of steps and of batching, in nats."""
+    if variant in MAX_DIFFERENCES:
+        limit = MAX_DIFFERENCES[variant]
+        return limit, limit, limit
+    # 8-bit scales that follow the batch (rnn-relu) follow the length of a chunk as well.
+    moves = record.max_batching_difference > MAX_DIFFERENCE
+    return (
+        QUANTIZED_SLACK + record.max_log_prob_difference,
+        QUANTIZED_SLACK + (2 * record.max_log_prob_difference if moves else 0),
+        QUANTIZED_SLACK + record.max_batching_difference,
+    )
 
 
 def _percent(share: float) -> str:

@@ -1,4 +1,4 @@
-"""Runs of a graph over the sequences of parity.npz: in chunks, alone, the held-out sample.
+"""Runs of a graph over the sequences of parity.npz and over the held-out sample.
 
 Letters in shapes: N sequences, T their longest length, C kept vocabulary columns, L layers,
 H hidden, M held-out sentences of at most T2 tokens.
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.bundle import Parity
-from lmscore.runtime.engine import Engine
+from lmscore.runtime.engine import Distributions, Engine
 
 _HELDOUT_ROWS = 32
 _HELDOUT_VALUES = 1 << 25  # log-probs of one run, 128 MiB
@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Run:
-    """The parity sequences as a graph scores them, in the shapes of `Parity`."""
+    """A graph's results for the parity sequences, in the shapes of `Parity`."""
 
     log_probs: Floats  # [N, T, C]
     target_log_probs: Floats  # [N, T]
@@ -31,16 +31,25 @@ class Run:
 
     @classmethod
     def zeros(cls, parity: Parity) -> Run:
-        """A run whose arrays are to be filled in."""
+        """A run whose arrays are zeros, for `fill`."""
         return cls(
             np.zeros_like(parity.log_probs),
             np.zeros_like(parity.target_log_probs),
             tuple(map(np.zeros_like, parity.final_state)),
         )
 
+    def fill(
+        self, rows: NDArray[np.intp], part: slice, found: Distributions, columns: NDArray[np.int64]
+    ) -> None:
+        """Take in results for some rows and a part of their times."""
+        self.log_probs[rows, part] = found.log_probs[..., columns]
+        self.target_log_probs[rows, part] = found.target_log_probs[..., 0]
+        for all_rows, some in zip(self.state, found.state.tensors, strict=True):
+            all_rows[:, rows] = some
+
 
 def in_chunks(engine: Engine, parity: Parity, size: int) -> Run:
-    """Carry the state from chunk to chunk; rows that are finished are dropped by `parents`."""
+    """Run the sequences in chunks with carried state; `parents` drops the finished rows."""
     run = Run.zeros(parity)
     rows = np.arange(len(parity.inputs))
     state = engine.initial_state(len(rows))
@@ -56,26 +65,18 @@ def in_chunks(engine: Engine, parity: Parity, size: int) -> Run:
             parents=parents,
         )
         state = found.state
-        run.log_probs[rows, part] = found.log_probs[..., parity.columns]
-        run.target_log_probs[rows, part] = found.target_log_probs[..., 0]
-        for all_rows, running in zip(run.state, state.tensors, strict=True):
-            all_rows[:, rows] = running
+        run.fill(rows, part, found, parity.columns)
     return run
 
 
 def alone(engine: Engine, parity: Parity) -> Run:
-    """Each sequence in a run of its own, without padding and without `parents`."""
+    """Run each sequence by itself, without padding and without `parents`."""
     run = Run.zeros(parity)
     for row, length in enumerate(parity.lengths):
-        found = engine.distributions(
-            parity.inputs[row : row + 1, :length],
-            engine.initial_state(),
-            targets=parity.targets[row : row + 1, :length, None],
-        )
-        run.log_probs[row, :length] = found.log_probs[0][:, parity.columns]
-        run.target_log_probs[row, :length] = found.target_log_probs[0, :, 0]
-        for all_rows, one in zip(run.state, found.state.tensors, strict=True):
-            all_rows[:, row : row + 1] = one
+        rows, part = np.array([row]), slice(length)
+        tokens, targets = parity.inputs[rows, part], parity.targets[rows, part, None]
+        found = engine.distributions(tokens, engine.initial_state(), targets=targets)
+        run.fill(rows, part, found, parity.columns)
     return run
 
 
@@ -83,13 +84,13 @@ def alone(engine: Engine, parity: Parity) -> Run:
 class Heldout:
     """Target log-probs of the held-out sample, [M, T2]."""
 
-    mask: NDArray[np.bool_]  # the places within each sentence
+    mask: NDArray[np.bool_]  # True within each sentence
     batched: Floats
-    alone: Floats  # each sentence in a run of its own
+    alone: Floats  # from a run for each sentence
 
     @classmethod
     def run(cls, engine: Engine, parity: Parity) -> Heldout:
-        """Score the sample both ways."""
+        """Score the sample in batches, and sentence by sentence."""
         M, T2 = parity.heldout_inputs.shape
         rows = max(1, min(_HELDOUT_ROWS, _HELDOUT_VALUES // (T2 * engine.config.vocab_size)))
         return cls(
@@ -99,12 +100,12 @@ class Heldout:
         )
 
     def mean(self, log_probs: Floats) -> float:
-        """Nats per token, of log-probs [M, T2] of this sample."""
+        """The mean of log-probs [M, T2] over the tokens of this sample, in nats."""
         return float(log_probs[self.mask].mean(dtype=np.float64))
 
 
 def heldout_scores(engine: Engine, parity: Parity) -> Floats:
-    """Scores of the held-out sample without the softmax, float32 [M, T2]; 0 past each length."""
+    """The held-out sample's scores without the softmax, float32 [M, T2]; 0 past each length."""
     slices = _slices(len(parity.heldout_inputs), _HELDOUT_ROWS)
     return _score_heldout(engine.without_softmax(), parity, slices)
 
@@ -129,5 +130,5 @@ def _score_heldout(engine: Engine, parity: Parity, batches: Iterable[slice]) -> 
 
 
 def within(tokens: NDArray[np.int64], lengths: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Bool [N, T]: the places before each row's length."""
+    """The mask of the places before each row's length, bool [N, T]."""
     return np.arange(tokens.shape[1]) < lengths[:, None]
