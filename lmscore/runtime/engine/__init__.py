@@ -12,7 +12,7 @@ from lmscore.runtime.engine.batching import (
 )
 from lmscore.runtime.engine.budget import token_budget
 from lmscore.runtime.engine.cores import usable_cores
-from lmscore.runtime.engine.engine import Engine, Step, Top
+from lmscore.runtime.engine.engine import Distributions, Engine, Step, Top
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.operators import check_operators
 from lmscore.runtime.engine.sessions import (
@@ -32,6 +32,7 @@ __all__ = [
     "CPU_DEVICE",
     "CUDA",
     "Boundaries",
+    "Distributions",
     "Engine",
     "Graph",
     "Row",
