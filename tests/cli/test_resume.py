@@ -21,11 +21,10 @@ from lmscore.cli.earlier import Earlier
 from lmscore.cli.layout import Layout
 from lmscore.cli.outfile import record_file
 from lmscore.cli.records import Record
-from lmscore.cli.verbs.score import _write
 from lmscore.errors import LmscoreError
 from lmscore.names import Per, RecordFormat
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.scoring.score import Score, Summary
+from lmscore.runtime.scoring.score import Score
 from tests.cli.conftest import Run, finish, start
 
 if sys.platform == "win32":
@@ -46,7 +45,10 @@ def go_on(path: Path, scored: Scored, layout: Layout, *, header: bool, resume: b
     with record_file(path, resume=resume) as out:
         earlier = Earlier(out, layout, header=header)
         rest = earlier.skip(scored, lambda pair: pair[0], bar=False)
-        _write(out, layout, rest, earlier, Summary())
+        for number, (record, score) in enumerate(rest, earlier.count + 1):
+            lines = layout.lines(number, record, score)
+            earlier.settle(lines, score.num_tokens)
+            out.write(lines)
     return earlier.count
 
 

@@ -126,13 +126,14 @@ def test_no_distribution_is_computed_where_none_is_asked_for() -> None:
     model = TorchModel(tiny_config("lstm", self_normalized=True))
     graph = open_graph(model, "fp32")
     feeds = []
-    session_run = graph._fetch
+    made = graph._feeds
 
-    def fetch(outputs: list[str], given: dict[str, Any]) -> list[Any]:
-        feeds.append(given["distributions"].tolist())
-        return session_run(outputs, given)
+    def watched(*given: Any) -> dict[str, Any]:
+        found = made(*given)
+        feeds.append(found["distributions"].tolist())
+        return found
 
-    graph._fetch = fetch  # type: ignore[method-assign, assignment]
+    graph._feeds = watched  # type: ignore[method-assign, assignment]
     tokens, targets = np.ones((3, 2), np.int64), np.ones((3, 2, 1), np.int64)
     for outputs in (["target_scores"], graph.state_outputs, ["target_log_probs"], ["log_probs"]):
         graph.run(outputs, tokens, state=graph.initial_state(3), targets=targets)

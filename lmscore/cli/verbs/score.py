@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated
@@ -14,13 +13,13 @@ from lmscore.cli import options, streams
 from lmscore.cli.compat import start_report
 from lmscore.cli.earlier import Earlier
 from lmscore.cli.layout import Layout
-from lmscore.cli.outfile import Output, check_output, open_records
-from lmscore.cli.records import Record, TextInput
+from lmscore.cli.outfile import check_output, open_records
+from lmscore.cli.records import TextInput
 from lmscore.cli.scored_records import PROMPT, describe, interactive, score_records, with_progress
 from lmscore.cli.usage import UsageError
 
 if TYPE_CHECKING:
-    from lmscore.runtime.scoring import Score, Summary
+    from lmscore.runtime.scoring import Summary
 
 
 def score(
@@ -109,26 +108,16 @@ def score(
             pairs = shown(scored(rest), skipped=earlier.bytes)
         else:  # the state depends on all lines, so all are scored again
             pairs = earlier.skip(shown(scored(records)), itemgetter(0), bar=False)
-        summary = _write(out, layout, pairs, earlier, Summary(eos=eos))
+        summary = Summary(eos=eos)
+        for number, (record, result) in enumerate(pairs, earlier.count + 1):
+            lines = layout.lines(number, record, result)
+            earlier.settle(lines, result.num_tokens)
+            out.write(lines)
+            summary.add(result)
     if not quiet:
         before = f"resumed after {earlier.count} lines: " if earlier.count else ""
         streams.note(f"{describe(lm, context)}: {before}{_counts(summary)}")
         streams.note(_figures(summary))
-
-
-def _write(
-    out: Output,
-    layout: Layout,
-    scored: Iterable[tuple[Record, Score]],
-    earlier: Earlier,
-    summary: Summary,
-) -> Summary:
-    for number, (record, result) in enumerate(scored, earlier.count + 1):
-        lines = layout.lines(number, record, result)
-        earlier.settle(lines, result.num_tokens)
-        out.write(lines)
-        summary.add(result)
-    return summary
 
 
 def _check_layout_resumes(layout: Layout, *, ends: bool) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,7 @@ class ScoredRows:
 
     scores: RowScores
     batches: Sequence[Callable[[], object]]  # each scores a batch, or waits until it is scored
-    futures: Sequence[Future[object]] = ()  # of the batches that workers score
+    futures: Sequence[Future[Any]] = ()  # of the batches that workers score
 
     def result(self) -> RowScores:
         """Wait for the scores.
@@ -123,10 +123,18 @@ def start_rows(
     scores, size = _unscored(rows), budget or _budget(engine, rows)
     origins = np.zeros(len(rows.lengths), np.int64) if parents is None else parents
 
-    def advance(batch: Ids, engine: Engine) -> object:
-        return _advance(engine, rows, batch, state, origins[batch], size, scores)
-
-    tasks = [partial(advance, batch) for batch in _batches(rows.lengths, size)]
+    tasks = [
+        partial(
+            _advance,
+            rows=rows,
+            batch=batch,
+            state=state,
+            parents=origins[batch],
+            budget=size,
+            scores=scores,
+        )
+        for batch in _batches(rows.lengths, size)
+    ]
     workers = engine.workers
     if workers is None or len(tasks) < 2:
         return ScoredRows(scores, [partial(task, engine) for task in tasks])

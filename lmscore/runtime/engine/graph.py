@@ -95,7 +95,7 @@ class Graph:
 
     def run(
         self,
-        outputs: Sequence[str],
+        outputs: list[str],
         tokens: NDArray[np.int64],
         *,
         state: Sequence[Tensor],
@@ -120,30 +120,8 @@ class Graph:
         """
         if tokens.ndim != 2 or tokens.size == 0:
             raise InputError(f"tokens must be [B, T] and not empty, not {list(tokens.shape)}")
-        B, T = tokens.shape
         self._check(tokens, state, k, targets=targets, lengths=lengths, parents=parents)
-        feeds: dict[str, NDArray[Any]] = {
-            "tokens": tokens,
-            "targets": np.empty((B, T, 0), np.int64) if targets is None else targets,
-            "k": np.array([k], dtype=np.int64),
-            "lengths": np.full(B, T, np.int32) if lengths is None else lengths,
-            "parents": np.arange(B, dtype=np.int64) if parents is None else parents,
-        }
-        if self._whole:
-            rows = B if self._whole.intersection(outputs) else 0
-            feeds["distributions"] = np.array([rows], dtype=np.int64)
-        names = (tensor.name for tensor in self.config.state)
-        return self._fetch(list(outputs), {**feeds, **dict(zip(names, state, strict=True))})
-
-    def check_finite(self, log_probs: ArrayLike) -> None:
-        """Raise ModelError if a log-probability is NaN or infinite."""
-        if not np.isfinite(log_probs).all():
-            raise ModelError(
-                f"{self._source}: yields log-probabilities that are not finite; its weights are "
-                "damaged or trained to overflow"
-            )
-
-    def _fetch(self, outputs: list[str], feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        feeds = self._feeds(outputs, tokens, state, targets, k, lengths, parents)
         try:
             if self._keep_state_on_device:
                 found = run_bound(
@@ -157,6 +135,39 @@ class Graph:
             raise
         except Exception as error:  # ONNX Runtime's errors have no common base
             raise self._failure(error) from error
+
+    def _feeds(
+        self,
+        outputs: Sequence[str],
+        tokens: NDArray[np.int64],
+        state: Sequence[Tensor],
+        targets: NDArray[np.int64] | None,
+        k: int,
+        lengths: NDArray[np.int32] | None,
+        parents: NDArray[np.int64] | None,
+    ) -> dict[str, NDArray[Any]]:
+        """The inputs of a run by name, with defaults for the arrays that are not given."""
+        B, T = tokens.shape
+        feeds: dict[str, NDArray[Any]] = {
+            "tokens": tokens,
+            "targets": np.empty((B, T, 0), np.int64) if targets is None else targets,
+            "k": np.array([k], dtype=np.int64),
+            "lengths": np.full(B, T, np.int32) if lengths is None else lengths,
+            "parents": np.arange(B, dtype=np.int64) if parents is None else parents,
+        }
+        if self._whole:
+            rows = B if self._whole.intersection(outputs) else 0
+            feeds["distributions"] = np.array([rows], dtype=np.int64)
+        names = (tensor.name for tensor in self.config.state)
+        return {**feeds, **dict(zip(names, state, strict=True))}
+
+    def check_finite(self, log_probs: ArrayLike) -> None:
+        """Raise ModelError if a log-probability is NaN or infinite."""
+        if not np.isfinite(log_probs).all():
+            raise ModelError(
+                f"{self._source}: yields log-probabilities that are not finite; its weights are "
+                "damaged or trained to overflow"
+            )
 
     def _failure(self, error: Exception) -> LmscoreError:
         said = " ".join(str(error).split())

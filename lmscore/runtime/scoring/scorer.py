@@ -89,23 +89,22 @@ class Scorer:
                 else:
                     rows = start_rows(self.engine, reading.rows, state)
                     started.append((reading, rows))
-                if len(started) > self.ahead:
-                    yield from self._finished(started)
-            yield from self._all_finished(started)
+                yield from self._finished(started, left=self.ahead)
+            yield from self._finished(started)
         except InputError:  # in a window that was read ahead: the windows before it come first
-            yield from self._all_finished(started)
+            yield from self._finished(started)
             raise
         finally:
             for _, rows in started:
                 rows.cancel()
 
-    def _all_finished(self, started: deque[tuple[Reading, ScoredRows]]) -> Iterator[Score]:
-        while started:
-            yield from self._finished(started)
-
-    def _finished(self, started: deque[tuple[Reading, ScoredRows]]) -> Iterator[Score]:
-        reading, rows = started.popleft()
-        return self._scores(reading, rows.result())
+    def _finished(
+        self, started: deque[tuple[Reading, ScoredRows]], *, left: int = 0
+    ) -> Iterator[Score]:
+        """Wait for the scores of the windows that were started first, until `left` are left."""
+        while len(started) > left:
+            reading, rows = started.popleft()
+            yield from self._scores(reading, rows.result())
 
     def _prefixes(self, texts: Sequence[str], *, first: int) -> list[Prefix]:
         ids = self.tokenizer.encode_batch(texts, first=first, name="prefix")

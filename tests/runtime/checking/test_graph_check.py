@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,7 @@ class Broken(Graph):
 
     spoil: Callable[[str, np.ndarray, dict[str, Any]], np.ndarray]
 
-    def run(self, outputs: Sequence[str], tokens: np.ndarray, **given: Any) -> list[np.ndarray]:
+    def run(self, outputs: list[str], tokens: np.ndarray, **given: Any) -> list[np.ndarray]:
         found = super().run(outputs, tokens, **given)
         given["tokens"] = tokens
         return [self.spoil(name, a, given) for name, a in zip(outputs, found, strict=True)]
