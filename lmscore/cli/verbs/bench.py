@@ -53,7 +53,7 @@ def bench(
     ] = 30,
     output_format: Annotated[Literal["table", "json"], typer.Option("--format")] = "table",
 ) -> None:
-    """Measure how fast a model scores text and takes steps here, and the share of what is possible.
+    """Measure how fast a model scores text and takes steps here, and how near that is to the limit.
 
     The ceiling of scoring, and of a step of 32 hypotheses, is the rate of the model's matrix
     products alone; that of a single step, reading its weights once. Each number of threads is

@@ -44,7 +44,7 @@ def sample(
         int, typer.Option("-n", "--num-samples", metavar="N", min=1, help="Texts per prompt.")
     ] = 1,
     max_tokens: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Cut what has not ended by then.")
+        int, typer.Option(metavar="N", min=1, help="Cut a sample that has not ended by then.")
     ] = 100,
     temperature: Annotated[
         float, typer.Option(metavar="T", min=0, help="Below 1 likelier texts; 0: the likeliest.")

@@ -42,7 +42,8 @@ def tune(
         ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Tune nothing: say what these weights gain.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Tune nothing: report the gain of these weights."),
     ] = None,
     weigh: Annotated[
         list[str] | None,
