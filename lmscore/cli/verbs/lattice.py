@@ -78,7 +78,7 @@ def lattice(
         typer.Option(
             metavar="X",
             min=0,
-            help="Drop hypotheses that are worse by this many nats, as the LM counts them; 0: none.",
+            help="Drop hypotheses worse by this many nats, as the LM counts them; 0: none.",
         ),
     ] = 12.0,
     max_tokens: Annotated[
