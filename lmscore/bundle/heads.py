@@ -8,24 +8,37 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, get_args
+from typing import Protocol, get_args
 
 from lmscore.names import HeadName, OutputLayer
-
-if TYPE_CHECKING:
-    from lmscore.bundle.config import Config
 
 OUTPUT_LAYERS: tuple[OutputLayer, ...] = get_args(OutputLayer)
 
 _IN_CLASSES = 32  # on average, one in so many of the words in classes is computed for a token
 
 
-def _class_weights(config: Config) -> dict[str, tuple[int, ...]]:
+class Sizes(Protocol):
+    """The sizes of a model that its output layer depends on; `Config` has them."""
+
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+
+    @property
+    def output_dim(self) -> int:
+        """D."""
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        """The ids at which the classes begin."""
+
+
+def _class_weights(config: Sizes) -> dict[str, tuple[int, ...]]:
     n, D = len(config.cutoffs), config.output_dim
     return {"output.classes.weight": (n, D), "output.classes.bias": (n,)}
 
 
-def _class_width(config: Config) -> int:
+def _class_width(config: Sizes) -> int:
     first = config.cutoffs[0]
     return first + (config.vocab_size - first) // _IN_CLASSES
 
@@ -37,11 +50,11 @@ class HeadSpec:
     name: HeadName
     summary: str  # for people; {} stands for the cutoffs
     # Name and shape of the weights besides the output matrix [V, D] and its bias [V].
-    weights: Callable[[Config], dict[str, tuple[int, ...]]] = lambda _: {}
+    weights: Callable[[Sizes], dict[str, tuple[int, ...]]] = lambda _: {}
     # The number of rows of weights [rows, D] that a token is multiplied by to score one target.
-    target_rows: Callable[[Config], int] = attrgetter("vocab_size")
+    target_rows: Callable[[Sizes], int] = attrgetter("vocab_size")
     # The number of floats per token in the widest arrays, if only targets are scored.
-    target_width: Callable[[Config], int] = attrgetter("vocab_size")
+    target_width: Callable[[Sizes], int] = attrgetter("vocab_size")
     can_be_sampled: bool = False  # a sample of the vocabulary can estimate the loss
     has_scores: bool = False  # a target's logit alone is nearly its log-prob: output target_scores
     has_classes: bool = False  # the words from the first of `cutoffs` on are scored by class
