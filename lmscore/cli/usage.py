@@ -9,8 +9,12 @@ from typing import Any
 
 from lmscore.errors import OptionError
 
-# Advice in the library's messages: `name`, or name=value as in Python.
-_ADVICE = re.compile(r"`([a-z_]+)`|\b([a-z_]+)=('[^']*'|\"[^\"]*\"|True|False|-?[0-9][0-9.e-]*)")
+# Advice in the library's messages: `name`, or name=value as in Python, which is a word of its own
+# and neither begins a message nor goes on as a path does.
+_ADVICE = re.compile(
+    r"`([a-z_]+)`"
+    r"|(?<=[ (])([a-z_]+)=('[^']*'|\"[^\"]*\"|True|False|-?[0-9][0-9.e-]*)(?![\w/:]|\.\w)"
+)
 # The first word of an OptionError, or a name with an underscore, neither quoted nor in a path.
 _NAME = re.compile(
     r"^([a-z_]+)(?= (?:is|are|must) )|(?<![\w/.'\"-])([a-z]+(?:_[a-z]+)+)(?![\w/'\"=-])"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -21,6 +21,14 @@ def check_argument(
     """Raise OptionError unless a value is of a kind (True and False are no numbers) and fits."""
     if not isinstance(value, kind) or isinstance(value, bool) or not fits(value):
         raise OptionError(f"{name} must be {expected}, not {value!r}")
+
+
+def check_keywords(given: Mapping[str, object], known: type) -> None:
+    """Raise TypeError, as Python does, if a keyword is not one of a TypedDict's."""
+    for name in given:
+        if name not in known.__annotations__:
+            listed = ", ".join(known.__annotations__)
+            raise TypeError(f"unexpected keyword argument {name!r}; there are {listed}")
 
 
 def check_count(name: str, value: object) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lmscore.bundle import CONTEXTS, Bundle, Config, Context
 from lmscore.errors import InputError, OptionError
-from lmscore.runtime.arguments import as_integers, check_count
+from lmscore.runtime.arguments import as_integers, check_count, check_keywords
 from lmscore.runtime.engine import Engine, State
 from lmscore.runtime.scoring import Score, Scorer, boundary_tokens, windows
 from lmscore.runtime.text import Ids, TextTokenizer, check_text
@@ -84,6 +84,7 @@ class LanguageModel:
         self, text: str, *, prefix: str | None = None, **options: Unpack[ScoreOptions]
     ) -> Score:
         """The log-probability of one text; options and errors as in `score_stream`."""
+        check_keywords(options, ScoreOptions)
         (score,) = self.score_stream([text], prefix=prefix, **options)
         return score
 
@@ -95,6 +96,7 @@ class LanguageModel:
         **options: Unpack[ScoreOptions],
     ) -> list[Score]:
         """The scores of several texts, in their order; options as in `score_stream`."""
+        check_keywords(options, ScoreOptions)
         return list(self.score_stream(texts, prefix=prefix, **options))
 
     def score_stream(
@@ -245,10 +247,7 @@ class LanguageModel:
             InputError: an id or row is out of range, or sizes do not fit each other.
             ModelError: the model yields nan or inf.
         """
-        if not isinstance(state, State):
-            raise InputError(f"expected a State, got {type(state).__name__}")
-        rows = None if parents is None else as_integers("parents", parents)
-        return self.engine.step(as_integers("tokens", tokens), state, rows)
+        return self.engine.step(tokens, state, parents)
 
     def sample(
         self, prompt: str = "", *, num_samples: int = 1, **options: Unpack[SamplingKeywords]

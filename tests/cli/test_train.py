@@ -121,6 +121,16 @@ def test_a_signal_from_outside(text: str, tmp_path: Path, end: signal.Signals) -
     assert list((model / "checkpoints").iterdir())
 
 
+def test_an_error_in_the_file_of_options_names_the_file(
+    run: Run, text: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(f'train = "{text}"\noutput = "model"\nbatch_size = 0\n')
+    result = run("train", "--config", file)
+    assert (result.status, result.out) == (1, "")
+    assert result.err == f"lmscore: error: {file}: batch_size is 0, expected at least 1\n"
+
+
 def test_a_model_is_exported_whoever_listens(text: str, tmp_path: Path) -> None:
     model = tmp_path / "model"
     command = ["train", text, "-o", str(model), *SMALL, "--epochs", "0.1"]

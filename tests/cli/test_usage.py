@@ -29,6 +29,13 @@ FLAGS = {"top_k": ("--top-k", ""), "tied": ("--tied", "--untied"), "errors": ("-
         ("many errors are here", "many errors are here"),
         ("top_k/text: no such file", "top_k/text: no such file"),
         ("no field 'top_k'", "no field 'top_k'"),
+        ("runs/top_k=5: no such file", "runs/top_k=5: no such file"),
+        ("top_k=5: no such file", "top_k=5: no such file"),
+        ("my runs/top_k=5/x.txt is empty", "my runs/top_k=5/x.txt is empty"),
+        ("an old top_k=5/x.txt is empty", "an old top_k=5/x.txt is empty"),
+        ("an old top_k=5.txt is empty", "an old top_k=5.txt is empty"),
+        ("tokenizer is './top_k=5.json'", "tokenizer is './top_k=5.json'"),
+        ("`lms`, top_k=5: there is another", "`lms`, top_k=5: there is another"),
     ],
 )
 def test_the_shell_names_flags(message: str, expected: str) -> None:

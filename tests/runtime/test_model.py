@@ -323,3 +323,11 @@ def test_reprs_are_short(lm: LanguageModel) -> None:
     assert len(repr(score)) < 200
     assert repr(score).startswith("Score(text='the cat', log_prob=-")
     assert len(repr(lm.sample("the", max_tokens=20, seed=1)[0])) < 300
+
+
+def test_a_keyword_that_is_none_of_score(lm: LanguageModel) -> None:
+    expected = "unexpected keyword argument 'window'; there are bos, eos, context, tokens, words, j"
+    with pytest.raises(TypeError, match=expected):
+        lm.score("the cat", window=3)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=expected):
+        lm.score_batch(["the cat"], window=3)  # type: ignore[call-arg]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lmscore.cli import options, streams
+from lmscore.cli import FAILED, options, streams
 from lmscore.cli.table import table
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def check(
     for problem in found.problems:
         streams.note(f"error: {problem}")
     if found.problems:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _as_json(found: ModelCheck) -> str:

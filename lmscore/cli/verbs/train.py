@@ -18,7 +18,7 @@ from lmscore.cli.graph_records import graph_table
 from lmscore.cli.progress import Progress
 from lmscore.cli.training import given_options, training_parameters
 from lmscore.cli.usage import Flags, UsageError, command_line, flags_of, with_flags
-from lmscore.errors import needs_extra
+from lmscore.errors import InputError, OptionError, needs_extra
 
 if TYPE_CHECKING:
     from lmscore.train import Status, TrainOptions
@@ -99,7 +99,12 @@ def _options(given: dict[str, Any], config: Path | None, *, resume: bool) -> Tra
         values = read_toml(config) if config is not None else {}
         if "epochs" in given or "minutes" in given:  # a budget replaces the file's
             values = {k: v for k, v in values.items() if k not in ("epochs", "minutes")}
-        return make_options({**values, **given})
+        if config is None:
+            return make_options({**values, **given})
+        try:
+            return make_options({**values, **given})
+        except OptionError as error:
+            raise InputError(f"{config}: {error}") from error
     if config is not None:
         raise UsageError("--resume goes on with the options the run was started with: no --config")
     if "output" not in given:

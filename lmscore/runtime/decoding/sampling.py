@@ -15,7 +15,12 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.runtime.arguments import check_argument, check_count, check_stop
+from lmscore.runtime.arguments import (
+    check_argument,
+    check_count,
+    check_keywords,
+    check_stop,
+)
 from lmscore.runtime.text import Ids
 
 LogProbs = NDArray[np.floating[Any]]
@@ -94,10 +99,7 @@ class SamplingOptions:
             TypeError: a keyword is not an option.
             OptionError: as the class.
         """
-        for name in options:
-            if name not in SamplingKeywords.__annotations__:
-                known = ", ".join(SamplingKeywords.__annotations__)
-                raise TypeError(f"unexpected keyword argument {name!r}; there are {known}")
+        check_keywords(options, SamplingKeywords)
         return cls(num_samples=num_samples, **options)
 
     def __post_init__(self) -> None:

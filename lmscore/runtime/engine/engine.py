@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmscore.bundle import Bundle, Config
-from lmscore.errors import DeviceError, ModelError, OptionError, VariantError
+from lmscore.errors import DeviceError, InputError, ModelError, OptionError, VariantError
+from lmscore.runtime.arguments import as_integers
 from lmscore.runtime.engine.budget import target_budget, token_budget
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.sessions import CPU_DEVICE, Placement, open_session, thread_count
@@ -156,22 +157,28 @@ class Engine:
 
     def without_softmax(self) -> Engine:
         """The same graph with targets scored without the softmax; for self-normalised models."""
-        return Engine(self._here(), unnormalized=True)
+        reopen = self._reopen
+        return Engine(
+            self._here(),
+            unnormalized=True,
+            reopen=None if reopen is None else lambda: reopen().without_softmax(),
+            observers=self._observers,
+        )
 
     def initial_state(self, batch_size: int = 1) -> State:
         """The state before any token: zeros, of `batch_size` rows."""
         return State.owning(self._graph.initial_state(batch_size))
 
-    def step(self, tokens: Ids, state: State, parents: Ids | None = None) -> Step:
+    def step(self, tokens: ArrayLike, state: State, parents: ArrayLike | None = None) -> Step:
         """Let each hypothesis read one token, int64 [B]; gives log-probs [B, V]."""
-        (log_probs,), after = self._run(["log_probs"], tokens[:, None], state, parents=parents)
+        (log_probs,), after = self._step(["log_probs"], tokens, state, parents)
         self.check_finite(log_probs)
         return Step(log_probs[:, 0], after)
 
-    def top(self, tokens: Ids, state: State, k: int, parents: Ids | None = None) -> Top:
+    def top(self, tokens: ArrayLike, state: State, k: int, parents: ArrayLike | None = None) -> Top:
         """Like `step`, but the graph chooses the k likeliest tokens: no [B, V] is fetched."""
         outputs = ["top_log_probs", "top_tokens"]
-        (log_probs, best), after = self._run(outputs, tokens[:, None], state, parents=parents, k=k)
+        (log_probs, best), after = self._step(outputs, tokens, state, parents, k=k)
         self.check_finite(log_probs)
         return Top(log_probs[:, 0], best[:, 0], after)
 
@@ -216,22 +223,23 @@ class Engine:
         log_probs, of_targets, top_log_probs, top_tokens = found
         return Distributions(log_probs, of_targets, top_log_probs, top_tokens, after)
 
-    def read(self, ids: Ids, state: State | None = None) -> Step:
+    def read(self, ids: ArrayLike, state: State | None = None) -> Step:
         """Read a text of any length, in chunks; gives a step of one row.
 
         Args:
             ids: int64 [n], at least one if a state is given.
             state: one row to continue. Default: a text begins, and <s> is read before the ids.
         """
+        text = as_integers("ids", ids)
         if state is None:
-            ids, state = np.insert(ids, 0, self.config.bos_token_id), self.initial_state()
-        return self.step(ids[-1:], self.state_after(ids[:-1], state))
+            text, state = np.insert(text, 0, self.config.bos_token_id), self.initial_state()
+        return self.step(text[-1:], self.state_after(text[:-1], state))
 
-    def state_after(self, ids: Ids, state: State) -> State:
+    def state_after(self, ids: ArrayLike, state: State) -> State:
         """The state of one row after it has read ids int64 [n], in chunks; n may be 0."""
-        size = self.token_budget
-        for start in range(0, len(ids), size):
-            _, state = self._run([], ids[None, start : start + size], state)
+        text, size = as_integers("ids", ids), self.token_budget
+        for start in range(0, len(text), size):
+            _, state = self._run([], text[None, start : start + size], state)
         return state
 
     def check_finite(self, log_probs: ArrayLike) -> None:
@@ -247,10 +255,25 @@ class Engine:
         finally:
             self._observers.remove(observer)
 
+    def _step(
+        self,
+        outputs: Sequence[str],
+        tokens: ArrayLike,
+        state: State,
+        parents: ArrayLike | None,
+        *,
+        k: int = 0,
+    ) -> tuple[list[NDArray[Any]], State]:
+        column = as_integers("tokens", tokens)[:, None]
+        rows = None if parents is None else as_integers("parents", parents)
+        return self._run(outputs, column, state, parents=rows, k=k)
+
     def _run(
         self, outputs: Sequence[str], tokens: Ids, state: State, **given: Any
     ) -> tuple[list[NDArray[Any]], State]:
         """Return the named outputs, and the state after the run."""
+        if not isinstance(state, State):
+            raise InputError(f"expected a State, got {type(state).__name__}")
         graph, count = self._here(), len(outputs)
         found = graph.run([*outputs, *self._state_outputs], tokens, state=state.tensors, **given)
         for observer in self._observers:

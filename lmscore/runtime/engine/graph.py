@@ -186,7 +186,7 @@ class Graph:
         S, V = _state_rows(self.config, state), self.config.vocab_size
         if S != B and given["parents"] is None:
             raise InputError(f"state has {S} rows for {B} rows of tokens; give parents")
-        if not 0 <= k <= V:
+        if not 0 <= k <= V or k != int(k):
             raise InputError(f"k must lie in 0..{V}, not {k}")
         fits: dict[str, tuple[type[np.generic], tuple[int | None, ...], int, int]] = {
             "tokens": (np.int64, (B, T), 0, V - 1),
@@ -243,6 +243,8 @@ def _check_array(
     low: int,
     high: int,
 ) -> None:
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{name} must be an array, not {type(array).__name__}")
     fits = array.ndim == len(shape) and all(
         want in (None, size) for want, size in zip(shape, array.shape, strict=True)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from lmscore.bundle import Bundle
 from lmscore.errors import DeviceError, InputError, ModelError
 from lmscore.runtime.engine import Engine, Graph, State, Top
 from lmscore.runtime.model import LanguageModel
+from tests.models import make_model
 
 CELLS = ["lm", "lm_int8", "bpe_lm", "document_lm"]
 
@@ -191,3 +193,36 @@ def test_what_an_engine_says_of_itself(lm: LanguageModel, lm_int8: LanguageModel
     assert repr(lm.engine) == "Engine(variant='fp32', device='cpu')"
     assert (lm_int8.engine.variant, lm_int8.engine.config) == ("int8", lm_int8.config)
     assert not lm.engine.unnormalized
+
+
+def test_wrong_arguments_are_our_errors(lm: LanguageModel) -> None:
+    engine, state = lm.engine, lm.engine.initial_state(2)
+    assert engine.step([5, 6], state, [1, 0]).log_probs.shape == (2, lm.vocab_size)
+    assert engine.read([5, 6], engine.initial_state()).log_probs.shape == (1, lm.vocab_size)
+    wrong: list[tuple[Callable[[], object], str]] = [
+        (lambda: engine.step(np.array(5), state), "tokens must be a list or 1-d array of"),
+        (lambda: engine.step([[5], [6]], state), "tokens must be a list or 1-d array of"),
+        (lambda: engine.step([5, 6], state, [0.5, 1]), "parents must be a list or 1-d array of"),
+        (lambda: engine.step([5, 6], None), "expected a State, got NoneType"),  # type: ignore[arg-type]
+        (lambda: engine.top([5, 6], state, 1.5), "k must lie in 0.."),  # type: ignore[arg-type]
+        (lambda: engine.read(["a"], state), "ids must be a list or 1-d array of integers"),
+        (
+            lambda: engine.targets(np.ones((2, 1), np.int64), [[[1]], [[2]]], state),  # type: ignore[arg-type]
+            "targets must be an array, not list",
+        ),
+    ]
+    for call, message in wrong:
+        with pytest.raises(InputError, match=message):
+            call()
+
+
+def test_scores_without_the_softmax_are_observed_and_survive_a_fork(tmp_path: Path) -> None:
+    bundle = make_model(tmp_path / "model", self_normalized=True, variants=("fp32",))
+    engine = Engine.load(bundle, "fp32", threads=1)
+    plain, runs = engine.without_softmax(), []
+    with engine.observe(lambda B, T: runs.append((B, T))):
+        before = plain.read([5, 6]).log_probs
+        assert runs
+    plain._process = -1  # as if this were a child
+    np.testing.assert_array_equal(plain.read([5, 6]).log_probs, before)
+    assert plain.unnormalized

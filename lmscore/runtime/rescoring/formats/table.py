@@ -19,7 +19,7 @@ FORMATS: Mapping[str, Format] = {
     known.name: known
     for known in (MOSES, SRILM, KALDI, ESPNET, MLM_SCORING, HYPORADISE, NEMO, JSONL, TSV)
 }
-"""By name, which is that of `--input-format` and of docs/formats.md."""
+"""All formats by name; docs/formats.md has a row for each."""
 
 
 def detect(head: str) -> Format | None:
