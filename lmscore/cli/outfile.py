@@ -129,10 +129,7 @@ def _is_open_as(out: os.stat_result, name: str) -> bool:
 def _is_input(path: str | Path, name: str) -> bool:
     if name != "-":
         return same_file(path, name)
-    try:
-        return Path(path).is_file() and os.path.samestat(Path(path).stat(), os.fstat(0))
-    except OSError:  # no standard input
-        return False
+    return Path(path).is_file() and _is_open_as(Path(path).stat(), name)
 
 
 def same_file(one: str | Path, other: str | Path) -> bool:

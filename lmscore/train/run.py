@@ -163,7 +163,6 @@ def _set_up_folder(folder: Path, options: TrainOptions, *, resume: bool) -> None
     A new run removes a tokenizer that other options may have made, from a run that never came to
     training.
     """
-    make_directory(folder)
     for place in (folder, folder / CORPUS, folder / CHECKPOINTS):
         for path in place.glob(".*.tmp"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
