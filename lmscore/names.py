@@ -15,20 +15,6 @@ TokenizerKind = Literal["bpe", "unigram", "word", "char", "custom"]
 
 # --- training
 
-Normalization = Literal[
-    "none",
-    "nfc",
-    "nfkc",
-    "punctuation",
-    "lowercase",
-    "nfc+punctuation",
-    "nfkc+punctuation",
-    "nfc+lowercase",
-    "nfkc+lowercase",
-    "punctuation+lowercase",
-    "nfc+punctuation+lowercase",
-    "nfkc+punctuation+lowercase",
-]
 Precision = Literal["auto", "fp32", "bf16"]
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["cosine", "constant"]

@@ -23,7 +23,6 @@ from lmscore.names import (
     Cell,
     Context,
     Direction,
-    Normalization,
     Optimizer,
     OutputLayer,
     Precision,
@@ -54,6 +53,20 @@ class Bounds:
         if not value < self.below:
             raise OptionError(f"{name} is {value}, expected less than {self.below:g}")
 
+
+NORMALIZATION_STEPS = (
+    "punctuation",
+    "nfc",
+    "nfkc",
+    "detokenize",
+    "accents",
+    "digits",
+    "lowercase",
+)
+"""The steps that `normalization` may name, in the order in which they are applied."""
+
+_STEP = f"({'|'.join(NORMALIZATION_STEPS)})"
+_NORMALIZATION = rf"auto|none|{_STEP}(\+{_STEP})*"
 
 _COUNT = Bounds(at_least=1)
 _POSITIVE = Bounds(above=0)
@@ -122,7 +135,15 @@ class TrainOptions:
     min_count: Annotated[
         int, Option("Of words (word) or characters (char): rarer ones become <unk>.", "N", _COUNT)
     ] = 1
-    normalization: Annotated[Normalization, Option("Of all text, kept in tokenizer.json.")] = "none"
+    normalization: Annotated[
+        str,
+        Option(
+            f"Of all text, kept in tokenizer.json: auto, none, or {', '.join(NORMALIZATION_STEPS)} "
+            "joined by +; auto: punctuation if 90 % of the letters are Latin.",
+            "STEP+STEP",
+            pattern=_NORMALIZATION,
+        ),
+    ] = "auto"
     bos_token: Annotated[str, Option("The token that begins a sentence.", "NAME")] = "<s>"
     eos_token: Annotated[str, Option("The token that ends a sentence.", "NAME")] = "</s>"
     unk_token: Annotated[str, Option("The token of unknown words.", "NAME")] = "<unk>"

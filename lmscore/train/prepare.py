@@ -7,13 +7,14 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from lmscore.bundle import CELLS, TOKENIZER_FILE, Bundle, Config
+from lmscore.bundle import CELLS, TOKENIZER_FILE, TOKENIZER_KINDS, Bundle, Config
 from lmscore.errors import InputError, InputFileError, OptionError
 from lmscore.files import atomic_write_bytes, open_input, read_files, sha256_file
 from lmscore.runtime.text import TextTokenizer
 from lmscore.train.classes import choose_cutoffs
 from lmscore.train.corpus import Corpus, build_corpus, fingerprint
 from lmscore.train.inherit import FIXED, inherit_files
+from lmscore.train.normalization import AUTO, choose_normalization
 from lmscore.train.options import TrainOptions
 from lmscore.train.tokenizers import Vocabulary, load_vocabulary, make_vocabulary
 
@@ -103,9 +104,18 @@ def _make_tokenizer(path: Path, options: TrainOptions, *, resume: bool) -> Confi
         vocabulary = load_vocabulary(path, options)
     else:
         _log.info("making the tokenizer")
-        vocabulary = make_vocabulary(lines(options, held_out=False), options)
+        vocabulary = make_vocabulary(lines(options, held_out=False), _with_normalization(options))
         atomic_write_bytes(path, vocabulary.tokenizer.to_str(pretty=True).encode())
     return make_config(options, vocabulary, sha256_file(path))
+
+
+def _with_normalization(options: TrainOptions) -> TrainOptions:
+    """The options with the normalisation that suits the text, where it is left open."""
+    if options.normalization != AUTO or options.tokenizer not in TOKENIZER_KINDS:
+        return options
+    chosen = choose_normalization(AUTO, lines(options, held_out=False))
+    _log.info("normalization: %s", chosen)
+    return dataclasses.replace(options, normalization=chosen)
 
 
 def lines(options: TrainOptions, *, held_out: bool) -> Iterator[str]:

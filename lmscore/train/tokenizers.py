@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from lmscore.bundle import TOKENIZER_KINDS, TokenizerKind
 from lmscore.errors import ModelError, OptionError
 from lmscore.files import open_input_raw
+from lmscore.train.normalization import make_normalizer
 from lmscore.train.options import TrainOptions
 
 _BYTE_LEVEL = ("bpe", "unigram")
@@ -114,40 +115,10 @@ def _special(options: TrainOptions) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-PUNCTUATION = {
-    "'": "[\u2018-\u201b\u2032\u2035\u02bc\u00b4]",  # single quotes, primes, apostrophes
-    '"': "[\u201c-\u201f\u2033\u2036]",  # double quotes and primes
-    "-": "[\u2010-\u2015\u2212]",  # hyphens, dashes, minus
-    "...": "\u2026",
-    " ": "[\u00a0\u2000-\u200a\u202f\u205f\u3000]",  # no-break, thin and other wide spaces
-    "ff": "\ufb00",  # ligatures
-    "fi": "\ufb01",
-    "fl": "\ufb02",
-    "ffi": "\ufb03",
-    "ffl": "\ufb04",
-    "st": "[\ufb05\ufb06]",
-}
-"""What `punctuation` makes of typographic characters: ASCII, by a regular expression of them."""
-
-
-def _to_ascii_punctuation() -> normalizers.Normalizer:
-    return normalizers.Sequence(
-        [normalizers.Replace(Regex(found), made) for made, found in PUNCTUATION.items()]
-    )
-
-
-_NORMALIZERS: dict[str, Callable[[], normalizers.Normalizer]] = {
-    "nfc": normalizers.NFC,
-    "nfkc": normalizers.NFKC,
-    "punctuation": _to_ascii_punctuation,
-    "lowercase": normalizers.Lowercase,
-}
-
-
 def _normalize(tokenizer: Tokenizer, options: TrainOptions) -> None:
-    if options.normalization != "none":
-        steps = [_NORMALIZERS[name]() for name in options.normalization.split("+")]
-        tokenizer.normalizer = normalizers.Sequence(steps)
+    normalizer = make_normalizer(options.normalization)
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
 
 
 def _train_byte_level(lines: Iterable[str], options: TrainOptions) -> Tokenizer:

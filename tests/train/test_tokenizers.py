@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -18,9 +18,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from lmscore.bundle import TokenizerKind
 from lmscore.errors import InputFileError, ModelError, OptionError
-from lmscore.names import Normalization
 from lmscore.runtime.text.tokenizer import TextTokenizer
-from lmscore.train.options import TrainOptions
+from lmscore.train.normalization import choose_normalization
+from lmscore.train.options import NORMALIZATION_STEPS, TrainOptions
 from lmscore.train.prepare import make_config
 from lmscore.train.tokenizers import Vocabulary, load_vocabulary, make_vocabulary
 from tests.train.toy import sentences
@@ -147,6 +147,12 @@ def test_a_smaller_text_makes_a_smaller_vocabulary(kind: str) -> None:
         ("punctuation", "the\u2014cat\u2026 sat\u00a0on", "the-cat... sat on"),
         ("punctuation", "\ufb03 \ufb04 \ufb01 \u2212\u2011 \u2032\u2033", "ffi ffl fi -- '\""),
         ("nfc+punctuation+lowercase", "Cafe\u0301\u2019s", "caf\u00e9's"),
+        ("lowercase+punctuation+nfc", "Cafe\u0301\u2019s", "caf\u00e9's"),
+        ("punctuation+nfkc", "don\u00b4t \u2033", "don't \""),  # in an order of its own
+        ("digits", "in 1999, \u0663", "in 0000, 0"),
+        ("accents", "nai\u0308ve \u00e9t\u00e9 \uac01", "naive ete \uac01"),
+        ("detokenize", "he said ( or so ) , I do n't .", "he said (or so), I don't."),
+        ("detokenize", "`` I 'm , '' they 've 10 @,@ 000", "\"I'm,\" they've 10,000"),
     ],
 )
 def test_normalization_is_saved(kind: str, normalization: str, typed: str, same: str) -> None:
@@ -170,9 +176,48 @@ def test_offsets_refer_to_the_text_as_it_was_typed() -> None:
     ]
 
 
-def test_every_way_to_normalise_is_made() -> None:
-    for name in get_args(Normalization):
-        make("char", normalization=name)
+@pytest.mark.parametrize("kind", KINDS)
+def test_offsets_of_a_composed_character_cover_all_of_it(kind: str) -> None:
+    text = [*TEXT, "caf\u00e9 noir", "\ub9cc", "cafe"]
+    for normalization in ("nfc", "nfkc", "punctuation+nfc"):
+        tokenizer = runtime(make(kind, text, normalization=normalization))
+        (accent,) = tokenizer.encode_spans(["cafe\u0301 noir"])
+        assert 5 in accent.spans[:, 1]
+        assert 4 not in accent.spans[:, 1]
+        (syllable,) = tokenizer.encode_spans(["\u1106\u1161\u11ab"])
+        assert {tuple(span) for span in syllable.spans.tolist()} - {(0, 0)} == {(0, 3)}
+    tokenizer = runtime(make(kind, text, normalization="accents"))
+    (dropped,) = tokenizer.encode_spans(["cafe\u0301 noir"])
+    assert 5 in dropped.spans[:, 1]
+
+
+def test_offsets_of_composed_characters() -> None:
+    tokenizer = runtime(make("char", ["caf\u00e9 \ub9cc"], normalization="nfc"))
+    (encoded,) = tokenizer.encode_spans(["cafe\u0301 \u1106\u1161\u11ab"])
+    assert encoded.spans.tolist() == [[0, 1], [1, 2], [2, 3], [3, 5], [5, 6], [6, 9]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "chosen"),
+    [
+        (["It\u2019s the caf\u00e9."], "punctuation"),
+        (["\u5e8a\u524d\u660e\u6708\u5149"], "none"),
+        (["abcdefghi", *["not looked at"] * 9, "\u0436"], "punctuation"),  # nine of ten
+        (["abcdefgh", *["not looked at"] * 9, "\u0436"], "none"),
+        (["1 2 3"], "none"),
+        ([], "none"),
+    ],
+)
+def test_punctuation_is_normalised_in_latin_text(lines: list[str], chosen: str) -> None:
+    assert choose_normalization("auto", lines) == chosen
+    assert choose_normalization("nfc", lines) == "nfc"
+
+
+def test_every_step_is_made() -> None:
+    make("char", normalization="+".join(NORMALIZATION_STEPS))
+    for wrong in ("nfd", "nfc+", "nfc,lowercase", "auto+nfc"):
+        with pytest.raises(OptionError, match=f"normalization is '{re.escape(wrong)}', expected"):
+            options_for("char", normalization=wrong)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from tokenizers import Encoding, Tokenizer
 
 from lmscore.bundle import CONFIG_FILE, Bundle, Config
 from lmscore.errors import InputError, ModelError
+from lmscore.runtime.text.offsets import cover_composed
 from lmscore.runtime.text.pieces import token_pieces
 
 Ids = NDArray[np.int64]
@@ -91,13 +92,14 @@ class TextTokenizer:
     def encode_spans(self, texts: Sequence[str], *, first: int = 1) -> list[Encoded]:
         """Like `encode_batch`, with the character offsets that the tokenizer reports.
 
-        Offsets refer to the text before normalization. Tokens that share a character, as the bytes
-        of an emoji do, share its offsets.
+        Offsets refer to the text before normalization; those of a character that it composes cover
+        all of its parts. Tokens that share a character, as the bytes of an emoji do, share its
+        offsets.
         """
         found = self._encoded(self._tokenizer.encode_batch, texts, first, "text")
         return [
-            Encoded(ids, np.array(encoding.offsets, np.int64).reshape(-1, 2))
-            for ids, encoding in found
+            Encoded(ids, cover_composed(text, np.array(encoding.offsets, np.int64).reshape(-1, 2)))
+            for text, (ids, encoding) in zip(texts, found, strict=True)
         ]
 
     def decode(self, ids: Ids) -> str:
