@@ -45,7 +45,9 @@ ROOMS: dict[str, set[str]] = {
     "runtime.rescoring.lists": MODEL | {"runtime.rescoring.models"},
     "runtime.rescoring.formats": BASE | {"runtime.scoring", "runtime.rescoring.lists"},
     "runtime.rescoring.tuning": BASE | {"runtime.rescoring.lists"},
-    "runtime.rescoring.lattices": MODEL | {"runtime.rescoring.formats"},
+    "runtime.rescoring.posteriors": BASE,
+    "runtime.rescoring.lattices": MODEL
+    | {"runtime.rescoring.formats", "runtime.rescoring.posteriors"},
     "export": BASE | {"bundle", "runtime.engine", "runtime.checking"},
     "train.options": BASE | {"bundle"},
     "train": BASE | {"bundle", "runtime.text", "runtime.scoring", "train.options"},
@@ -76,6 +78,7 @@ LIBRARIES: dict[str, set[str]] = {
     "runtime.rescoring.lists": {"numpy", "rapidfuzz", "sacrebleu"},
     "runtime.rescoring.formats": set(),
     "runtime.rescoring.tuning": {"numpy"},
+    "runtime.rescoring.posteriors": set(),
     "runtime.rescoring.lattices": {"numpy"},
     "export": {"numpy", "onnx", "google"},
     "train": {"numpy", "torch", "tokenizers", "tensorboard"},

@@ -10,6 +10,7 @@ from lmscore.runtime.rescoring.lattices.lattice_reading import (
 )
 from lmscore.runtime.rescoring.lattices.lattice_writing import render_lattices, write_lattices
 from lmscore.runtime.rescoring.lattices.paths import LatticePath, all_paths, n_best
+from lmscore.runtime.rescoring.lattices.probabilities import word_graph
 from lmscore.runtime.rescoring.lattices.search_options import LatticeOptions
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "read_lattices",
     "render_lattices",
     "rescore_lattice",
+    "word_graph",
     "write_lattices",
 ]

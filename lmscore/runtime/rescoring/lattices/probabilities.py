@@ -1,0 +1,67 @@
+"""A lattice as a distribution over texts, for posterior probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lmscore.errors import InputError, OptionError
+from lmscore.runtime.rescoring.lattices.lattice import MARKS, Lattice, Scales
+from lmscore.runtime.rescoring.lattices.search_options import as_it_is
+from lmscore.runtime.rescoring.posteriors import WordGraph
+
+
+def word_graph(
+    lattice: Lattice,
+    scales: Scales | None = None,
+    *,
+    posterior_scale: float | None = None,
+    spoken: Callable[[str], str] = as_it_is,
+) -> WordGraph:
+    """The paths of a lattice, each with a probability proportional to exp(total / scale).
+
+    Args:
+        lattice: a lattice; an empty one has one path, without words.
+        scales: what scores count in the total; by default the lattice's.
+        posterior_scale: by default the scale of the language model in `scales`, so that its
+            scores count as they are and the acoustic ones, which are too sharp, count less.
+        spoken: a function from a word to the word that is compared; "" for nothing.
+
+    Raises:
+        InputError: there is no path of a probability above 0.
+        OptionError: the scale is not above 0.
+    """
+    scales = scales or lattice.scales
+    divisor = scales.lm if posterior_scale is None else posterior_scale
+    if not divisor > 0:
+        raise OptionError(f"posterior_scale must be above 0, not {divisor}")
+    if not lattice.nodes:
+        return WordGraph.of_texts([()], [0.0])
+    numbers = _numbers(lattice)
+    last = len(numbers)
+    rows = [
+        (
+            numbers[arc.start],
+            numbers[arc.end],
+            "" if arc.word in MARKS else spoken(arc.word),
+            scales.total(arc.scores, arc.num_words) / divisor,
+        )
+        for arc in lattice.arcs
+        if arc.start in numbers
+    ]
+    ends = lattice.finals.items()
+    rows += [(numbers[n], last, "", scales.total(end) / divisor) for n, end in ends if n in numbers]
+    try:
+        return WordGraph.of_arcs(last + 1, rows)
+    except InputError as error:
+        raise InputError(f"lattice {lattice.id!r}: {error}") from error
+
+
+def _numbers(lattice: Lattice) -> dict[int, int]:
+    """The nodes that can be reached from the start, numbered in topological order."""
+    reached = {lattice.start}
+    numbers: dict[int, int] = {}
+    for node in lattice.order:
+        if node in reached:
+            numbers[node] = len(numbers)
+            reached.update(arc.end for arc in lattice.leaving[node])
+    return numbers
