@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -53,10 +53,18 @@ class Cache(Generic[_Key, _Value]):
             if len(self._values) > self.size:
                 self._values.popitem(last=False)
 
-    def get_or_make(self, key: _Key, make: Callable[[], _Value]) -> _Value:
-        """The value; if it is not there, it is made and stored."""
-        found = self.get(key)
-        if found is None:
-            found = make()
-            self.put(key, found)
-        return found
+    def get_or_make_all(
+        self, keys: Sequence[_Key], make: Callable[[Sequence[_Key]], Sequence[_Value]]
+    ) -> list[_Value]:
+        """The value of each key; those that are not there are made in one call, and stored."""
+        found = [self.get(key) for key in keys]
+        missing = [key for key, value in zip(keys, found, strict=True) if value is None]
+        if not missing:
+            return [value for value in found if value is not None]
+        missing = list(dict.fromkeys(missing))
+        made = dict(zip(missing, make(missing), strict=True))
+        for key, value in made.items():
+            self.put(key, value)
+        return [
+            made[key] if value is None else value for key, value in zip(keys, found, strict=True)
+        ]

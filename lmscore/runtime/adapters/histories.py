@@ -1,26 +1,31 @@
 """Scores of words, one after another, for decoders of words.
 
 A word is scored as in `lmscore.runtime.scoring`: the probability that it is over belongs to it. So
-a word costs one run of the graph, which reads it, and the words of a sentence sum to its score.
+the graph has to read a word before the word has a score, and the words of a sentence sum to its
+score. A run of the graph for one word costs nearly what a run for a dozen does: a decoder that
+knows which words it will ask for next asks for all of them at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lmscore.errors import InputError
 from lmscore.runtime.adapters.cache import Cache
+from lmscore.runtime.adapters.spelling import Spelling, Tokens
 from lmscore.runtime.arguments import check_count
 from lmscore.runtime.engine import State, Tensor
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.scoring import boundary_tokens, encode_after, word_before
+from lmscore.runtime.scoring import boundary_tokens
+from lmscore.runtime.text import Ids
 
 _CACHE_BYTES = 64 << 20  # of the readings, by default
 _STEPS_PER_READING = 8
+_ROWS = 64  # of one run; more are no faster on a CPU, and their distributions leave its caches
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -36,12 +41,12 @@ class History:
     """
 
     state: State
-    tokens: tuple[int, ...]
+    tokens: Tokens
     num_words: int
     is_beginning: bool
     key: bytes
 
-    def then(self, state: State, tokens: tuple[int, ...], *, is_beginning: bool) -> History:
+    def then(self, state: State, tokens: Tokens, *, is_beginning: bool) -> History:
         """Append one word; `state` is one row that has read all of this history."""
         key = blake2b(self.key + np.array(tokens, np.int64).tobytes(), digest_size=16).digest()
         return History(state, tokens, self.num_words + 1, is_beginning, key)
@@ -51,6 +56,10 @@ class History:
 
     def __hash__(self) -> int:
         return hash(self.key)
+
+
+Query = tuple[History, str | None]
+"""A history, and a word to score after it; None for the end of the sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +104,10 @@ class WordHistories:
             cache_size = max(1, _CACHE_BYTES // (4 * (lm.vocab_size + units)))
         check_count("cache_size", cache_size)
         self.lm = lm
-        self.steps: Cache[Hashable, WordStep] = Cache(_STEPS_PER_READING * cache_size)
+        self.steps: Cache[Query, WordStep] = Cache(_STEPS_PER_READING * cache_size)
         self.readings: Cache[History, _Reading] = Cache(cache_size)
+        self._spelling = Spelling(lm.tokenizer)
         self._boundaries = boundary_tokens(lm.tokenizer, lm.config.bos_token_id)
-        self._before = word_before(lm.tokenizer)
         self._nothing = History(lm.initial_state(), (), 0, True, b"")
 
     def begin(self) -> History:
@@ -119,68 +128,153 @@ class WordHistories:
             InputError: white space in the word, or no string that the model can read.
             ModelError: the model yields nan or inf.
         """
-        return self.steps.get_or_make(
-            (history, word), lambda: self._step(history, self._ids(history, word))
-        )
+        return self.score_batch([(history, word)])[0]
 
     def end(self, history: History) -> WordStep:
         """The log-probability that the sentence ends, given that its last word is over."""
-        return self.steps.get_or_make((history, None), lambda: self._end(history))
+        return self.score_batch([(history, None)])[0]
+
+    def score_batch(self, queries: Sequence[Query]) -> list[WordStep]:
+        """`score` of words after histories, or `end` where the word is None, in few runs.
+
+        Raises:
+            InputError, ModelError: as `score`.
+        """
+        return self.steps.get_or_make_all(queries, self._make_steps)
 
     def is_oov(self, word: str) -> bool:
         """Return whether the model reads a word, or a part of it, as <unk>."""
         return self.lm.config.unk_token_id in self.lm.tokenizer.encode(word).tolist()
 
-    def _ids(self, history: History, word: str) -> tuple[int, ...]:
-        if len(word.split()) > 1 or word != word.strip():
-            raise InputError(f"{word!r} is not one word: score the words one after another")
-        if history.is_beginning or not word:
-            return tuple(self.lm.tokenizer.encode(word).tolist())
-        (encoded,) = encode_after(self.lm.tokenizer, [self._before], [word], joiner=" ", number=1)
-        return tuple(encoded.ids.tolist())
+    def _make_steps(self, queries: Sequence[Query]) -> list[WordStep]:
+        words = self._tokens(queries)
+        histories = [history for history, _ in queries]
+        # Before <s> there is nothing to read, and after no token nothing to score.
+        asked = [h for h, tokens in zip(histories, words, strict=True) if tokens and h.tokens]
+        before = dict(zip(asked, self._read(asked), strict=True))
+        steps = [
+            self._step(history, tokens, before.get(history), is_end=word is None)
+            for (history, word), tokens in zip(queries, words, strict=True)
+        ]
+        unread = [
+            i for i, step in enumerate(steps) if self._is_read_at_once(step.history, words[i])
+        ]
+        after = self._read([steps[i].history for i in unread])
+        for i, reading in zip(unread, after, strict=True):
+            log_prob = steps[i].log_prob + reading.last_log_prob + reading.log_z
+            steps[i] = WordStep(log_prob, steps[i].is_oov, steps[i].history)
+        return steps
 
-    def _step(self, history: History, tokens: tuple[int, ...]) -> WordStep:
+    def _tokens(self, queries: Sequence[Query]) -> list[Tokens]:
+        eos = (self.lm.config.eos_token_id,)
+        words = [(word, history.is_beginning) for history, word in queries if word is not None]
+        spelt = iter(self._spelling.ids(words))
+        return [eos if word is None else next(spelt) for _, word in queries]
+
+    def _step(
+        self, history: History, tokens: Tokens, before: _Reading | None, *, is_end: bool
+    ) -> WordStep:
+        """The score of the first token of a word alone, and the history with all of the word."""
         if not tokens:
             return WordStep(0.0, False, history)
-        log_prob, state = self._first(history, tokens[0])
-        after = history.then(state, tokens, is_beginning=False)
-        if len(tokens) > 1 or self._boundaries is not None:  # else reading the word can wait
-            reading = self._read(after)
-            log_prob += reading.last_log_prob + reading.log_z
+        log_prob, state = 0.0, history.state
+        if before is not None:
+            log_prob, state = float(before.log_probs[tokens[0]]) - before.log_z, before.state
+        after = history.then(state, tokens, is_beginning=is_end)
         return WordStep(log_prob, self.lm.config.unk_token_id in tokens, after)
 
-    def _end(self, history: History) -> WordStep:
-        eos = self.lm.config.eos_token_id
-        log_prob, state = self._first(history, eos)
-        return WordStep(log_prob, False, history.then(state, (eos,), is_beginning=True))
+    def _is_read_at_once(self, after: History, tokens: Tokens) -> bool:
+        """Return whether a word has no score before the model has read it; else that can wait."""
+        if not tokens or after.is_beginning:
+            return False
+        return len(tokens) > 1 or self._boundaries is not None
 
-    def _first(self, history: History, token: int) -> tuple[float, State]:
-        """The log-probability that a token follows a history, and the state before that token."""
-        if not history.tokens:
-            return 0.0, history.state
-        reading = self._read(history)
-        return float(reading.log_probs[token]) - reading.log_z, reading.state
+    def _read(self, histories: Sequence[History]) -> list[_Reading]:
+        return self.readings.get_or_make_all(histories, self._make_readings)
 
-    def _read(self, history: History) -> _Reading:
-        return self.readings.get_or_make(history, lambda: self._make_reading(history))
+    def _make_readings(self, histories: Sequence[History]) -> list[_Reading]:
+        made: dict[History, _Reading] = {}
+        for batch in self._batches(histories):
+            made.update(zip(batch, self._read_batch(batch), strict=True))
+        return [made[history] for history in histories]
 
-    def _make_reading(self, history: History) -> _Reading:
-        engine, tokens = self.lm.engine, np.array(history.tokens)
-        state, last_log_prob = history.state, 0.0
-        budget = engine.token_budget
-        for start in range(0, len(tokens), budget):
-            targets = tokens[start + 1 : start + 1 + budget]
-            found = engine.distributions(tokens[None, start : start + budget], state)
-            rows, state = found.log_probs[0], found.state
-            engine.check_finite(rows[-1])
-            last_log_prob += float(rows[np.arange(len(targets)), targets].sum(dtype=np.float64))
-        engine.check_finite(last_log_prob)
-        last = rows[-1].copy()
-        return _Reading(last, state, last_log_prob, self._log_z(history, last))
+    def _batches(self, histories: Sequence[History]) -> Iterator[list[History]]:
+        """Histories to read in one run: words of one token, and longer ones padded to a batch."""
+        short = [history for history in histories if len(history.tokens) == 1]
+        for start in range(0, len(short), _ROWS):
+            yield short[start : start + _ROWS]
+        long = [history for history in histories if len(history.tokens) > 1]
+        long.sort(key=lambda history: len(history.tokens), reverse=True)
+        while long:
+            fit = self.lm.engine.token_budget // len(long[0].tokens)
+            size = min(_ROWS, max(1, fit))
+            yield long[:size]
+            long = long[size:]
 
-    def _log_z(self, history: History, log_probs: Tensor) -> float:
-        if self._boundaries is None or history.is_beginning:
-            return 0.0
-        chosen = log_probs[self._boundaries]
-        highest = float(chosen.max())
-        return highest + float(np.log(np.exp(chosen - highest).sum(dtype=np.float64)))
+    def _read_batch(self, histories: Sequence[History]) -> list[_Reading]:
+        engine = self.lm.engine
+        state = State.concat([history.state for history in histories])
+        tokens, lengths = _padded([history.tokens for history in histories])
+        if tokens.shape[1] == 1:
+            (last, state), inner = engine.step(tokens[:, 0], state), np.zeros(len(tokens))
+        else:
+            last, state, inner = self._read_long(tokens, lengths, state)
+        log_z = self._log_z(histories, last)
+        rows = [
+            State.owning(tensor[:, b : b + 1].copy() for tensor in state.on_host().tensors)
+            for b in range(len(histories))
+        ]
+        # A copy of each row, lest one that is kept keep all of the run's.
+        return [
+            _Reading(log_probs.copy(), *columns)
+            for log_probs, *columns in zip(last, rows, inner.tolist(), log_z.tolist(), strict=True)
+        ]
+
+    def _read_long(
+        self, tokens: Ids, lengths: NDArray[np.int32], state: State
+    ) -> tuple[Tensor, State, NDArray[np.float64]]:
+        """Read B words of several tokens, in as many runs as one word alone may need.
+
+        Returns:
+            log_probs float32 [B, V] after them, their state, and float64 [B], the sum of the
+            log-probabilities of their tokens but the first.
+        """
+        engine, (B, T) = self.lm.engine, tokens.shape
+        size, inner = max(1, engine.token_budget // B), np.zeros(B)
+        for start in range(0, T, size):
+            part = tokens[:, start : start + size]
+            here = np.minimum(lengths - start, part.shape[1]).astype(np.int32)
+            found = engine.distributions(part, state, lengths=here)
+            state = found.state
+            following = tokens[:, start + 1 : start + 1 + size]
+            for b in range(B):
+                count = min(int(here[b]), int(lengths[b]) - start - 1)
+                targets = following[b, :count]
+                chosen = found.log_probs[b, np.arange(count), targets]
+                inner[b] += chosen.sum(dtype=np.float64)
+        last = found.log_probs[np.arange(B), here - 1]
+        engine.check_finite(last)
+        engine.check_finite(inner)
+        return last, state, inner
+
+    def _log_z(self, histories: Sequence[History], log_probs: Tensor) -> NDArray[np.float64]:
+        """The log-probability that the last word is over, after B histories: float64 [B]."""
+        found = np.zeros(len(histories))
+        if self._boundaries is None:
+            return found
+        inside = np.array([not history.is_beginning for history in histories])
+        chosen = np.take(log_probs, self._boundaries, axis=1)
+        highest = chosen.max(axis=1, keepdims=True)
+        chosen -= highest
+        sums = np.exp(chosen, out=chosen).sum(axis=1)
+        found[inside] = (highest[:, 0] + np.log(sums))[inside]
+        return found
+
+
+def _padded(rows: Sequence[Tokens]) -> tuple[Ids, NDArray[np.int32]]:
+    """Rows of ids as one array int64 [B, T], padded with zeros, and their lengths int32 [B]."""
+    lengths = np.array([len(row) for row in rows], np.int32)
+    ids = np.zeros((len(rows), lengths.max()), np.int64)
+    for b, row in enumerate(rows):
+        ids[b, : len(row)] = row
+    return ids, lengths

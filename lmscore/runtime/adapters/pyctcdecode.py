@@ -1,14 +1,18 @@
-"""The language model of a pyctcdecode decoder: `BeamSearchDecoderCTC(alphabet, LanguageModel(lm))`.
+"""The language model of a pyctcdecode decoder, and a decoder that asks it for many words at once.
 
-It weights scores as pyctcdecode weights those of an n-gram model, to base 10, so the same weights
-have the same meaning.
+    class Decoder(BatchedBeams, BeamSearchDecoderCTC): ...
+    decoder = Decoder(alphabet, LanguageModel(lm))
+
+The model weights scores as pyctcdecode weights those of an n-gram model, to base 10, so the same
+weights have the same meaning.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from lmscore.errors import OptionError
 from lmscore.runtime.adapters.histories import History, WordHistories
@@ -114,11 +118,67 @@ class LanguageModel:
         bonus = self._weights["beta"] if word else 0.0
         return self._weights["alpha"] * log_prob + bonus, step.history
 
+    def score_ahead(
+        self, queries: Sequence[tuple[History, str]], is_last_word: bool = False
+    ) -> None:
+        """Score words after histories in one batch, so that `score` has to look them up only.
+
+        Raises:
+            InputError, ModelError: as `score`.
+        """
+        steps = self.scorer.score_batch(queries)
+        if is_last_word and self._weights["score_boundary"]:
+            self.scorer.score_batch([(step.history, None) for step in steps])
+
     def _is_known(self, word: str) -> bool:
         if self._unigrams is None:
             return True
         place = bisect_left(self._unigrams, word)
         return self._unigrams[place : place + 1] == [word]
+
+
+class BatchedBeams:
+    """Mixed into `BeamSearchDecoderCTC`: the words that end in a frame are scored in one batch.
+
+    The decoder of pyctcdecode asks for one word of one beam at a time. The results are the same.
+    Other language models than `LanguageModel` are asked as always.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Pass all arguments on to the decoder.
+
+        Raises:
+            OptionError: there is no decoder to mix this into, or none that works like that of
+                pyctcdecode 0.5.
+        """
+        if not hasattr(super(), "_get_lm_beams"):
+            raise OptionError(
+                "BatchedBeams must be mixed into the BeamSearchDecoderCTC of pyctcdecode 0.5: "
+                "class Decoder(BatchedBeams, BeamSearchDecoderCTC)"
+            )
+        super().__init__(*args, **kwargs)
+
+    def _get_lm_beams(
+        self,
+        beams: Sequence[tuple[Any, ...]],
+        hotword_scorer: Any,
+        cached_lm_scores: Mapping[tuple[str, bool], tuple[float, float, History]],
+        cached_partial_token_scores: Any,
+        is_eos: bool = False,
+    ) -> Any:
+        """Score beams (text, next word, ...) of one frame; the name is the decoder's own."""
+        decoder: Any = super()
+        model = self._language_model  # type: ignore[attr-defined]  # the decoder's
+        if isinstance(model, LanguageModel):
+            queries = {
+                (text, word): (cached_lm_scores[text, False][2], word)
+                for text, word, *_ in beams
+                if (" ".join(filter(None, (text, word))), is_eos) not in cached_lm_scores
+            }
+            model.score_ahead(list(queries.values()), is_last_word=is_eos)
+        return decoder._get_lm_beams(
+            beams, hotword_scorer, cached_lm_scores, cached_partial_token_scores, is_eos
+        )
 
 
 def _begins(words: list[str], start: str) -> bool:

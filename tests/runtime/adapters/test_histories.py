@@ -63,6 +63,57 @@ def test_probabilities_of_words_sum_to_one(lm: LanguageModel) -> None:
     assert total == pytest.approx(1 - math.exp(log_probs[0, lm.config.bos_token_id]), abs=1e-5)
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@given(texts=st.lists(st.tuples(TEXTS, st.sampled_from([*WORDS[:5], "incredible", "", None]))))
+def test_a_batch_scores_what_its_words_score_alone(
+    any_lm: LanguageModel, texts: list[tuple[list[str], str | None]]
+) -> None:
+    alone, batched = WordHistories(any_lm), WordHistories(any_lm)
+    queries = []
+    for words, last in texts:
+        history = alone.begin() if words[:1] != ["the"] else alone.nothing()
+        for word in words:
+            history = alone.score(history, word).history
+        queries.append((history, last))
+    found = batched.score_batch(queries)
+    for step, (history, asked) in zip(found, queries, strict=True):
+        expected = alone.end(history) if asked is None else alone.score(history, asked)
+        assert step.log_prob == pytest.approx(expected.log_prob, abs=1e-5)
+        assert (step.is_oov, step.history) == (expected.is_oov, expected.history)
+        assert step.history.num_words == expected.history.num_words
+    following = [(step.history, "fish") for step in found]
+    for step, (history, _) in zip(batched.score_batch(following), following, strict=True):
+        assert step.log_prob == pytest.approx(alone.score(history, "fish").log_prob, abs=1e-5)
+
+
+def test_a_batch_costs_a_run_for_its_histories_and_two_for_its_words(
+    bpe_lm: LanguageModel,
+) -> None:
+    scorer, runs = WordHistories(bpe_lm), list[tuple[int, int]]()
+    words = [*WORDS, "incredible", "fishes", *WORDS]
+    with bpe_lm.engine.observe(lambda rows, times: runs.append((rows, times))):
+        steps = scorer.score_batch([(scorer.begin(), word) for word in words])
+        assert len(runs) <= 3
+        assert sum(rows for rows, _ in runs) == 1 + len(set(words))
+        del runs[:]
+        scorer.score_batch([(step.history, None) for step in steps])
+        assert not runs
+
+
+def test_a_long_word_in_a_batch_of_bounded_runs(
+    char_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Engine, "token_budget", 12)
+    scorer, sizes = WordHistories(char_lm), list[int]()
+    words = ["incomprehensible", "a", "fishes", "fish", "it", "the"]
+    with char_lm.engine.observe(lambda rows, times: sizes.append(rows * times)):
+        found = scorer.score_batch([(scorer.begin(), word) for word in words])
+    assert max(sizes) <= 12
+    for word, step in zip(words, found, strict=True):
+        expected = char_lm.score(word, words=True).words[0].log_prob
+        assert step.log_prob == pytest.approx(expected, abs=1e-4)
+
+
 def test_words_of_a_word_model_cost_a_run_for_each_history(lm: LanguageModel) -> None:
     scorer = WordHistories(lm)
     history = scorer.begin()

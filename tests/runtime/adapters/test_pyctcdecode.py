@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import pickle
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 import lmscore
 from lmscore.errors import InputError, OptionError
+from lmscore.runtime.adapters.pyctcdecode import BatchedBeams
 from lmscore.runtime.adapters.pyctcdecode import LanguageModel as Adapter
 from lmscore.runtime.model import LanguageModel
 
@@ -99,7 +101,75 @@ def test_it_is_what_an_n_gram_model_would_be(bpe_lm: LanguageModel) -> None:
             assert one.score_partial_token(part) == pytest.approx(two.score_partial_token(part))
 
 
+class OneByOne:
+    """The part of pyctcdecode's decoder that asks for scores."""
+
+    def __init__(self, language_model: object) -> None:
+        self._language_model: Any = language_model
+
+    def _get_lm_beams(
+        self,
+        beams: Any,
+        hotword_scorer: Any,
+        scores: Any,
+        partial_scores: Any,
+        is_eos: bool = False,
+    ) -> list[float]:
+        assert (hotword_scorer, partial_scores) == ("hotwords", {})
+        found = []
+        for text, word, *_ in beams:
+            key = (f"{text} {word}".strip(), is_eos)
+            if key not in scores:
+                score, history = self._language_model.score(scores[text, False][2], word, is_eos)
+                scores[key] = (score, score, history)
+            found.append(scores[key][0])
+        return found
+
+
+class Batched(BatchedBeams, OneByOne):
+    """The same, with the mixed-in class."""
+
+
+def test_the_words_of_a_frame_are_scored_in_one_batch(bpe_lm: LanguageModel) -> None:
+    scores, runs = [], []
+    for decoder in (OneByOne(Adapter(bpe_lm)), Batched(Adapter(bpe_lm))):
+        start = decoder._language_model.get_start_state()
+        cached = {("", False): (0.0, 0.0, start)}
+        seen: list[int] = []
+        with bpe_lm.engine.observe(lambda rows, _, seen=seen: seen.append(rows)):  # type: ignore[misc]
+            frame = [("", word, "x", "x") for word in ("the", "fish", "so", "long", "the", "")]
+            first = decoder._get_lm_beams(frame, "hotwords", cached, {})
+            frame = [("the", word, "", "") for word in ("fish", "", "fishes")] + frame
+            last = decoder._get_lm_beams(frame, "hotwords", cached, {}, is_eos=True)
+        scores.append(first + last)
+        runs.append(len(seen))
+    assert scores[1] == pytest.approx(scores[0], abs=1e-5)
+    assert runs[1] < runs[0] / 2
+
+
+def test_other_models_are_asked_as_always() -> None:
+    class Other:
+        def score(self, state: int, word: str, is_eos: bool) -> tuple[float, int]:
+            return float(len(word)), state + 1
+
+    start: Any = {("", False): (0, 0, 0)}
+    found = Batched(Other())._get_lm_beams([("", "the")], "hotwords", start, {})
+    assert found == [3.0]
+
+
+def test_nothing_to_mix_into() -> None:
+    with pytest.raises(OptionError, match="must be mixed into the BeamSearchDecoderCTC"):
+        BatchedBeams()
+
+
 LABELS = ["", " ", "a", "b"]  # the first is the blank
+
+
+def real_decoders() -> list[Any]:
+    """pyctcdecode's decoder, as it is and with words in batches."""
+    package = pytest.importorskip("pyctcdecode")
+    plain = package.BeamSearchDecoderCTC
+    return [plain, type("Decoder", (BatchedBeams, plain), {})]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -118,13 +188,14 @@ def test_the_decoder_finds_what_an_exhaustive_search_finds(
         expected[text] += 2.0 * bpe_lm.score(text).log_prob + len(text.split())
     best = max(expected, key=expected.__getitem__)
 
-    decoder = package.BeamSearchDecoderCTC(package.Alphabet.build_alphabet(LABELS), model)
-    (text, state, _, _, total), *_ = decoder.decode_beams(
-        log_probs, beam_width=10_000, beam_prune_logp=-1e9, token_min_logp=-1e9
-    )
-    assert text == best
-    assert total == pytest.approx(expected[best], abs=1e-3)
-    assert state is None or pickle.loads(pickle.dumps(state)) == state
+    for kind in real_decoders():
+        decoder = kind(package.Alphabet.build_alphabet(LABELS), model)
+        (text, state, _, _, total), *_ = decoder.decode_beams(
+            log_probs, beam_width=10_000, beam_prune_logp=-1e9, token_min_logp=-1e9
+        )
+        assert text == best
+        assert total == pytest.approx(expected[best], abs=1e-3)
+        assert state is None or pickle.loads(pickle.dumps(state)) == state
 
 
 def _collapsed(path: tuple[int, ...]) -> str:
@@ -145,8 +216,11 @@ def test_the_model_decides_between_homophones(text: str, sounds_like: str) -> No
     alone = package.BeamSearchDecoderCTC(alphabet).decode(logits)
     assert sounds_like in alone
     unigrams = [*text.split(), sounds_like]
-    model = Adapter(lmscore.load(), unigrams)
-    decoder = package.BeamSearchDecoderCTC(alphabet, model)
+    lm = lmscore.load()
+    plain, batched = real_decoders()
+    assert batched(alphabet, Adapter(lm, unigrams)).decode(logits) == text
+    model = Adapter(lm, unigrams)
+    decoder = plain(alphabet, model)
     assert decoder.decode(logits) == text
     assert model.scorer.readings.hits > model.scorer.readings.misses / 2
     misses = model.scorer.steps.misses
