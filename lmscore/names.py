@@ -33,9 +33,6 @@ Per = Literal["sentence", "token", "word"]  # one output row for each
 
 # --- n-best lists and lattices
 
-ListFormat = Literal[
-    "moses", "srilm", "kaldi", "espnet", "mlm-scoring", "hyporadise", "nemo", "jsonl", "tsv"
-]
 LatticeFormat = Literal["kaldi-lattice", "htk-slf"]
 MetricName = Literal["wer", "cer", "bleu", "chrf"]
 Mix = Literal["linear"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,10 +50,12 @@ class ListInput:
         ),
     ] = None
     input_format: Annotated[
-        names.ListFormat | None,
+        str | None,
         typer.Option(
             "--input-format",
-            help="The format of the lists. Default: told from the content.",
+            metavar="FORMAT",
+            help="The format of the lists, of those in docs/formats.md. Default: told from the "
+            "content.",
             show_default=False,
         ),
     ] = None
@@ -77,6 +79,10 @@ class ListInput:
             show_default=False,
         ),
     ] = None
+    words: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="kaldi: words.txt, where words are numbers."),
+    ] = None
     errors: options.Utf8Errors = "strict"
 
     @property
@@ -87,15 +93,33 @@ class ListInput:
     def check(self) -> None:
         """Raise UsageError if the options contradict each other or the named format."""
         assignments("--scores", self.scores)
-        if self.scores and self.input_format not in (None, "kaldi"):
-            raise UsageError("--scores goes with --input-format kaldi")
-        if self.beam_size is not None and self.input_format not in (None, "nemo"):
-            raise UsageError("--beam-size goes with --input-format nemo")
-        if self.beam_size is None and self.input_format == "nemo":
-            raise UsageError("--input-format nemo needs --beam-size: how many rows a list has")
+        if self.input_format is None:
+            return
+        from lmscore.runtime.rescoring.formats import format_named
 
-    def read(self) -> tuple[Format, Iterator[NBestList]]:
-        """Open the lists; raises what `lmscore.runtime.rescoring.formats.read` raises."""
+        with command_line():
+            known = format_named(self.input_format)
+        for option, value in self._format_options().items():
+            flag = f"--{option.replace('_', '-')}"
+            if value is not None and option not in known.options:
+                raise UsageError(f"{flag} is not for {known.name} lists")
+            if value is None and option in known.needs:
+                raise UsageError(f"--input-format {known.name} needs {flag}")
+
+    def _format_options(self) -> dict[str, object]:
+        """The options that only some formats read, by the library's names."""
+        return {
+            "beam_size": self.beam_size,
+            "scores": self.scores,
+            "symbols": self.words,
+        }
+
+    def read(self, remove: Collection[str] = ()) -> tuple[Format, Iterator[NBestList]]:
+        """Open the lists; raises what `lmscore.runtime.rescoring.formats.read` raises.
+
+        Args:
+            remove: words that are not scored, which counts of words leave out.
+        """
         from lmscore.runtime.rescoring.formats import read
 
         return read(
@@ -104,6 +128,8 @@ class ListInput:
             references=self.references,
             beam_size=self.beam_size,
             scores=assignments("--scores", self.scores),
+            symbols=self.words,
+            remove=remove,
             errors=self.errors,
         )
 
@@ -221,8 +247,13 @@ class SeenText:
         """
         from lmscore.runtime.rescoring.lists import preparation
 
-        words = set(_words(self.remove or [], errors))
-        return preparation(join=self.join, remove=words, lowercase=self.lowercase and seen)
+        return preparation(
+            join=self.join, remove=self.removed(errors), lowercase=self.lowercase and seen
+        )
+
+    def removed(self, errors: names.Utf8Errors) -> frozenset[str]:
+        """The words of --remove, those in files among them; raises InputFileError."""
+        return frozenset(_words(self.remove or [], errors))
 
 
 def assignments(option: str, values: Iterable[str] | None) -> dict[str, str]:

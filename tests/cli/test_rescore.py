@@ -366,6 +366,7 @@ def test_weights_that_do_not_fit_the_lists(run: Run, tmp_path: Path) -> None:
 def test_summary(run: Run) -> None:
     result = run("rescore", stdin=tsv())
     assert result.err == (
+        "lmscore: 2 lists, tsv\n"
         "lmscore: model (int8, sentence context): 2 lists, 6 hypotheses, 12 words, "
         "18 tokens with </s> (3 saved), 1 OOVs\n"
         "lmscore: score = 1 * score + 0.5 * lmscore: "

@@ -151,7 +151,7 @@ def rescore(
         check_lists_stay(output, lists.paths)
     if interactive(lists.paths) and not quiet:
         streams.note(_PROMPT)
-    list_format, found = lists.read()
+    list_format, found = lists.read(seen.removed(lists.errors))
     first, found = peek(found)
     scorers = models.open(prepare, lists.errors)
     if not quiet:
@@ -166,6 +166,7 @@ def rescore(
     else:
         _write_lists(list_format, shown, output, rerank=rerank)
     if not quiet:
+        streams.note(f"{meter.counts.lists} lists, {list_format.name}")
         for line in summary(job, meter, first):
             streams.note(line)
 

@@ -125,8 +125,9 @@ def tune(
 
     given = None if weights is None else read_weights(weights)
     METRICS[metric].statistics([""], "")  # to learn now, not in minutes, what is not installed
-    list_format, read = lists.read()
+    list_format, read = lists.read(seen.removed(lists.errors))
     found = list(read)
+    streams.note(f"{len(found)} lists, {list_format.name}")
     for nbest in found:
         reference_of(nbest)
     prepare = seen.preparation(lists.errors)

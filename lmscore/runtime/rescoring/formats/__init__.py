@@ -1,20 +1,36 @@
 """N-best lists of other people's decoders, read and written back without loss."""
 
 from lmscore.runtime.rescoring.formats.document import Document, Line
-from lmscore.runtime.rescoring.formats.format import Format
+from lmscore.runtime.rescoring.formats.entry_points import offered
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
 from lmscore.runtime.rescoring.formats.list_reading import read
 from lmscore.runtime.rescoring.formats.list_writing import render, write
 from lmscore.runtime.rescoring.formats.numbers import checked_score, parse_score, to_float
-from lmscore.runtime.rescoring.formats.table import FORMATS
+from lmscore.runtime.rescoring.formats.symbols import is_count, read_symbols
+from lmscore.runtime.rescoring.formats.table import (
+    FORMATS,
+    format_named,
+    formats_with,
+    known_formats,
+)
 
 __all__ = [
     "FORMATS",
     "Document",
     "Format",
+    "Head",
     "Line",
+    "ReadOptions",
+    "Surety",
     "checked_score",
+    "format_named",
+    "formats_with",
+    "is_count",
+    "known_formats",
+    "offered",
     "parse_score",
     "read",
+    "read_symbols",
     "render",
     "to_float",
     "write",

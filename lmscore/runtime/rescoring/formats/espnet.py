@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from lmscore.runtime.rescoring.formats.document import Document
-from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
 from lmscore.runtime.rescoring.formats.json_lists import (
     is_unchanged,
     lists_of_nodes,
@@ -90,8 +90,9 @@ def _renamed(node: Node, rank: int) -> dict[str, str]:
     return {} if new == name.value else {"name": json.dumps(new, ensure_ascii=False)}
 
 
-def _recognises(head: Head) -> bool:
-    return head.is_json and _UTTERANCES.search(head.text) is not None
+def _recognises(head: Head) -> Surety:
+    found = head.is_json and _UTTERANCES.search(head.text)
+    return Surety.LIKELY if found else Surety.NO
 
 
-ESPNET = Format("espnet", 6, _recognises, _read, _render, is_whole=True)
+ESPNET = Format("espnet", _recognises, _read, _render, is_whole=True)

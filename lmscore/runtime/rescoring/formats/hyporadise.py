@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from lmscore.errors import OptionError
 from lmscore.runtime.rescoring.formats.document import Document
-from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
 from lmscore.runtime.rescoring.formats.json_lists import lists_of_nodes
 from lmscore.runtime.rescoring.formats.json_text import (
     JsonText,
@@ -25,7 +25,7 @@ from lmscore.runtime.rescoring.formats.json_text import (
 )
 from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
-_BEGINNING = re.compile(r"\s*\[\s*\{")
+_BEGINNING = re.compile(r'\s*\[\s*\{(?:.*[{,\s])?\s*"input"\s*:\s*\[', re.DOTALL)
 _TEXTS = "input"
 _SCORES = "am_score"
 
@@ -109,8 +109,8 @@ def _new_member(item: Node, texts: Node, nbest: NBestList, name: str) -> str:
     return json.dumps(name) + colon + texts.replaced(values)
 
 
-def _recognises(head: Head) -> bool:
-    return _BEGINNING.match(head.text) is not None
+def _recognises(head: Head) -> Surety:
+    return Surety.CERTAIN if _BEGINNING.match(head.text) else Surety.NO
 
 
-HYPORADISE = Format("hyporadise", 8, _recognises, _read, _render, is_whole=True, score=_SCORES)
+HYPORADISE = Format("hyporadise", _recognises, _read, _render, is_whole=True, score=_SCORES)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats.document import Document, Line, ListSource
-from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
 from lmscore.runtime.rescoring.formats.json_lists import (
     check_features,
     is_unchanged,
@@ -76,8 +76,9 @@ def _render(nbest: NBestList) -> str:
     return line.text[: array.start] + new + line.text[array.end :] + line.end
 
 
-def _recognises(head: Head) -> bool:
-    return head.is_json and _HYPOTHESES.search(head.first) is not None
+def _recognises(head: Head) -> Surety:
+    found = head.is_json and _HYPOTHESES.search(head.first)
+    return Surety.CERTAIN if found else Surety.NO
 
 
-JSONL = Format("jsonl", 7, _recognises, _read, _render)
+JSONL = Format("jsonl", _recognises, _read, _render)

@@ -6,17 +6,23 @@ archive that a list with one new feature is written as. Costs are -ln P.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.formats.document import Document, Line, lists_of_rows, rendered_lines
-from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
 from lmscore.runtime.rescoring.formats.numbers import parse_score
+from lmscore.runtime.rescoring.formats.symbols import is_count, read_symbols
 from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 _BLANKS = " \t"
+_KEY = re.compile(r"(.+)-(?:0|[1-9][0-9]*)")
+_DECIMAL = re.compile(r"[-+]?[0-9]*\.[0-9]+(e[-+]?[0-9]+)?( |$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +40,40 @@ def split_key(line: str) -> tuple[str, str]:
 
 
 def utterance_of(key: str) -> str | None:
-    """The utterance of a key `utterance-N`; None for any other key."""
-    utterance, _, number = key.rpartition("-")
-    return utterance if utterance and number.isascii() and number.isdigit() else None
+    """The utterance of a key `utterance-N`, N without leading zeros; None for any other key."""
+    match = _KEY.fullmatch(key)
+    return match and match[1]
 
 
 def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:
+    symbols = None if options.symbols is None else read_symbols(options.symbols)
+    if symbols is None:
+        _check_words(document)
     with ExitStack() as stack:
         archives = {
             name: _Archive(stack.enter_context(Document(path, errors=document.errors)))
             for name, path in options.scores.items()
         }
-        for nbest in lists_of_rows(document, _rows(document, archives)):
+        for nbest in lists_of_rows(document, _rows(document, archives, symbols)):
             _check_keys(document, nbest)
             yield nbest
         for archive in archives.values():
             archive.finish(document.name)
 
 
-def _rows(document: Document, archives: dict[str, _Archive]) -> Iterator[tuple[str, Hypothesis]]:
+def _check_words(document: Document) -> None:
+    """Raise InputError where the texts are Kaldi's numbers of words; digits may be spoken."""
+    texts = [split_key(line)[1].split() for line in Head(document.head).lines]
+    words = [word for text in texts for word in text]
+    if words and all(map(is_count, words)) and any(len(word) > 1 for word in words):
+        raise InputError(
+            f"{document.name}: the words are numbers; give Kaldi's symbol table (`symbols`)"
+        )
+
+
+def _rows(
+    document: Document, archives: Mapping[str, _Archive], symbols: Mapping[str, str] | None
+) -> Iterator[tuple[str, Hypothesis]]:
     for line in document.lines():
         where = document.where(line.number)
         key, text = split_key(line.text)
@@ -64,7 +85,16 @@ def _rows(document: Document, archives: dict[str, _Archive]) -> Iterator[tuple[s
             )
         features = {name: archive.score(key, where) for name, archive in archives.items()}
         source = KaldiLine(line.text, line.end, line.number, key)
+        if symbols is not None:
+            text = _spelt(text.split(), symbols, where)
         yield utterance, Hypothesis(text, features, source=source)
+
+
+def _spelt(labels: Sequence[str], symbols: Mapping[str, str], where: str) -> str:
+    for label in labels:
+        if label not in symbols:
+            raise InputError(f"{where}: {label!r} is not in the symbol table")
+    return " ".join(symbols[label] for label in labels)
 
 
 def _check_keys(document: Document, nbest: NBestList) -> None:
@@ -119,8 +149,31 @@ def _cost(hypothesis: Hypothesis) -> float:
     return 0.0 - hypothesis.features[hypothesis.added[0]]  # rather than -x: there is no cost of -0
 
 
-def _recognises(head: Head) -> bool:
-    return utterance_of(split_key(head.first)[0]) is not None
+def _recognises(head: Head) -> Surety:
+    """Keys number the hypotheses of each utterance from 1, and the texts are words.
+
+    The order of the numbers is that of the decoder, or that of `sort` (1, 10, 2).
+    """
+    rows = [split_key(line) for line in head.lines]
+    keys = [(utterance_of(key), key) for key, _ in rows]
+    if keys[0][0] is None or sum(utterance is not None for utterance, _ in keys) < len(keys) / 2:
+        return Surety.NO
+    groups = [
+        [int(key.rpartition("-")[2]) for _, key in group]
+        for utterance, group in groupby(keys, key=itemgetter(0))
+        if utterance is not None
+    ]
+    *whole, last = groups  # the head may end within the last one
+    numbered = sum(sorted(group) == list(range(1, len(group) + 1)) for group in whole)
+    numbered += 1 in last and len(set(last)) == len(last)
+    if numbered < len(groups) / 2:
+        return Surety.NO
+    if sum(_DECIMAL.match(text) is not None for _, text in rows) > len(rows) / 2:
+        return Surety.NO  # columns of scores
+    # Kaldi's own tools write a blank after the key; with a tab it may be an id of `tsv`.
+    return Surety.POSSIBLE if "\t" in head.first else Surety.LIKELY
 
 
-KALDI = Format("kaldi", 1, _recognises, _read, _render, option="scores", score=None)
+KALDI = Format(
+    "kaldi", _recognises, _read, _render, options=frozenset({"scores", "symbols"}), score=None
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -12,8 +13,13 @@ from lmscore.files import expanded_paths
 from lmscore.names import Utf8Errors
 from lmscore.runtime.rescoring.formats.document import Document
 from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
-from lmscore.runtime.rescoring.formats.table import FORMATS, detect
-from lmscore.runtime.rescoring.lists import NBestList, with_references
+from lmscore.runtime.rescoring.formats.table import (
+    detect,
+    format_named,
+    formats_with,
+    known_formats,
+)
+from lmscore.runtime.rescoring.lists import NBestList, with_references, without_marks
 
 
 def read(
@@ -23,6 +29,8 @@ def read(
     references: str | Path | None = None,
     beam_size: int | None = None,
     scores: Mapping[str, str | Path] | None = None,
+    symbols: str | Path | None = None,
+    remove: Collection[str] = (),
     errors: Utf8Errors = "strict",
 ) -> tuple[Format, Iterator[NBestList]]:
     """The n-best lists of files of one format, in their order.
@@ -33,55 +41,89 @@ def read(
     Args:
         paths: a file or several, `-` for standard input; of a directory all its files; `@FILE`
             stands for the paths that are the lines of FILE. gzip and xz are recognised by content.
-        input_format: one of `FORMATS`; None to tell from the content of the first file.
+        input_format: one of `known_formats`; None to tell from the content of the first file.
         references: a file with a reference for each list, instead of those in the lists.
         beam_size: of `nemo`: how many rows an utterance has.
         scores: of `kaldi`: score archives, in the list's order, that become features by name.
+        symbols: of `kaldi`: the symbol table (`words.txt`), where words are numbers.
+        remove: words that are not scored, such as pauses: a count of words leaves them out.
         errors: "replace" puts U+FFFD in the place of invalid UTF-8, here and in the references.
 
     Raises:
-        OptionError: an unknown format, or an option that the format has no use for.
+        OptionError: an unknown format, one of another package that cannot be loaded, or an option
+            that the format has no use for.
         InputFileError: a file cannot be opened or read.
         InputError: the format cannot be told, or a list is not what it should be; names file,
             line and field.
     """
     files = list(expanded_paths(paths))
+    options = ReadOptions(beam_size, scores or {}, symbols)
     with ExitStack() as stack:
         opened: list[Document] = []
         while len(opened) < len(files) and not (opened and opened[-1].head):  # SRILM's may be empty
             opened.append(stack.enter_context(Document(files[len(opened)], errors=errors)))
         if not opened:
             raise OptionError("no file with n-best lists")
-        list_format = _format_of(opened[-1], input_format)
-        if scores and (list_format.option != "scores" or len(files) > 1):
-            raise OptionError("score archives go with one file in the format 'kaldi'")
-        if beam_size is not None and list_format.option != "beam_size":
-            raise OptionError(f"a beam size goes with the format 'nemo', not {list_format.name!r}")
+        list_format = _format_of(opened[-1], input_format, options)
+        check_options(list_format, options)
+        if scores and len(files) > 1:
+            raise OptionError("score archives go with one file")
         stack.pop_all()
     rest = (Document(path, errors=errors) for path in files[len(opened) :])
-    lists = _read(list_format, chain(opened, rest), ReadOptions(beam_size, scores or {}))
+    lists = _read(list_format, chain(opened, rest), options, frozenset(remove))
     if references is not None:
         lists = with_references(lists, references, by_line=list_format.counts_lists, errors=errors)
     return list_format, lists
 
 
-def _format_of(document: Document, name: str | None) -> Format:
-    known = ", ".join(FORMATS)
-    if name is not None and name not in FORMATS:
-        raise OptionError(f"no n-best format {name!r}; there are {known}")
-    found = detect(document.head) if name is None else FORMATS[name]
-    if found is None and not document.head:
+def _prepared(nbest: NBestList, word_count: str | None, remove: frozenset[str]) -> NBestList:
+    """The list with the texts and counts that are scored; `source` keeps what the file has."""
+    hypotheses = []
+    for hypothesis in nbest.hypotheses:
+        text, features = without_marks(hypothesis.text), hypothesis.features
+        words = text.split()
+        if word_count is not None and not remove.isdisjoint(words):
+            kept = sum(word not in remove for word in words)
+            features = {**features, word_count: float(kept)}
+        hypotheses.append(replace(hypothesis, text=text, features=features))
+    return replace(nbest, hypotheses=tuple(hypotheses))
+
+
+def check_options(list_format: Format, options: ReadOptions) -> None:
+    """Raise OptionError where a format has no use for an option that is given."""
+    for option in options.given():
+        if option not in list_format.options:
+            known = " or ".join(formats_with(option))
+            raise OptionError(f"`{option}` is for {known}, not for {list_format.name} lists")
+
+
+def _format_of(document: Document, name: str | None, options: ReadOptions) -> Format:
+    if name is not None:
+        return format_named(name)
+    found = detect(document.head)
+    if len(found) > 1:
+        found = [f for f in found if f.options.issuperset(options.given())] or found
+    if not found and not document.head:
         raise InputError(f"{document.name}: empty, there is no n-best list in it")
-    if found is None:
+    if not found:
         raise InputError(
-            f"{document.name}: cannot tell the n-best format from the first lines; "
-            f"name it (`input_format`): {known}; lattices are for lmscore lattice"
+            f"{document.name}: cannot tell the n-best format from the first lines; name it "
+            f"(`input_format`): {', '.join(known_formats())}; lattices are for lmscore lattice"
         )
-    return found
+    if len(found) > 1:
+        names = " or ".join(known.name for known in found)
+        raise InputError(
+            f"{document.name}: from the first lines these may be {names} lists; name the format "
+            "(`input_format`)"
+        )
+    return found[0]
 
 
 def _read(
-    list_format: Format, documents: Iterable[Document], options: ReadOptions
+    list_format: Format,
+    documents: Iterable[Document],
+    options: ReadOptions,
+    remove: frozenset[str],
 ) -> Iterator[NBestList]:
     seen: set[str] = set()
     for document in documents:
@@ -94,6 +136,6 @@ def _read(
                         "bring its lines together, and give every list an id of its own"
                     )
                 seen.add(nbest.id)
-                yield nbest
+                yield _prepared(nbest, list_format.word_count, remove)
         if len(seen) == document.first_index:
             raise InputError(f"{document.name}: there is no {list_format.name} list in it")

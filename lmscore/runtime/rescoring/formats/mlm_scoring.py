@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from lmscore.runtime.rescoring.formats.document import Document
-from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
 from lmscore.runtime.rescoring.formats.json_lists import (
     is_unchanged,
     lists_of_nodes,
@@ -68,8 +68,8 @@ def _render(nbest: NBestList) -> str:
     return utterance.replaced([item.prefix + values.get(item.key, item.raw) for item in kept])
 
 
-def _recognises(head: Head) -> bool:
-    return _BEGINNING.match(head.text) is not None
+def _recognises(head: Head) -> Surety:
+    return Surety.CERTAIN if _BEGINNING.match(head.text) else Surety.NO
 
 
-MLM_SCORING = Format("mlm-scoring", 8, _recognises, _read, _render, is_whole=True)
+MLM_SCORING = Format("mlm-scoring", _recognises, _read, _render, is_whole=True)

@@ -8,7 +8,7 @@ from functools import partial
 
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.formats.document import Document, Line, by_lines, lists_of_rows
-from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
 from lmscore.runtime.rescoring.formats.numbers import parse_score
 from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
@@ -77,8 +77,8 @@ def _line(hypothesis: Hypothesis) -> str:
     return _SEPARATOR.join(fields)
 
 
-def _recognises(head: Head) -> bool:
-    return head.first.count(_SEPARATOR) >= 3
+def _recognises(head: Head) -> Surety:
+    return Surety.CERTAIN if head.first.count(_SEPARATOR) >= 3 else Surety.NO
 
 
-MOSES = Format("moses", 5, _recognises, _read, by_lines(_line), counts_lists=True, score=_TOTAL)
+MOSES = Format("moses", _recognises, _read, by_lines(_line), counts_lists=True, score=_TOTAL)

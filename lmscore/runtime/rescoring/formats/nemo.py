@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.formats.document import Document, by_lines, lists_of_rows
-from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
 from lmscore.runtime.rescoring.formats.numbers import to_float
 from lmscore.runtime.rescoring.formats.tsv import score_columns, table_rows
 from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
@@ -41,11 +42,26 @@ def _line(hypothesis: Hypothesis) -> str:
     return "\t".join([hypothesis.source.text, *new])
 
 
-def _recognises(head: Head) -> bool:
-    """Whether every column but the first holds numbers; in `tsv` the last is a text."""
+def _recognises(head: Head) -> Surety:
+    """Every column but the first holds numbers; in `tsv` the last is a text.
+
+    A first column that repeats from row to row may hold ids, and the last one texts of digits.
+    """
     rows = [line.split("\t") for line in head.lines]
     alike = [row for row in rows if len(row) == len(rows[0])]
-    return "\t" in head.first and all(to_float(c) is not None for row in alike for c in row[1:])
+    if "\t" not in head.first or any(to_float(c) is None for row in alike for c in row[1:]):
+        return Surety.NO
+    ids = [row[0] for row in alike]
+    repeated = any(one == other and " " not in one for one, other in pairwise(ids))
+    return Surety.POSSIBLE if repeated else Surety.LIKELY
 
 
-NEMO = Format("nemo", 4, _recognises, _read, by_lines(_line), option="beam_size", counts_lists=True)
+NEMO = Format(
+    "nemo",
+    _recognises,
+    _read,
+    by_lines(_line),
+    options=frozenset({"beam_size"}),
+    needs=frozenset({"beam_size"}),
+    counts_lists=True,
+)

@@ -12,7 +12,7 @@ score is written as SRILM's rescoring tools write it: in SRILM's own form, the s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -24,17 +24,19 @@ from lmscore.runtime.rescoring.formats.document import (
     joined_lines,
     rendered_lines,
 )
-from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
 from lmscore.runtime.rescoring.formats.numbers import parse_score, to_float
-from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists import MARKS, Hypothesis, NBestList
 from lmscore.runtime.scoring import LN10
 
+_NUM_WORDS = "nwords"
 _HEADERS = {"NBestList1.0": 1, "NBestList2.0": 2}
 _BYTELOG = 1024 / 10000.5  # nats
 _FIELDS_PER_TOKEN = 11  # word ( st: S et: E g: G a: A )
 _BACKTRACE = re.compile(r"\( st: \S+ et: \S+ g: \S+ a: \S+ \)")
 _STATE = re.compile(r"-[0-9]$")  # what the name of an HMM state ends in
 _FIELD = re.compile(r"[^ \t\r]+")
+_MOST = 0.5  # of the lines: what is damaged is for the reader
 _SUFFIXES = {".gz", ".xz", ".Z", ".nbest", ".score", ".txt"}
 
 
@@ -43,7 +45,7 @@ class SrilmLine(Line):
     """A line and what SRILM's own form says of it, as text."""
 
     ascore: str  # log10
-    num_words: str
+    words: str  # with the marks of the sentence
 
 
 def utterance_id(name: str) -> str:
@@ -54,18 +56,22 @@ def utterance_id(name: str) -> str:
     return path.name
 
 
-def _recognises(head: Head) -> bool:
-    fields = _FIELD.findall(head.first)
-    return head.first.strip() in _HEADERS or _is_own(fields) or _is_decipher(fields)
+def _recognises(head: Head) -> Surety:
+    if head.first.strip() in _HEADERS:
+        return Surety.CERTAIN
+    if max(head.share(_is_own), head.share(_is_decipher)) < _MOST:
+        return Surety.NO
+    return Surety.POSSIBLE if "\t" in head.first else Surety.LIKELY  # SRILM writes blanks
 
 
-def _is_own(fields: list[str]) -> bool:
+def _is_own(line: str) -> bool:
+    fields = _FIELD.findall(line)
     numbers = [to_float(field) for field in fields[:2]]
     return len(fields) > 2 and None not in numbers and fields[2].isdecimal()
 
 
-def _is_decipher(fields: list[str]) -> bool:
-    score = fields[0] if fields else ""
+def _is_decipher(line: str) -> bool:
+    score = next(iter(_FIELD.findall(line)), "")
     return score.startswith("(") and score.endswith(")") and to_float(score[1:-1]) is not None
 
 
@@ -101,17 +107,18 @@ def _parse_own(line: Line, fields: list[str], where: str) -> Hypothesis:
     features = {
         "ascore": parse_score(fields[0], f"{where}, ascore (field 1)", unit=LN10),
         "lscore": parse_score(fields[1], f"{where}, lscore (field 2)", unit=LN10),
-        "nwords": parse_score(fields[2], f"{where}, nwords (field 3)"),
+        _NUM_WORDS: parse_score(fields[2], f"{where}, nwords (field 3)"),
     }
-    source = SrilmLine(line.text, line.end, line.number, fields[0], fields[2])
-    return Hypothesis(" ".join(fields[3:]), features, source=source)
+    words = " ".join(fields[3:])
+    source = SrilmLine(line.text, line.end, line.number, fields[0], words)
+    return Hypothesis(words, features, source=source)
 
 
 def _parse_decipher1(line: Line, fields: list[str], where: str) -> Hypothesis:
     """Acoustic and language model scores come as one sum, which SRILM takes as the acoustic."""
     words, ascore = fields[1:], _parse_total(fields[0], where)
-    features = {"ascore": ascore, "nwords": float(len(words))}
-    return Hypothesis(" ".join(words), features, source=_decipher_line(line, ascore, len(words)))
+    features = {"ascore": ascore, _NUM_WORDS: _count(words)}
+    return Hypothesis(" ".join(words), features, source=_decipher_line(line, ascore, words))
 
 
 def _parse_decipher2(line: Line, fields: list[str], where: str) -> Hypothesis:
@@ -136,8 +143,12 @@ def _parse_decipher2(line: Line, fields: list[str], where: str) -> Hypothesis:
             lscore += parse_score(backtrace[6], f"{place}, g", unit=_BYTELOG)
             ascore += parse_score(backtrace[8], f"{place}, a", unit=_BYTELOG)
             last_end = end
-    features = {"ascore": ascore, "lscore": lscore, "nwords": float(len(words)), "total": total}
-    return Hypothesis(" ".join(words), features, source=_decipher_line(line, ascore, len(words)))
+    features = {"ascore": ascore, "lscore": lscore, _NUM_WORDS: _count(words), "total": total}
+    return Hypothesis(" ".join(words), features, source=_decipher_line(line, ascore, words))
+
+
+def _count(words: Sequence[str]) -> float:
+    return float(sum(word not in MARKS for word in words))
 
 
 def _parse_total(field: str, where: str) -> float:
@@ -146,8 +157,8 @@ def _parse_total(field: str, where: str) -> float:
     return parse_score(field[1:-1], f"{where}, score (field 1)", unit=_BYTELOG)
 
 
-def _decipher_line(line: Line, ascore: float, num_words: int) -> SrilmLine:
-    return SrilmLine(line.text, line.end, line.number, _log10(ascore), str(num_words))
+def _decipher_line(line: Line, ascore: float, words: Sequence[str]) -> SrilmLine:
+    return SrilmLine(line.text, line.end, line.number, _log10(ascore), " ".join(words))
 
 
 def _log10(score: float) -> str:
@@ -169,8 +180,11 @@ def _rescored(hypothesis: Hypothesis) -> str:
             f"not {', '.join(hypothesis.added)}; write one list each"
         )
     lscore = _log10(hypothesis.features[hypothesis.added[0]])
+    num_words = f"{hypothesis.features[_NUM_WORDS]:.15g}"
     source = hypothesis.source
-    return " ".join(filter(None, [source.ascore, lscore, source.num_words, hypothesis.text]))
+    return " ".join(filter(None, [source.ascore, lscore, num_words, source.words]))
 
 
-SRILM = Format("srilm", 2, _recognises, _read, _render, is_whole=True, score="ascore")
+SRILM = Format(
+    "srilm", _recognises, _read, _render, is_whole=True, word_count=_NUM_WORDS, score="ascore"
+)

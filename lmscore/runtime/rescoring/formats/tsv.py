@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats.document import Document, Line, by_lines, lists_of_rows
-from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
 from lmscore.runtime.rescoring.formats.numbers import parse_score
 from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
@@ -59,8 +59,8 @@ def _line(hypothesis: Hypothesis) -> str:
     return "\t".join([*columns, *new, text])
 
 
-def _recognises(head: Head) -> bool:
-    return "\t" in head.first
+def _recognises(head: Head) -> Surety:
+    return Surety.POSSIBLE if "\t" in head.first else Surety.NO
 
 
-TSV = Format("tsv", 3, _recognises, _read, by_lines(_line))
+TSV = Format("tsv", _recognises, _read, by_lines(_line))

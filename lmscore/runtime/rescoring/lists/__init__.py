@@ -12,6 +12,7 @@ from lmscore.runtime.rescoring.lists.features import (
     peek,
     scored_lists,
 )
+from lmscore.runtime.rescoring.lists.marks import MARKS, without_marks
 from lmscore.runtime.rescoring.lists.metrics import METRICS, Metric, Statistics, normalization
 from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
 from lmscore.runtime.rescoring.lists.prepare import preparation
@@ -29,6 +30,7 @@ from lmscore.runtime.rescoring.lists.weights import (
 
 __all__ = [
     "LM_WEIGHT",
+    "MARKS",
     "METRICS",
     "RANK",
     "WORDS",
@@ -54,4 +56,5 @@ __all__ = [
     "terms",
     "weighted",
     "with_references",
+    "without_marks",
 ]

@@ -18,7 +18,7 @@ _CONTINUED = re.compile(r"@@( +|$)")
 def preparation(
     *, join: SubwordMark | None = None, remove: Collection[str] = (), lowercase: bool = False
 ) -> Callable[[str], str]:
-    """A function that prepares a text: joins, removes, lower-cases, in this order.
+    """A function that prepares a text: removes, joins and removes again, lower-cases.
 
     Args:
         join: the mark of subwords to join: `@@` at the end of all but a word's last (subword-nmt),
@@ -37,11 +37,15 @@ def preparation(
             raise OptionError(f"{word!r} is not one word, and so cannot be removed")
     unwanted = frozenset(remove)
 
+    def without(text: str) -> str:
+        words = text.split()
+        kept = [word for word in words if word not in unwanted]
+        return text if len(kept) == len(words) else " ".join(kept)
+
     def prepare(text: str) -> str:
+        text = without(text)  # before joining, a word is still apart from its neighbours
         if join:
-            text = join_subwords(text, join)
-        if unwanted:
-            text = " ".join(word for word in text.split() if word not in unwanted)
+            text = without(join_subwords(text, join))
         return text.lower() if lowercase else text
 
     return prepare

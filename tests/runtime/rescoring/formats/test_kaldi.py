@@ -69,9 +69,55 @@ def test_archives_go_with_one_kaldi_list(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).write_text("u-1 a\n")
     (tmp_path / "tsv").write_text("u\ta\n")
-    for paths in (["one", "two"], ["tsv"]):
-        with pytest.raises(OptionError, match="go with one file in the format 'kaldi'"):
-            read([tmp_path / path for path in paths], scores={"lmwt": tmp_path / "scores"})
+    scores = {"lmwt": tmp_path / "scores"}
+    with pytest.raises(OptionError, match="score archives go with one file"):
+        read([tmp_path / "one", tmp_path / "two"], scores=scores)
+    with pytest.raises(OptionError, match="`scores` is for kaldi, not for tsv lists"):
+        read(tmp_path / "tsv", scores=scores)
+
+
+WORDS = "<eps> 0\nhe 12\npassed 4501\npast 4502\nit 77\n"
+
+
+def test_words_that_are_numbers(read_text: Read, tmp_path: Path) -> None:
+    text = "u1-1 12 4501 77\nu1-2 12 4502 77\n"
+    with pytest.raises(InputError) as caught:
+        read_text(text)
+    assert str(caught.value) == (
+        f"{tmp_path / 'list'}: the words are numbers; give Kaldi's symbol table (`symbols`)"
+    )
+    symbols = tmp_path / "words.txt"
+    symbols.write_text(WORDS)
+    _, lists = read(tmp_path / "list", symbols=symbols)
+    assert [contents(nbest) for nbest in lists] == [[("he passed it", {}), ("he past it", {})]]
+    (tmp_path / "list").write_text("u1-1 12 4501 78\n")
+    _, lists = read(tmp_path / "list", symbols=symbols)
+    with pytest.raises(InputError, match="line 1: '78' is not in the symbol table"):
+        list(lists)
+
+
+def test_digits_are_words(read_text: Read) -> None:
+    assert [contents(nbest) for nbest in read_text("u-1 1 2 3\nu-2 1 3\n")] == [
+        [("1 2 3", {}), ("1 3", {})]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("a 1\nb\n", "words.txt, line 2: expected a word and its number, got 'b'"),
+        ("a 1\nb -2\n", "words.txt, line 2: expected a word and its number, got 'b -2'"),
+        ("a 1\nb 1\n", "words.txt, line 2: a second word with the number 1"),
+    ],
+)
+def test_bad_symbol_tables(read_text: Read, tmp_path: Path, table: str, message: str) -> None:
+    symbols = tmp_path / "words.txt"
+    symbols.write_text(table)
+    (tmp_path / "list").write_text("u-1 11\n")
+    _, lists = read(tmp_path / "list", symbols=symbols)
+    with pytest.raises(InputError) as caught:
+        list(lists)
+    assert str(caught.value).endswith(message)
 
 
 def test_a_new_score_is_an_archive_of_costs(rewrite: Rewrite) -> None:

@@ -119,7 +119,7 @@ def test_a_list_in_two_files(tmp_path: Path) -> None:
         ids(tmp_path / "a", tmp_path / "b")
 
 
-@pytest.mark.parametrize(("text", "line"), [(b"u\tx\nu\ta\xff\n", 2), (b"[{\n\xff}]", 2)])
+@pytest.mark.parametrize(("text", "line"), [(b"u\tx\nu\ta\xff\n", 2), (b'[{"input":[\n\xff]}]', 2)])
 def test_invalid_utf8(tmp_path: Path, text: bytes, line: int) -> None:
     path = tmp_path / "list"
     path.write_bytes(text)

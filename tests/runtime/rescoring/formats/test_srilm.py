@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
 from lmscore.errors import InputError, OptionError
+from lmscore.runtime.rescoring.formats import read, render
 from lmscore.runtime.rescoring.formats.srilm import utterance_id
 from tests.runtime.rescoring.formats.conftest import Read, Rewrite, add, contents, order
 
@@ -143,3 +145,34 @@ def test_bad_lines(read_text: Read, text: str, message: str) -> None:
 )
 def test_the_name_of_the_file_is_the_utterance(name: str, expected: str) -> None:
     assert utterance_id(name) == expected
+
+
+MARKED = "-6 -14.6 5 <s> he passed the door </s>\n-6 -16.7 4 <s> he past the door </s>\n"
+
+
+def test_marks_of_the_sentence_are_no_words(read_text: Read, rewrite: Rewrite) -> None:
+    """As `lattice-tool -nbest-decode` writes them."""
+    (nbest,) = read_text(MARKED)
+    assert [h.text for h in nbest.hypotheses] == ["he passed the door", "he past the door"]
+    assert rewrite(MARKED) == MARKED
+    assert rewrite(MARKED, add("rnn", -LOG10, -2 * LOG10)) == (
+        "-6 -1 5 <s> he passed the door </s>\n-6 -2 4 <s> he past the door </s>\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("NBestList1.0\n(1000) -pau- right -pau-\n", " 1 -pau- right -pau-\n"),
+        ("-1 -2 3 -pau- right -pau-\n", " 1 -pau- right -pau-\n"),
+        ("-1 -2 1 right\n", " 1 right\n"),
+        ("NBestList1.0\n(1000) <s> right </s>\n", " 1 <s> right </s>\n"),
+    ],
+)
+def test_removed_pauses_are_not_counted(tmp_path: Path, text: str, written: str) -> None:
+    (tmp_path / "list").write_text(text)
+    list_format, lists = read(tmp_path / "list", remove=["-pau-"])
+    (nbest,) = lists
+    assert nbest.hypotheses[0].features["nwords"] == 1
+    rescored = nbest.with_feature("rnn", [-1.0])
+    assert "".join(render(list_format, [rescored])).endswith(written)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from lmscore.errors import InputError, OptionError
-from lmscore.names import ListFormat
-from lmscore.runtime.rescoring.formats import FORMATS, read
+from lmscore.runtime.rescoring.formats import FORMATS, Format, entry_points, known_formats, read
 from lmscore.runtime.rescoring.formats.table import detect
 
 PAGE = Path(__file__).parents[4] / "docs" / "formats.md"
 
 
-def test_the_command_line_and_the_docs_have_every_format() -> None:
-    assert get_args(ListFormat) == tuple(FORMATS)
+def test_the_docs_have_every_format() -> None:
     assert re.findall(r"^\| `([\w-]+)` \|", PAGE.read_text(encoding="utf-8"), re.M) == [*FORMATS]
 
 
@@ -33,9 +31,13 @@ def test_the_command_line_and_the_docs_have_every_format() -> None:
         ("-1.5e2 -inf 3 a b c\n-1 -2.5 0\n", "srilm"),
         ("utt-1 a b\nutt-2\nutt-3 c\nother-utt-1 a\n", "kaldi"),
         ("2-1 1 1\n2-2 1 1\n", "kaldi"),
+        ("".join(f"u-{n} a\n" for n in (1, 10, *range(2, 10))) + "v-1 a\nv-10 a\n", "kaldi"),
+        ("1089-134686-0000-1 a\n1089-134686-0000-2 b\n", "kaldi"),
+        ("utt-1 1.5 is no score\nutt-2 a\nutt-3 b\n", "kaldi"),
         ("0 ||| a ||| ||| -1\nbroken", "moses"),
         ("-1 -2 1 a\nbroken", "srilm"),
-        ("utt-3 a\nbroken", "kaldi"),
+        ("utt-1 a\nbroken", "kaldi"),
+        ("-1 -2 1 a\nbroken\n", "srilm"),
         ("u\t-1\ta\nbroken\t1\n", "tsv"),
         ("a\t-1\nbroken\n", "nemo"),
         ("1 2 3\t-1.5\n", "nemo"),
@@ -51,11 +53,11 @@ def test_the_command_line_and_the_docs_have_every_format() -> None:
         ('{"u": {"hyp_1": {}}}', "mlm-scoring"),
         (' {\n"u\\"":\n{"ref": ""}}', "mlm-scoring"),
         ('[{"id": "u", "input": []}]', "hyporadise"),
-        ("[\n  {\n", "hyporadise"),
+        ('[\n  {\n"output": "x", "input" : [\n', "hyporadise"),
     ],
 )
 def test_formats(head: str, expected: str) -> None:
-    assert detect(head) is FORMATS[expected]
+    assert detect(head) == [FORMATS[expected]]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,13 @@ def test_formats(head: str, expected: str) -> None:
         "0 ||| a ||| -1\n",
         "-1 -2 a b\n",
         "a good day-2\n",
+        "utt-0000 first sentence\nutt-0001 second one\n",
+        "utt-2 a\nutt-3 b\n",
+        "utt-1 a\nutt-1 b\n",
+        "u-1 172.1 -11.7 | HERE WE GO\nu-2 176.8 -17.0 | HERE WE GET\n",
+        "2021-08-31 20:24:21 | INFO | x\n2021-08-31 20:24:22 | INFO | y\n",
+        "-1 -2 3 a\na b\nc d\ne f\n",
+        '[{"text": "a"}]',
         "{}",
         '{"a": 1}',
         '{"text": "a"}\n',
@@ -112,3 +121,69 @@ def test_a_document_in_one_long_line(tmp_path: Path) -> None:
     path.write_text(json.dumps([{"input": ["word " * 9]} for _ in range(9999)]))
     list_format, lists = read([path])
     assert (list_format.name, sum(1 for _ in lists)) == ("hyporadise", 9999)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("utt-1\ta b\nutt-2\tc\n", "kaldi or tsv"),  # keys, or ids with one text each
+        ("a\t-1\t17\na\t-2\t70\n", "nemo or tsv"),  # texts, or ids and texts of digits
+    ],
+)
+def test_two_readings_are_a_question(tmp_path: Path, text: str, names: str) -> None:
+    path = tmp_path / "list"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert str(caught.value) == (
+        f"{path}: from the first lines these may be {names} lists; name the format (`input_format`)"
+    )
+    assert read(path, beam_size=2)[0].name == "nemo" if "nemo" in names else True
+
+
+class Offer(EntryPoint):
+    """An entry point of a package that is not installed."""
+
+    offer: object = None
+
+    def load(self) -> object:
+        if isinstance(self.offer, Exception):
+            raise self.offer
+        return self.offer
+
+
+def offer(monkeypatch: pytest.MonkeyPatch, name: str, offered: object) -> None:
+    kind = type("One", (Offer,), {"offer": offered})
+    points = [kind(name, "package.module:ATTRIBUTE", entry_points.GROUP)]
+    monkeypatch.setattr(entry_points, "entry_points", lambda group: points)
+    known_formats.cache_clear()
+
+
+def test_formats_of_other_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tsv = FORMATS["tsv"]
+    theirs = Format("theirs", tsv.recognises, tsv.read, tsv.render)
+    offer(monkeypatch, "theirs", theirs)
+    path = tmp_path / "list"
+    path.write_text("u\ta\n")
+    assert read(path, "theirs")[0] is theirs
+    with pytest.raises(InputError, match="these may be tsv or theirs"):
+        read(path)
+    offer(monkeypatch, "lattices", object())  # a record of another kind
+    assert list(known_formats()) == list(FORMATS)
+    known_formats.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "offered", "message"),
+    [
+        ("theirs", ImportError("no module"), "the format 'theirs' of the package .* no module"),
+        ("tsv", FORMATS["tsv"], "offers a second format 'tsv'"),
+    ],
+)
+def test_formats_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, name: str, offered: object, message: str
+) -> None:
+    offer(monkeypatch, name, offered)
+    with pytest.raises(OptionError, match=message):
+        known_formats()
+    known_formats.cache_clear()

@@ -47,6 +47,14 @@ def test_words_are_removed() -> None:
     assert prepare("-pau-") == ""
 
 
+@pytest.mark.parametrize(
+    ("mark", "text"), [("▁", "▁i ▁saw <unk> ▁to day"), ("@@", "i saw <unk> to@@ day")]
+)
+def test_words_are_removed_before_joining_too(mark: SubwordMark, text: str) -> None:
+    assert preparation(join=mark, remove=["<unk>"])(text) == "i saw today"
+    assert preparation(join=mark, remove=["today"])(text).split()[-1] != "today"
+
+
 def test_everything_at_once() -> None:
     prepare = preparation(join="▁", remove=["<unk>"], lowercase=True)
     assert prepare("▁The▁<unk>▁CAT") == "the cat"
