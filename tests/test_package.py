@@ -234,7 +234,15 @@ def test_importing_loads_no_more_than_it_must(code: str, absent: str) -> None:
     assert run.stdout.split() == []
 
 
-OUTPUTS = {"log_probs", "target_log_probs", "target_scores", "top_log_probs", "top_tokens"}
+OUTPUTS = {
+    "entropies",
+    "log_probs",
+    "target_log_probs",
+    "target_ranks",
+    "target_scores",
+    "top_log_probs",
+    "top_tokens",
+}
 INSIDE = {
     "bundle",
     "runtime.engine",

@@ -1,7 +1,8 @@
 """The inputs and outputs of a model's graph; export declares them and the engine checks them.
 
 Letters in shapes: B batch, T time (tokens), K targets per position, S rows of the incoming state,
-F the first rows of the batch, which get distributions over the whole vocabulary.
+F the first rows of the batch, which get distributions over the whole vocabulary, M the first rows
+whose distributions are measured.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class Value:
     name: str
     shape: tuple[str | int, ...]
     dtype: DType = "float32"
+    is_measure: bool = False  # version 0.1.0 exported graphs without
 
     @property
     def is_whole(self) -> bool:
@@ -38,6 +40,7 @@ def graph_inputs(config: Config) -> tuple[Value, ...]:
         Value("lengths", ("B",), "int32"),
         Value("parents", ("B",), "int64"),
         *(distributions if config.head_spec.has_partial_output else ()),
+        Value("measured", (1,), "int64", is_measure=True),  # M
         *(Value(s.name, (s.layers, "S", s.size)) for s in config.state),
     )
 
@@ -52,5 +55,7 @@ def graph_outputs(config: Config) -> tuple[Value, ...]:
         *((Value("target_scores", ("B", "T", "K")),) if head.has_scores else ()),
         Value("top_log_probs", (whole, "T", "top")),
         Value("top_tokens", (whole, "T", "top"), "int64"),
+        Value("entropies", ("M", "T"), is_measure=True),  # nats
+        Value("target_ranks", ("M", "T", "K"), "int64", is_measure=True),
         *(Value(s.next, (s.layers, "B", s.size)) for s in config.state),
     )

@@ -19,7 +19,7 @@ import numpy as np
 from lmscore.bundle import Config
 from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
-from lmscore.export.heads import add_best, as_rows, first_rows
+from lmscore.export.heads import add_best, add_measures, as_rows, first_rows
 from lmscore.export.operators import Matrix, Operators
 
 with needs_extra("export"):
@@ -48,8 +48,9 @@ def add_classes(b: GraphBuilder, config: Config, operators: Operators, features:
         pieces.append(one.op("Add", within, common.whole(b, of_class, 1), to="whole"))
     log_probs = b.op("Concat", *pieces, to="log_probs", axis=2)
     shape = b.op("Shape", "targets", to="targets_shape")
-    b.op("Reshape", found, shape, to="target_log_probs", allowzero=1)
+    of_targets = b.op("Reshape", found, shape, to="target_log_probs", allowzero=1)
     add_best(b, log_probs)
+    add_measures(b, config, log_probs, of_targets)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Letters in shapes: B batch, T time (tokens), N = B * T, K targets per position, D columns of the
 output matrix, V vocabulary, F the first rows of the batch, which get distributions over the whole
-vocabulary.
+vocabulary, M the first rows whose distributions are measured.
 
 ONNX Runtime computes every node, even if its output is not fetched. So values that a run does not
 need must have no rows: the input `distributions` is F, and if F is 0, the products for whole
@@ -12,9 +12,15 @@ and each matrix has only one product, so the runtime holds it once, in the layou
 
 from __future__ import annotations
 
+import numpy as np
+
 from lmscore.bundle import Config
+from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
 from lmscore.export.operators import Operators
+
+with needs_extra("export"):
+    from onnx import TensorProto, helper
 
 
 def add_softmax(b: GraphBuilder, config: Config, operators: Operators, features: str) -> None:
@@ -49,13 +55,42 @@ def _add_whole(
     logits_3d = b.op("Reshape", logits, full_shape, to="logits_3d", allowzero=1)
     # LogSoftmax and a gather: ReduceLogSumExp is several times slower in ONNX Runtime.
     log_probs = b.op("LogSoftmax", logits_3d, to="log_probs", axis=2)
-    b.op("GatherElements", log_probs, targets, to="target_log_probs", axis=2)
+    of_targets = b.op("GatherElements", log_probs, targets, to="target_log_probs", axis=2)
     add_best(b, log_probs)
+    add_measures(b, config, log_probs, of_targets)
 
 
 def add_best(b: GraphBuilder, log_probs: str) -> None:
     """Add the most likely tokens and their log-probs."""
     b.node("TopK", [log_probs, "k"], ["top_log_probs", "top_tokens"], axis=2)
+
+
+def add_measures(b: GraphBuilder, config: Config, log_probs: str, of_targets: str) -> None:
+    """Add the entropy of the first M rows' distributions [F, T, V], and the ranks of their targets.
+
+    M is the input `measured`. The rank of a target is 1 and the number of likelier tokens. Sums
+    over the vocabulary are products: CUDA's ReduceSum gives a wrong shape if M or K is 0.
+    """
+    axis = b.integers("measured_axis", 2)
+    rows = b.op("Unsqueeze", first_rows(b, log_probs, "measured"), axis, to="measured_row")
+    probabilities = b.op("Exp", rows, to="measured_probabilities")  # [M, T, 1, V]
+    column = b.op("Transpose", rows, to="measured_column", perm=[0, 1, 3, 2])
+    product = b.op("MatMul", probabilities, column, to="negative_entropy_4d")
+    axes = b.integers("product_axes", 2, 3)
+    b.op("Neg", b.op("Squeeze", product, axes, to="negative_entropy"), to="entropies")
+
+    targets = first_rows(b, of_targets, "measured")
+    axis = b.integers("likelier_axis", 3)
+    likelier = b.op(
+        "Less", b.op("Unsqueeze", targets, axis, to="measured_targets"), rows, to="is_likelier"
+    )  # [M, T, K, V]
+    value = helper.make_tensor("value", TensorProto.FLOAT, [1], [1.0])
+    shape = b.integers("ones_shape", config.vocab_size, 1)
+    ones = b.op("ConstantOfShape", shape, to="ones", value=value)
+    counted = b.cast(likelier, TensorProto.FLOAT, to="likelier")
+    count = b.op("Squeeze", b.op("MatMul", counted, ones, to="count_4d"), axis, to="count")
+    first = b.constant("first_rank", np.array(1, np.int64))
+    b.op("Add", b.cast(count, TensorProto.INT64, to="likelier_tokens"), first, to="target_ranks")
 
 
 def as_rows(b: GraphBuilder, config: Config, features: str) -> str:

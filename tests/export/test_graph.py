@@ -124,6 +124,35 @@ def test_targets_and_best_tokens_are_picked_from_the_log_probs(
     np.testing.assert_array_equal(best, np.take_along_axis(log_probs, best_tokens, 2))
 
 
+@quickly
+@given(rows=few, time=few, targets=st.integers(0, 3), random=randoms)
+def test_entropies_and_ranks_are_those_of_the_log_probs(
+    pair: Pair, rows: int, time: int, targets: int, random: np.random.Generator
+) -> None:
+    tokens = draw_tokens(pair, rows, time, random)
+    wanted = random.integers(0, pair.graph.config.vocab_size, (rows, time, targets))
+    given: dict[str, Any] = {"state": pair.graph.initial_state(rows), "targets": wanted}
+    names = ["entropies", "target_ranks", "target_log_probs"]
+    entropies, ranks, of_targets = pair.graph.run(names, tokens, **given)
+    # In a run of its own, since a measured class is computed for every token.
+    log_probs, expected = pair.graph.run(["log_probs", "target_log_probs"], tokens, **given)
+    np.testing.assert_allclose(of_targets, expected, atol=1e-6)
+    products = np.exp(log_probs.astype(np.float64)) * log_probs
+    np.testing.assert_allclose(entropies, -products.sum(axis=2), atol=1e-5)
+    likelier = log_probs[:, :, None] > np.take_along_axis(log_probs, wanted, 2)[..., None]
+    np.testing.assert_array_equal(ranks, 1 + likelier.sum(axis=3))
+
+
+def test_measures_are_computed_for_those_who_ask(pair: Pair) -> None:
+    tokens = draw_tokens(pair, 3, 4, np.random.default_rng(0))
+    state = pair.graph.initial_state(3)
+    feeds = pair.graph._feeds(["target_log_probs"], tokens, state, tokens[..., None], 0, None, None)
+    names = ["entropies", "target_ranks"]
+    entropies, ranks = pair.graph._session.run(names, feeds)
+    assert entropies.shape == (0, 4)
+    assert ranks.shape == (0, 4, 1)
+
+
 def test_the_probabilities_of_a_position_sum_to_one(pair: Pair) -> None:
     tokens = draw_tokens(pair, 3, 4, np.random.default_rng(0))
     (log_probs,) = pair.graph.run(["log_probs"], tokens, state=pair.graph.initial_state(3))
@@ -218,13 +247,14 @@ def test_an_fp16_file_is_in_16_bits_but_for_state_and_softmax(cell: Cell) -> Non
     casts = [(n.output[0], n.attribute[0].i) for n in model.graph.node if n.op_type == "Cast"]
     floats = [(name, kind) for name, kind in casts if kind in (wide, half)]
     states = ["h", "c"] if cell.startswith("lstm") else ["h"]
-    expected = [("logits_wide", wide)]
+    measured = [("likelier", wide)]  # a count of tokens
+    expected = [("logits_wide", wide), *measured]
     for layer in range(2) if cell != "window" else ():
         expected += [(f"{name}_{layer}_half", half) for name in states]
         expected += [(f"next_{name}_{layer}", wide) for name in states]
     if cell == "window":  # one state, of the embeddings that were read last
-        expected += [(name, kind) for name, kind in floats if name != "logits_wide"]
-        assert sorted(kind for _, kind in expected) == [wide, wide, half]
+        expected += [one for one in floats if one not in expected]
+        assert sorted(kind for _, kind in expected) == [wide, wide, wide, half]
     assert sorted(floats) == sorted(expected)
     for value in (*model.graph.input, *model.graph.output):
         assert value.type.tensor_type.elem_type != half, value.name

@@ -36,7 +36,8 @@ model is rounded, which the CPU does not do, its log-probs move by 0.01 at most.
 """
 
 MAX_HEAD_DIFFERENCE = 1e-5
-"""The limit for target and top log-probs (nats) against the log-probs of the same run."""
+"""The limit for target and top log-probs and for entropies, relative to 1 + entropy (nats), against
+the log-probs of the same run; ranks must be equal."""
 
 MAX_PERPLEXITY_CHANGE = 0.10
 """The limit for the rise of a quantised graph's perplexity; quantising should cost far less."""
@@ -69,7 +70,7 @@ class GraphCheck:
     state: Difference  # from PyTorch, relative to 1 + |value|
     steps: Difference  # chunks and single steps with carried state, from whole sequences
     parents: Difference  # rows re-ordered, repeated and dropped, from the rows in their order
-    heads: Difference  # target and top log-probs, from the log-probs of the same run
+    heads: Difference  # targets, top tokens, entropies and ranks, from the log-probs of the run
     batching: Difference  # a token scored alone, from the same token in a padded batch
     perplexity: float  # of the held-out sample, per token
     perplexity_change: float  # relative to PyTorch's: 0.01 is one per cent worse
@@ -231,6 +232,10 @@ def _heads_difference(engine: Engine, parity: Parity) -> Difference:
         log_probs, of_targets, best, best_tokens, _ = engine.distributions(
             tokens, engine.initial_state(len(tokens)), targets=targets, k=k
         )
+        found = engine.measures(tokens, targets, engine.initial_state(len(tokens)), k=k)
+        entropies = -np.sum(np.exp(log_probs) * log_probs, axis=2, dtype=np.float64)
+        likelier = log_probs[:, :, None, :] > of_targets[..., None]
+        ranks = 1 + np.count_nonzero(likelier, axis=3)
         everywhere = np.ones(tokens.shape, np.bool_)
         differences += [
             _largest(output - reference, everywhere, f"k = {k}")
@@ -238,6 +243,9 @@ def _heads_difference(engine: Engine, parity: Parity) -> Difference:
                 (of_targets, np.take_along_axis(log_probs, targets, 2)),
                 (best, -np.sort(-log_probs, axis=2)[..., :k]),
                 (best, np.take_along_axis(log_probs, best_tokens, 2)),
+                (found.target_log_probs, of_targets),
+                (found.entropies / (1 + entropies), entropies / (1 + entropies)),
+                (found.target_ranks, ranks),
             )
         ]
     return _worst(*differences)

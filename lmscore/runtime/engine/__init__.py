@@ -12,7 +12,7 @@ from lmscore.runtime.engine.batching import (
 )
 from lmscore.runtime.engine.budget import token_budget
 from lmscore.runtime.engine.cores import usable_cores
-from lmscore.runtime.engine.engine import Distributions, Engine, Step, Top
+from lmscore.runtime.engine.engine import Distributions, Engine, Measured, Step, Top
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.operators import check_operators
 from lmscore.runtime.engine.sessions import (
@@ -35,6 +35,7 @@ __all__ = [
     "Distributions",
     "Engine",
     "Graph",
+    "Measured",
     "Row",
     "RowScores",
     "ScoredRows",

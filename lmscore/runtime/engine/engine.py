@@ -64,6 +64,31 @@ class Distributions(NamedTuple):
     state: State  # B rows
 
 
+class Measured(NamedTuple):
+    """Log-probabilities of targets, and measures of the distributions that they come from."""
+
+    target_log_probs: Tensor  # float32 [B, T, K], nats
+    entropies: Tensor  # float32 [B, T], nats
+    target_ranks: Ids  # int64 [B, T, K]: 1 and the number of likelier tokens
+    top_log_probs: Tensor  # float32 [B, T, k], nats
+    top_tokens: Ids  # int64 [B, T, k]
+    state: State  # B rows
+
+    @classmethod
+    def of(cls, found: Distributions) -> Measured:
+        """Measure whole distributions outside the graph."""
+        log_probs, of_targets = found.log_probs, found.target_log_probs
+        ranks = np.empty(of_targets.shape, np.int64)
+        for target in range(of_targets.shape[2]):
+            likelier = log_probs > of_targets[:, :, target, None]
+            ranks[:, :, target] = 1 + np.count_nonzero(likelier, axis=2)
+        products = np.exp(log_probs)
+        products *= log_probs
+        entropies = -products.sum(axis=2)
+        best = (found.top_log_probs, found.top_tokens)
+        return cls(of_targets, entropies, ranks, *best, found.state)
+
+
 class Engine:
     """Run a loaded graph on arrays and states; threads may share an engine.
 
@@ -222,6 +247,29 @@ class Engine:
         )
         log_probs, of_targets, top_log_probs, top_tokens = found
         return Distributions(log_probs, of_targets, top_log_probs, top_tokens, after)
+
+    def measures(
+        self,
+        tokens: Ids,
+        targets: Ids,
+        state: State,
+        *,
+        k: int = 0,
+        lengths: NDArray[np.int32] | None = None,
+        parents: Ids | None = None,
+    ) -> Measured:
+        """Score targets as `targets` does, always with the softmax, and measure the distributions.
+
+        The graph computes entropies and ranks beside the log-probabilities. A graph that an older
+        version exported cannot: its whole distributions are measured here.
+        """
+        given: dict[str, Any] = {"targets": targets, "k": k, "lengths": lengths, "parents": parents}
+        if not self._graph.has_measures:
+            return Measured.of(self.distributions(tokens, state, **given))
+        outputs = ["target_log_probs", "entropies", "target_ranks", "top_log_probs", "top_tokens"]
+        found, after = self._run(outputs, tokens, state, **given)
+        of_targets, entropies, ranks, top_log_probs, top_tokens = found
+        return Measured(of_targets, entropies, ranks, top_log_probs, top_tokens, after)
 
     def read(self, ids: ArrayLike, state: State | None = None) -> Step:
         """Read a text of any length, in chunks; gives a step of one row.

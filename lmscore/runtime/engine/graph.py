@@ -29,6 +29,9 @@ from lmscore.runtime.engine.state import Tensor
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+_MEASURED = "measured"  # the input that switches the measures on
+_MEASURES = {"entropies", "target_ranks"}
+
 # The types of values as ONNX Runtime names them.
 _TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)", "int64": "tensor(int64)"}
 
@@ -53,8 +56,13 @@ class Graph:
             ModelError: an input or output is missing, unknown, or of another type or size.
         """
         try:
-            _check_signature(session.get_inputs(), graph_inputs(config), f"{source}: input")
-            _check_signature(session.get_outputs(), graph_outputs(config), f"{source}: output")
+            measures = _has_measures(session)
+            inputs, outputs = (
+                [value for value in declare(config) if measures or not value.is_measure]
+                for declare in (graph_inputs, graph_outputs)
+            )
+            _check_signature(session.get_inputs(), inputs, f"{source}: input")
+            _check_signature(session.get_outputs(), outputs, f"{source}: output")
         except UnicodeDecodeError as error:
             raise ModelError(f"{source}: a name in it is not UTF-8; {EXPORT_AGAIN}") from error
         self._session = session
@@ -63,6 +71,7 @@ class Graph:
         self.device = session_device(session)
         self._source = source
         self._whole = {value.name for value in graph_outputs(config) if value.is_whole}
+        self.has_measures = measures
         self._keep_state_on_device = (
             is_cuda(self.device) if keep_state_on_device is None else keep_state_on_device
         )
@@ -156,8 +165,11 @@ class Graph:
             "parents": np.arange(B, dtype=np.int64) if parents is None else parents,
         }
         if self._whole:
-            rows = B if self._whole.intersection(outputs) else 0
+            rows = B if (self._whole | _MEASURES).intersection(outputs) else 0
             feeds["distributions"] = np.array([rows], dtype=np.int64)
+        if self.has_measures:
+            rows = B if _MEASURES.intersection(outputs) else 0
+            feeds[_MEASURED] = np.array([rows], dtype=np.int64)
         names = (tensor.name for tensor in self.config.state)
         return {**feeds, **dict(zip(names, state, strict=True))}
 
@@ -197,6 +209,11 @@ class Graph:
         for name, array in {"tokens": tokens, **given}.items():
             if array is not None:
                 _check_array(name, array, *fits[name])
+
+
+def _has_measures(session: InferenceSession) -> bool:
+    """Whether a graph computes entropies and ranks, as all do but those of version 0.1.0."""
+    return any(value.name == _MEASURED for value in session.get_inputs())
 
 
 def _check_signature(found: Sequence[Any], values: Sequence[Value], where: str) -> None:

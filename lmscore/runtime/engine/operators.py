@@ -19,10 +19,11 @@ from lmscore.files import open_input_raw
 
 OPERATORS = frozenset(
     """
-    Abs Add And Cast Concat Div DynamicQuantizeMatMul Flatten GRU Gather GatherElements GatherND
-    Gemm GreaterOrEqual Identity LSTM Less LogSoftmax MatMul MatMulIntegerToFloat Max Mul NonZero Or
-    QuantizeLinear RNN Range ReduceMax ReduceSum Relu Reshape Scan ScatterND Shape Sigmoid Size
-    Slice Split Squeeze Sub Tanh TopK Transpose Unsqueeze Where
+    Abs Add And Cast Concat ConstantOfShape Div DynamicQuantizeMatMul Exp Flatten GRU Gather
+    GatherElements GatherND Gemm GreaterOrEqual Identity LSTM Less LogSoftmax MatMul
+    MatMulIntegerToFloat Max Mul Neg NonZero Or QuantizeLinear RNN Range ReduceMax ReduceSum Relu
+    Reshape Scan ScatterND Shape Sigmoid Size Slice Split Squeeze Sub Tanh TopK Transpose Unsqueeze
+    Where
     """.split()
 )
 """All operators that export uses; add the ones that it starts to use."""

@@ -13,7 +13,7 @@ import pytest
 import lmscore
 from lmscore.bundle import Bundle
 from lmscore.errors import DeviceError, InputError, ModelError
-from lmscore.runtime.engine import Engine, Graph, State, Top
+from lmscore.runtime.engine import Engine, Graph, State, Top, open_session
 from lmscore.runtime.model import LanguageModel
 from tests.models import make_model
 
@@ -226,3 +226,47 @@ def test_scores_without_the_softmax_are_observed_and_survive_a_fork(tmp_path: Pa
     plain._process = -1  # as if this were a child
     np.testing.assert_array_equal(plain.read([5, 6]).log_probs, before)
     assert plain.unnormalized
+
+
+def older(lm: LanguageModel, folder: Path) -> Engine:
+    """An engine with the graph as it was exported before graphs had measures."""
+    import onnx
+
+    model = onnx.load(Bundle.read(lm.path).graph_path(lm.variant))
+    gone = {"measured"}
+    for node in list(model.graph.node):  # in their order
+        if gone & set(node.input):
+            gone |= set(node.output)
+            model.graph.node.remove(node)
+    for values in (model.graph.input, model.graph.output):
+        for value in [value for value in values if value.name in gone]:
+            values.remove(value)
+    path = folder / "older.onnx"
+    onnx.save(model, path)
+    return Engine(Graph(open_session(path), lm.config, lm.variant, path))
+
+
+@pytest.mark.parametrize("variant", ["fp32", "int8"])
+def test_measures_are_those_of_step(model_path: Path, variant: str, tmp_path: Path) -> None:
+    lm = lmscore.load(model_path, variant=variant)
+    ids = np.array([lm.config.bos_token_id, *lm.encode("the cat sat on a mat")])
+    tokens, targets = ids[None, :-1], ids[None, 1:, None]
+    state = lm.initial_state()
+    found = lm.engine.measures(tokens, targets, state, k=3)
+    for place, token in enumerate(ids[:-1]):
+        log_probs, state = lm.step([token], state)
+        row = log_probs[0]
+        target = row[ids[place + 1]]
+        assert found.target_log_probs[0, place, 0] == pytest.approx(target, abs=1e-5)
+        entropy = -np.sum(np.exp(row) * row, dtype=np.float64)
+        assert found.entropies[0, place] == pytest.approx(entropy, abs=1e-5)
+        assert found.target_ranks[0, place, 0] == 1 + np.count_nonzero(row > target)
+        best = np.argsort(-row, kind="stable")[:3]
+        np.testing.assert_array_equal(found.top_tokens[0, place], best)
+    before = older(lm, tmp_path).measures(tokens, targets, lm.initial_state(), k=3)
+    np.testing.assert_allclose(found.target_log_probs, before.target_log_probs, atol=1e-5)
+    np.testing.assert_allclose(found.entropies, before.entropies, atol=1e-5)
+    np.testing.assert_allclose(found.top_log_probs, before.top_log_probs, atol=1e-5)
+    np.testing.assert_array_equal(found.target_ranks, before.target_ranks)
+    np.testing.assert_array_equal(found.top_tokens, before.top_tokens)
+    assert found.state == before.state
