@@ -80,6 +80,7 @@ def test_a_class_is_computed_for_those_tokens_alone_that_need_it(cell: Any, vari
             "lengths": np.full(B, T, np.int32),
             "parents": np.arange(B),
             "distributions": np.array([distributions]),
+            "measured": np.array([0]),
         }
         for tensor in model.config.state:
             feeds[tensor.name] = np.zeros(tensor.shape(B), np.float32)
