@@ -164,7 +164,9 @@ def onnxruntime_steps(options: Options) -> float:
         "k": np.array([0]),
         "lengths": np.ones(1, np.int32),
         "parents": np.zeros(1, np.int64),
+        "measured": np.zeros(1, np.int64),
     }
+    fixed = {value.name: fixed[value.name] for value in session.get_inputs() if value.name in fixed}
     rows = ids(options)[:FEW]
     start = time.perf_counter()
     for row in rows:

@@ -234,16 +234,17 @@ def _heads_difference(engine: Engine, parity: Parity) -> Difference:
         )
         found = engine.measures(tokens, targets, engine.initial_state(len(tokens)), k=k)
         entropies = -np.sum(np.exp(log_probs) * log_probs, axis=2, dtype=np.float64)
-        likelier = log_probs[:, :, None, :] > of_targets[..., None]
+        expected = np.take_along_axis(log_probs, targets, 2)
+        likelier = log_probs[:, :, None, :] > expected[..., None]
         ranks = 1 + np.count_nonzero(likelier, axis=3)
         everywhere = np.ones(tokens.shape, np.bool_)
         differences += [
             _largest(output - reference, everywhere, f"k = {k}")
             for output, reference in (
-                (of_targets, np.take_along_axis(log_probs, targets, 2)),
+                (of_targets, expected),
                 (best, -np.sort(-log_probs, axis=2)[..., :k]),
                 (best, np.take_along_axis(log_probs, best_tokens, 2)),
-                (found.target_log_probs, of_targets),
+                (found.target_log_probs, expected),
                 (found.entropies / (1 + entropies), entropies / (1 + entropies)),
                 (found.target_ranks, ranks),
             )

@@ -96,6 +96,14 @@ def five_best(name: str, array: np.ndarray, given: dict[str, Any]) -> np.ndarray
     return array[..., ::-1] if name == "top_tokens" and given["k"] == 5 else array
 
 
+def entropy(name: str, array: np.ndarray, given: dict[str, Any]) -> np.ndarray:
+    return array * 1.01 if name == "entropies" else array
+
+
+def rank(name: str, array: np.ndarray, given: dict[str, Any]) -> np.ndarray:
+    return array + 1 if name == "target_ranks" else array
+
+
 def nan(name: str, array: np.ndarray, given: dict[str, Any]) -> np.ndarray:
     return array * np.nan if name == "log_probs" else array
 
@@ -109,6 +117,8 @@ def nan(name: str, array: np.ndarray, given: dict[str, Any]) -> np.ndarray:
         (single_steps, "log-probs differ by 0.01 at (chunks of|whole|one by one)"),
         (two_targets, "outputs disagree by 0.01 at k = 2"),
         (five_best, "outputs disagree by .* at k = 5"),
+        (entropy, "outputs disagree by 0.00"),
+        (rank, "outputs disagree by 1 at"),
         (nan, "log-probs differ by inf"),
     ],
 )
