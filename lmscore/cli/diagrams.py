@@ -69,7 +69,12 @@ def _draw_loss(axes: Axes, updates: Sequence[Record], evaluations: Sequence[Reco
 
     axes.set(title="Loss", xlabel="update", ylabel="nats per token")
     _line(axes, updates, [record["loss"] for record in updates], "training")
-    _line(axes, evaluations, [record[EVALUATED] for record in evaluations], "held out", marker="o")
+    apart = f"{EVALUATED}/"
+    for key in dict.fromkeys(key for record in evaluations for key in record):
+        if key == EVALUATED or key.startswith(apart):
+            losses = [record.get(key) for record in evaluations]
+            label = " ".join(("held out", key.removeprefix(EVALUATED).removeprefix("/"))).strip()
+            _line(axes, evaluations, losses, label, marker="o")
 
 
 def _draw_norms(axes: Axes, updates: Sequence[Record]) -> None:

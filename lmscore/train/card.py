@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from lmscore.bundle import Config
 from lmscore.runtime.scoring import rounded
 
@@ -21,11 +24,11 @@ A recurrent language model for lmscore, trained on {training[date]}.
 | training | {training[updates]:,} updates, {training[epochs]:g} epochs, \
 {training[minutes]:g} minutes, {training[precision]} on {training[device]} |
 
-Held-out text ({valid_files}; {valid[tokens]:,} tokens, one `</s>` a line):
+Held-out text: {valid_files}. Each line ends with one `</s>`: a token and a word.
 
-| perplexity per token | per word, with `</s>` | bits per character |
-|---|---|---|
-| {perplexity} | {per_word} | {bits} |
+| text | tokens | OOVs | perplexity per token | without OOVs | per word | bits per character |
+|---|---|---|---|---|---|---|
+{rows}
 
 The licence of the text decides what may be done with the model: state it here before you share it.
 """
@@ -34,25 +37,38 @@ The licence of the text decides what may be done with the model: state it here b
 def model_card(config: Config) -> str:
     """The card of a model that has just been trained."""
     training, valid = config.training, config.training["valid"]
+    texts = {"held out": valid, **valid.get("texts", {})}
     return _CARD.format(
         config=config,
         tied="tied" if config.tie_word_embeddings else "untied",
         training=training,
         train=training["train"],
         files=", ".join(training["train_files"]),
-        valid=valid,
-        valid_files=", ".join(training["valid_files"]) or "every 100th line",
-        perplexity=_figure(valid["perplexity"], 2),
-        per_word=_figure(valid["perplexity_per_word"], 2),
-        bits=_figure(valid["bits_per_character"], 4),
+        valid_files=", ".join(training["valid_files"]) or "lines of the same files, not trained on",
+        rows="\n".join(_row(name, found) for name, found in texts.items()),
     )
+
+
+def _row(name: str, found: Mapping[str, Any]) -> str:
+    figures = (
+        name,
+        f"{found['tokens']:,}",
+        f"{found['oov']:,}",
+        _figure(found["perplexity"], 2),
+        _figure(found["perplexity_excluding_oovs"], 2),
+        _figure(found["perplexity_per_word"], 2),
+        _figure(found["bits_per_character"], 4),
+    )
+    return f"| {' | '.join(figures)} |"
 
 
 def held_out_sentence(config: Config) -> str:
     """One line with the held-out perplexity of a model that has just been trained."""
     valid = config.training["valid"]
+    known = f" ({_figure(valid['perplexity_excluding_oovs'], 2)} without OOVs)"
     return (
-        f"held-out perplexity {_figure(valid['perplexity'], 2)} per token, "
+        f"held-out perplexity {_figure(valid['perplexity'], 2)} per token"
+        f"{known if valid['oov'] else ''}, "
         f"{_figure(valid['perplexity_per_word'], 2)} per word, "
         f"{_figure(valid['bits_per_character'], 4)} bits per character"
     )

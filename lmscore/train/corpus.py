@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
 import logging
-from collections.abc import Iterable
+import operator
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,11 @@ class CorpusCounts:
     words: int
     characters: int
     tokens: int
-    oov: int
+    oov: int  # tokens
+
+    def __add__(self, other: CorpusCounts) -> CorpusCounts:
+        """The counts of two texts together."""
+        return CorpusCounts(*map(operator.add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class Corpus:
     tokens: Tokens  # uint16 or uint32 [tokens], memory-mapped
     starts: NDArray[np.int64]  # [lines + 1]: line i is tokens[starts[i]:starts[i + 1]]
     counts: CorpusCounts
+    parts: tuple[int, ...] = ()  # the lines of each file
 
     @cached_property
     def sha256(self) -> str:
@@ -66,15 +73,30 @@ class Corpus:
         return counts
 
 
+def join_corpora(corpora: Sequence[Corpus]) -> Corpus:
+    """Several texts as one, in memory."""
+    if len(corpora) == 1:
+        return corpora[0]
+    lengths = np.concatenate([np.diff(corpus.starts) for corpus in corpora])
+    counts = functools.reduce(operator.add, (corpus.counts for corpus in corpora))
+    return Corpus(
+        np.concatenate([corpus.tokens for corpus in corpora]),
+        np.concatenate([[0], np.cumsum(lengths)]),
+        counts,
+    )
+
+
 def build_corpus(
-    lines: Iterable[str],
+    parts: Iterable[Iterable[str]],
     tokenizer: TextTokenizer,
     config: Config,
     folder: Path,
     name: str,
     fingerprint: str,
 ) -> Corpus:
-    """Tokenise lines into `folder`, or open the text there if it has the same fingerprint.
+    """Tokenise a text into `folder`, or open the text there if it has the same fingerprint.
+
+    `parts` are the lines of each file; they are read one after another.
 
     Raises:
         InputError: there is no line, or the vocabulary cannot spell the text.
@@ -87,8 +109,8 @@ def build_corpus(
     _log.info("tokenising the %s text", name)
     make_directory(folder)
     record.unlink(missing_ok=True)  # it must not vouch for files that are being replaced
-    counts = _write(lines, tokenizer, config, folder, name)
-    document = {"fingerprint": fingerprint, **asdict(counts)}
+    counts, lengths = _write(parts, tokenizer, config, folder, name)
+    document = {"fingerprint": fingerprint, **asdict(counts), "parts": lengths}
     atomic_write_bytes(record, json.dumps(document, indent=2).encode())
     return open_corpus(folder, name, config.vocab_size)
 
@@ -96,14 +118,14 @@ def build_corpus(
 def open_corpus(folder: Path, name: str, vocab_size: int) -> Corpus:
     """Open a text of `build_corpus`; raises ModelError if a file is missing or damaged."""
     try:
-        _, counts = _read_record(folder / f"{name}.json")
+        _, counts, parts = _read_record(folder / f"{name}.json")
         tokens = np.memmap(folder / f"{name}.tokens", _token_type(vocab_size), "r")
         starts = np.memmap(folder / f"{name}.starts", np.int64, "r")
     except _DAMAGED as error:
         raise ModelError(f"{folder}: the tokenised {name} text is damaged: {error}") from error
     if len(tokens) != counts.tokens or len(starts) != counts.lines + 1:
         raise ModelError(f"{folder}: the tokenised {name} text is damaged: files of wrong sizes")
-    return Corpus(tokens, starts, counts)
+    return Corpus(tokens, starts, counts, parts)
 
 
 def fingerprint(paths: Iterable[str], tokenizer: str, *choices: object) -> str:
@@ -122,9 +144,10 @@ def fingerprint(paths: Iterable[str], tokenizer: str, *choices: object) -> str:
     return digest.hexdigest()
 
 
-def _read_record(path: Path) -> tuple[str, CorpusCounts]:
+def _read_record(path: Path) -> tuple[str, CorpusCounts, tuple[int, ...]]:
     document = json.loads(path.read_text(encoding="utf-8"))
-    return document.pop("fingerprint"), CorpusCounts(**document)
+    mark, parts = document.pop("fingerprint"), tuple(document.pop("parts"))
+    return mark, CorpusCounts(**document), parts
 
 
 def _token_type(vocab_size: int) -> type[np.unsignedinteger[Any]]:
@@ -132,27 +155,40 @@ def _token_type(vocab_size: int) -> type[np.unsignedinteger[Any]]:
 
 
 def _write(
-    lines: Iterable[str], tokenizer: TextTokenizer, config: Config, folder: Path, name: str
-) -> CorpusCounts:
-    num_lines = words = characters = tokens = oov = 0
+    parts: Iterable[Iterable[str]],
+    tokenizer: TextTokenizer,
+    config: Config,
+    folder: Path,
+    name: str,
+) -> tuple[CorpusCounts, list[int]]:
+    """Write the tokens and the starts of lines; returns the counts, and the lines of each part."""
+    total, lengths = CorpusCounts(0, 0, 0, 0, 0), []
     with (
         atomic_write(folder / f"{name}.tokens") as token_file,
         atomic_write(folder / f"{name}.starts") as start_file,
     ):
         start_file.write(np.zeros(1, np.int64).tobytes())
-        iterator = iter(lines)
-        while batch := list(itertools.islice(iterator, _LINES_AT_ONCE)):
-            ids, lengths = _encode(batch, tokenizer, config, first=num_lines + 1)
-            token_file.write(ids.astype(_token_type(config.vocab_size)).tobytes())
-            start_file.write((tokens + np.cumsum(lengths)).tobytes())
-            num_lines += len(batch)
-            tokens += len(ids)
-            words += sum(len(line.split()) for line in batch)
-            characters += sum(map(len, batch)) + len(batch)
-            oov += int((ids == config.unk_token_id).sum())
-        if num_lines == 0:
+        for part in parts:
+            iterator, before = iter(part), total.lines
+            while batch := list(itertools.islice(iterator, _LINES_AT_ONCE)):
+                ids, ends = _encode(batch, tokenizer, config, first=total.lines + 1)
+                token_file.write(ids.astype(_token_type(config.vocab_size)).tobytes())
+                start_file.write((total.tokens + np.cumsum(ends)).tobytes())
+                total += _counts(batch, ids, config)
+            lengths.append(total.lines - before)
+        if total.lines == 0:
             raise InputError(f"the {name} text is empty: no line in it")
-    return CorpusCounts(num_lines, words, characters, tokens, oov)
+    return total, lengths
+
+
+def _counts(batch: list[str], ids: NDArray[np.int64], config: Config) -> CorpusCounts:
+    return CorpusCounts(
+        lines=len(batch),
+        words=sum(len(line.split()) for line in batch),
+        characters=sum(map(len, batch)) + len(batch),
+        tokens=len(ids),
+        oov=0 if config.unk_token_id is None else int((ids == config.unk_token_id).sum()),
+    )
 
 
 def _encode(

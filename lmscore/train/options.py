@@ -85,6 +85,7 @@ class Option:
     flags: tuple[str, ...] = ()  # on the command line; by default the name with dashes
     pattern: str = ""  # a regular expression for a string; the help describes it
     path: bool = False  # relative to the folder of a TOML file
+    named: bool = False  # NAME=FILE may stand for FILE
     resumable: bool = False  # a resumed run may change it
 
 
@@ -103,8 +104,32 @@ class TrainOptions:
     ]
     valid: Annotated[
         tuple[str, ...],
-        Option("Held-out text. Default: every 100th line of FILE.", "FILE", path=True),
+        Option(
+            "Held-out text; may be given again. NAME=FILE names it, so that several are reported "
+            "apart. Default: lines of the text to train on, which are then not trained on.",
+            "FILE",
+            path=True,
+            named=True,
+        ),
     ] = ()
+    valid_share: Annotated[
+        float | None,
+        Option(
+            "Share of the lines to hold out, drawn at random; in document context they are blocks "
+            "of lines.",
+            "P",
+            Bounds(above=0, below=1),
+            default="0.01, of a short text up to 0.1",
+        ),
+    ] = None
+    choose_by: Annotated[
+        str | None,
+        Option(
+            "Name of the held-out text whose perplexity chooses the weights.",
+            "NAME",
+            default="all together",
+        ),
+    ] = None
     # The budget: epochs or minutes; 10 epochs if neither is given.
     minutes: Annotated[
         float | None,
@@ -135,6 +160,15 @@ class TrainOptions:
     min_count: Annotated[
         int, Option("Of words (word) or characters (char): rarer ones become <unk>.", "N", _COUNT)
     ] = 1
+    unk_share: Annotated[
+        float,
+        Option(
+            "Share of the words seen once that stand for <unk> in training, drawn again in each "
+            "epoch, unless the vocabulary leaves out as many; for word and char.",
+            "P",
+            _SHARE,
+        ),
+    ] = 0.5
     normalization: Annotated[
         str,
         Option(
@@ -269,6 +303,8 @@ class TrainOptions:
         check_values(vars(self))
         if not self.train:
             raise OptionError("train: no text file given")
+        if self.valid_share is not None and self.valid:
+            raise OptionError("valid_share is of the text to train on: not with valid")
         if self.epochs is not None and self.minutes is not None:
             raise OptionError("give a budget in epochs or in minutes, not both")
         self._check_cell()
@@ -357,7 +393,7 @@ def check_values(values: Mapping[str, Any]) -> None:
         if field.option.pattern and not re.fullmatch(field.option.pattern, value):
             raise OptionError(f"{name} is {value!r}, expected {field.option.help.rstrip('.')}")
         if name in ("train", "valid") and "-" in value:
-            raise OptionError("train reads its files more than once: give a file, not a pipe")
+            raise OptionError(f"{name} is '-', but text is read more than once: name a file")
 
 
 def _check_type(name: str, value: object, hint: Any) -> None:

@@ -4,82 +4,106 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lmscore.bundle import CELLS, TOKENIZER_FILE, TOKENIZER_KINDS, Bundle, Config
-from lmscore.errors import InputError, InputFileError, OptionError
-from lmscore.files import atomic_write_bytes, open_input, read_files, sha256_file
+from lmscore.errors import OptionError
+from lmscore.files import atomic_write_bytes, sha256_file
 from lmscore.runtime.text import TextTokenizer
 from lmscore.train.classes import choose_cutoffs
 from lmscore.train.corpus import Corpus, build_corpus, fingerprint
+from lmscore.train.evaluate import HeldOut
 from lmscore.train.inherit import FIXED, inherit_files
 from lmscore.train.normalization import AUTO, choose_normalization
 from lmscore.train.options import TrainOptions
+from lmscore.train.report import report_marks, report_texts
+from lmscore.train.texts import RunText
 from lmscore.train.tokenizers import Vocabulary, load_vocabulary, make_vocabulary
+from lmscore.train.unknown import StandIns, find_stand_ins
 
 CORPUS = "corpus"
 
-_HELD_OUT_EVERY = 100  # without held-out files, one line in so many is held out
 _BIG_VOCABULARY = 10_000  # from this size on, the softmax is most of the work
 _WINDOW = 5  # tokens read: an n-gram of 6, the largest of Bengio et al. 2003
 
 _log = logging.getLogger("lmscore")
 
 
-def check_readable(options: TrainOptions) -> None:
-    """Find problems with a file before an hour is spent on another file.
+@dataclass(frozen=True)
+class Prepared:
+    """What a run trains: the model's configuration, and its texts as tokens."""
 
-    Raises:
-        InputFileError: a file is missing, a directory, a pipe, or cannot be read.
-        InputError: there is no text in the files to train on.
-    """
-    for path in (*options.train, *options.valid):
-        if Path(path).is_fifo():  # to open it could take for ever
-            raise InputFileError(f"{path}: training reads its files more than once: not a pipe")
-        with open_input(path):
-            pass
-    if not any(line.strip() for line in lines(options, held_out=False)):
-        raise InputError(f"{', '.join(options.train)}: no text to train on, only blank lines")
-    if any(True for _ in lines(options, held_out=True)):
-        return
-    if options.valid:
-        raise InputError(f"{', '.join(options.valid)}: the held-out text is empty")
-    raise InputError(
-        f"{', '.join(options.train)}: fewer than {_HELD_OUT_EVERY} lines, so that no line is held "
-        "out; name held-out text with `valid`"
-    )
+    config: Config
+    train: Corpus
+    valid: HeldOut
+    stand_ins: StandIns | None  # for unknown words
 
 
-def prepare(folder: Path, options: TrainOptions, *, resume: bool) -> tuple[Config, Corpus, Corpus]:
+def prepare(folder: Path, options: TrainOptions, *, resume: bool) -> Prepared:
     """Make the tokenizer and tokenise the text, or open the files of the run that is resumed.
-
-    Returns:
-        The configuration, the text to train on, the held-out text.
 
     Raises:
         InputError, InputFileError: the text cannot be used.
         OutputFileError: a file cannot be written.
         OptionError, ModelError: the tokenizer cannot be made or used.
     """
+    text = RunText(options)
     if options.init_from:
         config = inherit_files(folder, options, resume=resume)
     else:
-        config = _make_tokenizer(folder / TOKENIZER_FILE, options, resume=resume)
+        config = _make_tokenizer(folder / TOKENIZER_FILE, text, options, resume=resume)
     tokenizer = TextTokenizer.load(Bundle(folder, config))
-    train, valid = (
-        _corpus(folder / CORPUS, options, tokenizer, config, held_out=held_out)
-        for held_out in (False, True)
-    )
+    train, valid = _tokenised(folder / CORPUS, text, options, tokenizer, config)
+    stand_ins = find_stand_ins(train, config, options)
+    if not resume:
+        report_texts(
+            train,
+            valid,
+            config,
+            repeated=text.repeated_words(),
+            learns_unk=bool(train.counts.oov or stand_ins or options.init_from),
+            is_given=options.init_from is not None,
+        )
+        _advise_classes(config, options)
+    return Prepared(_with_cutoffs(config, train), train, valid, stand_ins)
+
+
+def _tokenised(
+    folder: Path, text: RunText, options: TrainOptions, tokenizer: TextTokenizer, config: Config
+) -> tuple[Corpus, HeldOut]:
+    """Tokenise the text to train on, and each held-out text."""
+    marks: Counter[str] = Counter()
+
+    def build(parts: Sequence[Iterable[str]], name: str) -> Corpus:
+        paths = (*options.train, *text.held_out_paths)
+        choices = (name, *text.choices, options.errors, config.direction)
+        mark = fingerprint(paths, config.tokenizer_sha256, *choices)
+        counted = [text.counting_marks(part, marks) for part in parts]
+        return build_corpus(counted, tokenizer, config, folder, name, mark)
+
+    train = build(text.train, "train")
+    held_out = text.held_out
+    names = ["valid"] if len(held_out) == 1 else [f"valid-{n}" for n in range(len(held_out))]
+    valid = {
+        title: build([lines], name)
+        for (title, lines), name in zip(held_out.items(), names, strict=True)
+    }
+    report_marks(marks, config)
+    return train, HeldOut(valid)
+
+
+def _advise_classes(config: Config, options: TrainOptions) -> None:
     needs_softmax = options.self_normalize or options.label_smoothing or options.init_from
     is_slow = config.vocab_size >= _BIG_VOCABULARY and not config.head_spec.has_classes
-    if is_slow and not needs_softmax and not resume:
+    if is_slow and not needs_softmax:
         _log.info(
             "with %s words, output_layer='classes' learns several times as fast, at about the "
             "same perplexity",
             f"{config.vocab_size:,}",
         )
-    return _with_cutoffs(config, train), train, valid
 
 
 def _with_cutoffs(config: Config, train: Corpus) -> Config:
@@ -99,31 +123,23 @@ def _with_cutoffs(config: Config, train: Corpus) -> Config:
     return dataclasses.replace(config, cutoffs=cutoffs)
 
 
-def _make_tokenizer(path: Path, options: TrainOptions, *, resume: bool) -> Config:
+def _make_tokenizer(path: Path, text: RunText, options: TrainOptions, *, resume: bool) -> Config:
     if resume and path.is_file():
         vocabulary = load_vocabulary(path, options)
     else:
         _log.info("making the tokenizer")
-        vocabulary = make_vocabulary(lines(options, held_out=False), _with_normalization(options))
+        vocabulary = make_vocabulary(text.train_lines, _with_normalization(text, options))
         atomic_write_bytes(path, vocabulary.tokenizer.to_str(pretty=True).encode())
     return make_config(options, vocabulary, sha256_file(path))
 
 
-def _with_normalization(options: TrainOptions) -> TrainOptions:
+def _with_normalization(text: RunText, options: TrainOptions) -> TrainOptions:
     """The options with the normalisation that suits the text, where it is left open."""
     if options.normalization != AUTO or options.tokenizer not in TOKENIZER_KINDS:
         return options
-    chosen = choose_normalization(AUTO, lines(options, held_out=False))
+    chosen = choose_normalization(AUTO, text.train_lines)
     _log.info("normalization: %s", chosen)
     return dataclasses.replace(options, normalization=chosen)
-
-
-def lines(options: TrainOptions, *, held_out: bool) -> Iterator[str]:
-    """The lines to train on, or the held-out lines."""
-    if options.valid:
-        return read_files(options.valid if held_out else options.train, errors=options.errors)
-    numbered = enumerate(read_files(options.train, errors=options.errors), 1)
-    return (line for number, line in numbered if (number % _HELD_OUT_EVERY == 0) == held_out)
 
 
 def make_config(options: TrainOptions, vocabulary: Vocabulary, tokenizer_sha256: str) -> Config:
@@ -141,19 +157,3 @@ def make_config(options: TrainOptions, vocabulary: Vocabulary, tokenizer_sha256:
         tokenizer=vocabulary.kind,
         tokenizer_sha256=tokenizer_sha256,
     )
-
-
-def _corpus(
-    folder: Path,
-    options: TrainOptions,
-    tokenizer: TextTokenizer,
-    config: Config,
-    *,
-    held_out: bool,
-) -> Corpus:
-    name = "valid" if held_out else "train"
-    paths = options.valid if held_out and options.valid else options.train
-    choices = (name, bool(options.valid), options.errors, config.direction)
-    mark = fingerprint(paths, config.tokenizer_sha256, *choices)
-    text = lines(options, held_out=held_out)
-    return build_corpus(text, tokenizer, config, folder, name, mark)

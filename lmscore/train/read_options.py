@@ -47,9 +47,16 @@ def _from_toml(folder: Path, field: Field, value: Any) -> Any:
             raise OptionError(
                 f"{field.name} is {value!r}, expected the name of a file, or a list of them"
             )
-        return tuple(str(folder / name) for name in names)
+        return tuple(_from_folder(folder, field, name) for name in names)
     is_kind = field.name == "tokenizer" and value in TOKENIZER_KINDS
     return str(folder / value) if isinstance(value, str) and value and not is_kind else value
+
+
+def _from_folder(folder: Path, field: Field, given: str) -> str:
+    name, mark, path = given.partition("=")
+    if field.option.named and mark and path and not (folder / given).exists():
+        return f"{name}={folder / path}"
+    return str(folder / given)
 
 
 def make_options(values: Mapping[str, Any]) -> TrainOptions:

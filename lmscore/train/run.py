@@ -20,7 +20,6 @@ from lmscore.bundle import (
     TOKENIZER_KINDS,
     WEIGHTS_FILE,
     Bundle,
-    Config,
     save_weights,
 )
 from lmscore.errors import OutputFileError
@@ -40,10 +39,11 @@ from lmscore.train.metrics import import_summary_writer
 from lmscore.train.network import RecurrentLM
 from lmscore.train.options import TrainOptions
 from lmscore.train.precision import matrix_dtype
-from lmscore.train.prepare import CORPUS, check_readable, prepare
+from lmscore.train.prepare import CORPUS, Prepared, prepare
 from lmscore.train.record import check_unused, write_options
 from lmscore.train.sampled import SampledSoftmax
 from lmscore.train.samples import make_parity
+from lmscore.train.texts import RunText, held_out_files
 from lmscore.train.trainer import CHECKPOINTS, Status, Trainer
 from lmscore.train.workers import Workers, joined_workers
 
@@ -83,11 +83,13 @@ def train(
             make_directory(folder)
             stack.enter_context(_locked(folder))
         _set_up_process(options)
-        config, *corpora = _prepare(folder, options, workers, resume=resume)
+        prepared = _prepare(folder, options, workers, resume=resume)
         trainer = Trainer(
             options,
-            _network(config, options, corpora[0]).to(device),
-            *corpora,
+            _network(prepared, options).to(device),
+            prepared.train,
+            prepared.valid,
+            stand_ins=prepared.stand_ins,
             resume=resume,
             workers=workers,
             keep_best=lambda best: save_weights(folder, best.to_weights()),
@@ -95,7 +97,7 @@ def train(
         )
         trainer.run()
         if workers.is_first:
-            _finish(Bundle(folder, config), trainer, *corpora)
+            _finish(Bundle(folder, prepared.config), trainer, prepared)
         workers.wait()
         return Bundle.read(folder)
 
@@ -129,23 +131,21 @@ def _check(folder: Path, options: TrainOptions, device: torch.device, *, resume:
         check_unused(folder)
     if options.init_from and not checkpoints(folder / CHECKPOINTS):
         Bundle.read(options.init_from).file(WEIGHTS_FILE)  # or an error now
-    check_readable(options)
+    RunText(options).check_readable()
     if options.tensorboard:
         import_summary_writer()  # or an error now, not after an hour of tokenising
 
 
-def _prepare(
-    folder: Path, options: TrainOptions, workers: Workers, *, resume: bool
-) -> tuple[Config, Corpus, Corpus]:
+def _prepare(folder: Path, options: TrainOptions, workers: Workers, *, resume: bool) -> Prepared:
     """Tokenise and record the run; the other workers open the files that the first one wrote."""
     if workers.is_first:
         _set_up_folder(folder, options, resume=resume)
-        config, train, valid = prepare(folder, options, resume=resume)
-        Bundle(folder, config).write_config()
+        prepared = prepare(folder, options, resume=resume)
+        Bundle(folder, prepared.config).write_config()
     workers.wait()
     if not workers.is_first:
-        config, train, valid = prepare(folder, options, resume=True)
-    return config, train, valid
+        prepared = prepare(folder, options, resume=True)
+    return prepared
 
 
 def _set_up_process(options: TrainOptions) -> None:
@@ -172,13 +172,14 @@ def _set_up_folder(folder: Path, options: TrainOptions, *, resume: bool) -> None
     write_options(folder, options)
 
 
-def _network(config: Config, options: TrainOptions, corpus: Corpus) -> RecurrentLM:
+def _network(prepared: Prepared, options: TrainOptions) -> RecurrentLM:
+    config, corpus = prepared.config, prepared.train
     network = RecurrentLM(config, _rates(options))
     if isinstance(network.head, SelfNormalisedHead):
         network.head.self_normalize = options.self_normalize
     if options.sampled_softmax:
-        counts = torch.from_numpy(corpus.token_counts(config.vocab_size))
-        network.head.sampled = SampledSoftmax(counts, options.sampled_softmax)
+        frequencies = torch.from_numpy(corpus.token_counts(config.vocab_size))
+        network.head.sampled = SampledSoftmax(frequencies, options.sampled_softmax)
     if checkpoints(Path(options.output) / CHECKPOINTS):
         return network  # the trainer restores it
     if options.init_from:
@@ -186,7 +187,10 @@ def _network(config: Config, options: TrainOptions, corpus: Corpus) -> Recurrent
         return network
     if options.recurrent_init == "identity":
         start_from_identity(network.layers)
-    network.head.set_bias(torch.from_numpy(corpus.token_counts(config.vocab_size)))
+    counts = corpus.token_counts(config.vocab_size)
+    if prepared.stand_ins is not None:
+        counts[prepared.stand_ins.unk] += prepared.stand_ins.expected
+    network.head.set_bias(torch.from_numpy(counts))
     return network
 
 
@@ -201,14 +205,15 @@ def _rates(options: TrainOptions) -> Rates:
     )
 
 
-def _finish(bundle: Bundle, trainer: Trainer, train: Corpus, valid: Corpus) -> None:
+def _finish(bundle: Bundle, trainer: Trainer, prepared: Prepared) -> None:
+    valid = prepared.valid.whole
     network = trainer.network.eval()
     load_weights_into(network, bundle)  # the best ones
     if network.config.head_spec.has_scores:
         _center(network, valid)
         save_weights(bundle.path, network.to_weights())
     make_parity(network, valid).save(bundle.path)
-    summary = _summary(trainer, train, valid, held_out(network, valid))
+    summary = _summary(trainer, prepared, held_out(network, prepared.valid))
     bundle = Bundle(bundle.path, replace(bundle.config, training=summary))
     bundle.write_card(model_card(bundle.config))
     bundle.write_config()
@@ -221,9 +226,8 @@ def _center(network: RecurrentLM, valid: Corpus) -> None:
         network.head.bias.sub_(mean_log_z(network, sample))
 
 
-def _summary(
-    trainer: Trainer, train: Corpus, valid: Corpus, result: dict[str, float | None]
-) -> dict[str, Any]:
+def _summary(trainer: Trainer, prepared: Prepared, result: dict[str, Any]) -> dict[str, Any]:
+    train, valid = prepared.train, prepared.valid.whole
     options, position = trainer.options, trainer.position
     device = trainer.network.device
     bf16 = matrix_dtype(options.precision, device) == torch.bfloat16
@@ -231,7 +235,9 @@ def _summary(
         "date": datetime.now(UTC).date().isoformat(),
         "options": _shared(options),
         "train_files": [Path(path).name for path in options.train],
-        "valid_files": [Path(path).name for path in options.valid],
+        "valid_files": [
+            Path(path).name for paths in held_out_files(options).values() for path in paths
+        ],
         "train": dataclasses.asdict(train.counts),
         "valid": {**dataclasses.asdict(valid.counts), **result},
         "updates": position.step,

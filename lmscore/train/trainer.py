@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,15 +26,17 @@ from lmscore.train.checkpoint import (
 )
 from lmscore.train.corpus import Corpus
 from lmscore.train.diagnosis import dead_units, gradient_by_lag, gradient_norms, make_probe
-from lmscore.train.evaluate import held_out_batches, mean_loss, perplexity
+from lmscore.train.evaluate import HeldOut, held_out_samples, measure
 from lmscore.train.interrupt import postponed_interrupt
 from lmscore.train.loss import batch_loss
+from lmscore.train.losses import Losses, in_words, perplexity, sum_of
 from lmscore.train.metrics import EVALUATED, Means, MetricsLog
 from lmscore.train.network import RecurrentLM, State
 from lmscore.train.optimizer import make_optimizer
 from lmscore.train.options import TrainOptions
 from lmscore.train.penalties import Penalties
 from lmscore.train.precision import matrix_dtype
+from lmscore.train.unknown import StandIns
 from lmscore.train.workers import Workers
 
 CHECKPOINTS = "checkpoints"
@@ -70,8 +72,9 @@ class Trainer:
         options: TrainOptions,
         network: RecurrentLM,
         train: Corpus,
-        valid: Corpus,
+        valid: HeldOut,
         *,
+        stand_ins: StandIns | None = None,
         resume: bool = False,
         workers: Workers,
         keep_best: Callable[[RecurrentLM], None],
@@ -80,7 +83,8 @@ class Trainer:
         """Begin, or go on from the last checkpoint if there is one; the clock starts here.
 
         The network lies on the device to train on. `keep_best` is called with the network whenever
-        it is the best so far, `report` after every update.
+        it is the best so far, `report` after every update. `stand_ins` are words that stand for
+        `<unk>`.
 
         Raises:
             ModelError: the checkpoint is damaged.
@@ -106,7 +110,11 @@ class Trainer:
         if resume:
             self._restore()
         self._batches = training_batches(train, network.config, options)
-        self._sample = held_out_batches(valid, network.config, _SAMPLE_TOKENS)
+        self._stand_ins = stand_ins
+        self._samples = held_out_samples(valid, network.config, _SAMPLE_TOKENS)
+        self._held_out_tokens = {name: part.counts.tokens for name, part in valid.texts.items()}
+        # A loss over tokens that were never trained says nothing about the weights.
+        self._learns_unk = bool(train.counts.oov or stand_ins or options.init_from)
         self._budget = Budget(options, self._batches.tokens, self.position.seconds)
         self._evaluations_due = self._budget.evaluations_due(self._progress)
         self._metrics: MetricsLog | None = None
@@ -115,7 +123,7 @@ class Trainer:
             self._metrics = MetricsLog(self._folder, self.position, tensorboard=tensorboard)
         self._means = Means()
         self._inside: dict[str, Any] = {}  # the latest diagnosis of the network
-        self._probe = make_probe(valid, network.config)
+        self._probe = make_probe(valid.whole, network.config)
         self._held_out_perplexity: float | None = None
         self._saved = time.monotonic()
 
@@ -171,9 +179,13 @@ class Trainer:
     def _stream(self) -> Iterator[Batch]:
         """Iterate over batches without end, from the position on."""
         while True:
-            yield from self._batches.epoch(self.position.epoch, skip=self.position.batch)
+            for batch in self._batches.epoch(self.position.epoch, skip=self.position.batch):
+                yield self._with_unknown(batch)
             self.position.epoch += 1
             self.position.batch = 0
+
+    def _with_unknown(self, batch: Batch) -> Batch:
+        return self._stand_ins.in_place(batch, self.position.epoch) if self._stand_ins else batch
 
     def _update(self, batch: Batch, progress: float) -> None:
         started = time.monotonic()
@@ -246,25 +258,44 @@ class Trainer:
 
     def _evaluate(self) -> None:
         with self._average.in_place():
-            loss = mean_loss(self.network, self._sample, dtype=self._dtype, workers=self._workers)
-            if math.isnan(loss):
-                loss = math.inf  # worse than any other
+            losses = self._losses()
+            loss = self._chosen(losses)
             self.position.evaluations += 1
             self.position.evaluated_step = self.position.step
-            self._held_out_perplexity = perplexity(loss)
             best = self.position.best_loss
             if best is None or not best <= loss:
                 self.position.best_loss = loss
                 if self._workers.is_first:
                     self._keep_best(self.network)
         self._average.evaluated(loss)
-        self._record(
-            **{EVALUATED: loss, "valid_perplexity": self._held_out_perplexity},
-            gradient_by_lag=gradient_by_lag(self.network, self._probe),
-        )
-        _log.info(
-            "step %d: held-out perplexity %.2f", self.position.step, self._held_out_perplexity
-        )
+        self._record_evaluation(losses)
+
+    def _losses(self) -> dict[str, Losses]:
+        """The loss of each held-out text; of long ones, from a sample."""
+        return {
+            name: measure(self.network, sample, dtype=self._dtype, workers=self._workers).scaled(
+                self._held_out_tokens[name]
+            )
+            for name, sample in self._samples.items()
+        }
+
+    def _chosen(self, losses: Mapping[str, Losses]) -> float:
+        """The loss that chooses the weights, nats per token; infinite if it is NaN."""
+        name = self.options.choose_by
+        chosen = losses[name] if name is not None else sum_of(losses)
+        loss = chosen.mean if self._learns_unk else chosen.mean_without_oovs
+        return math.inf if math.isnan(loss) else loss
+
+    def _record_evaluation(self, losses: Mapping[str, Losses]) -> None:
+        whole = sum_of(losses)
+        self._held_out_perplexity = perplexity(whole.mean)
+        values = {EVALUATED: whole.mean, "valid_perplexity": self._held_out_perplexity}
+        if whole.oovs:
+            values["valid_perplexity_excluding_oovs"] = perplexity(whole.mean_without_oovs)
+        if len(losses) > 1:
+            values |= {f"{EVALUATED}/{name}": part.mean for name, part in losses.items()}
+        self._record(**values, gradient_by_lag=gradient_by_lag(self.network, self._probe))
+        _log.info("step %d: held-out perplexity %s", self.position.step, in_words(losses))
 
     def _record(self, **values: Any) -> None:
         if self._metrics is not None:

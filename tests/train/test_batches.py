@@ -14,7 +14,7 @@ from lmscore.bundle import Config
 from lmscore.train import batches as batches_module
 from lmscore.train.batches import PADDING, Batch, Batches, DocumentBatches, SentenceBatches
 from lmscore.train.corpus import Corpus
-from lmscore.train.evaluate import mean_loss
+from lmscore.train.evaluate import measure
 from lmscore.train.network import RecurrentLM
 from tests.train.toy import toy_config, toy_corpus
 
@@ -107,11 +107,11 @@ def test_long_lines_in_pieces_give_the_loss_of_whole_ones(monkeypatch: pytest.Mo
     corpus, config = toy_corpus([1, 30, 29, 7, 23, 2]), toy_config()
     network = RecurrentLM(config)
     batches = SentenceBatches(corpus, config, tokens=60, seed=None)
-    whole = mean_loss(network, batches)
+    whole = measure(network, batches).mean
     monkeypatch.setattr(batches_module, "_LONGEST", 5)
 
     assert max(batch.inputs.size(0) for batch in batches.epoch(0)) == 5
-    assert mean_loss(network, batches) == pytest.approx(whole, rel=1e-6)
+    assert measure(network, batches).mean == pytest.approx(whole, rel=1e-6)
 
 
 @given(

@@ -14,9 +14,10 @@ def test_card(trained: Bundle) -> None:
 
     assert card == model_card(trained.config)
     assert "| architecture | 1 x lstm, hidden size 24, tied embeddings |" in card
-    assert f"| {valid['perplexity']:.2f} | {valid['perplexity_per_word']:.2f} |" in card
+    p, per_word = valid["perplexity"], valid["perplexity_per_word"]
+    assert f"| held out | {valid['tokens']} | 0 | {p:.2f} | {p:.2f} | {per_word:.2f} |" in card
     assert "text: 200 lines" in card
-    assert "Held-out text (valid;" in card
+    assert "Held-out text: valid. Each line" in card
 
 
 def test_a_perplexity_that_fits_no_float(trained: Bundle) -> None:

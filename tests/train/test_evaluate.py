@@ -17,7 +17,8 @@ from lmscore.train import train
 from lmscore.train.batches import SentenceBatches
 from lmscore.train.corpus import CorpusCounts
 from lmscore.train.dropout import Rates
-from lmscore.train.evaluate import figures, held_out_batches, mean_loss, perplexity
+from lmscore.train.evaluate import figures, held_out_batches, measure
+from lmscore.train.losses import Losses, perplexity
 from lmscore.train.network import RecurrentLM
 from tests.train.toy import needs_bf16, sentences, toy_config, toy_corpus, toy_options, write
 
@@ -60,7 +61,7 @@ def test_mean_loss_is_that_of_the_softmax(dtype: torch.dtype) -> None:
         total -= float(log_probs.gather(1, targets[:, None]).sum())
 
     tolerance = 1e-6 if dtype == torch.float32 else 0.01
-    assert mean_loss(network, batches, dtype=dtype) == pytest.approx(total / 9, rel=tolerance)
+    assert measure(network, batches, dtype=dtype).mean == pytest.approx(total / 9, rel=tolerance)
     assert network.training  # as it was before
 
 
@@ -69,7 +70,7 @@ def test_evaluation_draws_nothing_at_random() -> None:
     network = RecurrentLM(config, Rates(embedding=0.5, layers=0.5, output=0.5))
     before = torch.get_rng_state()
     batches = held_out_batches(corpus, config)
-    assert mean_loss(network, batches) == mean_loss(network, batches)
+    assert measure(network, batches) == measure(network, batches)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -95,10 +96,11 @@ def test_a_document_is_measured_in_a_few_tracks(tmp_path: Path) -> None:
 
 
 def test_figures() -> None:
-    counts = CorpusCounts(lines=2, words=6, characters=40, tokens=10, oov=0)
-    assert figures(math.log(4), counts) == {
+    counts = CorpusCounts(lines=2, words=6, characters=40, tokens=10, oov=2)
+    assert figures(Losses(10 * math.log(4), 10, 2 * math.log(16), 2), counts) == {
         "log_prob": pytest.approx(-10 * math.log(4)),
         "perplexity": pytest.approx(4),
+        "perplexity_excluding_oovs": pytest.approx(4 ** (6 / 8)),
         "perplexity_per_word": pytest.approx(4 ** (10 / 8)),
         "bits_per_character": pytest.approx(0.5),
     }
@@ -106,7 +108,7 @@ def test_figures() -> None:
 
 def test_one_word_of_a_thousand_characters() -> None:
     counts = CorpusCounts(lines=1, words=1, characters=1001, tokens=1001, oov=0)
-    found = figures(2.0, counts)
+    found = figures(Losses(2002.0, 1001), counts)
     assert found["perplexity_per_word"] is None  # e ** 1001
     assert found["bits_per_character"] == pytest.approx(2 / math.log(2))
     assert perplexity(1001.0) == math.inf

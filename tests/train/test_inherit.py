@@ -112,7 +112,10 @@ def test_a_model_without_weights_is_refused(general: Path, tmp_path: Path) -> No
 
 def test_a_backward_model_reads_lines_from_their_end(tmp_path: Path) -> None:
     text = write(tmp_path / "text", ["a b c", "", "d e"] * 100)
-    bundle = train(toy_options(tmp_path, train=(text,), direction="backward", epochs=1))
+    valid = write(tmp_path / "valid", ["a b c"])
+    bundle = train(
+        toy_options(tmp_path, train=(text,), valid=(valid,), direction="backward", epochs=1)
+    )
     assert Bundle.read(bundle.path).config.direction == "backward"
     from lmscore.runtime.text.tokenizer import TextTokenizer
     from lmscore.train.corpus import open_corpus

@@ -30,8 +30,11 @@ NT_ASGD_TOO_SHORT = (
     ("name", "value", "message"),
     [
         ("train", (), "train is missing: name text to train on"),
-        ("train", ("-",), "train reads its files more than once: give a file, not a pipe"),
-        ("valid", ("-",), "train reads its files more than once: give a file, not a pipe"),
+        ("train", ("-",), "train is '-', but text is read more than once: name a file"),
+        ("valid", ("-",), "valid is '-', but text is read more than once: name a file"),
+        ("valid_share", 0, "valid_share is 0, expected more than 0"),
+        ("valid_share", 1.0, "valid_share is 1.0, expected less than 1"),
+        ("unk_share", 1.0, "unk_share is 1.0, expected less than 1"),
         ("train", "text", "train is 'text', expected a list of strings"),
         ("output", "", "output is missing: name a model directory to write"),
         ("cell", "rnn", f"cell is 'rnn', expected {', '.join(CELLS)}"),

@@ -35,7 +35,8 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture(scope="module")
 def self_normalized(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("self")
-    bundle = train(toy_options(folder, self_normalize=0.1, epochs=10))
+    valid = write(folder / "valid", sentences(40, seed=2))
+    bundle = train(toy_options(folder, valid=(valid,), self_normalize=0.1, epochs=10))
     return Bundle(bundle.path, export_model(bundle.path))
 
 
@@ -82,7 +83,12 @@ def test_classes_that_cannot_be(tmp_path: Path) -> None:
         train(toy_options(tmp_path, output_layer="classes", cutoffs=(5, 99)))
     two = write(tmp_path / "two", ["a"] * 200)
     options = toy_options(
-        tmp_path, train=(two,), output=str(tmp_path / "few"), output_layer="classes", vocab_size=4
+        tmp_path,
+        train=(two,),
+        valid=(two,),
+        output=str(tmp_path / "few"),
+        output_layer="classes",
+        vocab_size=4,
     )
     with pytest.raises(OptionError, match="a vocabulary of 4 is not worth classes"):
         train(options)

@@ -100,19 +100,26 @@ def test_no_text(tmp_path: Path, content: str) -> None:
     assert not (tmp_path / "model").exists()
 
 
-def test_nothing_held_out(tmp_path: Path) -> None:
-    write(tmp_path / "text", ["one line"] * 99)
-    with pytest.raises(InputError, match=r"fewer than 100 lines, so that .* with `valid`"):
-        train(toy_options(tmp_path))
-    (tmp_path / "empty").touch()
-    with pytest.raises(InputError, match="empty: the held-out text is empty"):
-        train(toy_options(tmp_path, valid=(str(tmp_path / "empty"),)))
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        ("sentence", "text: fewer than two different lines with words, so that none can be held"),
+        ("document", "text: fewer than two lines with words, so that none can be held out; name"),
+    ],
+)
+def test_nothing_to_hold_out(tmp_path: Path, context: str, message: str) -> None:
+    write(tmp_path / "text", ["one line", "", "one line" if context == "sentence" else " "])
+    with pytest.raises(InputError, match=message):
+        train(toy_options(tmp_path, context=context))
+    write(tmp_path / "blank", ["", " "])
+    with pytest.raises(InputError, match="blank: the held-out text is empty, or only blank lines"):
+        train(toy_options(tmp_path, valid=(str(tmp_path / "blank"),)))
 
 
 @pytest.mark.parametrize("context", ["sentence", "document"])
 def test_one_line_is_enough(tmp_path: Path, context: str) -> None:
     write(tmp_path / "text", ["one line"])
-    valid = write(tmp_path / "valid", [""])
+    valid = write(tmp_path / "valid", ["line"])
     bundle = train(toy_options(tmp_path, valid=(valid,), context=context))
     assert bundle.config.training["train"]["tokens"] == 3
     export_model(bundle.path)

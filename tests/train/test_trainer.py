@@ -20,6 +20,7 @@ from lmscore.errors import DeviceError, TrainingError
 from lmscore.train import Status, resumed_options, train
 from lmscore.train import loss as loss_module
 from lmscore.train import trainer as trainer_module
+from lmscore.train.losses import Losses
 from lmscore.train.metrics import EVALUATED
 from lmscore.train.network import RecurrentLM
 from lmscore.train.optimizer import make_optimizer
@@ -158,13 +159,13 @@ def test_the_best_is_kept(
     losses = iter(found)
     at_best: list[dict[str, np.ndarray]] = []
 
-    def pretend(network: RecurrentLM, *_: Any, **__: Any) -> float:
+    def pretend(network: RecurrentLM, *_: Any, **__: Any) -> Losses:
         loss = next(losses)
         if loss == 1.0:
             at_best.append({k: v.copy() for k, v in network.to_weights().items()})
-        return loss
+        return Losses(loss, 1)
 
-    monkeypatch.setattr(trainer_module, "mean_loss", pretend)
+    monkeypatch.setattr(trainer_module, "measure", pretend)
     bundle = train(toy_options(tmp_path, evaluations=3))
     kept = load_file(bundle.path / "model.safetensors")
     assert all(np.array_equal(kept[name], weight) for name, weight in at_best[0].items())
@@ -220,7 +221,7 @@ def test_a_best_loss_that_an_older_run_kept(tmp_path: Path) -> None:
 
 
 def test_no_held_out_loss_is_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer_module, "mean_loss", lambda *args, **kwargs: math.nan)
+    monkeypatch.setattr(trainer_module, "measure", lambda *args, **kwargs: Losses(math.nan, 1))
     with pytest.raises(TrainingError) as raised:
         train(toy_options(tmp_path, evaluations=2))
     assert str(raised.value) == (

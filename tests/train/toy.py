@@ -113,4 +113,4 @@ def words_tokenizer(vocab: int, config: Config) -> TextTokenizer:
 def tokenised(lines: Iterable[str], folder: Path, *, vocab: int = 30, mark: str = "1") -> Corpus:
     """Lines of w3 w4 ... as `build_corpus` writes them."""
     config = toy_config(vocab)
-    return build_corpus(lines, words_tokenizer(vocab, config), config, folder, "train", mark)
+    return build_corpus([lines], words_tokenizer(vocab, config), config, folder, "train", mark)

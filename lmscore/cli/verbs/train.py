@@ -165,4 +165,5 @@ class _Notes(logging.Handler):
     flags: Flags
 
     def emit(self, record: logging.LogRecord) -> None:
-        streams.note(with_flags(record.getMessage(), self.flags))
+        warns = "warning: " if record.levelno >= logging.WARNING else ""
+        streams.note(warns + with_flags(record.getMessage(), self.flags))

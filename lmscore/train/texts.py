@@ -1,0 +1,182 @@
+"""The text of a run: its files as lines, those to train on and those held out."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from lmscore.errors import InputError, InputFileError, OptionError
+from lmscore.files import open_input, read_lines
+from lmscore.train.options import TrainOptions
+from lmscore.train.split import BlockSplit, SentenceSplit, Split, block_split, sentence_limit
+
+HELD_OUT = "held-out text"
+"""The name of a held-out text that has no other."""
+
+_NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
+
+
+def held_out_files(options: TrainOptions) -> dict[str, tuple[str, ...]]:
+    """The files of each held-out text that the options give, by its name.
+
+    `NAME=FILE` names a text, which may have several files; a file without a name is a text of its
+    own, with the file's name. A path that exists is a path, whatever signs are in it.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for given in options.valid:
+        named = None if Path(given).exists() else _NAMED.fullmatch(given)
+        name, path = named.groups() if named else (Path(given).name, given)
+        found[name] = (*found.get(name, ()), path)
+    return found
+
+
+class RunText:
+    """The lines to train on and the held-out lines, in as many passes as a run needs.
+
+    A sentence mark (the options' bos_token or eos_token) at its end of a line is a boundary and no
+    part of the text; the ones within a line are counted.
+    """
+
+    def __init__(self, options: TrainOptions) -> None:
+        self._options = options
+        self._valid = held_out_files(options)
+        self._marks = (options.bos_token, options.eos_token)
+        self._source = ", ".join(options.train)
+
+    def check_readable(self) -> None:
+        """Find problems with a file before an hour is spent on another file.
+
+        Raises:
+            InputFileError: a file is missing, a directory, a pipe, or cannot be read.
+            InputError: there is no text in the files.
+            OptionError: a choice names no held-out text.
+        """
+        for path in (*self._options.train, *self.held_out_paths):
+            if Path(path).is_fifo():  # to open it could take for ever
+                raise InputFileError(f"{path}: training reads its files more than once: not a pipe")
+            with open_input(path):
+                pass
+        if not any(line.strip() for line in self._lines(self._options.train)):
+            raise InputError(f"{self._source}: no text to train on, only blank lines")
+        for name, paths in self._valid.items():
+            if not any(line.strip() for line in self._lines(paths)):
+                where = name if len(paths) > 1 else paths[0]
+                raise InputError(f"{where}: the held-out text is empty, or only blank lines")
+        chosen = self._options.choose_by
+        if chosen is not None and chosen not in self._valid:
+            names = ", ".join(self._valid) or "none"
+            raise OptionError(f"choose_by is {chosen!r}, the held-out texts are {names}")
+
+    @property
+    def held_out_paths(self) -> tuple[str, ...]:
+        """The files of held-out text that the options give."""
+        return tuple(path for paths in self._valid.values() for path in paths)
+
+    @property
+    def choices(self) -> tuple[object, ...]:
+        """The options that choose the lines to train on."""
+        options = self._options
+        split = (self._in_blocks, options.valid_share, options.seed)
+        return (*self._marks, *self._valid, *(() if self._valid else split))
+
+    @property
+    def train(self) -> list[Iterable[str]]:
+        """The lines to train on, of each file; read the files one after another."""
+        split = self._split()
+        return [self._part(path, split, held_out=False) for path in self._options.train]
+
+    @property
+    def train_lines(self) -> Iterator[str]:
+        """The lines to train on, of all files."""
+        return itertools.chain.from_iterable(self.train)
+
+    @property
+    def held_out(self) -> Mapping[str, Iterable[str]]:
+        """The lines of each held-out text, by its name; of a split text, each distinct line once.
+
+        Raises InputError if the text is too small to hold out a part of it.
+        """
+        if self._valid:
+            return {name: self._lines(paths) for name, paths in self._valid.items()}
+        split = self._split()
+        parts = [self._part(path, split, held_out=True) for path in self._options.train]
+        lines = (line for part in parts for line in part)
+        return {HELD_OUT: lines if self._in_blocks else _distinct(lines)}
+
+    @property
+    def may_overlap(self) -> bool:
+        """Whether held-out lines may also be trained on."""
+        return bool(self._valid) or self._in_blocks
+
+    def repeated_words(self) -> dict[str, int]:
+        """The words in lines of each held-out text that are also trained on; reads all text."""
+        if not self.may_overlap:
+            return {HELD_OUT: 0}
+        wanted = {line.strip() for lines in self.held_out.values() for line in lines}
+        trained = {line for part in self.train for line in map(str.strip, part) if line in wanted}
+        return {
+            name: sum(len(line.split()) for line in lines if line.strip() in trained)
+            for name, lines in self.held_out.items()
+        }
+
+    def counting_marks(self, lines: Iterable[str], found: Counter[str]) -> Iterator[str]:
+        """Yield lines, and count the sentence marks within them, where they are no boundaries."""
+        for line in lines:
+            if any(mark in line for mark in self._marks):
+                found.update(word for word in line.split() if word in self._marks)
+            yield line
+
+    @property
+    def _in_blocks(self) -> bool:
+        return self._options.context == "document"
+
+    def _split(self) -> Split | None:
+        """A new pass's choice of lines; None if held-out text is given."""
+        if self._valid:
+            return None
+        if self._in_blocks:
+            return BlockSplit(self._blocks.starts, self._blocks.length)
+        return SentenceSplit(self._options.seed, self._limit)
+
+    @cached_property
+    def _blocks(self) -> BlockSplit:
+        return block_split(*self._to_split, source=self._source)
+
+    @cached_property
+    def _limit(self) -> int:
+        return sentence_limit(*self._to_split, source=self._source)
+
+    @property
+    def _to_split(self) -> tuple[Iterator[str], float | None, int]:
+        options = self._options
+        return self._lines(options.train), options.valid_share, options.seed
+
+    def _part(self, path: str, split: Split | None, *, held_out: bool) -> Iterator[str]:
+        lines = self._lines([path])
+        if split is None:
+            return lines
+        return (line for line in lines if split.holds_out(line) == held_out)
+
+    def _lines(self, paths: Iterable[str]) -> Iterator[str]:
+        for path in paths:
+            for line in read_lines(path, errors=self._options.errors):
+                yield self._without_boundaries(line)
+
+    def _without_boundaries(self, line: str) -> str:
+        begin, end = self._marks
+        if begin not in line and end not in line:
+            return line
+        words = line.split()
+        if words and words[0] == begin:
+            line = line.lstrip().removeprefix(begin).lstrip()
+        if words and words[-1] == end:
+            line = line.rstrip().removesuffix(end).rstrip()
+        return line
+
+
+def _distinct(lines: Iterable[str]) -> Iterator[str]:
+    return iter(dict.fromkeys(line.strip() for line in lines))
