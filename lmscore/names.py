@@ -29,6 +29,7 @@ RecordFormat = Literal["tsv", "jsonl"]
 ReportFormat = Literal["text", "json"]
 Tool = Literal["kenlm", "srilm"]  # the tools whose report layouts are available
 Unit = Literal["word", "token", "character"]
+NextUnit = Literal["auto", "word", "character", "token"]  # of continuations
 Per = Literal["sentence", "token", "word"]  # one output row for each
 
 # --- n-best lists and lattices

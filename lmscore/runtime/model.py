@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -11,13 +12,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from lmscore.bundle import CONTEXTS, Bundle, Config, Context
 from lmscore.errors import InputError, OptionError
-from lmscore.runtime.arguments import as_integers, check_count, check_keywords
+from lmscore.runtime.arguments import as_integers, check_argument, check_count, check_keywords
 from lmscore.runtime.engine import Engine, State
 from lmscore.runtime.scoring import Score, Scorer, boundary_tokens, windows
 from lmscore.runtime.text import Ids, TextTokenizer, check_text
 
 if TYPE_CHECKING:  # functions import decoding when they need it: scoring starts without it
-    from lmscore.runtime.decoding import Sample, Sampler, SamplingKeywords, SamplingOptions
+    from lmscore.names import NextUnit
+    from lmscore.runtime.decoding import (
+        NextKeywords,
+        NextOptions,
+        Sample,
+        Sampler,
+        SamplingKeywords,
+        SamplingOptions,
+    )
+
+_MOST_WORDS = 10_000  # of `next_words`: a search sorts and keeps them all
 
 
 class ScoreOptions(TypedDict, total=False):
@@ -261,7 +272,7 @@ class LanguageModel:
                 its end a subword model expects no word, since its words bring their own.
             num_samples: the number of independent continuations.
             options: `max_tokens`, `temperature`, `top_k`, `top_p`, `min_p`, `repetition_penalty`,
-                `stop`, `seed`, `allowed_words`, `pattern`: see
+                `stop`, `seed`, `allowed_words`, `pattern`, `unk`: see
                 `lmscore.runtime.decoding.sampling.SamplingKeywords`.
 
         Raises:
@@ -315,6 +326,7 @@ class LanguageModel:
         stop: Sequence[str] = (),
         allowed_words: Collection[str] | None = None,
         pattern: str | None = None,
+        unk: bool = False,
     ) -> list[Sample]:
         """The likeliest continuations of a prompt that a beam search finds, best first.
 
@@ -331,7 +343,7 @@ class LanguageModel:
                 log-probability per token (the normalisation by length that Wu et al. 2016, arXiv
                 1609.08144, section 7, start from). It does not change what the beam keeps.
             stop: strings before which the text ends ("stop").
-            allowed_words, pattern: as in `SamplingKeywords`.
+            allowed_words, pattern, unk: as in `SamplingKeywords`.
 
         Returns:
             `num_results` samples, or fewer if the search finds fewer.
@@ -350,6 +362,7 @@ class LanguageModel:
             max_tokens=max_tokens,
             length_penalty=length_penalty,
             stop=stop,
+            unk=unk,
         )
         self.check_forward()
         constraint = make_constraint(
@@ -358,13 +371,16 @@ class LanguageModel:
         read = Prompt.read(self.tokenizer, prompt)
         return BeamSearch(self.engine, self.tokenizer, read, options, constraint).run()
 
-    def next_words(self, text: str = "", k: int = 10) -> list[tuple[str, float]]:
+    def next_words(
+        self, text: str = "", k: int = 10, **options: Unpack[NextKeywords]
+    ) -> list[tuple[str, float]]:
         """The k likeliest next words and their probabilities, best first.
 
         A word is a piece of text between white space, of any number of tokens. Its probability is
         P(its tokens | text) · P(a word begins, or the sentence ends | text, its tokens), given that
         the last word of the text is over; at the beginning of a sentence there is no such word. The
-        end of the sentence is an outcome too, "</s>", and so is the "<unk>" of a word model.
+        end of the sentence is an outcome too, "</s>", unless `partial` or `allowed` is given. The
+        probabilities are the model's own, not renormalised over the words that are wanted.
 
         The search reads likely words first. It stops when each of k words is likelier than any
         word not yet spelt. A word that several token sequences spell gets the sum of the sequences
@@ -376,20 +392,88 @@ class LanguageModel:
         so far, and a likelier word may be missing.
 
         Args:
-            text: the text so far; white space at its end is dropped. Empty: a sentence begins.
-            k: the number of words; the list is shorter where the model has no more.
+            text: the text so far; before words, white space at its end is dropped. Empty: a
+                sentence begins.
+            k: the number of words, 10,000 at most; the list is shorter where the model has no more.
+            options: `unit`, `partial`, `allowed`, `merge`, `unk`: see
+                `lmscore.runtime.decoding.units.NextKeywords`.
 
         Raises:
             InputError: the text is not a string that the model can read.
-            OptionError: k is below 1.
+            OptionError: k or an option has an impossible value.
+            TypeError: there is no such option.
             ModelError: the model yields nan or inf.
         """
+        (found,) = self.next_words_batch([text], k, **options)
+        return found
+
+    def next_words_batch(
+        self, texts: Sequence[str], k: int = 10, **options: Unpack[NextKeywords]
+    ) -> list[list[tuple[str, float]]]:
+        """The next words after each of several texts; options and errors as in `next_words`."""
         from lmscore.runtime.decoding import find_next_words
 
+        given = self._next_options(k, options)
+        if isinstance(texts, str):
+            raise InputError("expected several texts, got one string; use next_words, or a list")
+        for number, text in enumerate(texts, 1):
+            check_text(text, number)
+        return [find_next_words(self.engine, self.tokenizer, text, k, given) for text in texts]
+
+    def next_words_after(
+        self,
+        log_probs: NDArray[np.float32],
+        state: State,
+        k: int = 10,
+        *,
+        begun: bool = True,
+        **options: Unpack[NextKeywords],
+    ) -> list[list[tuple[str, float]]]:
+        """The next words after each of B hypotheses, from what `step` gave.
+
+        Args:
+            log_probs: float32 [B, V] (nats) of the next token.
+            state: B rows, the state from which they came.
+            k: the number of words for each.
+            begun: whether the hypotheses hold a word, which is taken to be over.
+            options: as in `next_words`.
+
+        Raises:
+            InputError: the sizes do not fit each other.
+            OptionError, TypeError, ModelError: as in `next_words`.
+        """
+        from lmscore.runtime.decoding import find_next_after
+        from lmscore.runtime.engine import Step
+
+        given = self._next_options(k, options)
+        if np.shape(log_probs) != (len(state), self.vocab_size):
+            raise InputError(
+                f"log_probs are {list(np.shape(log_probs))}, expected [{len(state)}, "
+                f"{self.vocab_size}] for the rows of the state"
+            )
+        steps = (
+            Step(np.asarray(log_probs)[row : row + 1], state.select([row]))
+            for row in range(len(state))
+        )
+        return [
+            find_next_after(self.engine, self.tokenizer, step, k, given, begun=begun)
+            for step in steps
+        ]
+
+    def next_unit(self, **options: Unpack[NextKeywords]) -> NextUnit:
+        """The unit of the outcomes that `next_words` gives: "word", "character" or "token"."""
+        from lmscore.runtime.decoding import unit_of
+
+        return unit_of(self.engine, self.tokenizer, self._next_options(1, options))
+
+    def _next_options(self, k: int, options: NextKeywords) -> NextOptions:
+        from lmscore.runtime.decoding import NextKeywords, NextOptions
+
         self.check_forward()
-        check_count("k", k)
-        check_text(text, 1)
-        return find_next_words(self.engine, self.tokenizer, text, k)
+        most = f"an integer in 1..{_MOST_WORDS}"
+        check_argument("k", k, Integral, lambda count: 1 <= count <= _MOST_WORDS, most)
+        check_keywords(options, NextKeywords)
+        return NextOptions(**options)
 
     def _sampler(self, options: SamplingOptions) -> Sampler:
         from lmscore.runtime.decoding import Sampler, make_constraint

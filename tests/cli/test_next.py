@@ -49,14 +49,28 @@ def test_files_and_ids(run: Run, lm: lmscore.LanguageModel, tmp_path: Path) -> N
 
 
 def test_jsonl_has_an_object_per_text(run: Run, lm: lmscore.LanguageModel) -> None:
-    words = [{"word": word, "probability": p} for word, p in lm.next_words("the cat", 2)]
+    found = [{"word": word, "probability": p} for word, p in lm.next_words("the cat", 2)]
+    words = {"unit": "word", "words": found}
     options = ("next", "-k", "2", "--format", "jsonl")
-    assert run(*options, "the cat").objects == [{"text": "the cat", "words": words}]
-    assert run(*options, stdin="the cat\n").objects == [{"text": "the cat", "words": words}]
+    assert run(*options, "the cat").objects == [{"text": "the cat", **words}]
+    assert run(*options, stdin="the cat\n").objects == [{"text": "the cat", **words}]
     tsv = run(*options, "--input-format", "tsv", stdin="7\tthe cat\n")
-    assert tsv.objects == [{"id": "7", "text": "the cat", "words": words}]
+    assert tsv.objects == [{"id": "7", "text": "the cat", **words}]
     jsonl = run(*options, "--input-format", "jsonl", stdin='{"n": [1], "text": "the cat"}\n')
-    assert jsonl.objects == [{"n": [1], "text": "the cat", "words": words}]
+    assert jsonl.objects == [{"n": [1], "text": "the cat", **words}]
+
+
+def test_units_and_wanted_words(run: Run, lm: lmscore.LanguageModel, tmp_path: Path) -> None:
+    (tmp_path / "words").write_text("cat dog\nmat\n")
+    listed = run("next", "the", "--allowed", tmp_path / "words")
+    assert listed.rows == columns(lm.next_words("the", allowed={"cat", "dog", "mat"}))
+    begun = run("next", "the", "--partial", "th")
+    assert begun.rows == columns(lm.next_words("the", partial="th"))
+    assert run("next", "the", "--unit", "token").rows == columns(lm.next_words("the", unit="token"))
+    assert run("next", "the", "--unk", "-k", "99").rows == columns(
+        lm.next_words("the", 99, unk=True)
+    )
+    assert run("next", "the", "--merge").rows == columns(lm.next_words("the", merge=True))
 
 
 def test_it_answers_before_the_next_line_is_there(model_path: Path) -> None:
@@ -74,6 +88,10 @@ def test_it_answers_before_the_next_line_is_there(model_path: Path) -> None:
     ("argv", "stdin", "status", "message"),
     [
         (["next", "the", "-k", "0"], "", 2, "greater than or equal to 1"),
+        (["next", "the", "-k", "10001"], "", 2, "less than or equal to 10000"),
+        (["next", "the", "--partial", "a b"], "", 2, "--partial must be the beginning of a word"),
+        (["next", "the", "--merge", "--unit", "token"], "", 2, "are about words, not --unit token"),
+        (["next", "the", "--allowed", "missing.txt"], "", 1, "missing.txt: no such file"),
         (["next", "the", "-i", "-"], "", 2, "give a TEXT or --input, not both"),
         (["next", "the", "cat"], "", 2, "unexpected extra argument"),
         (["next"], "", 1, "standard input: empty"),

@@ -78,6 +78,9 @@ def sample(
     pattern: Annotated[
         str | None, typer.Option(metavar="REGEX", help="What continuations must match.")
     ] = None,
+    unk: Annotated[
+        bool, typer.Option("--unk", help="Let <unk> come, where the vocabulary has it.")
+    ] = False,
     beam_size: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Search for the N likeliest texts; print the best."),
@@ -114,7 +117,7 @@ def sample(
     if allowed_words is not None:
         lines = read_lines(allowed_words, errors=errors)
         limits["allowed_words"] = {word for line in lines for word in line.split()}
-    limits["pattern"] = pattern
+    limits |= {"pattern": pattern, "unk": unk}
     if prompt is None and files is None and streams.is_terminal(sys.stdin):
         prompt = ""
     lm = model.load()

@@ -2,21 +2,26 @@
 
 from lmscore.runtime.decoding.beam import BeamOptions, BeamSearch
 from lmscore.runtime.decoding.constraint import check_pattern, make_constraint
-from lmscore.runtime.decoding.next_words import find_next_words
+from lmscore.runtime.decoding.next_words import find_next_after, find_next_words, unit_of
 from lmscore.runtime.decoding.result import Sample
 from lmscore.runtime.decoding.sample import Sampler
 from lmscore.runtime.decoding.sampling import SamplingKeywords, SamplingOptions
 from lmscore.runtime.decoding.text import Prompt
+from lmscore.runtime.decoding.units import NextKeywords, NextOptions
 
 __all__ = [
     "BeamOptions",
     "BeamSearch",
+    "NextKeywords",
+    "NextOptions",
     "Prompt",
     "Sample",
     "Sampler",
     "SamplingKeywords",
     "SamplingOptions",
     "check_pattern",
+    "find_next_after",
     "find_next_words",
     "make_constraint",
+    "unit_of",
 ]

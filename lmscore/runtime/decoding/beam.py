@@ -36,6 +36,7 @@ class BeamOptions:
     max_tokens: int
     length_penalty: float
     stop: Sequence[str]
+    unk: bool = False  # whether <unk> may come
 
     def __post_init__(self) -> None:
         for name in ("beam_size", "num_results", "max_tokens"):
@@ -130,8 +131,17 @@ class BeamSearch:
 
     @property
     def _num_best(self) -> int:
-        """K: the hypotheses that may live, and one more, since <s> is never generated."""
-        return min(self._engine.config.vocab_size, self._width + 1)
+        """K: the hypotheses that may live, and one more for each token that is never generated."""
+        return min(self._engine.config.vocab_size, self._width + len(self._never))
+
+    @property
+    def _never(self) -> list[int]:
+        """The tokens that are never generated: <s>, and <unk> unless it was asked for."""
+        config = self._engine.config
+        never = [] if config.bos_token_id == config.eos_token_id else [config.bos_token_id]
+        if config.unk_token_id is not None and not self._options.unk:
+            never.append(config.unk_token_id)
+        return never
 
     def _read(self, top: Top, parents: Ids) -> Top:
         """Let each live hypothesis read its last token."""
@@ -173,10 +183,8 @@ class BeamSearch:
 
     def _order(self, top: Top) -> list[tuple[int, int]]:
         """Rows and columns of the best candidates, best first; among equals, the first of them."""
-        config = self._engine.config
         log_probs = top.log_probs + np.array([[one.log_prob] for one in self._live])
-        if config.bos_token_id != config.eos_token_id:
-            log_probs[top.tokens == config.bos_token_id] = -np.inf
+        log_probs[np.isin(top.tokens, self._never)] = -np.inf
         best = np.argsort(-log_probs, axis=None, kind="stable")[: self._width]
         best = best[np.isfinite(log_probs.flat[best])]
         rows, columns = np.unravel_index(best, log_probs.shape)

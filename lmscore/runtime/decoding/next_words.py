@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lmscore.names import NextUnit
+from lmscore.runtime.decoding.units import NextOptions, Unit, Wanted, chosen_unit, merged
 from lmscore.runtime.engine import Engine, State, Step
-from lmscore.runtime.scoring import END, boundary_tokens
+from lmscore.runtime.scoring import END
 from lmscore.runtime.text import Ids, TextTokenizer
 
 _BATCH = 32  # partial words read at a time: a graph run costs about as much as for one
@@ -28,20 +30,69 @@ Floats = NDArray[np.float64]
 
 
 def find_next_words(
-    engine: Engine, tokenizer: TextTokenizer, text: str, k: int
+    engine: Engine, tokenizer: TextTokenizer, text: str, k: int, options: NextOptions
 ) -> list[tuple[str, float]]:
-    """The k likeliest words after a text, best first; see `LanguageModel.next_words`."""
-    text = text.rstrip()
+    """The k likeliest next words after a text, best first; see `LanguageModel.next_words`."""
+    unit = unit_of(engine, tokenizer, options)
+    if unit == "word":
+        text = text.rstrip()
     start = engine.read(tokenizer.encode(text))
+    return find_next_after(engine, tokenizer, start, k, options, begun=bool(text))
+
+
+def find_next_after(
+    engine: Engine,
+    tokenizer: TextTokenizer,
+    start: Step,
+    k: int,
+    options: NextOptions,
+    *,
+    begun: bool,
+) -> list[tuple[str, float]]:
+    """The k likeliest next words after a step of one row; `begun`: there is a word before."""
+    unit = unit_of(engine, tokenizer, options)
+    if unit == "token":
+        return _best_tokens(engine, tokenizer, start, k, unk=options.unk)
+    search = _Search(engine, tokenizer, k, Unit.of(unit, tokenizer, _bos(engine)), options)
     first = np.exp(start.log_probs, dtype=np.float64)
-    search = _Search(engine, tokenizer, k)
-    if text and not search.all_are_words:
+    if begun and unit == "word" and not search.unit.all_are_whole:
         first = _where_a_word_begins(start, tokenizer.begins_word)
     search.open([b""], first, start.state)
     while len(search.waiting):
         search.read_best()
     search.warn_if_incomplete()
     return search.best()
+
+
+def unit_of(engine: Engine, tokenizer: TextTokenizer, options: NextOptions) -> NextUnit:
+    """The unit of the continuations: "word", "character" or "token"."""
+    unit: NextUnit = options.unit
+    if unit == "auto" and (options.partial or options.allowed is not None or options.merge):
+        unit = "word" if not tokenizer.spaceless else "character"
+    return chosen_unit(unit, tokenizer, _bos(engine), engine.config.eos_token_id)
+
+
+def _bos(engine: Engine) -> int:
+    return engine.config.bos_token_id
+
+
+def _best_tokens(
+    engine: Engine, tokenizer: TextTokenizer, start: Step, k: int, *, unk: bool
+) -> list[tuple[str, float]]:
+    """The k likeliest next tokens, as text where their bytes are text; `</s>` is one of them."""
+    config, row = engine.config, start.log_probs[0].astype(np.float64)
+    if config.bos_token_id != config.eos_token_id:
+        row[config.bos_token_id] = -np.inf
+    if config.unk_token_id is not None and not unk:
+        row[config.unk_token_id] = -np.inf
+    best = np.argsort(-row, kind="stable")[:k]
+    found = []
+    for token in best[np.isfinite(row[best])].tolist():
+        piece = tokenizer.pieces[token].decode("utf-8", "replace")
+        shown = piece if piece and "\ufffd" not in piece else tokenizer.token(token)
+        name = END if token == config.eos_token_id else shown
+        found.append((name, float(np.exp(row[token]))))
+    return found
 
 
 def _where_a_word_begins(start: Step, begins_word: NDArray[np.bool_]) -> Floats:
@@ -86,13 +137,24 @@ class _Search:
     no partial word waits.
 
     Attributes:
-        all_are_words: whether every token is a whole word.
+        unit: words or characters.
         waiting: the partial words to be read.
     """
 
-    def __init__(self, engine: Engine, tokenizer: TextTokenizer, k: int) -> None:
+    def __init__(
+        self, engine: Engine, tokenizer: TextTokenizer, k: int, unit: Unit, options: NextOptions
+    ) -> None:
         self._engine, self._tokenizer, self._k = engine, tokenizer, k
-        self.all_are_words = boundary_tokens(tokenizer, engine.config.bos_token_id) is None
+        self.unit, self._merge = unit, options.merge
+        self._wanted: Wanted | None = None
+        if options.partial or options.allowed is not None:
+            allowed = None if options.allowed is None else sorted(options.allowed)
+            self._wanted = Wanted(tokenizer, unit, options.partial, allowed)
+        config = engine.config
+        never = [config.bos_token_id, config.eos_token_id]
+        if config.unk_token_id is not None and not options.unk:
+            never.append(config.unk_token_id)
+        self._never = never  # tokens that no word has
         batch = max(_BATCH, k // _WORDS_PER_ROW)
         self._batch = min(batch, engine.token_budget)
         self._work = self._work_left = max(_MIN_WORK, _WORK_PER_WORD * k)
@@ -106,7 +168,8 @@ class _Search:
 
     def best(self) -> list[tuple[str, float]]:
         """The k likeliest words so far, best first."""
-        found = [(END, self._end), *self._words.items()]
+        end = [(END, self._end)] if self._wanted is None else []
+        found = [*end, *self._words.items()]
         found.sort(key=lambda item: (-item[1], item[0]))
         return [item for item in found[: self._k] if item[1] > 0]
 
@@ -127,7 +190,7 @@ class _Search:
             self._spelt[parent] + pieces[token]
             for parent, token in zip(best.parents.tolist(), best.tokens.tolist(), strict=True)
         ]
-        words = [self._first_word(partial) for partial in spelt]
+        words = [self.unit.first(partial) for partial in spelt]
         for (word, over), probability in zip(words, best.probabilities.tolist(), strict=True):
             if over:
                 self._add(word, probability)
@@ -147,30 +210,23 @@ class _Search:
         following float64 [B, V] has the probabilities of the partial word and the token after it;
         state has B rows, after the partial words.
         """
-        config, begins_word = self._engine.config, self._tokenizer.begins_word
-        words = [self._first_word(partial)[0] for partial in spelt]
+        config, begins = self._engine.config, self.unit.begins
+        words = [self.unit.first(partial)[0] for partial in spelt]
         begun = np.array([bool(word) for word in words])
         self._end += float(following[~begun, config.eos_token_id].sum())
-        for word, probability in zip(words, (following @ begins_word).tolist(), strict=True):
+        for word, probability in zip(words, (following @ begins).tolist(), strict=True):
             if word:
                 self._add(word, probability)
-        goes_on = ~(begun[:, None] & begins_word)
-        goes_on[:, [config.bos_token_id, config.eos_token_id]] = False
+        goes_on = ~(begun[:, None] & begins)
+        goes_on[:, self._never] = False
+        if self._wanted is not None:
+            goes_on &= np.stack([self._wanted.tokens(partial) for partial in spelt])
         self._wait(spelt, np.where(goes_on, following, 0), state)
 
-    def _first_word(self, spelt: bytes) -> tuple[str, bool]:
-        """The first word so far, "" before it begins, and whether it is known to be over.
-
-        It is over if white space follows in the same token, or if every token is a word. Bytes that
-        are not UTF-8, or not yet, stand as lone surrogates.
-        """
-        text = spelt.decode("utf-8", "surrogateescape").lstrip()
-        word = "".join(text.split(maxsplit=1)[:1])
-        return word, len(word) < len(text) or self.all_are_words
-
     def _add(self, word: str, probability: float) -> None:
-        if probability > 0 and _is_utf8(word):
-            self._words[word] += probability
+        wanted = self._wanted is None or self._wanted.accepts(word)
+        if probability > 0 and wanted and _is_utf8(word):
+            self._words[merged(word) if self._merge else word] += probability
 
     def _wait(self, spelt: list[bytes], following: Floats, state: State) -> None:
         """Queue the tokens after B partial words, and drop the ones that cannot win."""
@@ -189,7 +245,8 @@ class _Search:
 
     def _bound(self) -> float:
         """The probability that a word must beat: the k-th best word's."""
-        found = np.array([self._end, *self._words.values()])
+        end = [self._end] if self._wanted is None else []
+        found = np.array([*end, *self._words.values()])
         return float(np.partition(found, -self._k)[-self._k]) if len(found) >= self._k else 0.0
 
 

@@ -104,8 +104,10 @@ class Sampler:
         return draw(warped, [draft.random for draft in drafts])
 
     def _forbid(self, log_probs: NDArray[np.float32], drafts: Sequence[_Draft]) -> None:
-        """Set tokens that may not come next to -inf: <s>, and those that the constraint forbids."""
+        """Set tokens that may not come next to -inf: <s>, <unk>, what the constraint forbids."""
         config = self.engine.config
+        if config.unk_token_id is not None and not self.options.unk:
+            log_probs[:, config.unk_token_id] = -np.inf
         if config.bos_token_id != config.eos_token_id:
             log_probs[:, config.bos_token_id] = -np.inf
         if self.constraint is not None:

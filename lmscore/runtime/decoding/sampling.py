@@ -55,6 +55,8 @@ class SamplingKeywords(TypedDict, total=False):
         pattern: a regular expression (of Rust's crate regex, without look-around) that the whole
             text matches, or begins to where it is cut.
 
+        unk: whether <unk> may come, in the samples of a word or character model. Default: no.
+
     A continuation begins with a space where a word follows a word. The space is part of the text,
     but neither of the `allowed_words`, which bring it, nor of the `pattern`, which it may precede.
     """
@@ -69,6 +71,7 @@ class SamplingKeywords(TypedDict, total=False):
     seed: int | None
     allowed_words: Collection[str] | None
     pattern: str | None
+    unk: bool
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class SamplingOptions:
     seed: int | None = None
     allowed_words: Collection[str] | None = None
     pattern: str | None = None
+    unk: bool = False
 
     @classmethod
     def given(cls, options: SamplingKeywords, *, num_samples: int = 1) -> SamplingOptions:

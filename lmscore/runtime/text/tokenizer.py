@@ -13,10 +13,13 @@ from tokenizers import Encoding, Tokenizer
 
 from lmscore.bundle import CONFIG_FILE, Bundle, Config
 from lmscore.errors import InputError, ModelError
+from lmscore.runtime.text.characters import is_spaceless
 from lmscore.runtime.text.offsets import cover_composed
 from lmscore.runtime.text.pieces import token_pieces
 
 Ids = NDArray[np.int64]
+
+_SAMPLE = 512  # tokens that show the script of a vocabulary
 
 
 class Encoded(NamedTuple):
@@ -141,6 +144,26 @@ class TextTokenizer:
         begins = np.array([text[:1].isspace() for text in texts])
         begins[self._eos_id] = True
         return begins
+
+    @cached_property
+    def spaceless(self) -> bool:
+        """Whether the vocabulary spells scripts without spaces, so that a character is a word.
+
+        Tokens that are whole words are a segmentation of their own, by white space. Otherwise most
+        letters of 512 tokens from everywhere in the vocabulary must be of such scripts.
+        """
+        return not self.splits_at_spaces and is_spaceless(self._sample)
+
+    @property
+    def splits_at_spaces(self) -> bool:
+        """Whether the tokenizer drops white space: each token is a word of its own."""
+        return len(self.encode("a")) == 1 and np.array_equal(self.encode("a"), self.encode(" a "))
+
+    @property
+    def _sample(self) -> str:
+        size = self._tokenizer.get_vocab_size()
+        ids = np.linspace(0, size - 1, min(size, _SAMPLE)).astype(np.int64)
+        return "".join(self._tokenizer.decode_batch([[token] for token in ids.tolist()]))
 
     def _encoded(
         self, encode: _Encode, texts: Sequence[str], first: int, name: str

@@ -125,7 +125,7 @@ def test_a_beam_as_wide_as_the_tree_finds_everything(
 ) -> None:
     expected = ranked(list(everything(tiny, prompt, 3)), length_penalty)
     assert len(expected) == 1 + 4 + 16 * 5
-    options: dict[str, Any] = {"max_tokens": 3, "length_penalty": length_penalty}
+    options: dict[str, Any] = {"max_tokens": 3, "length_penalty": length_penalty, "unk": True}
     same(tiny.beam_search(prompt, beam_size=85, **options), expected)
     same(tiny.beam_search(prompt, beam_size=1000, **options), expected)
     assert math.fsum(math.exp(log_prob) for _, log_prob in expected) < 1
@@ -204,10 +204,13 @@ def test_length_penalty_reorders(tiny: LanguageModel) -> None:
 
 
 def test_a_cut_hypothesis_says_so(lm: LanguageModel) -> None:
-    found = lm.beam_search(max_tokens=1, beam_size=60)
+    found = lm.beam_search(max_tokens=1, beam_size=60, unk=True)
     reasons = {sample.tokens[0].text: sample.finish_reason for sample in found}
     assert len(found) == len(reasons) == lm.vocab_size - 1  # fewer than wanted: no <s>
     assert "<s>" not in reasons
+    assert "<unk>" in reasons
+    known = lm.beam_search(max_tokens=1, beam_size=60)
+    assert {sample.tokens[0].text for sample in known} == reasons.keys() - {"<unk>"}
     assert [text for text, reason in reasons.items() if reason == "eos"] == ["</s>"]
     assert set(reasons.values()) == {"eos", "length"}
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from lmscore.errors import InputError, ModelError, OptionError
 from lmscore.runtime.decoding import next_words
@@ -132,10 +132,11 @@ def test_of_a_word_model_it_is_the_best_tokens(
         probabilities[lm.config.bos_token_id] = 0
     best = np.argsort(-probabilities, kind="stable")[:k]
     expected = [(lm.tokenizer.token(i), probabilities[i]) for i in best.tolist()]
-    found = lm.next_words(text, k)
+    found = lm.next_words(text, k, unk=True)
     assert [word for word, _ in found] == [word for word, p in expected if p]
     assert [p for _, p in found] == pytest.approx([p for _, p in expected if p])
-    assert "<unk>" in dict(lm.next_words(text, lm.vocab_size))
+    assert "<unk>" in dict(lm.next_words(text, lm.vocab_size, unk=True))
+    assert "<unk>" not in dict(lm.next_words(text, lm.vocab_size))
 
 
 @pytest.mark.parametrize("text", ["", "the cat"])
@@ -180,6 +181,96 @@ def test_the_limit_of_work(
     assert sum(probability for _, probability in found) < 1
 
 
+@pytest.fixture(scope="module")
+def chinese_lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    """Characters of a script without spaces, a combining mark, and no white space."""
+    names = ["<unk>", "<s>", "</s>", *"\u79e6\u5ddd\u5e8a\u524d\u660e\u6708", "\u0301"]
+    tokenizer = Tokenizer(
+        models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="<unk>")
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    path = tmp_path_factory.mktemp("chinese") / "model"
+    return load(make_model(path, tokenizer=tokenizer, hidden=8, variants=("fp32",)).path)
+
+
+def test_without_word_boundaries_the_outcomes_are_tokens(
+    chinese_lm: LanguageModel, lm: LanguageModel, bpe_lm: LanguageModel
+) -> None:
+    assert chinese_lm.next_unit() == "token"
+    assert (lm.next_unit(), bpe_lm.next_unit()) == ("word", "word")
+    text = "\u79e6\u5ddd"
+    probabilities, _ = after(chinese_lm, text)
+    found = dict(chinese_lm.next_words(text, 20))
+    assert "<unk>" not in found
+    assert found["</s>"] == pytest.approx(probabilities[2])
+    assert found["\u660e"] == pytest.approx(probabilities[7])
+    assert len(found) == 8
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_characters_with_their_marks(chinese_lm: LanguageModel) -> None:
+    found = dict(chinese_lm.next_words("\u79e6", 40, unit="character"))
+    once, state = after(chinese_lm, "\u79e6")
+    log_probs, state = chinese_lm.step([7], state)
+    twice = np.exp(log_probs[0].astype(np.float64))
+    alone = 1 - twice[9] - twice[1]  # neither the mark nor <s> follows
+    assert found["\u660e"] == pytest.approx(once[7] * alone, rel=0.3)  # <unk> may follow
+    assert found["\u660e\u0301"] <= once[7] * twice[9]
+    assert found["</s>"] == pytest.approx(once[2])
+
+
+def test_tokens_of_a_subword_model(bpe_lm: LanguageModel) -> None:
+    (best,) = bpe_lm.next_words("the cat", 1, unit="token")
+    probabilities, _ = after(bpe_lm, "the cat")
+    assert best[1] == pytest.approx(probabilities.max())
+
+
+@pytest.mark.parametrize("name", ["lm", "bpe_lm", "char_lm"])
+def test_words_that_have_been_begun(request: pytest.FixtureRequest, name: str) -> None:
+    lm: LanguageModel = request.getfixturevalue(name)
+    found = lm.next_words("the cat", 5, partial="t")
+    assert found
+    assert all(word.startswith("t") for word, _ in found)
+    for word, probability in found:
+        assert probability >= score_of(lm, "the cat", word) * (1 - 1e-4)
+    assert lm.next_words("the cat", 3, partial="zqzqzq") == [] or name != "lm"
+
+
+@pytest.mark.parametrize("name", ["lm", "bpe_lm", "char_lm"])
+def test_words_that_are_allowed(request: pytest.FixtureRequest, name: str) -> None:
+    lm: LanguageModel = request.getfixturevalue(name)
+    found = lm.next_words("the", 9, allowed={"cat", "thanks", "dog"})
+    assert {word for word, _ in found} == {"cat", "thanks", "dog"}
+    for word, probability in found:
+        assert probability >= score_of(lm, "the", word) * (1 - 1e-4)
+    begun = lm.next_words("the", 9, allowed=["cat", "thanks"], partial="th")
+    assert [word for word, _ in begun] == ["thanks"]
+
+
+def test_punctuation_is_merged(char_lm: LanguageModel) -> None:
+    found = char_lm.next_words("the", 9, allowed={"cat", "cat,", "cat.", ",", "mat"}, merge=True)
+    assert {word for word, _ in found} == {"cat", ",", "mat"}
+    apart = dict(char_lm.next_words("the", 9, allowed={"cat", "cat,", "cat."}))
+    assert dict(found)["cat"] == pytest.approx(sum(apart.values()))
+
+
+def test_several_texts_and_states(bpe_lm: LanguageModel) -> None:
+    texts = ["the cat", "a dog", "the cat"]
+    expected = [bpe_lm.next_words(text, 4) for text in texts]
+    assert bpe_lm.next_words_batch(texts, 4) == expected
+    steps = [bpe_lm.engine.read(bpe_lm.encode(text)) for text in texts]
+    log_probs = np.concatenate([step.log_probs for step in steps])
+    state = State.concat([step.state for step in steps])
+    assert bpe_lm.next_words_after(log_probs, state, 4) == expected
+    first, state = bpe_lm.step([bpe_lm.config.bos_token_id], bpe_lm.initial_state())
+    assert bpe_lm.next_words_after(first, state, 4, begun=False) == [bpe_lm.next_words("", 4)]
+    with pytest.raises(InputError, match=r"log_probs are \[1, 2\], expected \[1, 300\]"):
+        bpe_lm.next_words_after(np.zeros((1, 2), np.float32), state)
+    with pytest.raises(InputError, match="expected several texts"):
+        bpe_lm.next_words_batch("the")
+
+
 def test_no_warning_where_the_search_ends(
     lm: LanguageModel, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -188,10 +279,23 @@ def test_no_warning_where_the_search_ends(
 
 
 def test_errors(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(OptionError, match="k must be an integer, 1 or more, not 0"):
+    with pytest.raises(OptionError, match=r"k must be an integer in 1..10000, not 0"):
         lm.next_words("the", 0)
     with pytest.raises(OptionError, match="k must be"):
         lm.next_words("the", 2.5)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=r"k must be an integer in 1..10000, not 10001"):
+        lm.next_words("the", 10_001)
+    for options, message in (
+        ({"unit": "line"}, "unit must be one of auto, word, character, token, not 'line'"),
+        ({"partial": "a b"}, "partial must be the beginning of a word, no white space, not 'a b'"),
+        ({"allowed": "cat"}, "allowed must be a set or list of words, not 'cat'"),
+        ({"allowed": ["a b"]}, "a word of allowed must be text, no white space, not 'a b'"),
+        ({"unit": "token", "merge": True}, "partial, allowed and merge are about words"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            lm.next_words("the", **options)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'best'"):
+        lm.next_words("the", best=1)  # type: ignore[call-arg]
     with pytest.raises(InputError, match="text 1: expected a string, got NoneType"):
         lm.next_words(None)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="lone surrogate"):

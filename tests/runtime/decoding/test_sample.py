@@ -107,7 +107,8 @@ def test_log_prob_is_the_models_own(
 def test_samples_are_distributed_as_the_model_says(tiny: LanguageModel) -> None:
     """All texts of up to two tokens: their frequencies against their probabilities."""
     n = 4000
-    drawn = Counter(tuple(ids_of(s)) for s in tiny.sample("a", num_samples=n, max_tokens=2, seed=1))
+    samples = tiny.sample("a", num_samples=n, max_tokens=2, seed=1, unk=True)
+    drawn = Counter(tuple(ids_of(sample)) for sample in samples)
     log_probs, state = read(tiny, tiny.tokenizer.encode("a").tolist())
     expected = two_tokens(tiny, log_probs, state)
     assert set(drawn) <= set(expected)
@@ -117,6 +118,19 @@ def test_samples_are_distributed_as_the_model_says(tiny: LanguageModel) -> None:
     whole = sum(flattened.values())
     wrong = {tokens: p / whole for tokens, p in flattened.items()}
     assert chi_square(drawn, wrong, n) > critical_value(len(expected) - 1)  # the test can tell
+
+
+def test_unknown_words_are_not_drawn(tiny: LanguageModel) -> None:
+    """The log-probabilities are the model's own all the same."""
+    samples = tiny.sample("a", num_samples=200, max_tokens=2, seed=1)
+    unk = tiny.config.unk_token_id
+    assert unk is not None
+    assert not any(unk in ids_of(sample) for sample in samples)
+    log_probs, _ = read(tiny, tiny.tokenizer.encode("a").tolist())
+    for sample in samples:
+        first = sample.tokens[0]
+        assert first.log_prob == pytest.approx(log_probs[first.id], abs=1e-5)
+    assert not any(t.is_oov for s in tiny.beam_search("a", beam_size=6) for t in s.tokens)
 
 
 def two_tokens(

@@ -1,0 +1,195 @@
+"""The units of continuations: what a next word is, and which words are wanted."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.errors import OptionError
+from lmscore.names import NextUnit
+from lmscore.runtime.arguments import check_argument
+from lmscore.runtime.scoring import boundary_tokens
+from lmscore.runtime.text import TextTokenizer, extends_character, first_character
+
+_UNITS: tuple[NextUnit, ...] = ("auto", "word", "character", "token")
+
+Mask = NDArray[np.bool_]
+
+
+class NextKeywords(TypedDict, total=False):
+    """The keywords of `LanguageModel.next_words`, `next_words_batch` and `next_words_after`.
+
+    Attributes:
+        unit: "word": text between white space. "character": a user-perceived character. "token":
+            one token, as text, or as the vocabulary spells it where its bytes are no text. "auto",
+            the default: words where the vocabulary shows where words begin, otherwise tokens.
+        partial: the beginning of the next word, "" for none: only words that begin so are given.
+        allowed: the only words that are wanted.
+        merge: whether "world", "world," and "world." are one outcome, with the sum of their
+            probabilities.
+        unk: whether <unk> may come. Default: no.
+    """
+
+    unit: NextUnit
+    partial: str
+    allowed: Collection[str] | None
+    merge: bool
+    unk: bool
+
+
+@dataclass(frozen=True)
+class NextOptions:
+    """A value for each of `NextKeywords`.
+
+    Raises:
+        OptionError: a value is impossible, or two exclude each other; names the option.
+    """
+
+    unit: NextUnit = "auto"
+    partial: str = ""
+    allowed: Collection[str] | None = None
+    merge: bool = False
+    unk: bool = False
+
+    def __post_init__(self) -> None:
+        if self.unit not in _UNITS:
+            raise OptionError(f"unit must be one of {', '.join(_UNITS)}, not {self.unit!r}")
+        check_argument(
+            "partial", self.partial, str, _is_one_word, "the beginning of a word, no white space"
+        )
+        if self.allowed is not None:
+            if isinstance(self.allowed, str) or not isinstance(self.allowed, Collection):
+                raise OptionError(f"allowed must be a set or list of words, not {self.allowed!r}")
+            for word in self.allowed:
+                check_argument("a word of allowed", word, str, _is_word, "text, no white space")
+        if self.unit == "token" and (self.partial or self.allowed is not None or self.merge):
+            raise OptionError("partial, allowed and merge are about words, not unit='token'")
+
+
+def _is_one_word(text: str) -> bool:
+    return not text or text.split() == [text]
+
+
+def _is_word(text: str) -> bool:
+    return text.split() == [text]
+
+
+def chosen_unit(unit: NextUnit, tokenizer: TextTokenizer, bos: int, eos: int) -> NextUnit:
+    """The unit that "auto" stands for in a vocabulary; any other unit as it is."""
+    if unit != "auto":
+        return unit
+    begins = np.delete(tokenizer.begins_word, [bos, eos])
+    return "word" if begins.any() and not tokenizer.spaceless else "token"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Words, or user-perceived characters, and the tokens that show that one is over.
+
+    Attributes:
+        name: "word" or "character".
+        begins: which tokens show that the unit before them is over, bool [V].
+        all_are_whole: whether every token is a whole unit.
+    """
+
+    name: NextUnit
+    begins: Mask
+    all_are_whole: bool
+
+    @classmethod
+    def of(cls, unit: NextUnit, tokenizer: TextTokenizer, bos: int) -> Unit:
+        """The unit "word" or "character" of a vocabulary."""
+        if unit == "word":
+            whole = boundary_tokens(tokenizer, bos) is None
+            return cls(unit, tokenizer.begins_word, whole)
+        return cls(unit, np.array(list(map(_begins_character, tokenizer.pieces))), False)
+
+    def first(self, spelt: bytes) -> tuple[str, bool]:
+        """The first unit of what tokens spell, "" before it begins, and whether it is over.
+
+        It is over if more text follows in the same token, or if every token is a whole unit. Bytes
+        that are not UTF-8, or not yet, stand as lone surrogates.
+        """
+        text = spelt.decode("utf-8", "surrogateescape")
+        if self.name == "word":
+            text = text.lstrip()
+            word = "".join(text.split(maxsplit=1)[:1])
+        else:
+            word = text[: first_character(text)] if text else ""
+        return word, len(word) < len(text) or self.all_are_whole
+
+
+def _begins_character(piece: bytes) -> bool:
+    """Whether a token shows that the character before it is over; a part of one does not."""
+    if not piece or 0x80 <= piece[0] < 0xC0:  # </s> adds nothing, and ends it; else in the middle
+        return not piece
+    first = piece.decode("utf-8", "ignore")[:1]
+    return not first or not extends_character(first)
+
+
+def merged(word: str) -> str:
+    """A word without the punctuation at its end, unless there is nothing else."""
+    end = len(word)
+    while end and unicodedata.category(word[end - 1]).startswith("P"):
+        end -= 1
+    return word[:end] or word
+
+
+@dataclass
+class Wanted:
+    """The words that begin with some text, or that are in a list; the tokens that may spell them.
+
+    Attributes:
+        partial: the beginning of every wanted word.
+        allowed: the wanted words, sorted; None for all.
+    """
+
+    tokenizer: TextTokenizer
+    unit: Unit
+    partial: str
+    allowed: list[str] | None
+    _masks: dict[bytes, Mask] = field(default_factory=dict, init=False)
+
+    def accepts(self, word: str) -> bool:
+        """Whether a whole word is wanted."""
+        if self.allowed is not None and word not in self._set:
+            return False
+        return word.startswith(self.partial)
+
+    def tokens(self, spelt: bytes) -> Mask:
+        """Which tokens can go on to a wanted word after what was spelt, bool [V]."""
+        begun = self._begun(spelt)
+        if begun not in self._masks:
+            self._masks[begun] = self._mask(begun)
+        return self._masks[begun]
+
+    def __post_init__(self) -> None:
+        self._set = frozenset(self.allowed or ())
+        self._beginnings = {
+            word.encode()[:size]
+            for word in self._set
+            if word.startswith(self.partial)
+            for size in range(len(word.encode()) + 1)
+        }
+
+    def _begun(self, spelt: bytes) -> bytes:
+        return spelt.lstrip() if self.unit.name == "word" else spelt
+
+    def _mask(self, begun: bytes) -> Mask:
+        goes_on = (self._may_go_on(begun + piece) for piece in self.tokenizer.pieces)
+        return np.fromiter(goes_on, np.bool_, len(self.tokenizer.pieces))
+
+    def _may_go_on(self, spelt: bytes) -> bool:
+        begun = self._begun(spelt)
+        word, over = self.unit.first(spelt)
+        if over and not self.unit.all_are_whole:
+            return self.accepts(word)
+        partial = self.partial.encode()
+        if not begun.startswith(partial[: len(begun)]):
+            return False
+        return self.allowed is None or begun in self._beginnings
