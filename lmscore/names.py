@@ -17,8 +17,8 @@ TokenizerKind = Literal["bpe", "unigram", "word", "char", "custom"]
 
 Precision = Literal["auto", "fp32", "bf16"]
 Optimizer = Literal["adamw", "sgd"]
-Schedule = Literal["cosine", "constant"]
-Averaging = Literal["none", "ema", "asgd", "nt-asgd"]
+Schedule = Literal["cosine", "constant", "plateau"]
+Order = Literal["random", "given"]
 RecurrentInit = Literal["orthogonal", "identity"]
 
 # --- text and scores

@@ -23,12 +23,15 @@ from lmscore.bundle.config import (
 )
 from lmscore.bundle.directory import (
     CARD_FILE,
+    CHECKPOINTS,
     EXPORT_AGAIN,
+    FINISH,
     PARITY_FILE,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
     Bundle,
     graph_file,
+    is_unfinished,
 )
 from lmscore.bundle.heads import HEADS, OUTPUT_LAYERS, HeadSpec
 from lmscore.bundle.records import GraphRecord, LogZRecord
@@ -42,10 +45,12 @@ if TYPE_CHECKING:
 __all__ = [
     "CARD_FILE",
     "CELLS",
+    "CHECKPOINTS",
     "CONFIG_FILE",
     "CONTEXTS",
     "DIRECTIONS",
     "EXPORT_AGAIN",
+    "FINISH",
     "FORMAT_VERSION",
     "FP16",
     "FP32",
@@ -76,6 +81,7 @@ __all__ = [
     "graph_file",
     "graph_inputs",
     "graph_outputs",
+    "is_unfinished",
     "load_weights",
     "save_weights",
 ]

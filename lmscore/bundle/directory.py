@@ -116,9 +116,23 @@ def _required(folder: Path, name: str) -> Path:
     if path.exists() and not path.is_file():  # a pipe would keep its reader waiting for ever
         raise ModelNotFoundError(f"{path}: is not a file, but a directory, pipe or device")
     if not path.is_file():
-        raise ModelNotFoundError(f"{folder}: {name} is missing; {_CURES.get(name, EXPORT_AGAIN)}")
+        cure = _CURES.get(name, EXPORT_AGAIN)
+        if is_unfinished(folder) and name != CONFIG_FILE:
+            cure = FINISH
+        raise ModelNotFoundError(f"{folder}: {name} is missing; {cure}")
     return path
 
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a training in a directory was stopped before it made a model."""
+    return (folder / CHECKPOINTS).is_dir() and not (folder / PARITY_FILE).is_file()
+
+
+CHECKPOINTS = "checkpoints"
+"""The folder of a training directory that holds checkpoints."""
+
+FINISH = "its training was stopped; make the model: lmscore train --finish -o DIRECTORY"
+"""The advice in error messages about a directory whose training was stopped."""
 
 EXPORT_AGAIN = "export the model again: lmscore export DIRECTORY"
 """The advice in error messages about a directory whose graphs do not fit it."""

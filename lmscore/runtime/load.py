@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lmscore.bundle import FP16, FP32, INT8, Bundle
+from lmscore.bundle import FINISH, FP16, FP32, INT8, Bundle, is_unfinished
 from lmscore.errors import DeviceError, ModelNotFoundError, OptionError, VariantError
 from lmscore.runtime.engine import CPU, CUDA, Engine, find_providers, import_onnxruntime
 from lmscore.runtime.model import LanguageModel
@@ -131,8 +131,9 @@ def _exported(bundle: Bundle, preferred: Sequence[str]) -> str:
         if variant in there:
             return variant
     if not there:
+        cure = f"make one: lmscore export {bundle.path}"
         raise VariantError(
-            f"{bundle.path}: no exported graph; make one: lmscore export {bundle.path}"
+            f"{bundle.path}: no exported graph; {FINISH if is_unfinished(bundle.path) else cure}"
         )
     raise VariantError(
         f"{bundle.path}: none of {', '.join(preferred)} is exported (there: {', '.join(there)}); "

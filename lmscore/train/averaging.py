@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmscore.names import Averaging
 from lmscore.train.network import RecurrentLM
 from lmscore.train.options import NT_ASGD_PATIENCE
 
@@ -21,10 +20,10 @@ class WeightAverage:
     (1 + n) / (10 + n), so that the first weights are soon forgotten. `asgd` is the mean of all
     (Polyak & Juditsky 1992). `nt-asgd` is the mean of all since the held-out loss stopped falling:
     since it was worse than the best loss of more than five evaluations ago (Merity et al. 2017,
-    algorithm 1). With `none` nothing is averaged.
+    algorithm 1). Other kinds average nothing.
     """
 
-    def __init__(self, network: RecurrentLM, kind: Averaging, decay: float) -> None:
+    def __init__(self, network: RecurrentLM, kind: str, decay: float) -> None:
         self._weights = list(network.parameters())
         self._kind, self._decay = kind, decay
         self._averages: list[Tensor] = []

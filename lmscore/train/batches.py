@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from lmscore.bundle import Config
 from lmscore.runtime.text import Ids
 from lmscore.train.corpus import Corpus
+from lmscore.train.line_order import LineOrder
 from lmscore.train.options import TrainOptions
 
 PADDING = -1  # as a target: not a token, no loss
@@ -51,19 +52,23 @@ class SentenceBatches:
         tokens: int,
         seed: int | None,
         lines: Ids | None = None,
+        order: LineOrder | None = None,
     ) -> None:
         """Plan batches of a corpus, of at most `tokens` tokens with padding.
 
         Every sentence begins with the config's bos_token_id. `seed` shuffles the lines; without it
         they keep their order. `lines` are the numbers of the lines to read. Default: all.
+        `order` draws the lines of each epoch instead.
         """
         self._corpus, self._bos = corpus, config.bos_token_id
         self._tokens_at_once, self._seed = tokens, seed
-        self._lines = lines
+        self._lines, self._order = lines, order
 
     @property
     def tokens(self) -> int:
         """The number of targets in an epoch."""
+        if self._order is not None:
+            return self._order.tokens
         if self._lines is None:
             return self._corpus.counts.tokens
         starts = self._corpus.starts
@@ -82,13 +87,32 @@ class SentenceBatches:
     def _plan(self, number: int) -> Iterator[Ids]:
         """The line numbers of each batch."""
         random = np.random.default_rng((self._seed or 0, number))
-        order = np.arange(self._corpus.counts.lines) if self._lines is None else self._lines
-        if self._seed is not None:
-            order = random.permutation(order)
+        order = self._drawn(random)
+        if self._order is not None and self._order.in_order:
+            yield from self._neighbours(order)
+            return
         for first in range(0, len(order), _POOL):
             batches = self._by_length(order[first : first + _POOL])
             for index in random.permutation(len(batches)):
                 yield batches[index]
+
+    def _drawn(self, random: np.random.Generator) -> Ids:
+        if self._order is not None:
+            return self._order.draw(random)
+        order = np.arange(self._corpus.counts.lines) if self._lines is None else self._lines
+        return order if self._seed is None else random.permutation(order)
+
+    def _neighbours(self, order: Ids) -> Iterator[Ids]:
+        """Cut lines into batches without another order."""
+        lengths = self._corpus.starts[order + 1] - self._corpus.starts[order]
+        first = longest = 0
+        for number, length in enumerate(lengths.tolist()):
+            longest = max(longest, length)
+            if number > first and longest * (number + 1 - first) > self._tokens_at_once:
+                yield order[first:number]
+                first, longest = number, length
+        if first < len(order):
+            yield order[first:]
 
     def _by_length(self, pool: Ids) -> list[Ids]:
         """Sort lines by length, longest first, and cut them into batches."""
@@ -190,13 +214,19 @@ Batches = SentenceBatches | DocumentBatches
 """A source of batches that gives the same ones for the same seed and epoch."""
 
 
-def training_batches(corpus: Corpus, config: Config, options: TrainOptions) -> Batches:
-    """The batches for the context mode of a model, with batch_size * bptt tokens per update."""
+def training_batches(
+    corpus: Corpus, config: Config, options: TrainOptions, weights: Sequence[float] = ()
+) -> Batches:
+    """The batches for the context mode of a model, with batch_size * bptt tokens per update.
+
+    `weights` say how often an epoch reads the lines of each file; by default once.
+    """
     if config.context == "document":
         rows, seed = options.batch_size, options.seed if options.random_bptt else None
         return DocumentBatches(corpus, config, rows=rows, bptt=options.bptt, seed=seed)
     tokens = options.batch_size * options.bptt
-    return SentenceBatches(corpus, config, tokens=tokens, seed=options.seed)
+    order = LineOrder(corpus, weights, in_order=options.order == "given")
+    return SentenceBatches(corpus, config, tokens=tokens, seed=options.seed, order=order)
 
 
 def time_first(rows: Ids) -> Tensor:

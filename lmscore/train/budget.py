@@ -39,12 +39,12 @@ class Budget:
     def rate(self, progress: float) -> float:
         """The learning rate as part of its peak: linear warm-up, then half a cosine down to 0.
 
-        The constant schedule stays at the peak after the warm-up.
+        The other schedules stay at the peak after the warm-up.
         """
         warmup = self._options.warmup
         if progress < warmup:
             return max(progress / warmup, _FIRST_RATE)
-        if self._options.schedule == "constant":
+        if self._options.schedule != "cosine":
             return 1.0
         return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 

@@ -38,6 +38,8 @@ class Position:
     evaluations: int = 0  # evaluations made
     evaluated_step: int | None = None  # the step of the last evaluation
     best_loss: float | None = None  # nats per token, on the sample of the held-out text
+    fruitless: int = 0  # evaluations without gain since the best one
+    rate: float = 1.0  # the factor of the learning rate that the schedule `plateau` has reached
     texts: list[str] = field(default_factory=list)  # SHA-256 of the tokens: train, valid
 
 
@@ -49,8 +51,9 @@ def save_checkpoint(
     average: WeightAverage,
     state: State | None,
     random: list[RandomState],
+    keep: int = 1,
 ) -> None:
-    """Write a checkpoint into `folder` unless this position has one, then remove the older ones.
+    """Write a checkpoint into `folder` unless this position has one, then keep the newest `keep`.
 
     `state` holds all rows of the last batch; `random` has the generators of each worker. Raises
     OutputFileError if the checkpoint cannot be written; the older ones stay.
@@ -78,7 +81,7 @@ def save_checkpoint(
         if isinstance(error, OutputFileError):
             raise
         raise OutputFileError(f"{folder / name}: cannot be written: {error.strerror}") from error
-    for path in older:
+    for path in older[: max(0, len(older) + 1 - keep)]:
         shutil.rmtree(path, ignore_errors=True)
 
 

@@ -19,11 +19,11 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from lmscore.bundle import CELLS, HEADS
 from lmscore.errors import OptionError
 from lmscore.names import (
-    Averaging,
     Cell,
     Context,
     Direction,
     Optimizer,
+    Order,
     OutputLayer,
     Precision,
     RecurrentInit,
@@ -96,7 +96,10 @@ class TrainOptions:
     train: Annotated[
         tuple[str, ...],
         Option(
-            "Text to train on, one sentence per line; gzip and xz are unpacked.", "FILE", path=True
+            "Text to train on, one sentence per line; gzip and xz are unpacked. FILE:3 reads its "
+            "lines three times in each epoch, FILE:0.5 half of them, drawn each time.",
+            "FILE",
+            path=True,
         ),
     ]
     output: Annotated[
@@ -258,14 +261,26 @@ class TrainOptions:
     learning_rate: Annotated[float, Option("At its highest.", "R", _POSITIVE, resumable=True)] = (
         4e-3
     )
-    schedule: Annotated[Schedule, Option("Of the learning rate, after the warm-up.")] = "cosine"
+    schedule: Annotated[
+        Schedule,
+        Option(
+            "Learning rate after the warm-up: half a cosine down to 0, constant, or halved after "
+            "each evaluation without gain (plateau)."
+        ),
+    ] = "cosine"
     weight_decay: Annotated[float, Option("Of the optimizer.", "R", _NOT_NEGATIVE)] = 0.01
     warmup: Annotated[
         float, Option("Part of the budget in which the learning rate rises.", "P", _SHARE)
     ] = 0.02
     clip: Annotated[float, Option("Gradient norm.", "N", _POSITIVE, resumable=True)] = 1.0
     average: Annotated[
-        Averaging, Option("Of the weights over the updates: it is evaluated and kept.")
+        str,
+        Option(
+            "none, ema, asgd or nt-asgd (an average of the weights over the updates), or best:N "
+            "(the mean of the N best evaluations); the average is evaluated and kept.",
+            "KIND",
+            pattern="none|ema|asgd|nt-asgd|best:[1-9][0-9]{0,3}",
+        ),
     ] = "none"
     average_decay: Annotated[float, Option("Of the average ema.", "P", _SHARE)] = 0.999
     activation_penalty: Annotated[float, Option("AR, of the last layer.", "R", _NOT_NEGATIVE)] = 0.0
@@ -273,9 +288,21 @@ class TrainOptions:
     label_smoothing: Annotated[
         float, Option("Part of the target that goes to all words alike.", "P", _SHARE)
     ] = 0.0
+    order: Annotated[
+        Order, Option("Order of the lines in an epoch: drawn anew, or as given in the files.")
+    ] = "random"
     evaluations: Annotated[
         int, Option("Intermediate ones, on held-out text.", "N", _NOT_NEGATIVE)
     ] = 5
+    patience: Annotated[
+        int | None,
+        Option(
+            "End the training after so many evaluations without gain.", "N", _COUNT, resumable=True
+        ),
+    ] = None
+    keep_checkpoints: Annotated[
+        int, Option("Number of checkpoints to keep, the newest ones.", "N", _COUNT, resumable=True)
+    ] = 1
     checkpoint_minutes: Annotated[
         float, Option("Between two checkpoints.", "N", _POSITIVE, resumable=True)
     ] = 2.0

@@ -78,7 +78,7 @@ def _tokenised(
     marks: Counter[str] = Counter()
 
     def build(parts: Sequence[Iterable[str]], name: str) -> Corpus:
-        paths = (*options.train, *text.held_out_paths)
+        paths = (*text.train_paths, *text.held_out_paths)
         choices = (name, *text.choices, options.errors, config.direction)
         mark = fingerprint(paths, config.tokenizer_sha256, *choices)
         counted = [text.counting_marks(part, marks) for part in parts]

@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lmscore.bundle import CONFIG_FILE, WEIGHTS_FILE
+from lmscore.bundle import CHECKPOINTS, CONFIG_FILE, WEIGHTS_FILE
 from lmscore.errors import ModelError, OptionError
 from lmscore.files import atomic_write_bytes, open_input_raw
 from lmscore.train.checkpoint import checkpoints
 from lmscore.train.options import TrainOptions, option_fields
-from lmscore.train.trainer import CHECKPOINTS
 
 OPTIONS_FILE = "train.json"
 

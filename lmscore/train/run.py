@@ -16,15 +16,17 @@ from typing import Any
 import torch
 
 from lmscore.bundle import (
+    CHECKPOINTS,
     TOKENIZER_FILE,
     TOKENIZER_KINDS,
     WEIGHTS_FILE,
     Bundle,
     save_weights,
 )
-from lmscore.errors import OutputFileError
+from lmscore.errors import OptionError, OutputFileError
 from lmscore.files import make_directory
 from lmscore.locks import lock_file
+from lmscore.train.best import BEST
 from lmscore.train.card import model_card
 from lmscore.train.cells import start_from_identity
 from lmscore.train.checkpoint import checkpoints
@@ -44,7 +46,7 @@ from lmscore.train.record import check_unused, write_options
 from lmscore.train.sampled import SampledSoftmax
 from lmscore.train.samples import make_parity
 from lmscore.train.texts import RunText, held_out_files
-from lmscore.train.trainer import CHECKPOINTS, Status, Trainer
+from lmscore.train.trainer import Status, Trainer
 from lmscore.train.workers import Workers, joined_workers
 
 LOCK_FILE = ".lock"
@@ -57,6 +59,7 @@ def train(
     options: TrainOptions,
     *,
     resume: bool = False,
+    finish: bool = False,
     report: Callable[[Status], None] = lambda _: None,
 ) -> Bundle:
     """Train a model and write its directory; `export_model` makes the graphs from it.
@@ -64,6 +67,7 @@ def train(
     Args:
         options: the options of the run; from `resumed_options` if the run is resumed.
         resume: go on from the last checkpoint in the output directory.
+        finish: with `resume`: train no more, and make the model of the best weights so far.
         report: called after every update.
 
     Returns:
@@ -80,6 +84,8 @@ def train(
     with joined_workers(device) as workers, explained_shortage(), ExitStack() as stack:
         if workers.is_first:
             _check(folder, options, device, resume=resume)
+            if finish and not checkpoints(folder / CHECKPOINTS):
+                raise OptionError(f"{folder}: no checkpoint in it yet, so nothing to finish")
             make_directory(folder)
             stack.enter_context(_locked(folder))
         _set_up_process(options)
@@ -95,7 +101,10 @@ def train(
             keep_best=lambda best: save_weights(folder, best.to_weights()),
             report=report,
         )
-        trainer.run()
+        if finish:
+            trainer.finish()
+        else:
+            trainer.run()
         if workers.is_first:
             _finish(Bundle(folder, prepared.config), trainer, prepared)
         workers.wait()
@@ -163,7 +172,7 @@ def _set_up_folder(folder: Path, options: TrainOptions, *, resume: bool) -> None
     A new run removes a tokenizer that other options may have made, from a run that never came to
     training.
     """
-    for place in (folder, folder / CORPUS, folder / CHECKPOINTS):
+    for place in (folder, folder / CORPUS, folder / CHECKPOINTS, folder / BEST):
         for path in place.glob(".*.tmp"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     tokenizer = folder / TOKENIZER_FILE

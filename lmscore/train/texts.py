@@ -17,7 +17,35 @@ from lmscore.train.split import BlockSplit, SentenceSplit, Split, block_split, s
 HELD_OUT = "held-out text"
 """The name of a held-out text that has no other."""
 
+_WEIGHTED = re.compile(r"(.+):(\d+(?:\.\d*)?|\.\d+)", re.DOTALL)
 _NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
+
+
+def train_files(options: TrainOptions) -> list[tuple[str, float]]:
+    """The files to train on, with how often an epoch reads each: `FILE:3` three times.
+
+    A path that exists is a path, whatever signs are in it. Raises OptionError for a weight of 0,
+    or for weights in document context, which reads one text from its beginning to its end.
+    """
+    found = []
+    for given in options.train:
+        weighted = None if Path(given).exists() else _WEIGHTED.fullmatch(given)
+        path, weight = (weighted[1], float(weighted[2])) if weighted else (given, 1.0)
+        if weight == 0:
+            raise OptionError(f"train is {given!r}: a text that is never read; leave it out")
+        if weight != 1 and options.context == "document":
+            raise OptionError(
+                f"train is {given!r}, but a document is read once from its beginning to its end: "
+                "weights are for sentence context"
+            )
+        found.append((path, weight))
+    return found
+
+
+def train_weights(options: TrainOptions) -> tuple[float, ...]:
+    """How often an epoch reads each file; empty if each is read once."""
+    weights = tuple(weight for _, weight in train_files(options))
+    return () if all(weight == 1 for weight in weights) else weights
 
 
 def held_out_files(options: TrainOptions) -> dict[str, tuple[str, ...]]:
@@ -43,9 +71,10 @@ class RunText:
 
     def __init__(self, options: TrainOptions) -> None:
         self._options = options
+        self.train_paths = tuple(path for path, _ in train_files(options))
         self._valid = held_out_files(options)
         self._marks = (options.bos_token, options.eos_token)
-        self._source = ", ".join(options.train)
+        self._source = ", ".join(self.train_paths)
 
     def check_readable(self) -> None:
         """Find problems with a file before an hour is spent on another file.
@@ -55,12 +84,12 @@ class RunText:
             InputError: there is no text in the files.
             OptionError: a choice names no held-out text.
         """
-        for path in (*self._options.train, *self.held_out_paths):
+        for path in (*self.train_paths, *self.held_out_paths):
             if Path(path).is_fifo():  # to open it could take for ever
                 raise InputFileError(f"{path}: training reads its files more than once: not a pipe")
             with open_input(path):
                 pass
-        if not any(line.strip() for line in self._lines(self._options.train)):
+        if not any(line.strip() for line in self._lines(self.train_paths)):
             raise InputError(f"{self._source}: no text to train on, only blank lines")
         for name, paths in self._valid.items():
             if not any(line.strip() for line in self._lines(paths)):
@@ -87,7 +116,7 @@ class RunText:
     def train(self) -> list[Iterable[str]]:
         """The lines to train on, of each file; read the files one after another."""
         split = self._split()
-        return [self._part(path, split, held_out=False) for path in self._options.train]
+        return [self._part(path, split, held_out=False) for path in self.train_paths]
 
     @property
     def train_lines(self) -> Iterator[str]:
@@ -103,7 +132,7 @@ class RunText:
         if self._valid:
             return {name: self._lines(paths) for name, paths in self._valid.items()}
         split = self._split()
-        parts = [self._part(path, split, held_out=True) for path in self._options.train]
+        parts = [self._part(path, split, held_out=True) for path in self.train_paths]
         lines = (line for part in parts for line in part)
         return {HELD_OUT: lines if self._in_blocks else _distinct(lines)}
 
@@ -153,7 +182,7 @@ class RunText:
     @property
     def _to_split(self) -> tuple[Iterator[str], float | None, int]:
         options = self._options
-        return self._lines(options.train), options.valid_share, options.seed
+        return self._lines(self.train_paths), options.valid_share, options.seed
 
     def _part(self, path: str, split: Split | None, *, held_out: bool) -> Iterator[str]:
         lines = self._lines([path])

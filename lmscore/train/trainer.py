@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 
+from lmscore.bundle import CHECKPOINTS
 from lmscore.errors import InputError, TrainingError
 from lmscore.train.averaging import WeightAverage
 from lmscore.train.batches import Batch, training_batches
+from lmscore.train.best import BestWeights
 from lmscore.train.budget import Budget
 from lmscore.train.checkpoint import (
     Position,
@@ -36,12 +38,12 @@ from lmscore.train.optimizer import make_optimizer
 from lmscore.train.options import TrainOptions
 from lmscore.train.penalties import Penalties
 from lmscore.train.precision import matrix_dtype
+from lmscore.train.texts import train_weights
 from lmscore.train.unknown import StandIns
 from lmscore.train.workers import Workers
 
-CHECKPOINTS = "checkpoints"
-
 _LOG_EVERY = 50  # updates
+_PLATEAU_FACTOR = 0.5  # of the learning rate, after an evaluation without gain
 _SAMPLE_TOKENS = 1 << 16  # the held-out tokens of an intermediate evaluation
 
 _log = logging.getLogger("lmscore")
@@ -109,7 +111,10 @@ class Trainer:
             torch.manual_seed(options.seed + (workers.rank << 32))
         if resume:
             self._restore()
-        self._batches = training_batches(train, network.config, options)
+        weights = train_weights(options)
+        self._batches = training_batches(train, network.config, options, weights)
+        kind, _, count = options.average.partition(":")
+        self._best = BestWeights(self._folder, int(count)) if kind == "best" else None
         self._stand_ins = stand_ins
         self._samples = held_out_samples(valid, network.config, _SAMPLE_TOKENS)
         self._held_out_tokens = {name: part.counts.tokens for name, part in valid.texts.items()}
@@ -142,6 +147,7 @@ class Trainer:
             while (
                 not (stopped := self._any(interrupted.is_set()))
                 and (progress := self._progress) < 1
+                and not self._is_exhausted
             ):
                 self._update(next(batches), progress)
                 self._log_update()
@@ -151,17 +157,48 @@ class Trainer:
                 self._evaluations_due = due
                 if self._any(time.monotonic() - self._saved > self.options.checkpoint_minutes * 60):
                     self._save()
-            if not stopped and self.position.evaluated_step != self.position.step:
-                self._evaluate()
+            if not stopped:
+                self._conclude()
             self._save()
             if stopped:
-                _log.info("interrupted; `resume` goes on from update %d", self.position.step)
-                raise KeyboardInterrupt
-            if self.position.best_loss == math.inf:
-                raise TrainingError(
-                    "the loss on the held-out text was never finite; start again with a lower "
-                    f"`learning_rate` (now {self.options.learning_rate:g})"
+                _log.info(
+                    "interrupted; `resume` goes on from update %d, `finish` makes the model of the "
+                    "best weights so far",
+                    self.position.step,
                 )
+                raise KeyboardInterrupt
+            self._check_best()
+
+    def finish(self) -> None:
+        """End a resumed run at its last checkpoint: the best weights so far are the model's.
+
+        Raises TrainingError if no held-out loss was finite.
+        """
+        with closing(self):
+            self._conclude()
+            self._save()
+            self._check_best()
+
+    def _conclude(self) -> None:
+        """Evaluate the last weights, and the mean of the best evaluations if it is wanted."""
+        if self.position.evaluated_step != self.position.step:
+            self._evaluate()
+        mean = self._best.mean(self.network.config) if self._best is not None else None
+        if mean is None:
+            return
+        last = self.network.to_weights()
+        self.network.load_weights(mean)
+        losses = self._losses()
+        _log.info("mean of the best evaluations: held-out perplexity %s", in_words(losses))
+        self._keep_if_best(self._chosen(losses))
+        self.network.load_weights(last)
+
+    def _check_best(self) -> None:
+        if self.position.best_loss == math.inf:
+            raise TrainingError(
+                "the loss on the held-out text was never finite; start again with a lower "
+                f"`learning_rate` (now {self.options.learning_rate:g})"
+            )
 
     def close(self) -> None:
         """Close the log."""
@@ -220,7 +257,7 @@ class Trainer:
         )
 
     def _set_rate(self, batch: Batch, progress: float) -> None:
-        rate = self.options.learning_rate * self._budget.rate(progress)
+        rate = self.options.learning_rate * self._budget.rate(progress) * self.position.rate
         if self.options.random_bptt:
             # A longer batch is a better estimate of the gradient (Merity et al. 2017, section 4.1).
             rate *= len(batch.inputs) / self.options.bptt
@@ -262,13 +299,36 @@ class Trainer:
             loss = self._chosen(losses)
             self.position.evaluations += 1
             self.position.evaluated_step = self.position.step
-            best = self.position.best_loss
-            if best is None or not best <= loss:
-                self.position.best_loss = loss
-                if self._workers.is_first:
-                    self._keep_best(self.network)
+            gains = self._keep_if_best(loss)
+            if self._best is not None and self._workers.is_first:
+                self._best.add(self.network.to_weights(), loss, self.position.step)
+        self._workers.wait()
         self._average.evaluated(loss)
         self._record_evaluation(losses)
+        self._take_note(gains=gains)
+
+    def _keep_if_best(self, loss: float) -> bool:
+        """Keep the network's weights if their loss is the lowest so far; returns whether it is."""
+        best = self.position.best_loss
+        if best is not None and best <= loss:
+            return False
+        self.position.best_loss = loss
+        if self._workers.is_first:
+            self._keep_best(self.network)
+        return True
+
+    def _take_note(self, *, gains: bool) -> None:
+        """Count evaluations without gain, for `patience` and the schedule `plateau`."""
+        self.position.fruitless = 0 if gains else self.position.fruitless + 1
+        if not gains and self.options.schedule == "plateau":
+            self.position.rate *= _PLATEAU_FACTOR
+        if self._is_exhausted:
+            _log.info("%d evaluations without gain: the training ends", self.position.fruitless)
+
+    @property
+    def _is_exhausted(self) -> bool:
+        patience = self.options.patience
+        return patience is not None and self.position.fruitless >= patience
 
     def _losses(self) -> dict[str, Losses]:
         """The loss of each held-out text; of long ones, from a sample."""
@@ -307,7 +367,14 @@ class Trainer:
         random = self._workers.gathered(random_state(self.network.device))
         if self._workers.is_first:
             parts = (self.network, self._optimizer, self._average)
-            save_checkpoint(self._folder / CHECKPOINTS, self.position, *parts, state, random)
+            save_checkpoint(
+                self._folder / CHECKPOINTS,
+                self.position,
+                *parts,
+                state,
+                random,
+                keep=self.options.keep_checkpoints,
+            )
         self._saved = time.monotonic()
 
     def _restore(self) -> None:
@@ -326,7 +393,8 @@ class Trainer:
             which = "text to train on" if self.position.texts[0] != texts[0] else "held-out text"
             raise InputError(
                 f"the {which} is not the one that {kept[-1]} was trained with; "
-                "put it back, or train anew in another directory"
+                "put it back, or go on from the model with the new text in another directory: "
+                "`init_from`"
             )
         self.position.texts = texts
         _log.info("resuming at update %d", self.position.step)

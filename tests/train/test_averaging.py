@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lmscore.names import Averaging
 from lmscore.train.averaging import WeightAverage
 from lmscore.train.network import RecurrentLM
 from tests.train.toy import toy_config
@@ -14,7 +13,7 @@ from tests.train.toy import toy_config
 class Run:
     """A network whose output bias is set to one number after another."""
 
-    def __init__(self, kind: Averaging, decay: float = 0.9) -> None:
+    def __init__(self, kind: str, decay: float = 0.9) -> None:
         self.network = RecurrentLM(toy_config(4))
         self.average = WeightAverage(self.network, kind, decay)
 

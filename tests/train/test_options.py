@@ -20,6 +20,10 @@ def test_defaults_are_fine() -> None:
     assert make_options(LEAST) == TrainOptions(train=("text",), output="model")
 
 
+SWA = (
+    "average is 'swa', expected none, ema, asgd or nt-asgd (an average of the weights over the "
+    "updates), or best:N (the mean of the N best evaluations); the average is evaluated and kept"
+)
 NT_ASGD_TOO_SHORT = (
     "average nt-asgd begins when the held-out loss is worse than one of more than 5 evaluations "
     "before: evaluations is 5, give 20, say"
@@ -50,7 +54,7 @@ NT_ASGD_TOO_SHORT = (
         ("word_dropout", -0.1, "word_dropout is -0.1, expected at least 0"),
         ("recurrent_init", "identity", "recurrent_init identity is for the rnn cells, not lstm"),
         ("random_bptt", True, "random_bptt cuts a document into batches: context must be document"),
-        ("average", "swa", "average is 'swa', expected none, ema, asgd, nt-asgd"),
+        ("average", "swa", SWA),
         ("average", "nt-asgd", NT_ASGD_TOO_SHORT),
         ("average_decay", 1.0, "average_decay is 1.0, expected less than 1"),
         ("label_smoothing", -0.1, "label_smoothing is -0.1, expected at least 0"),

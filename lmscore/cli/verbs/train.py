@@ -34,6 +34,13 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint in --output.")
     ] = False,
+    finish: Annotated[
+        bool,
+        typer.Option(
+            "--finish",
+            help="Make the model of the best weights so far of a run in --output that was stopped.",
+        ),
+    ] = False,
     diagnose: Annotated[
         bool,
         typer.Option(
@@ -48,21 +55,23 @@ def train(
     """Train a model on text, and export it.
 
     Within a budget of minutes or of epochs; the best weights on the held-out text are kept.
-    Ctrl-C or a crash loses nothing but the time since the last checkpoint: --resume goes on.
+    Ctrl-C or a crash loses nothing but the time since the last checkpoint: --resume goes on, and
+    --finish makes the model of the best weights so far.
     The same options, with underscores, are the keys of a TOML file for --config.
     """
+    resume = resume or finish
     given = given_options(chosen)
     options = _options(given, config, resume=resume)
     with needs_extra("train"):
         import lmscore.train
         from lmscore.train import rank_of_process
     if rank_of_process() > 0:  # one of several that torchrun started: the first one speaks
-        lmscore.train.train(options, resume=resume)
+        lmscore.train.train(options, resume=resume, finish=finish)
         return
     notes = _notes(flags_of(call.command))
     with notes, _diagnosis(options, diagnose), Progress("training", total=1.0) as bar:
         report = functools.partial(_show, bar)
-        bundle = lmscore.train.train(options, resume=resume, report=report)
+        bundle = lmscore.train.train(options, resume=resume, finish=finish, report=report)
     text = _summary(bundle)
     try:
         if export:  # before a word is said: standard output may be closed by now
@@ -76,9 +85,9 @@ def train(
 def _complete_signature() -> None:
     """Give `train` a parameter for every field of TrainOptions, where typer looks for them."""
     signature = inspect.signature(train, eval_str=True)
-    call, config, resume, diagnose, export, _ = signature.parameters.values()
+    call, config, resume, finish, diagnose, export, _ = signature.parameters.values()
     files, output, *others = training_parameters()
-    parameters = [call, files, output, config, resume, *others, diagnose, export]
+    parameters = [call, files, output, config, resume, finish, *others, diagnose, export]
     train.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     train.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
 
