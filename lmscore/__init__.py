@@ -10,11 +10,20 @@ if TYPE_CHECKING:
     from lmscore.runtime.engine import State
     from lmscore.runtime.load import load
     from lmscore.runtime.model import LanguageModel
-    from lmscore.runtime.scoring import Score
+    from lmscore.runtime.scoring import Score, Summary
 
 __version__ = "0.1.0"
 
-__all__ = ["LanguageModel", "LmscoreError", "Sample", "Score", "State", "__version__", "load"]
+__all__ = [
+    "LanguageModel",
+    "LmscoreError",
+    "Sample",
+    "Score",
+    "State",
+    "Summary",
+    "__version__",
+    "load",
+]
 
 _HOMES = {
     "LmscoreError": "lmscore.errors",
@@ -22,6 +31,7 @@ _HOMES = {
     "Sample": "lmscore.runtime.decoding.result",
     "Score": "lmscore.runtime.scoring.score",
     "State": "lmscore.runtime.engine.state",
+    "Summary": "lmscore.runtime.scoring.score",
     "load": "lmscore.runtime.load",
 }
 

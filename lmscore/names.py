@@ -28,7 +28,8 @@ InputFormat = Literal["text", "tsv", "jsonl"]
 RecordFormat = Literal["tsv", "jsonl"]
 ReportFormat = Literal["text", "json"]
 Tool = Literal["kenlm", "srilm"]  # the tools whose report layouts are available
-Unit = Literal["word", "token", "character"]
+Unit = Literal["word", "token", "character", "byte"]
+Measure = Literal["entropy", "rank", "alternatives"]  # of the distribution at a token
 NextUnit = Literal["auto", "word", "character", "token"]  # of continuations
 Per = Literal["sentence", "token", "word"]  # one output row for each
 

@@ -197,6 +197,7 @@ def test_public_names() -> None:
         "Sample",
         "Score",
         "State",
+        "Summary",
         "__version__",
         "load",
     ]

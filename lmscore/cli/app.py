@@ -20,6 +20,7 @@ VERBS = {  # by name, which is also its module's: the function in the module
     "ppl": "ppl",
     "filter": "filter_lines",
     "pairs": "pairs",
+    "choose": "choose",
     "next": "next_words",
     "sample": "sample",
     "rescore": "rescore",

@@ -13,10 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from lmscore.cli.records import Record, json_line
 from lmscore.errors import InputError
-from lmscore.names import Per, RecordFormat
+from lmscore.names import Measure, Per, RecordFormat
 
 if TYPE_CHECKING:
-    from lmscore.runtime.scoring import Score, TokenScore, WordScore
+    from lmscore.runtime.scoring import (
+        Score,
+        TextMeasures,
+        TokenMeasures,
+        TokenScore,
+        WordMeasures,
+        WordScore,
+    )
 
 # A cell must hold no tab and no line break, and an escape must not look like plain text.
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
@@ -30,26 +37,38 @@ class Layout:
     per: Per
     surprisal: bool  # print bits instead of nats
     ids: bool  # whether the input has ids
+    measures: tuple[Measure, ...] = ()  # further columns of the rows
 
     @property
     def columns(self) -> list[str]:
         """The names of the columns of tsv."""
         if self.per == "sentence":
             return [*["id"] * self.ids, self.measure, "num_tokens", "num_oov", "text"]
-        return ["id", "index", "text", "start", "end", self.measure, "is_oov"]
+        return ["id", "index", "text", "start", "end", self.measure, "is_oov", *self.measure_names]
+
+    @property
+    def measure_names(self) -> list[str]:
+        """The names of the measures: those of a word are its first token's."""
+        return [f"onset_{name}" if self.per == "word" else name for name in self.measures]
 
     @property
     def header(self) -> str:
         """The header line of tsv."""
         return _row(self.columns)
 
-    def lines(self, number: int, record: Record, score: Score) -> str:
-        """The output of record `number`; raises InputError if its text does not fit on a line."""
+    def lines(
+        self, number: int, record: Record, score: Score, measured: TextMeasures | None = None
+    ) -> str:
+        """The output of record `number`, with the measures of its text where they are wanted.
+
+        Raises:
+            InputError: its text does not fit on a line.
+        """
         if self.output_format == "jsonl":
-            return json_line(self._document(record, score))
+            return json_line(self._document(record, score, measured))
         if self.per == "sentence":
             return self._sentence(record, score)
-        return "".join(self._rows(self.key(number, record), self._units(score)))
+        return "".join(self._rows(self.key(number, record), self._units(score), measured))
 
     def begins_record(self, line: str) -> bool:
         """Whether a line of earlier output is the first one of its record."""
@@ -118,11 +137,34 @@ class Layout:
         cells = [self._cell(score), str(score.num_tokens), str(score.num_oov), record.text]
         return _row(cells if record.id is None else [record.id, *cells])
 
-    def _rows(self, key: str, units: Sequence[TokenScore | WordScore]) -> Iterator[str]:
-        for index, unit in enumerate(units, 1):
+    def _rows(
+        self,
+        key: str,
+        units: Sequence[TokenScore | WordScore],
+        measured: TextMeasures | None,
+    ) -> Iterator[str]:
+        further = self._measured(units, measured)
+        for index, (unit, values) in enumerate(zip(units, further, strict=True), 1):
             span = [str(unit.start), str(unit.end)]
             text = unit.text.translate(_ESCAPES)
-            yield _row([key, str(index), text, *span, self._cell(unit), str(int(unit.is_oov))])
+            cells = [_measure_cell(value) for value in values.values()]
+            oov = str(int(unit.is_oov))
+            yield _row([key, str(index), text, *span, self._cell(unit), oov, *cells])
+
+    def _measured(
+        self, units: Sequence[TokenScore | WordScore], measured: TextMeasures | None
+    ) -> list[dict[str, Any]]:
+        """The wanted measures of each unit by name; None for a unit without a token."""
+        if measured is None:
+            return [{}] * len(units)
+        found = measured.tokens if self.per == "token" else measured.words
+        if self.per == "token":
+            return [self._values(one) for one in found]
+        of_place = {(one.start, one.end): one for one in found}
+        return [self._values(of_place.get((unit.start, unit.end))) for unit in units]
+
+    def _values(self, measures: TokenMeasures | WordMeasures | None) -> dict[str, Any]:
+        return {name: getattr(measures, name, None) for name in self.measure_names}
 
     def _holds_row(self, cells: Sequence[str], number: int, index: int, record: Record) -> bool:
         if len(cells) != len(self.columns) or cells[:2] != [self.key(number, record), str(index)]:
@@ -149,9 +191,18 @@ class Layout:
     def _keys(self) -> set[str]:
         """The keys that are added to the record's own."""
         units = set() if self.per == "sentence" else {f"{self.per}s"}
-        return {self.measure, "num_tokens", "num_words", "num_oov", "perplexity"} | units
+        return {
+            self.measure,
+            "num_tokens",
+            "num_words",
+            "num_oov",
+            "perplexity",
+            "perplexity_per_token",
+        } | units
 
-    def _document(self, record: Record, score: Score) -> dict[str, Any]:
+    def _document(
+        self, record: Record, score: Score, measured: TextMeasures | None = None
+    ) -> dict[str, Any]:
         document = {
             **record.as_fields(),
             self.measure: self._value(score),
@@ -159,10 +210,16 @@ class Layout:
             "num_words": score.num_words,
             "num_oov": score.num_oov,
             # JSON has no nan (there is no token) and no inf.
-            "perplexity": score.perplexity if math.isfinite(score.perplexity) else None,
+            "perplexity_per_token": _finite(score.perplexity),
+            "perplexity": _finite(score.perplexity),  # the name of earlier versions
         }
         if self.per != "sentence":
-            document[f"{self.per}s"] = list(map(self._object, self._units(score)))
+            units = self._units(score)
+            further = self._measured(units, measured)
+            document[f"{self.per}s"] = [
+                {**self._object(unit), **values}
+                for unit, values in zip(units, further, strict=True)
+            ]
         return document
 
     def _object(self, unit: TokenScore | WordScore) -> dict[str, Any]:
@@ -173,6 +230,19 @@ class Layout:
             self.measure: self._value(unit),
             "is_oov": unit.is_oov,
         }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _measure_cell(value: Any) -> str:
+    """An entropy, a rank, or alternatives as `token log_prob` with spaces between them."""
+    if isinstance(value, float):
+        return f"{value:z.4f}"
+    if isinstance(value, tuple):
+        return " ".join(f"{text.translate(_ESCAPES)} {log_prob:.4f}" for text, log_prob in value)
+    return "" if value is None else str(value)
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -123,6 +123,8 @@ def count(score: Score, unit: Unit, *, eos: bool) -> int:
     """The number of units in a scored text; `eos` adds one for </s>."""
     if unit == "token":
         return score.num_tokens
+    if unit == "byte":
+        return len(score.text.encode()) + eos
     return (score.num_words if unit == "word" else len(score.text)) + eos
 
 

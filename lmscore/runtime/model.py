@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmscore.bundle import CONTEXTS, Bundle, Config, Context
 from lmscore.errors import InputError, OptionError
+from lmscore.names import Unit
 from lmscore.runtime.arguments import as_integers, check_argument, check_count, check_keywords
 from lmscore.runtime.engine import Engine, State
-from lmscore.runtime.scoring import Score, Scorer, boundary_tokens, windows
+from lmscore.runtime.scoring import (
+    Choice,
+    Score,
+    Scorer,
+    Summary,
+    TextMeasures,
+    boundary_tokens,
+    choose_among,
+    measure_texts,
+    windows,
+)
 from lmscore.runtime.text import Ids, TextTokenizer, check_text
 
 if TYPE_CHECKING:  # functions import decoding when they need it: scoring starts without it
@@ -28,6 +39,7 @@ if TYPE_CHECKING:  # functions import decoding when they need it: scoring starts
         SamplingOptions,
     )
 
+_UNITS: tuple[Unit, ...] = get_args(Unit)
 _MOST_WORDS = 10_000  # of `next_words`: a search sorts and keeps them all
 
 
@@ -186,6 +198,75 @@ class LanguageModel:
         several = None if isinstance(prefix, str) else prefix
         cut = windows(texts, several, size=window, overhead=len(one or ""))
         return scorer.stream(cut, one)
+
+    def perplexity(
+        self, texts: Iterable[str], *, per: Unit = "word", **options: Unpack[ScoreOptions]
+    ) -> float:
+        """The perplexity over several texts, read as they come; `summarize` gives all figures.
+
+        Args:
+            texts: as in `score_stream`.
+            per: "word", each scored </s> counted as one, "token", "character" or "byte".
+            options: as in `score_stream`.
+
+        Returns:
+            nan where there is nothing to divide by, inf where a float is too small.
+
+        Raises:
+            OptionError: no such unit, or as in `score_stream`.
+            InputError, ModelError: as in `score_stream`.
+        """
+        if per not in _UNITS:
+            raise OptionError(f"per must be one of {', '.join(_UNITS)}, not {per!r}")
+        return self.summarize(texts, **options).perplexity_per(per)
+
+    def summarize(self, texts: Iterable[str], **options: Unpack[ScoreOptions]) -> Summary:
+        """The totals over several texts, read as they come; options as in `score_stream`."""
+        check_keywords(options, ScoreOptions)
+        eos = options.get("eos", True)
+        summary = Summary(eos=eos)
+        summary.extend(self.score_stream(texts, **{"tokens": False, **options}))  # type: ignore[arg-type]
+        return summary
+
+    def measure(self, text: str, *, alternatives: int = 0) -> TextMeasures:
+        """The entropy, rank and likeliest alternatives of every token and word of a text.
+
+        The text is a sentence of its own: it begins with <s>, and </s> is measured too.
+
+        Args:
+            text: of any length.
+            alternatives: the number of likeliest tokens that are given for each place.
+
+        Raises:
+            InputError: the text is not a string that the model can read.
+            OptionError: alternatives is not a number of tokens.
+            ModelError: the model yields nan or inf.
+        """
+        V = self.vocab_size
+        fits = f"an integer in 0..{V}"
+        check_argument("alternatives", alternatives, Integral, lambda k: 0 <= k <= V, fits)
+        check_text(text, 1)
+        (found,) = measure_texts(self.engine, self.tokenizer, [text], k=int(alternatives))
+        return found
+
+    def choose(self, left: str, candidates: Sequence[str], right: str = "") -> list[Choice]:
+        """Which of several candidates fits between two texts: all of them, best first.
+
+        The text `left + candidate + right` is scored as a sentence of its own, so white space has
+        to be in it. What all texts begin with is read once.
+
+        Raises:
+            InputError: there is no candidate, or a text is not a string that the model can read.
+            ModelError: the model yields nan or inf.
+        """
+        given: object = candidates
+        if isinstance(given, str) or not isinstance(given, Sequence) or not given:
+            raise InputError(f"expected a list of at least one candidate, got {given!r}")
+        for name, one in (("left", left), ("right", right)):
+            check_text(one, 1, name)
+        for number, candidate in enumerate(candidates, 1):
+            check_text(candidate, number, "candidate")
+        return choose_among(self.engine, self.tokenizer, left, candidates, right)
 
     def check_forward(self, what: str | None = None) -> None:
         """Raise OptionError if the model reads backward.

@@ -73,6 +73,7 @@ def test_jsonl_has_everything(run: Run, lm: lmscore.LanguageModel) -> None:
             "num_words": 3,
             "num_oov": 2,
             "perplexity": score.perplexity,
+            "perplexity_per_token": score.perplexity,
         }
     ]
     assert "sät" in result.out

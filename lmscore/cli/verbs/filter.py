@@ -43,7 +43,8 @@ def filter_lines(
         float | None, typer.Option(metavar="Y", help="The highest perplexity to keep.")
     ] = None,
     per: Annotated[
-        Unit, typer.Option(help="Perplexity per word, token or character, </s> counted as one.")
+        Unit,
+        typer.Option(help="Perplexity per word, token, character or byte, </s> counted as one."),
     ] = "word",
     invert: Annotated[
         bool, typer.Option("--invert", help="Print the lines outside of the bounds instead.")

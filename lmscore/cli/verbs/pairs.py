@@ -47,7 +47,7 @@ def pairs(
     ] = None,
     normalize: Annotated[
         Literal["none", Unit],
-        typer.Option(help="Compare log-probabilities per token, word or character."),
+        typer.Option(help="Compare log-probabilities per token, word, character or byte."),
     ] = "none",
     output_format: options.Records = "tsv",
     model: options.ModelOptions,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -17,6 +18,7 @@ from lmscore.cli.outfile import check_output, open_records
 from lmscore.cli.records import TextInput
 from lmscore.cli.scored_records import PROMPT, describe, interactive, score_records, with_progress
 from lmscore.cli.usage import UsageError
+from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
     from lmscore.runtime.scoring import Summary
@@ -29,6 +31,15 @@ def score(
     surprisal: Annotated[
         bool, typer.Option("--surprisal", help="Print bits, -log2 of the probability, not nats.")
     ] = False,
+    entropy: Annotated[
+        bool, typer.Option("--entropy", help="Of the distribution at each token, in nats.")
+    ] = False,
+    rank: Annotated[
+        bool, typer.Option("--rank", help="Of each token: 1 and the number of likelier ones.")
+    ] = False,
+    alternatives: Annotated[
+        int, typer.Option(metavar="K", min=0, help="The K likeliest tokens at each place.")
+    ] = 0,
     header: Annotated[
         bool, typer.Option("--header", help="Print a first line with the names of the columns.")
     ] = False,
@@ -61,13 +72,25 @@ def score(
     if header and output_format != "tsv":
         raise UsageError("--header is for --format tsv")
     paths = text.paths
-    layout = Layout(output_format, per, surprisal=surprisal, ids=text.input_format == "tsv")
+    wanted = {"entropy": entropy, "rank": rank, "alternatives": alternatives > 0}
+    measures = tuple(name for name in get_args(names.Measure) if wanted[name])
+    if measures:
+        plain = bos and eos and prefix is None and not own_prefixes
+        _check_measures(measures, per, context, plain=plain, resume=resume)
+    layout = Layout(
+        output_format,
+        per,
+        surprisal=surprisal,
+        ids=text.input_format == "tsv",
+        measures=measures,
+    )
     layouts = {
         "--format": output_format != "tsv",
         "--per token": per == "token",
         "--surprisal": surprisal,
         "--header": header,
         "--resume": resume,
+        **{f"--{name}": name in measures for name in measures},
     }
     report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
     check_output(output, resume=resume)
@@ -81,6 +104,10 @@ def score(
     records = text.records(prefix_field=prefix_field, prefix_column=prefix_column)
     with open_records(output, resume=resume, inputs=paths) as out:
         lm = model.load(unnormalized=unnormalized)
+        if measures and (context or lm.config.context) == "document":
+            raise OptionError(
+                f"{lm.path}: entropies and ranks are of texts on their own: --context sentence"
+            )
         scored = partial(
             score_records,
             lm,
@@ -110,7 +137,8 @@ def score(
             pairs = earlier.skip(shown(scored(records)), itemgetter(0), bar=False)
         summary = Summary(eos=eos)
         for number, (record, result) in enumerate(pairs, earlier.count + 1):
-            lines = layout.lines(number, record, result)
+            measured = lm.measure(record.text, alternatives=alternatives) if measures else None
+            lines = layout.lines(number, record, result, measured)
             earlier.settle(lines, result.num_tokens)
             out.write(lines)
             summary.add(result)
@@ -118,6 +146,22 @@ def score(
         before = f"resumed after {earlier.count} lines: " if earlier.count else ""
         streams.note(f"{describe(lm, context)}: {before}{_counts(summary)}")
         streams.note(_figures(summary))
+
+
+def _check_measures(
+    measures: Sequence[str], per: names.Per, context: str | None, *, plain: bool, resume: bool
+) -> None:
+    """Raise UsageError where tokens are not measured."""
+    flag = f"--{measures[0]}"
+    if per == "sentence":
+        raise UsageError(f"{flag} is of tokens and words: give --per token or --per word")
+    if not plain or context == "document":
+        raise UsageError(
+            f"{flag} is for whole sentences on their own: not with --no-bos, --no-eos, a prefix or "
+            "--context document"
+        )
+    if resume:
+        raise UsageError(f"{flag} does not go with --resume")
 
 
 def _check_layout_resumes(layout: Layout, *, ends: bool) -> None:

@@ -1,6 +1,13 @@
 """Scores of texts: token rows, words, windows of a stream, and the figures of a report."""
 
+from lmscore.runtime.scoring.choose import Choice, choose_among
 from lmscore.runtime.scoring.compat import CompatReport, needs_words
+from lmscore.runtime.scoring.measures import (
+    TextMeasures,
+    TokenMeasures,
+    WordMeasures,
+    measure_texts,
+)
 from lmscore.runtime.scoring.prefix import encode_after, word_before
 from lmscore.runtime.scoring.score import (
     LN10,
@@ -18,14 +25,20 @@ from lmscore.runtime.scoring.words import END, boundary_tokens
 __all__ = [
     "END",
     "LN10",
+    "Choice",
     "CompatReport",
     "Score",
     "Scorer",
     "Summary",
+    "TextMeasures",
+    "TokenMeasures",
     "TokenScore",
+    "WordMeasures",
     "WordScore",
     "boundary_tokens",
+    "choose_among",
     "encode_after",
+    "measure_texts",
     "needs_words",
     "perplexity_of",
     "rounded",

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from lmscore.names import Unit
+
 LN10 = math.log(10)
 """Nats per unit of a base-10 logarithm, as KenLM and SRILM use them."""
 
@@ -97,6 +99,32 @@ class Summary:
         self.log_prob += score.log_prob
         self.oov_log_prob += score.oov_log_prob
 
+    def perplexity_per(self, unit: Unit) -> float:
+        """Per word, token, character or byte of UTF-8, OOVs included; </s> counts as one."""
+        units = {
+            "word": self.words + self.sentences * self.eos,
+            "token": self.tokens,
+            "character": self.characters,
+            "byte": self.bytes,
+        }
+        return perplexity_of(self.log_prob, units[unit])
+
+    @property
+    def perplexity_per_token(self) -> float:
+        """Per token, OOVs included; not comparable across vocabularies."""
+        return self.perplexity_per("token")
+
+    @property
+    def perplexity_per_word(self) -> float:
+        """Per word, each sentence end counted as a word: the same as `ppl`."""
+        return self.perplexity_per("word")
+
+    @property
+    def oov_rate(self) -> float:
+        """The share of <unk> among the tokens that are no sentence end; nan without any."""
+        count = self.tokens - self.sentences * self.eos
+        return self.oovs / count if count > 0 else math.nan
+
     def extend(self, scores: Iterable[Score]) -> None:
         """Count several sentences."""
         for score in scores:
@@ -104,8 +132,8 @@ class Summary:
 
     @property
     def perplexity(self) -> float:
-        """Per token, OOVs included."""
-        return perplexity_of(self.log_prob, self.tokens)
+        """Per token, OOVs included; `perplexity_per_token` is the name from now on."""
+        return self.perplexity_per_token
 
     @property
     def perplexity_excluding_oovs(self) -> float:
@@ -152,8 +180,9 @@ class Summary:
                 if self.eos
                 else f"{rounded(self.ppl, 4)} (</s> was not scored)"
             ),
-            "bits per character": f"{self.bits_per_character:.4f}",
-            "bits per byte": f"{self.bits_per_byte:.4f}",
+            "OOV rate": f"{100 * self.oov_rate:.2f} % of the tokens without </s>",
+            "bits per character": f"{self.bits_per_character:.4f}{_void(self.oovs)}",
+            "bits per byte": f"{self.bits_per_byte:.4f}{_void(self.oovs)}",
         }
         width = max(map(len, lines))
         return "\n".join(f"{label:<{width}}  {text}" for label, text in lines.items())
@@ -161,8 +190,14 @@ class Summary:
 
 _FIGURES = """
     sentences words tokens oovs characters bytes log_prob oov_log_prob perplexity
-    perplexity_excluding_oovs ppl ppl1 bits_per_character bits_per_byte
+    perplexity_per_token perplexity_per_word oov_rate perplexity_excluding_oovs ppl ppl1
+    bits_per_character bits_per_byte
 """.split()
+
+
+def _void(oovs: int) -> str:
+    """A warning beside a figure that unknown words make too low."""
+    return " (too low: OOVs are not spelt; not comparable across vocabularies)" if oovs else ""
 
 
 def rounded(perplexity: float, digits: int) -> str:

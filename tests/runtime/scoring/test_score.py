@@ -103,6 +103,9 @@ def test_as_dict_is_json_with_null_for_infinity() -> None:
         "log_prob": -1e6,
         "oov_log_prob": 0.0,
         "perplexity": None,
+        "perplexity_per_token": None,
+        "perplexity_per_word": None,
+        "oov_rate": None,  # one token, which make_score takes for the sentence end
         "perplexity_excluding_oovs": None,
         "ppl": None,
         "ppl1": None,
@@ -126,6 +129,9 @@ def test_text_block() -> None:
         "log-probability       -6.9315 nats (-1.3863 from OOVs)",
         "perplexity per token  2.6918 (without OOVs 2.5198)",
         "perplexity per word   2.6918 with </s> (ppl), 4.0000 without (ppl1)",
-        "bits per character    1.0000",
-        "bits per byte         0.9091",
+        "OOV rate              20.00 % of the tokens without </s>",
+        "bits per character    1.0000"
+        " (too low: OOVs are not spelt; not comparable across vocabularies)",
+        "bits per byte         0.9091"
+        " (too low: OOVs are not spelt; not comparable across vocabularies)",
     ]

@@ -1,0 +1,65 @@
+"""Choices: which of several candidates fits best into a context."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmscore.runtime.engine import Engine, reading_order, start_rows, token_rows
+from lmscore.runtime.text import Ids, TextTokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A candidate in its context."""
+
+    text: str  # the candidate
+    number: int  # of the candidate, from 0
+    log_prob: float  # nats, of the whole text with this candidate, </s> included
+    probability: float  # of the candidate among all candidates, given the context
+
+
+def choose_among(
+    engine: Engine, tokenizer: TextTokenizer, left: str, candidates: Sequence[str], right: str
+) -> list[Choice]:
+    """The candidates, best first; see `LanguageModel.choose`.
+
+    The tokens with which all texts begin are read once, and each distinct text goes on from there.
+    """
+    texts = [left + candidate + right for candidate in candidates]
+    config = engine.config
+    ids = reading_order(tokenizer.encode_batch(texts, name="candidate"), config)
+    shared = _shared(ids)
+    begin = np.array([config.bos_token_id], np.int64)
+    before = np.concatenate((begin, ids[0][:shared]))
+    state = engine.state_after(before[:-1], engine.initial_state())
+    rests = [row[shared:] for row in ids]
+    rows = token_rows(rests, before=[before[-1:]] * len(rests), eos=config.eos_token_id)
+    found = start_rows(engine, rows, state).result()
+    owners = np.repeat(np.arange(len(texts)), rows.lengths)
+    after = np.bincount(owners, found.log_probs, len(texts))
+    engine.check_finite(after)
+    total = after + _log_prob_of(engine, begin, ids[0][:shared])
+    weights = np.exp(total - total.max())
+    order = np.argsort(-total, kind="stable").tolist()
+    chances = (weights / weights.sum()).tolist()
+    return [Choice(candidates[i], i, float(total[i]), chances[i]) for i in order]
+
+
+def _shared(rows: Sequence[Ids]) -> int:
+    """The number of tokens with which all rows begin."""
+    shortest = min(map(len, rows))
+    first = np.stack([row[:shortest] for row in rows])
+    differs = (first != first[0]).any(axis=0)
+    return int(differs.argmax()) if differs.any() else shortest
+
+
+def _log_prob_of(engine: Engine, begin: Ids, ids: Ids) -> float:
+    """The log-probability of tokens after <s>, in nats."""
+    if not len(ids):
+        return 0.0
+    rows = token_rows([ids[:-1]], before=[begin], eos=int(ids[-1]))
+    found = start_rows(engine, rows, engine.initial_state()).result()
+    return float(found.log_probs.sum(dtype=np.float64))
