@@ -121,6 +121,7 @@ def test_perplexities_of_words_that_are_whole_lines() -> None:
 
 
 def test_text_block() -> None:
+    void = " (too low: OOVs are not spelt; not comparable across vocabularies)"
     summary = summary_of(two_sentences())
     assert str(summary).splitlines() == [
         "sentences             2",
@@ -130,8 +131,6 @@ def test_text_block() -> None:
         "perplexity per token  2.6918 (without OOVs 2.5198)",
         "perplexity per word   2.6918 with </s> (ppl), 4.0000 without (ppl1)",
         "OOV rate              20.00 % of the tokens without </s>",
-        "bits per character    1.0000"
-        " (too low: OOVs are not spelt; not comparable across vocabularies)",
-        "bits per byte         0.9091"
-        " (too low: OOVs are not spelt; not comparable across vocabularies)",
+        f"bits per character    1.0000{void}",
+        f"bits per byte         0.9091{void}",
     ]
