@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import math
+import re
 from inspect import signature
 from pathlib import Path
 
@@ -93,6 +95,23 @@ def test_the_best_text(run: Run, lm: LanguageModel, kaldi: Path, lm_weight: floa
     options = ("lattice", *FP32, *EXACT, "--lm-weight", lm_weight, "--best")
     assert run(*options, kaldi).out == f"{best}\n\n"
     assert run(*options, "--with-ids", kaldi).rows == [["utt-0001", best], ["empty-1", ""]]
+
+
+def test_confidences(run: Run, kaldi: Path) -> None:
+    """Without the new model: the totals are -36.5 and -35.5."""
+    options = ("lattice", *EXACT, "--lm-weight", 0, "--best", "--mbr", "--confidence")
+    result = run(*options, "--with-ids", "--posterior-scale", 2, kaldi)
+    share = 1 / (1 + math.exp(-0.5))
+    assert result.rows == [["utt-0001", "the dog", f"1.000 {share:.3f}"], ["empty-1", "", ""]]
+
+
+def test_a_lattice_without_a_scale_gets_a_hint(run: Run, htk: Path) -> None:
+    path = htk / "a.lat"
+    path.write_text(re.sub(r" l=\S+|lmscale=2\n", "", HTK))
+    hint = "1 lattices have neither language model scores nor a scale"
+    assert hint in run("lattice", "--best", path).err
+    assert hint not in run("lattice", "--best", "--lm-scale", 9, path).err
+    assert run("lattice", "--best", "--quiet", path).err == ""
 
 
 def test_n_best(run: Run, lm: LanguageModel, kaldi: Path) -> None:
@@ -230,6 +249,10 @@ def test_an_error_leaves_the_old_file(run: Run, kaldi: Path) -> None:
         (["--best", "--n-best", "2"], "give one"),
         (["--best", "--format", "htk-slf"], "--format is for lattices"),
         (["--with-ids"], "--with-ids goes with --best"),
+        (["--mbr"], "--mbr goes with --best"),
+        (["--confidence", "--n-best", "2"], "--confidence goes with --best"),
+        (["--best", "--posterior-scale", "2"], "--posterior-scale goes with --mbr or"),
+        (["--best", "--mbr", "--posterior-scale", "0"], "--posterior-scale must be above 0"),
         (["--best", "-o", "out/"], "write one file"),
         (["--input-format", "jsonl"], "'jsonl'"),
     ],
@@ -247,10 +270,10 @@ def test_a_feature_that_is_there(run: Run, kaldi: Path) -> None:
 
 
 def test_lists_and_lattices_are_told_apart(run: Run, kaldi: Path) -> None:
-    """In a list of Kaldi's, utt-0001 would be the first hypothesis of utt."""
     result = run("rescore", kaldi)
     assert result.status == 1
-    assert "expected UTTERANCE-NUMBER; lattices are for lmscore lattice" in result.err
+    assert "cannot tell the n-best format" in result.err
+    assert "lattices are for lmscore lattice" in result.err
     result = run("lattice", stdin="a\t-1\tthe cat\n")
     assert result.status == 1
     assert "cannot tell the lattice format" in result.err

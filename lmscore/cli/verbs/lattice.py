@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from lmscore.runtime.rescoring.lattices import Lattice, LatticeOptions, RescoredLattice
 
 _DECIMALS = 6  # of the scores in n-best lists
+_UNSCALED = (
+    "{} lattices have neither language model scores nor a scale, so the acoustic scores outweigh "
+    "the model; give --lm-scale (often 5 to 15) or --acoustic-scale"
+)
 _SCORES = ("score", "acoustic", "lm", "other")  # the names in n-best lists, beside the new one
 
 
@@ -45,6 +50,26 @@ def lattice(
         int | None,
         typer.Option(
             metavar="N", min=1, help="Write the N best texts of each, as JSON Lines lists."
+        ),
+    ] = None,
+    mbr: Annotated[
+        bool,
+        typer.Option(
+            "--mbr",
+            help="With --best: the text with the fewest expected word errors, of the 100 best.",
+        ),
+    ] = False,
+    confidence: Annotated[
+        bool,
+        typer.Option(
+            "--confidence", help="With --best: a last column, the probability of every word."
+        ),
+    ] = False,
+    posterior_scale: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="What scores are divided by for the probabilities. Default: the LM scale.",
         ),
     ] = None,
     lm_weight: Annotated[
@@ -125,6 +150,8 @@ def lattice(
         raise UsageError("--best prints texts and --n-best lists: give one")
     if with_ids and not best:
         raise UsageError("--with-ids goes with --best")
+    decision = _Decision(mbr, confidence, posterior_scale)
+    decision.check(best=best)
     _check_formats(input_format, output_format, output, texts=texts, words=words)
     if n_best is not None and feature in _SCORES:
         raise UsageError(f"lattices have a score {feature!r} already; choose another --feature")
@@ -152,7 +179,7 @@ def lattice(
     work = _Work(lm, search)
     rescored = work.shown(lattices, paths, data_on_stdout=output is None)
     if best:
-        write_texts((_text(found, with_ids=with_ids) for found in rescored), output)
+        write_texts((decision.line(found, with_ids=with_ids) for found in rescored), output)
     elif n_best is not None:
         write_texts((_n_best(found, n_best, feature) for found in rescored), output)
     else:
@@ -160,6 +187,8 @@ def lattice(
         _write(expanded, output, output_format or lattice_format, words)
     if not quiet:
         streams.note(work.summary())
+        if work.unscaled and lm_scale is None and acoustic_scale is None:
+            streams.note(_UNSCALED.format(work.unscaled))
 
 
 def _check_formats(
@@ -187,6 +216,7 @@ class _Work:
     def __init__(self, lm: LanguageModel, search: LatticeOptions) -> None:
         self._lm, self._search = lm, search
         self._lattices = self._expanded = self._read = self._changed = 0
+        self.unscaled = 0  # lattices without LM scores and without a scale
 
     def shown(
         self, lattices: Iterable[Lattice], paths: Sequence[str], *, data_on_stdout: bool
@@ -204,6 +234,7 @@ class _Work:
 
         found = rescore_lattice(self._lm, old, self._search)
         self._lattices += 1
+        self.unscaled += _is_unscaled(old)
         self._expanded += found.num_tokens
         self._read += found.num_read
         self._changed += found.best.words != n_best(old, 1)[0].words
@@ -217,9 +248,44 @@ class _Work:
         )
 
 
-def _text(found: RescoredLattice, *, with_ids: bool) -> str:
-    fields = [found.lattice.id, found.best.text] if with_ids else [found.best.text]
-    return "\t".join(fields) + "\n"
+def _is_unscaled(lattice: Lattice) -> bool:
+    """Whether a lattice has acoustic scores, but no language model scores and no scale."""
+    scores = [*(arc.scores for arc in lattice.arcs), *lattice.finals.values()]
+    has_lm = any(score.lm for score in scores) or lattice.scales.lm != lattice.scales.acoustic
+    return not has_lm and any(score.acoustic for score in scores)
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """How the text of --best is chosen, and what is said about it."""
+
+    mbr: bool
+    confidence: bool
+    posterior_scale: float | None
+
+    def check(self, *, best: bool) -> None:
+        """Raise UsageError for options that do not go together."""
+        for option, is_given in {"--mbr": self.mbr, "--confidence": self.confidence}.items():
+            if is_given and not best:
+                raise UsageError(f"{option} goes with --best")
+        if self.posterior_scale is None:
+            return
+        if not (self.mbr or self.confidence):
+            raise UsageError("--posterior-scale goes with --mbr or --confidence")
+        if not (math.isfinite(self.posterior_scale) and self.posterior_scale > 0):
+            raise UsageError(f"--posterior-scale must be above 0, not {self.posterior_scale}")
+
+    def line(self, found: RescoredLattice, *, with_ids: bool) -> str:
+        """The columns of a lattice: its id, the text, the probability of every word."""
+        from lmscore.runtime.rescoring.lattices import least_risk_path, word_confidences
+
+        lattice, scale = found.lattice, self.posterior_scale
+        path = least_risk_path(lattice, posterior_scale=scale) if self.mbr else found.best
+        fields = [lattice.id, path.text] if with_ids else [path.text]
+        if self.confidence:
+            shares = word_confidences(lattice, path, posterior_scale=scale)
+            fields.append(" ".join(f"{share:.3f}" for share in shares))
+        return "\t".join(fields) + "\n"
 
 
 def _n_best(found: RescoredLattice, n: int, feature: str) -> str:

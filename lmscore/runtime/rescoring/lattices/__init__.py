@@ -10,7 +10,11 @@ from lmscore.runtime.rescoring.lattices.lattice_reading import (
 )
 from lmscore.runtime.rescoring.lattices.lattice_writing import render_lattices, write_lattices
 from lmscore.runtime.rescoring.lattices.paths import LatticePath, all_paths, n_best
-from lmscore.runtime.rescoring.lattices.probabilities import word_graph
+from lmscore.runtime.rescoring.lattices.probabilities import (
+    least_risk_path,
+    word_confidences,
+    word_graph,
+)
 from lmscore.runtime.rescoring.lattices.search_options import LatticeOptions
 
 __all__ = [
@@ -24,11 +28,13 @@ __all__ = [
     "Scores",
     "all_paths",
     "detect",
+    "least_risk_path",
     "n_best",
     "open_lattices",
     "read_lattices",
     "render_lattices",
     "rescore_lattice",
+    "word_confidences",
     "word_graph",
     "write_lattices",
 ]

@@ -6,8 +6,12 @@ from collections.abc import Callable
 
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.lattices.lattice import MARKS, Lattice, Scales
+from lmscore.runtime.rescoring.lattices.paths import LatticePath, n_best
 from lmscore.runtime.rescoring.lattices.search_options import as_it_is
-from lmscore.runtime.rescoring.posteriors import WordGraph
+from lmscore.runtime.rescoring.posteriors import WordGraph, confusion_network, least_risk
+
+_THRESHOLD = 1e-4  # arcs below this posterior are left out; they change a risk by about 2 %
+_CANDIDATES = 100
 
 
 def word_graph(
@@ -54,6 +58,31 @@ def word_graph(
         return WordGraph.of_arcs(last + 1, rows)
     except InputError as error:
         raise InputError(f"lattice {lattice.id!r}: {error}") from error
+
+
+def least_risk_path(
+    lattice: Lattice, *, posterior_scale: float | None = None, candidates: int = _CANDIDATES
+) -> LatticePath:
+    """The path whose text has the fewest expected word edits, among those of the best texts.
+
+    The expectation is over all paths of the lattice, as `word_graph` weighs them, without arcs
+    whose posterior probability is below 1e-4. Raises what `word_graph` raises.
+    """
+    graph = word_graph(lattice, posterior_scale=posterior_scale).pruned(_THRESHOLD)
+    paths = n_best(lattice, candidates)
+    return paths[least_risk(graph, [path.words for path in paths])[1]]
+
+
+def word_confidences(
+    lattice: Lattice, path: LatticePath, *, posterior_scale: float | None = None
+) -> list[float]:
+    """For each word of a path, the posterior probability that it was said there.
+
+    All paths are aligned with this one by the fewest word edits, as in `confusion_network`. Raises
+    what `word_graph` raises.
+    """
+    graph = word_graph(lattice, posterior_scale=posterior_scale).pruned(_THRESHOLD)
+    return confusion_network(graph, path.words).confidences
 
 
 def _numbers(lattice: Lattice) -> dict[int, int]:

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmscore.errors import InputError, OptionError
-from lmscore.runtime.rescoring.lattices import Lattice, Scales, all_paths, word_graph
+from lmscore.runtime.rescoring.lattices import (
+    Lattice,
+    Scales,
+    all_paths,
+    least_risk_path,
+    word_confidences,
+    word_graph,
+)
 from lmscore.runtime.rescoring.posteriors import expected_edits, least_risk
 from tests.runtime.rescoring.lattices.drawn import lattices, make_lattice
 from tests.runtime.rescoring.posteriors.drawn import texts
@@ -51,6 +58,20 @@ def test_unspoken_words_and_unreached_nodes() -> None:
 
 def test_an_empty_lattice_says_nothing() -> None:
     assert texts(word_graph(Lattice("utt", (), 0, (), {}))) == {(): 1.0}
+
+
+def test_decisions() -> None:
+    """The likeliest text has more expected errors than one that shares words with the others."""
+    shares = {("a", "x"): 0.4, ("y", "b"): 0.35, ("a", "b"): 0.25}
+    rows = []
+    for node, ((first, second), share) in enumerate(shares.items(), 1):
+        rows += [(0, node, first, math.log(share), 0.0), (node, 4, second, 0.0, 0.0)]
+    lattice = make_lattice(rows, {4: 0.0})
+    path = least_risk_path(lattice)
+    assert path.words == ("a", "b")
+    assert word_confidences(lattice, path) == pytest.approx([0.65, 0.6])
+    sharp = least_risk_path(lattice, posterior_scale=0.01)
+    assert sharp.words == ("a", "x")
 
 
 def test_errors() -> None:
