@@ -63,10 +63,28 @@ class ListInput:
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="What was really said, a line for each list: id and text; text alone for moses "
-            "and nemo. Default: the references in the lists.",
+            help="What was really said, a line for each list: id and text (Kaldi, trn, stm, a "
+            "manifest); text alone for moses and nemo. Default: the references in the lists.",
         ),
     ] = None
+    missing_list: Annotated[
+        names.MissingList,
+        typer.Option(
+            help="A reference without a list: an error, nothing, or a list that found nothing."
+        ),
+    ] = "stop"
+    first_id: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="moses, nematus: the list that the first reference belongs to."
+        ),
+    ] = 0
+    costs: Annotated[
+        bool, typer.Option("--costs", help="The decoder's own scores are costs: lower is better.")
+    ] = False
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="They are probabilities, between 0 and 1.")
+    ] = False
     beam_size: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="nemo: how many rows a list has.")
     ] = None
@@ -79,9 +97,9 @@ class ListInput:
             show_default=False,
         ),
     ] = None
-    words: Annotated[
+    symbols: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="kaldi: words.txt, where words are numbers."),
+        typer.Option("--words", metavar="FILE", help="kaldi: words.txt, where words are numbers."),
     ] = None
     errors: options.Utf8Errors = "strict"
 
@@ -93,6 +111,8 @@ class ListInput:
     def check(self) -> None:
         """Raise UsageError if the options contradict each other or the named format."""
         assignments("--scores", self.scores)
+        if self.costs and self.probabilities:
+            raise UsageError("--costs or --probabilities: scores are one or the other")
         if self.input_format is None:
             return
         from lmscore.runtime.rescoring.formats import format_named
@@ -100,18 +120,25 @@ class ListInput:
         with command_line():
             known = format_named(self.input_format)
         for option, value in self._format_options().items():
-            flag = f"--{option.replace('_', '-')}"
+            flag = "--words" if option == "symbols" else f"--{option.replace('_', '-')}"
             if value is not None and option not in known.options:
                 raise UsageError(f"{flag} is not for {known.name} lists")
             if value is None and option in known.needs:
                 raise UsageError(f"--input-format {known.name} needs {flag}")
+
+    @property
+    def score_kind(self) -> names.ScoreKind:
+        """What the decoder's own scores are."""
+        if self.costs:
+            return "costs"
+        return "probabilities" if self.probabilities else "log-probabilities"
 
     def _format_options(self) -> dict[str, object]:
         """The options that only some formats read, by the library's names."""
         return {
             "beam_size": self.beam_size,
             "scores": self.scores,
-            "symbols": self.words,
+            "symbols": self.symbols,
         }
 
     def read(self, remove: Collection[str] = ()) -> tuple[Format, Iterator[NBestList]]:
@@ -126,9 +153,12 @@ class ListInput:
             self.paths,
             self.input_format,
             references=self.references,
+            first_id=self.first_id,
+            missing_list=self.missing_list,
+            score_kind=self.score_kind,
             beam_size=self.beam_size,
             scores=assignments("--scores", self.scores),
-            symbols=self.words,
+            symbols=self.symbols,
             remove=remove,
             errors=self.errors,
         )

@@ -11,7 +11,15 @@ from lmscore.cli.scored_records import describe, input_progress
 from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
-    from lmscore.runtime.rescoring.lists import Counts, Gain, Metric, NBestList, ScoredList, Weights
+    from lmscore.runtime.rescoring.lists import (
+        Counts,
+        Gain,
+        Metric,
+        NBestList,
+        ScoredList,
+        ScoreSigns,
+        Weights,
+    )
     from lmscore.runtime.rescoring.models import ListScorer
 
 
@@ -68,17 +76,21 @@ class Job:
 class Meter:
     """Adds up the bytes that are read, and the counts and gains of the lists that are ranked."""
 
-    def __init__(self) -> None:
-        from lmscore.runtime.rescoring.lists import Counts, Gain
+    def __init__(self, score: str | tuple[str, ...] | None = None) -> None:
+        """Begin at nothing; `score` is the decoder's own score, as `own_scores` has it."""
+        from lmscore.runtime.rescoring.lists import Counts, Gain, ScoreSigns
 
+        self._score = score
         self.bytes = 0
+        self.signs = ScoreSigns()
         self.counts = Counts()
         self.gain = Gain()
 
     def read(self, lists: Iterable[NBestList]) -> Iterator[NBestList]:
         """Pass the lists on and count their bytes."""
         for nbest in lists:
-            self.bytes += nbest.source.size
+            self.bytes += nbest.source.size if nbest.source is not None else 0
+            self.signs.see(nbest, self._score)
             yield nbest
 
     def shown(
@@ -94,8 +106,15 @@ class Meter:
                 progress.update(self.bytes, f"{rate:,.0f} hypotheses/s")
 
 
-def summary(job: Job, meter: Meter, first: NBestList | None) -> Iterator[str]:
-    """The lines of a summary; `first` is a list as it was read."""
+def summary(
+    job: Job, meter: Meter, first: NBestList | None, *, by_order: bool = False
+) -> Iterator[str]:
+    """The lines of a summary.
+
+    Args:
+        first: a list as it was read.
+        by_order: whether the order of the lists is weighed for want of a score.
+    """
     yield f"{_models(job.scorers, job.context)}: {_counts(meter.counts, eos=job.eos)}"
     gain = meter.gain
     empty = f", {gain.empty} of them empty" if gain.empty else ""
@@ -103,19 +122,30 @@ def summary(job: Job, meter: Meter, first: NBestList | None) -> Iterator[str]:
         f"score = {_formula(job.weights)}: the best hypothesis is not the first one in "
         f"{gain.changed} of {gain.lists} lists{empty}"
     )
-    if first is not None:
-        yield from _unweighed(job.weights, list(first.hypotheses[0].features))
+    own = [] if first is None else list(first.hypotheses[0].features)
+    used = {name.split("*")[0] for name in job.weights.features}
+    if first is not None and used.isdisjoint(own) and (by_order or "rank" not in used):
+        yield _unweighed(own, by_order=by_order)
+    yield from score_hint(meter.signs)
     if job.metric is not None and (values := gain.values(job.metric)) is not None:
         yield "{}: {:.2f} by the first, {:.2f} by the best".format(job.metric.title, *values)
 
 
-def _unweighed(weights: Weights, own: Sequence[str]) -> Iterator[str]:
-    """A hint to the user if none of the decoder's own scores has a weight."""
-    used = {name.split("*")[0] for name in weights.features}
-    if not own and "rank" not in used:
-        yield "the lists have no scores of their own; --weight rank=X weighs their order"
-    elif own and not used.intersection(own):
-        yield f"none of the lists' own scores has a weight: {', '.join(own)}; --weight NAME=X"
+def score_hint(signs: ScoreSigns) -> Iterator[str]:
+    """A hint to the user where the scores look like costs or probabilities."""
+    hint = signs.hint()
+    if hint is not None:
+        for kind in ("costs", "probabilities"):
+            hint = hint.replace(f"score_kind='{kind}'", f"--{kind}")
+        yield hint
+
+
+def _unweighed(own: Sequence[str], *, by_order: bool) -> str:
+    """A hint to the user where none of the decoder's own scores has a weight."""
+    order = ": their order counts, as `rank`" if by_order else ""
+    if not own:
+        return f"the lists have no scores of their own{order}; --weight rank=X weighs it"
+    return f"none of the lists' own scores has a weight ({', '.join(own)}){order}; --weight NAME=X"
 
 
 def _counts(counts: Counts, *, eos: bool) -> str:

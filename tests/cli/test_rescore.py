@@ -377,14 +377,49 @@ def test_summary(run: Run) -> None:
 
 def test_scores_that_nobody_weighs(run: Run) -> None:
     text = '{"id": "a", "hypotheses": [{"text": "the cat", "am": -1, "old": -2}]}\n'
-    note = "none of the lists' own scores has a weight: am, old; --weight NAME=X\n"
+    note = (
+        "none of the lists' own scores has a weight (am, old): their order counts, as `rank`; "
+        "--weight NAME=X\n"
+    )
     assert note in run("rescore", stdin=text).err
     assert note not in run("rescore", "--weight", "am=1", stdin=text).err
     assert note not in run("rescore", "--weight", "am*words=1", stdin=text).err
 
 
+def test_costs_are_noticed(run: Run) -> None:
+    text = "u\t1.0\tthe cat sat\nu\t9.0\tsat the cat\n"
+    lm = ("--best", "--lm-weight", "0")
+    found = run("rescore", *lm, stdin=text)
+    assert found.out == "sat the cat\n"
+    assert "in 1 of 1 lists; --costs if lower is better\n" in found.err
+    assert run("rescore", *lm, "--costs", stdin=text).out == "the cat sat\n"
+    both = run("rescore", "--costs", "--probabilities", stdin=text)
+    assert (both.status, both.out) == (2, "")
+
+
+def test_references_that_have_no_list(run: Run, tmp_path: Path) -> None:
+    text = "a\t-1\tthe cat\na\t-2\ta cat\nc\t-1\ta dog\n"
+    references = tmp_path / "ref"
+    references.write_text("a the cat\nb so long\nc a dog\n")
+    options = ("rescore", "--best", "--metric", "wer", "--references", references)
+    found = run(*options, stdin=text)
+    assert (found.status, found.out) == (1, "")
+    assert "no list for the reference 'b' (and 0 more); --missing-list skip leaves it" in found.err
+    skipped = run(*options, "--missing-list", "skip", "--lm-weight", "0", stdin=text)
+    assert skipped.out == "the cat\na dog\n"
+    assert "WER %: 0.00 by the first" in skipped.err
+    empty = run(*options, "--missing-list", "empty", "--lm-weight", "0", stdin=text)
+    assert empty.out == "the cat\n\na dog\n"
+    assert "WER %: 33.33 by the first" in empty.err
+    whole = run(*options[:1], "--references", references, "--missing-list", "empty", stdin=text)
+    assert len(whole.rows) == 3
+
+
 def test_lists_without_scores(run: Run) -> None:
-    note = "the lists have no scores of their own; --weight rank=X weighs their order\n"
+    note = (
+        "the lists have no scores of their own: their order counts, as `rank`; --weight rank=X "
+        "weighs it\n"
+    )
     text = '[{"input": ["the cat", "a cat"], "output": "the cat"}]'
     assert note in run("rescore", stdin=text).err
     assert note not in run("rescore", "--weight", "rank=1", stdin=text).err

@@ -306,7 +306,10 @@ def test_weights_do_not_take_the_place_of_lists(run: Run, lists: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--no-model", "--no-word-penalty"), "nothing to tune: there is only 'score'"),
+        (
+            ("--no-model", "--no-word-penalty", "--weigh", "score"),
+            "nothing to tune: there is only 'score'",
+        ),
         (("--weights", "w", "--weigh", "x"), "--weights has all weights, and nothing is tuned"),
         (("--weights", "w", "-o", "x"), "nothing is tuned: no --output"),
         (("-o", "-"), "--output needs a file; standard output has the report"),
@@ -318,3 +321,9 @@ def test_usage(run: Run, lists: Path, options: tuple[str, ...], message: str) ->
     result = run("tune", lists, *options)
     assert (result.status, result.out) == (2, "")
     assert message in " ".join(result.err.split())
+
+
+def test_nothing_to_tune_in_the_lists(run: Run, lists: Path) -> None:
+    result = run("tune", lists, "--no-model", "--no-word-penalty")
+    assert (result.status, result.out) == (1, "")
+    assert "nothing to tune: there is only 'score' to choose by" in result.err

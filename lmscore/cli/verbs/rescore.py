@@ -127,6 +127,7 @@ def rescore(
     from lmscore.runtime.rescoring.lists import (
         LM_WEIGHT,
         METRICS,
+        RANK,
         default_weights,
         peek,
         read_weights,
@@ -159,7 +160,7 @@ def rescore(
     chosen = tuned or weigh(first, list_format.score)
     normalize = seen.preparation(lists.errors, seen=False)
     job = Job(scorers, chosen, prepare, context, models.eos, judge, normalize)
-    meter = Meter()
+    meter = Meter(None if tuned else list_format.score)
     shown = meter.shown(job.rank(meter.read(found)), lists.paths, data_on_stdout=output is None)
     if best:
         write_texts((_line(one, with_ids=with_ids) for one in shown), output)
@@ -167,7 +168,8 @@ def rescore(
         _write_lists(list_format, shown, output, rerank=rerank)
     if not quiet:
         streams.note(f"{meter.counts.lists} lists, {list_format.name}")
-        for line in summary(job, meter, first):
+        by_order = tuned is None and RANK in chosen.features and RANK not in own_weights
+        for line in summary(job, meter, first, by_order=by_order):
             streams.note(line)
 
 
@@ -185,7 +187,8 @@ def _write_lists(
 ) -> None:
     from lmscore.runtime.rescoring.formats import render, write
 
-    lists = (found.nbest.reordered(found.order) if rerank else found.nbest for found in ranked)
+    read = (found for found in ranked if found.nbest.source is not None)  # not for a reference
+    lists = (found.nbest.reordered(found.order) if rerank else found.nbest for found in read)
     if output is None:
         write_texts(render(list_format, lists), None)
     else:

@@ -18,11 +18,12 @@ from lmscore.cli.list_options import (
     note_mixtures,
 )
 from lmscore.cli.plot import check_picture, plot_metric
+from lmscore.cli.ranked_lists import score_hint
 from lmscore.cli.tuning_report import measured, tuned, with_scores
 from lmscore.cli.usage import UsageError, command_line
+from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
-    from lmscore.runtime.rescoring.lists import NBestList
     from lmscore.runtime.rescoring.models import ListScorer
 
 
@@ -108,8 +109,11 @@ def tune(
     added = models.feature_names() if use_model else []
     from lmscore.runtime.rescoring.lists import (
         METRICS,
+        ScoreSigns,
         Weights,
         normalization,
+        own_scores,
+        peek,
         read_weights,
         reference_of,
     )
@@ -128,15 +132,19 @@ def tune(
     list_format, read = lists.read(seen.removed(lists.errors))
     found = list(read)
     streams.note(f"{len(found)} lists, {list_format.name}")
+    signs = ScoreSigns()
     for nbest in found:
         reference_of(nbest)
+        signs.see(nbest, list_format.score)
+    for hint in score_hint(signs):
+        streams.note(hint)
     prepare = seen.preparation(lists.errors)
     scorers: list[ListScorer] = []
     if use_model:
         scorers = models.open(prepare, lists.errors)
         note_mixtures(scorers)
     if given is None:
-        own = weigh or _own_scores(found, list_format.score)
+        own = weigh or own_scores(peek(found)[0], list_format.score)
         terms = _names(own, added, word_penalty=word_penalty)
     else:
         terms, length_normalization = list(given.terms()), given.length_normalization
@@ -166,24 +174,13 @@ def _check_options(weights: Path | None, weigh: Sequence[str], output: Path | No
         raise UsageError("--output needs a file; standard output has the report")
 
 
-def _own_scores(lists: Sequence[NBestList], score: str | None) -> list[str]:
-    """The decoder's own scores: one, all (`score` is None), or the order if there is none."""
-    first = next((nbest.hypotheses[0] for nbest in lists if nbest.hypotheses), None)
-    own = [] if first is None else [name for name in first.features if score in (None, name)]
-    if own:
-        return own
-    from lmscore.runtime.rescoring.lists import RANK
-
-    return [RANK]
-
-
 def _names(own: Sequence[str], added: Sequence[str], *, word_penalty: bool) -> list[str]:
     """The terms to weigh: the lists' own scores, the models' scores, and words."""
     from lmscore.runtime.rescoring.lists import WORDS
 
     names = list(dict.fromkeys([*own, *added, *[WORDS] * word_penalty]))
     if len(names) < 2:
-        raise UsageError(f"nothing to tune: there is only {names[0]!r} to choose by")
+        raise OptionError(f"nothing to tune: there is only {names[0]!r} to choose by")
     return names
 
 

@@ -78,4 +78,5 @@ class Format:
     is_whole: bool = False  # a file is one unit: a second cannot be put behind it
     counts_lists: bool = False  # ids are 0, 1, ...; a reference is found by its line, not by an id
     word_count: str | None = None  # the feature that counts words
-    score: str | None = "score"  # the feature that is the decoder's own score; None: all together
+    # The feature that is the decoder's own score, the first that is there; None: all together.
+    score: str | tuple[str, ...] | None = "score"

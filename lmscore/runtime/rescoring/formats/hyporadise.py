@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lmscore.errors import OptionError
 from lmscore.runtime.rescoring.formats.document import Document
@@ -28,6 +28,7 @@ from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 _BEGINNING = re.compile(r'\s*\[\s*\{(?:.*[{,\s])?\s*"input"\s*:\s*\[', re.DOTALL)
 _TEXTS = "input"
 _SCORES = "am_score"
+_ALONE = re.compile(r"input[1-9][0-9]*")  # the first hypotheses again, as prompts have them
 
 
 def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:  # noqa: ARG001
@@ -95,10 +96,50 @@ def _render(nbest: NBestList) -> str:
         array.key: array.replaced([(array.items or ())[i].raw for i in order])
         for array in _parallel(item, count)
     }
+    moved |= _alone(item, [string(node, "") for node in texts.items or ()], order)
     pieces = [m.prefix + moved.get(m.key, m.raw) for m in item.items or ()]
     place = max(i for i, m in enumerate(item.items or (), 1) if m.key in (_TEXTS, _SCORES))
     pieces[place:place] = [_new_member(item, texts, nbest, name) for name in added]
     return item.replaced(pieces)
+
+
+def _alone(item: Node, texts: Sequence[str], order: Sequence[int]) -> dict[str, str]:
+    """The members `input1`, `input2`, ... after a new order.
+
+    Each is one hypothesis, or the last one holds all that are left, joined by something.
+    """
+    members = {m.key: m for m in item.items or () if _ALONE.fullmatch(m.key)}
+    new = {}
+    for key, member in members.items():
+        first = int(key.removeprefix("input")) - 1
+        old = string(member, key)
+        if order == list(range(len(texts))):
+            continue
+        text = _rewritten(old, texts[first:], [texts[i] for i in order][first:])
+        if text is None:
+            raise OptionError(
+                f"the list's {key!r} does not repeat its hypotheses in a way that can be "
+                "written in another order; leave it out"
+            )
+        new[key] = json.dumps(text, ensure_ascii=member.raw.isascii())
+    return new
+
+
+def _rewritten(old: str, texts: Sequence[str], ordered: Sequence[str]) -> str | None:
+    """A text made of the first of some texts, or of all of them, made of others instead."""
+    if not texts or not ordered:
+        return None
+    if old.strip() == texts[0].strip():
+        return ordered[0]
+    if not old.startswith(texts[0]) or len(texts) < 2:
+        return None
+    start = len(texts[0])
+    end = old.find(texts[1], start)
+    between = old[start:end]
+    for last in (between, between.rstrip(), ""):
+        if end >= 0 and old == between.join(texts) + last:
+            return between.join(ordered) + last
+    return None
 
 
 def _new_member(item: Node, texts: Node, nbest: NBestList, name: str) -> str:
@@ -113,4 +154,6 @@ def _recognises(head: Head) -> Surety:
     return Surety.CERTAIN if _BEGINNING.match(head.text) else Surety.NO
 
 
-HYPORADISE = Format("hyporadise", _recognises, _read, _render, is_whole=True, score=_SCORES)
+HYPORADISE = Format(
+    "hyporadise", _recognises, _read, _render, is_whole=True, score=(_SCORES, "score")
+)

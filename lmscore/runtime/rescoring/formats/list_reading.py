@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lmscore.errors import InputError, OptionError
 from lmscore.files import expanded_paths
-from lmscore.names import Utf8Errors
+from lmscore.names import MissingList, ScoreKind, Utf8Errors
 from lmscore.runtime.rescoring.formats.document import Document
 from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
 from lmscore.runtime.rescoring.formats.table import (
@@ -19,7 +19,7 @@ from lmscore.runtime.rescoring.formats.table import (
     formats_with,
     known_formats,
 )
-from lmscore.runtime.rescoring.lists import NBestList, with_references, without_marks
+from lmscore.runtime.rescoring.lists import NBestList, in_log_domain, with_references, without_marks
 
 
 def read(
@@ -27,6 +27,9 @@ def read(
     input_format: str | None = None,
     *,
     references: str | Path | None = None,
+    first_id: int = 0,
+    missing_list: MissingList = "stop",
+    score_kind: ScoreKind = "log-probabilities",
     beam_size: int | None = None,
     scores: Mapping[str, str | Path] | None = None,
     symbols: str | Path | None = None,
@@ -42,7 +45,12 @@ def read(
         paths: a file or several, `-` for standard input; of a directory all its files; `@FILE`
             stands for the paths that are the lines of FILE. gzip and xz are recognised by content.
         input_format: one of `known_formats`; None to tell from the content of the first file.
-        references: a file with a reference for each list, instead of those in the lists.
+        references: a file with a reference for each list, instead of those in the lists; all lists
+            are read at once, so that what does not go together is told before any work.
+        first_id: of formats whose ids count lists: the one that the first reference belongs to.
+        missing_list: what a reference without a list is, see `with_references`.
+        score_kind: what the decoder's own scores are, where they are other than the format says:
+            "costs", of which the lower is better, or "probabilities", whose logarithm is taken.
         beam_size: of `nemo`: how many rows an utterance has.
         scores: of `kaldi`: score archives, in the list's order, that become features by name.
         symbols: of `kaldi`: the symbol table (`words.txt`), where words are numbers.
@@ -58,6 +66,7 @@ def read(
     """
     files = list(expanded_paths(paths))
     options = ReadOptions(beam_size, scores or {}, symbols)
+    words = frozenset(remove)
     with ExitStack() as stack:
         opened: list[Document] = []
         while len(opened) < len(files) and not (opened and opened[-1].head):  # SRILM's may be empty
@@ -70,9 +79,19 @@ def read(
             raise OptionError("score archives go with one file")
         stack.pop_all()
     rest = (Document(path, errors=errors) for path in files[len(opened) :])
-    lists = _read(list_format, chain(opened, rest), options, frozenset(remove))
+    lists = _read(list_format, chain(opened, rest), options)
+    lists = (_prepared(nbest, list_format.word_count, words) for nbest in lists)
+    lists = in_log_domain(lists, list_format.score, score_kind)
     if references is not None:
-        lists = with_references(lists, references, by_line=list_format.counts_lists, errors=errors)
+        referred = with_references(
+            lists,
+            references,
+            by_line=list_format.counts_lists,
+            first_id=first_id,
+            missing=missing_list,
+            errors=errors,
+        )
+        return list_format, iter(referred)
     return list_format, lists
 
 
@@ -123,7 +142,6 @@ def _read(
     list_format: Format,
     documents: Iterable[Document],
     options: ReadOptions,
-    remove: frozenset[str],
 ) -> Iterator[NBestList]:
     seen: set[str] = set()
     for document in documents:
@@ -136,6 +154,6 @@ def _read(
                         "bring its lines together, and give every list an id of its own"
                     )
                 seen.add(nbest.id)
-                yield _prepared(nbest, list_format.word_count, remove)
+                yield nbest
         if len(seen) == document.first_index:
             raise InputError(f"{document.name}: there is no {list_format.name} list in it")

@@ -1,20 +1,24 @@
-"""Moses n-best lists: `ID ||| text ||| name= value ... ||| total`, and what else may follow."""
+"""Moses' and Marian's n-best lists: `ID ||| text ||| name= value ... ||| total`.
+
+Further fields may follow, and Marian puts alignments and the scores of words before the features.
+The total is the first field from the fourth on that is one number; the features are before it.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.formats.document import Document, Line, by_lines, lists_of_rows
 from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
-from lmscore.runtime.rescoring.formats.numbers import parse_score
+from lmscore.runtime.rescoring.formats.numbers import parse_score, to_float
 from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
-_SEPARATOR = "|||"
+SEPARATOR = "|||"
 _UNNAMED = "feature"  # values without a label before them
-_TOTAL = "total"
+TOTAL = "total"
 
 
 def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:  # noqa: ARG001
@@ -23,7 +27,7 @@ def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:  # n
 
 def _parse(document: Document, line: Line) -> tuple[str, Hypothesis]:
     where = document.where(line.number)
-    fields = [field.strip() for field in line.text.split(_SEPARATOR)]
+    fields = split(line.text)
     if len(fields) < 4:
         raise InputError(
             f"{where}: {len(fields)} field{'s' * (len(fields) > 1)}, expected at least 4: "
@@ -31,14 +35,29 @@ def _parse(document: Document, line: Line) -> tuple[str, Hypothesis]:
         )
     if not fields[0]:
         raise InputError(f"{where}: the ID (field 1) is empty")
-    features = _parse_features(fields[2], f"{where}, features (field 3)")
-    if _TOTAL in features:
-        raise InputError(f"{where}: a feature is called {_TOTAL!r}, which is field 4; rename it")
-    features[_TOTAL] = parse_score(fields[3], f"{where}, total (field 4)")
+    place = place_of_total(fields)
+    if place is None:
+        raise InputError(f"{where}, total (field 4): {fields[3]!r} is no number")
+    features = parse_features(fields[place - 1], f"{where}, features (field {place})")
+    if TOTAL in features:
+        raise InputError(
+            f"{where}: a feature is called {TOTAL!r}, which is field {place + 1}; rename it"
+        )
+    features[TOTAL] = parse_score(fields[place], f"{where}, total (field {place + 1})")
     return fields[0], Hypothesis(fields[1], features, source=line)
 
 
-def _parse_features(text: str, where: str) -> dict[str, float]:
+def split(line: str) -> list[str]:
+    """The fields of a line, without the white space around them."""
+    return [field.strip() for field in line.split(SEPARATOR)]
+
+
+def place_of_total(fields: Sequence[str]) -> int | None:
+    """The place of the first field from the fourth on that is one number, from 0."""
+    return next((i for i, f in enumerate(fields) if i > 2 and to_float(f) is not None), None)
+
+
+def parse_features(text: str, where: str) -> dict[str, float]:
     """Values by name; of a name with several values `name[0]`, `name[1]` and so on."""
     values: dict[str, list[float]] = {}
     name = _UNNAMED
@@ -67,18 +86,26 @@ def _flattened(values: dict[str, list[float]], where: str) -> Iterator[tuple[str
 
 
 def _line(hypothesis: Hypothesis) -> str:
-    """The line, new features at the end of field 3."""
-    fields: list[str] = hypothesis.source.text.split(_SEPARATOR)
+    """The line, new features at the end of the field before the total."""
+    if not hypothesis.added:
+        return str(hypothesis.source.text)
+    fields: list[str] = hypothesis.source.text.split(SEPARATOR)
+    place = (place_of_total(fields) or 3) - 1
+    space = "" if fields[place][-1:].isspace() else " "
+    fields[place] += space + labelled(hypothesis)
+    return SEPARATOR.join(fields)
+
+
+def labelled(hypothesis: Hypothesis) -> str:
+    """The new features as `name= value `; raises OptionError for a name with blanks, = or |."""
     for name in hypothesis.added:
         if re.search(r"[\s=|]|:$|^$", name):
             raise OptionError(f"{name!r} cannot name a feature of a Moses list: no blank, = or |")
-        space = "" if fields[2][-1:].isspace() else " "
-        fields[2] += f"{space}{name}= {hypothesis.features[name]!r} "
-    return _SEPARATOR.join(fields)
+    return "".join(f"{name}= {hypothesis.features[name]!r} " for name in hypothesis.added)
 
 
 def _recognises(head: Head) -> Surety:
-    return Surety.CERTAIN if head.first.count(_SEPARATOR) >= 3 else Surety.NO
+    return Surety.CERTAIN if place_of_total(split(head.first)) is not None else Surety.NO
 
 
-MOSES = Format("moses", _recognises, _read, by_lines(_line), counts_lists=True, score=_TOTAL)
+MOSES = Format("moses", _recognises, _read, by_lines(_line), counts_lists=True, score=TOTAL)

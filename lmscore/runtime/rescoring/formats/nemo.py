@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from lmscore.errors import InputError, OptionError
@@ -26,15 +26,37 @@ def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:
 
 def _rows(document: Document, beam_size: int) -> Iterator[tuple[str, Hypothesis]]:
     num_rows = 0
+    texts: list[str] = []  # of the list that is read, and of the one before it
     for num_rows, (line, columns) in enumerate(table_rows(document, "text<TAB>score"), 1):
         features = score_columns(columns[1:], 2, document.where(line.number))
         key = str(document.first_index + (num_rows - 1) // beam_size)
+        if num_rows % beam_size == 1 and _is_shifted(texts[-beam_size:], columns[0]):
+            raise InputError(
+                f"{document.where(num_rows)}: this row goes on from the list before, whose texts "
+                "have no word in common: an utterance has fewer rows than the beam size "
+                f"{beam_size}, which NeMo's file does not say; give every row an id (format 'tsv')"
+            )
+        texts = [*texts[-2 * beam_size :], columns[0]]
         yield key, Hypothesis(columns[0], features, source=line)
     if num_rows % beam_size:
         raise InputError(
             f"{document.where(num_rows)}: {num_rows} rows are not a multiple of the beam size "
             f"{beam_size}; give the one it was written with"
         )
+
+
+def _is_shifted(texts: Sequence[str], following: str) -> bool:
+    """Whether a list ends amid an utterance.
+
+    Two neighbours in it differ in every word, and its last text shares a third of all words with
+    the first of the next list.
+    """
+    words = [set(text.split()) for text in (*texts, following)]
+    if len(words) < 3 or not all(words):
+        return False
+    apart = any(one.isdisjoint(other) for one, other in pairwise(words[:-1]))
+    common, either = words[-2] & words[-1], words[-2] | words[-1]
+    return apart and 3 * len(common) >= len(either) and words[-2] != words[-1]
 
 
 def _line(hypothesis: Hypothesis) -> str:

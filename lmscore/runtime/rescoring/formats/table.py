@@ -17,13 +17,14 @@ from lmscore.runtime.rescoring.formats.jsonl import JSONL
 from lmscore.runtime.rescoring.formats.kaldi import KALDI
 from lmscore.runtime.rescoring.formats.mlm_scoring import MLM_SCORING
 from lmscore.runtime.rescoring.formats.moses import MOSES
+from lmscore.runtime.rescoring.formats.nematus import NEMATUS
 from lmscore.runtime.rescoring.formats.nemo import NEMO
 from lmscore.runtime.rescoring.formats.srilm import SRILM
 from lmscore.runtime.rescoring.formats.tsv import TSV
 
 FORMATS: Mapping[str, Format] = {
     known.name: known
-    for known in (MOSES, SRILM, KALDI, ESPNET, MLM_SCORING, HYPORADISE, NEMO, JSONL, TSV)
+    for known in (MOSES, NEMATUS, SRILM, KALDI, ESPNET, MLM_SCORING, HYPORADISE, NEMO, JSONL, TSV)
 }
 """The formats of this package by name; docs/formats.md has a row for each."""
 

@@ -16,8 +16,15 @@ from lmscore.runtime.rescoring.lists.marks import MARKS, without_marks
 from lmscore.runtime.rescoring.lists.metrics import METRICS, Metric, Statistics, normalization
 from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
 from lmscore.runtime.rescoring.lists.prepare import preparation
-from lmscore.runtime.rescoring.lists.ranking import LM_WEIGHT, Gain, default_weights, ranking
+from lmscore.runtime.rescoring.lists.ranking import (
+    LM_WEIGHT,
+    Gain,
+    default_weights,
+    own_scores,
+    ranking,
+)
 from lmscore.runtime.rescoring.lists.references import reference_of, with_references
+from lmscore.runtime.rescoring.lists.score_kinds import ScoreSigns, in_log_domain
 from lmscore.runtime.rescoring.lists.weights import (
     RANK,
     WORDS,
@@ -40,12 +47,15 @@ __all__ = [
     "Hypothesis",
     "Metric",
     "NBestList",
+    "ScoreSigns",
     "ScoredList",
     "Statistics",
     "Weights",
     "add_scores",
     "default_weights",
+    "in_log_domain",
     "normalization",
+    "own_scores",
     "peek",
     "preparation",
     "ranking",

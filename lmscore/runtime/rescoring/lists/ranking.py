@@ -10,14 +10,29 @@ import numpy as np
 from lmscore.runtime.rescoring.lists.metrics import Metric, Statistics
 from lmscore.runtime.rescoring.lists.nbest import NBestList
 from lmscore.runtime.rescoring.lists.references import reference_of
-from lmscore.runtime.rescoring.lists.weights import Weights
+from lmscore.runtime.rescoring.lists.weights import RANK, Weights
 
 LM_WEIGHT = 0.5
 
 
+def own_scores(nbest: NBestList | None, score: str | tuple[str, ...] | None) -> list[str]:
+    """The decoder's own score by name, or `rank` where a list has none.
+
+    Args:
+        nbest: a list with hypotheses.
+        score: the feature that is the decoder's score, as `Format.score` names it; of several names
+            the first that is there. None: all features of the list are parts of it.
+    """
+    own = [] if nbest is None else list(nbest.hypotheses[0].features)
+    if score is not None:
+        names = (score,) if isinstance(score, str) else score
+        own = [name for name in names if name in own][:1]
+    return own or [RANK]
+
+
 def default_weights(
     nbest: NBestList | None,
-    score: str | None,
+    score: str | tuple[str, ...] | None,
     added: Iterable[str],
     *,
     lm_weight: float = LM_WEIGHT,
@@ -29,9 +44,8 @@ def default_weights(
 
     Args:
         nbest: a list as it was read.
-        score: the feature that is the decoder's score, `Format.score`: its weight is 1. None: all
-            features of the list are parts of it. Where the list lacks it, the others have the
-            weight 0.
+        score: as in `own_scores`, whose weights are 1. `rank` is left out where `given` weighs a
+            feature of the list.
         added: the names of the new features: the weight of each is `lm_weight`.
         lm_weight: of a log-probability in nats.
         word_penalty: as in `Weights`, and so is `length_normalization`.
@@ -40,9 +54,12 @@ def default_weights(
     Raises:
         OptionError: a weight is not finite.
     """
-    own = nbest.hypotheses[0].features if nbest is not None else {}
-    weights = {name: 1.0 for name in own if score in (None, name)}
-    weights |= dict.fromkeys(added, lm_weight) | dict(given or {})
+    given = given or {}
+    own = own_scores(nbest, score)
+    features = set() if nbest is None else {RANK, *nbest.hypotheses[0].features}
+    if own == [RANK] and (nbest is None or features & {name.split("*")[0] for name in given}):
+        own = []
+    weights = dict.fromkeys(own, 1.0) | dict.fromkeys(added, lm_weight) | dict(given)
     return Weights(weights, word_penalty, length_normalization)
 
 

@@ -2,44 +2,99 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from lmscore.errors import InputError
-from lmscore.files import input_name, read_lines
-from lmscore.names import Utf8Errors
+from lmscore.files import input_name
+from lmscore.names import MissingList, Utf8Errors
 from lmscore.runtime.rescoring.lists.nbest import NBestList
+from lmscore.runtime.rescoring.lists.reference_files import read_references
 
 
 def with_references(
-    lists: Iterable[NBestList], path: str | Path, *, by_line: bool, errors: Utf8Errors = "strict"
-) -> Iterator[NBestList]:
-    """Lists with their references: one for each list, and no reference without a list.
+    lists: Iterable[NBestList],
+    path: str | Path,
+    *,
+    by_line: bool,
+    first_id: int = 0,
+    missing: MissingList = "stop",
+    errors: Utf8Errors = "strict",
+) -> list[NBestList]:
+    """Lists with their references; what does not go together is told before anything is scored.
+
+    An empty reference needs no list: nothing was said, and nothing was found.
 
     Args:
         lists: any reference of theirs is replaced.
-        path: one reference a line. A line that is a JSON object (a NeMo manifest) has it as its
-            `text`.
-        by_line: whether the line number, from 0, is the list's id; otherwise the id is the line's
-            first field, or the object's `id`.
+        path: one reference a line, in one of the forms that `reference_files` describes.
+        by_line: whether the ids of the lists count the lines; otherwise each line has an id.
+        first_id: the id of the first line's list, if ids count lines.
+        missing: what a reference without a list is: "stop" for an error, "skip" for nothing, or
+            "empty" for a list without hypotheses, which has found nothing; it has no `source`.
         errors: "replace" puts U+FFFD in the place of invalid UTF-8.
 
     Raises:
         InputFileError: the file cannot be opened or read.
-        InputError: a line is not what it should be, a reference is missing or left over.
+        InputError: a line is not what it should be, a list has no reference, or a reference no
+            list.
     """
-    references = _read(read_lines(path, errors=errors), input_name(path), by_line=by_line)
-    for nbest in lists:
+    name = input_name(path)
+    references = read_references(path, by_line=by_line, errors=errors)
+    if by_line:
+        references = {str(int(key) + first_id): text for key, text in references.items()}
+    known = list(lists)
+    if by_line:
+        _check_count(known, name, len(references), first_id)
+    for nbest in known:
         if nbest.id not in references:
-            raise InputError(f"{input_name(path)}: no reference for the list {nbest.id!r}")
-        yield replace(nbest, reference=references.pop(nbest.id))
-    if references:
+            raise InputError(f"{name}: no reference for the list {nbest.id!r}")
+    found = {nbest.id for nbest in known}
+    left = [key for key, text in references.items() if key not in found and text]
+    if left and missing == "stop":
         raise InputError(
-            f"{input_name(path)}: no list for the reference {next(iter(references))!r} "
-            f"(and {len(references) - 1} more); leave it out to measure the lists alone"
+            f"{name}: no list for the reference {left[0]!r} (and {len(left) - 1} more); "
+            "missing_list='skip' leaves it out, missing_list='empty' counts it as a list that "
+            "found nothing"
         )
+    referred = [replace(nbest, reference=references[nbest.id]) for nbest in known]
+    if missing != "empty":
+        return referred
+    empty = [NBestList(key, (), references[key]) for key in left]
+    return list(_merged(referred, empty, list(references)))
+
+
+def _check_count(lists: Sequence[NBestList], name: str, count: int, first_id: int) -> None:
+    """Raise InputError where the ids of lists cannot be numbers of lines, from `first_id` on."""
+    if not lists:
+        return
+    first = lists[0].id
+    numbers = [int(nbest.id) if nbest.id.isdecimal() else -1 for nbest in lists]
+    if first_id not in numbers and min(numbers) > first_id:
+        raise InputError(
+            f"{name}: line 1 belongs to the list {str(first_id)!r}, but the first list is "
+            f"{first!r}; first_id={min(numbers)} if line 1 belongs to it, or a line for every list"
+        )
+    last = max(numbers)
+    if last >= first_id + count:
+        raise InputError(
+            f"{name}: {count} lines are the references of the lists {first_id} to "
+            f"{first_id + count - 1}, but there is a list {str(last)!r}"
+        )
+
+
+def _merged(
+    lists: Iterable[NBestList], empty: Iterable[NBestList], order: Sequence[str]
+) -> Iterator[NBestList]:
+    """The lists in their order, each after the empty ones whose references come before its own."""
+    places = {key: place for place, key in enumerate(order)}
+    waiting = list(empty)
+    for nbest in lists:
+        while waiting and places[waiting[0].id] < places[nbest.id]:
+            yield waiting.pop(0)
+        yield nbest
+    yield from waiting
 
 
 def reference_of(nbest: NBestList) -> str:
@@ -47,32 +102,3 @@ def reference_of(nbest: NBestList) -> str:
     if nbest.reference is None:
         raise InputError(f"list {nbest.id!r} has no reference; give a file with `references`")
     return nbest.reference
-
-
-def _read(lines: Iterable[str], name: str, *, by_line: bool) -> dict[str, str]:
-    references: dict[str, str] = {}
-    for number, line in enumerate(lines):
-        where = f"{name}, line {number + 1}"
-        key, text = _parse_json(line, where) if line.startswith("{") else _parse(line, by_line)
-        key = str(number) if by_line else key
-        if not key:
-            raise InputError(f"{where}: no id; expected the list's id and the reference")
-        if key in references:
-            raise InputError(f"{where}: a second reference for the list {key!r}")
-        references[key] = text
-    return references
-
-
-def _parse(line: str, by_line: bool) -> tuple[str, str]:
-    key, _, text = ("", "", line) if by_line else line.replace("\t", " ", 1).partition(" ")
-    return key, text.strip()
-
-
-def _parse_json(line: str, where: str) -> tuple[str, str]:
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not JSON: {error}") from error
-    if not isinstance(fields.get("text"), str):
-        raise InputError(f"{where}: no field 'text' with the reference")
-    return str(fields.get("id", "")), fields["text"]

@@ -1,10 +1,11 @@
 """Weights that make a metric best on lists with references, and what they are worth.
 
-The weight of the first term is 1: only the ratios of weights matter, and the first term is the
-score that the others are added to. The others are found by line searches that are exact. One
-weight has one line, so it is found exactly. Two or more are found from several starts, along every
-axis and random directions until nothing improves (Och 2003; Cer et al. 2008 for the directions);
-of weights that are equally good, the middle of the widest interval is taken.
+The weight of the first term is 1, or -1 where that is better (its sign is swapped, as in costs):
+only the ratios of weights matter, and the first term is the score that the others are added to. The
+others are found by line searches that are exact. One weight has one line, so it is found exactly.
+Two or more are found from several starts, along every axis and random directions until nothing
+improves (Och 2003; Cer et al. 2008 for the directions); of weights that are equally good, the
+middle of the widest interval is taken.
 
 What the weights are worth is measured by cross-validation: each utterance is judged with weights
 tuned on others.
@@ -50,13 +51,27 @@ class Comparison:
 
 
 def find_weights(candidates: Candidates, *, seed: int = 1) -> Floats:
-    """The weight of each term, [F], the first being 1; starts and directions are random."""
+    """The weight of each term, [F], the first being 1 or -1; starts and directions are random."""
+    first = _first_only(candidates.terms.shape[1])
+    found = [_find(candidates, first, seed)]
+    if _is_better(candidates, -first, first):
+        found.append(_find(candidates, -first, seed))
+    return found[-1] if _is_better(candidates, found[-1], found[0]) else found[0]
+
+
+def _is_better(candidates: Candidates, weights: Floats, others: Floats) -> bool:
+    sign = 1 if candidates.metric.higher_is_better else -1
+    values = [candidates.value(candidates.best(each)) for each in (weights, others)]
+    return sign * values[0] > sign * values[1]
+
+
+def _find(candidates: Candidates, first: Floats, seed: int) -> Floats:
+    """The weights whose first one is that of `first`, [F]."""
     units = _units(candidates)
     num_tuned = int((units[1:] > 0).sum())
     if not num_tuned:
-        return _first_only(len(units))
+        return first
     random = np.random.default_rng(seed)
-    first = _first_only(len(units))
     num_random = _STARTS if num_tuned > 1 else 0
     starts = [first, *(first + _random_direction(random, units) for _ in range(num_random))]
     found = [_climb(candidates, start, units, random) for start in starts]

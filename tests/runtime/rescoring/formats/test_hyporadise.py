@@ -80,3 +80,20 @@ def test_bad_documents(read_text: Read, text: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         read_text(text, "hyporadise")
     assert str(caught.value).endswith(f"list, {message}")
+
+
+def test_hypotheses_that_are_there_again(rewrite: Rewrite, read_text: Read) -> None:
+    text = (
+        '[{"input1": "a b", "input2": "c. d. ", "input": ["a b", "c", "d"], '
+        '"score": [-1, -2, -3], "output": "x"}]'
+    )
+    assert contents(read_text(text)[0])[0] == ("a b", {"score": -1})
+    assert rewrite(text) == text
+    assert rewrite(text, order(2, 0, 1)) == (
+        '[{"input1": "d", "input2": "a b. c. ", "input": ["d", "a b", "c"], '
+        '"score": [-3, -1, -2], "output": "x"}]'
+    )
+    alone = '[{"input1": "a", "input2": "b", "input": ["a", "b"]}]'
+    assert rewrite(alone, order(1, 0)) == '[{"input1": "b", "input2": "a", "input": ["b", "a"]}]'
+    with pytest.raises(OptionError, match="the list's 'input1' does not repeat its hypotheses"):
+        rewrite('[{"input1": "?", "input": ["a", "b"]}]', order(1, 0))

@@ -148,7 +148,7 @@ def test_references(tmp_path: Path) -> None:
     (tmp_path / "list").write_text("7 ||| a ||| ||| 1\n0 ||| b ||| ||| 1\n")
     (tmp_path / "ref").write_text("zero\n" + "\n" * 6 + "seven\n")
     _, lists = read([tmp_path / "list"], references=tmp_path / "ref")
-    assert next(lists).reference == "seven"
-    assert next(lists).reference == "zero"
+    assert [nbest.reference for nbest in lists] == ["seven", "zero"]
+    (tmp_path / "ref").write_text("zero\none\n" + "\n" * 5 + "seven\n")
     with pytest.raises(InputError, match="no list for the reference '1'"):
-        next(lists)
+        read([tmp_path / "list"], references=tmp_path / "ref")

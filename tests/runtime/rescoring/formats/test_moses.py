@@ -102,3 +102,20 @@ def test_bad_lines(read_text: Read, line: str, message: str) -> None:
 def test_names_that_cannot_be_written(rewrite: Rewrite, name: str) -> None:
     with pytest.raises(OptionError, match="cannot name a feature of a Moses list"):
         rewrite(SAMPLE, add(name, -1, -2, -3))
+
+
+@pytest.mark.parametrize(
+    ("line", "written"),
+    [  # as Marian writes alignments, hard and soft, and the scores of words
+        ("0 ||| a b ||| 0-0 1-1 ||| F0= -1.5 ||| -0.7", "F0= -1.5 rnn= -2.0 ||| -0.7"),
+        ("0 ||| a b ||| 0.7,0.3 ||| F0= -1.5 ||| -0.7", "F0= -1.5 rnn= -2.0 ||| -0.7"),
+        ("0 ||| a b ||| WordScores= -1 -2 ||| F0= -1.5 ||| -0.7", "F0= -1.5 rnn= -2.0 ||| -0.7"),
+        ("0 ||| a b ||| F0= -1.5 ||| -0.7 ||| 0-0", "F0= -1.5 rnn= -2.0 ||| -0.7 ||| 0-0"),
+    ],
+)
+def test_fields_before_the_features(
+    read_text: Read, rewrite: Rewrite, line: str, written: str
+) -> None:
+    (nbest,) = read_text(f"{line}\n")
+    assert contents(nbest) == [("a b", {"F0": -1.5, "total": -0.7})]
+    assert rewrite(f"{line}\n", add("rnn", -2)).endswith(f" ||| {written}\n")

@@ -76,3 +76,10 @@ def test_bad_lines(read_text: Read, text: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         read_text(text, "nemo", beam_size=2)
     assert str(caught.value).endswith(f"list, {message}")
+
+
+def test_fewer_rows_than_the_beam(read_text: Read) -> None:
+    text = "only one\t-1.0\nhe passed\t-1.0\nhe past\t-2.0\nhe passes\t-3.0\n"
+    with pytest.raises(InputError, match="line 3: this row goes on from the list before"):
+        read_text(text, beam_size=2)
+    assert len(read_text(text.replace("only one", "he was"), beam_size=2)) == 2

@@ -67,6 +67,10 @@ def moses(drawn: Drawn, style: Style) -> str:
     )
 
 
+def nematus(drawn: Drawn, style: Style) -> str:
+    return lines([f"{i} ||| {text} ||| {-s!r}" for i, _, text, s in numbered(drawn)], style)
+
+
 def srilm(drawn: Drawn, style: Style) -> str:
     (nbest,) = drawn
     return lines([f"{s!r} -1 {len(text.split(' '))} {text}" for text, s in nbest], style)
@@ -132,14 +136,20 @@ def hyporadise(drawn: Drawn, style: Style) -> str:
 
 MANY = st.lists(st.lists(st.tuples(TEXTS, SCORES), min_size=1, max_size=4), min_size=1, max_size=3)
 PAIRS = st.lists(st.lists(st.tuples(TEXTS, SCORES), min_size=2, max_size=2), min_size=1, max_size=3)
+SETS = PAIRS.map(  # a word of its own in each list: NeMo's lists are told apart by their words
+    lambda drawn: [
+        [(f"w{i} {text}".strip(), score) for text, score in nbest] for i, nbest in enumerate(drawn)
+    ]
+)
 ONE = st.lists(st.lists(st.tuples(TEXTS, SCORES), min_size=1, max_size=4), min_size=1, max_size=1)
 WRITERS: list[tuple[str, Callable[[Drawn, Style], str], st.SearchStrategy[Drawn]]] = [
     ("moses", moses, MANY),
+    ("nematus", nematus, MANY),
     ("srilm", srilm, ONE),
     ("srilm", decipher, ONE),
     ("kaldi", kaldi, MANY),
     ("tsv", tsv, MANY),
-    ("nemo", nemo, PAIRS),
+    ("nemo", nemo, SETS),
     ("jsonl", jsonl, MANY),
     ("espnet", espnet, MANY),
     ("mlm-scoring", mlm_scoring, MANY),

@@ -25,6 +25,9 @@ def test_the_docs_have_every_format() -> None:
     [
         ("0 ||| a ||| lm= -1 ||| -1\n", "moses"),
         ("0||| a ||| ||| -1 ||| 0-0\r\n1||| b ||| ||| -1 |||\r\n", "moses"),
+        ("0 ||| a ||| 0-0 1-1 ||| F0= -1.5 ||| -0.7\n", "moses"),
+        ("0 ||| a ||| 1.25\n", "nematus"),
+        ("0 ||| a ||| 1.25 ||| lm= -1\n", "nematus"),
         ("NBestList1.0\n", "srilm"),
         ("NBestList2.0\n(-1) a ( st: 0 et: 0 g: 0 a: 0 )\n", "srilm"),
         ("(-120) a b\n(-7)\n", "srilm"),
@@ -65,7 +68,7 @@ def test_formats(head: str, expected: str) -> None:
     [
         "\n",
         "a sentence\nanother\n",
-        "0 ||| a ||| -1\n",
+        "0 ||| a ||| x\n",
         "-1 -2 a b\n",
         "a good day-2\n",
         "utt-0000 first sentence\nutt-0001 second one\n",
@@ -89,7 +92,7 @@ def test_something_else(tmp_path: Path, head: str) -> None:
         read([path])
     assert str(caught.value) == (
         f"{path}: cannot tell the n-best format from the first lines; name it (`input_format`): "
-        "moses, srilm, kaldi, espnet, mlm-scoring, hyporadise, nemo, jsonl, tsv; "
+        "moses, nematus, srilm, kaldi, espnet, mlm-scoring, hyporadise, nemo, jsonl, tsv; "
         "lattices are for lmscore lattice"
     )
 
@@ -104,7 +107,7 @@ def test_an_empty_file(tmp_path: Path) -> None:
 def test_an_unknown_name(tmp_path: Path) -> None:
     path = tmp_path / "list"
     path.write_text("u\ta\n")
-    with pytest.raises(OptionError, match="no n-best format 'csv'; there are moses, srilm, kaldi"):
+    with pytest.raises(OptionError, match="no n-best format 'csv'; there are moses, nematus"):
         read([path], "csv")
 
 

@@ -16,12 +16,24 @@ from tests.runtime.rescoring.toys import make_list
     [
         ("total", {"total": 1.0, "lm": 0.5}),
         (None, {"ac": 1.0, "total": 1.0, "lm": 0.5}),
-        ("elsewhere", {"lm": 0.5}),
+        ("elsewhere", {"rank": 1.0, "lm": 0.5}),
+        (("elsewhere", "ac"), {"ac": 1.0, "lm": 0.5}),
     ],
 )
-def test_default_weights(score: str | None, expected: dict[str, float]) -> None:
+def test_default_weights(score: str | tuple[str, ...] | None, expected: dict[str, float]) -> None:
     nbest = make_list("x", ac=[-1.0], total=[-2.0])
     assert default_weights(nbest, score, ["lm"]) == Weights(expected)
+
+
+def test_the_order_counts_where_nothing_else_does() -> None:
+    plain, scored = make_list("x"), make_list("x", am=[-1.0])
+    assert default_weights(plain, None, ["lm"]) == Weights({"rank": 1.0, "lm": 0.5})
+    assert default_weights(scored, "score", ["lm"], given={"am*words": 2.0}) == Weights(
+        {"lm": 0.5, "am*words": 2.0}
+    )
+    assert default_weights(plain, "score", ["lm"], given={"rank": 0.1}) == Weights(
+        {"lm": 0.5, "rank": 0.1}
+    )
 
 
 def test_weights_in_place_of_the_default_ones() -> None:

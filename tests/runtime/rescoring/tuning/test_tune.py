@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 
 from lmscore.errors import OptionError
+from lmscore.runtime.rescoring.lists import METRICS
 from lmscore.runtime.rescoring.lists.weights import Floats, Weights
 from lmscore.runtime.rescoring.tuning import tune
 from lmscore.runtime.rescoring.tuning.bootstrap import Estimate
-from lmscore.runtime.rescoring.tuning.candidates import Candidates, Rows
+from lmscore.runtime.rescoring.tuning.candidates import Candidates, Rows, candidates
 from lmscore.runtime.rescoring.tuning.tune import (
     as_values,
     as_weights,
@@ -21,6 +22,7 @@ from lmscore.runtime.rescoring.tuning.tune import (
     find_weights,
     metric_along,
 )
+from tests.runtime.rescoring.toys import make_list
 from tests.runtime.rescoring.tuned import drawn_candidates, make_candidates, random_candidates
 
 
@@ -170,3 +172,15 @@ def test_the_metric_along_one_weight() -> None:
     for weight in (-1.0, 0.1, 0.5, 3.0):
         rows = candidates.best(np.array([1.0, weight, 0.25]))
         assert steps(weight) == candidates.value(rows)
+
+
+def test_the_first_score_may_have_a_swapped_sign() -> None:
+    pytest.importorskip("rapidfuzz")
+    lists = [
+        make_list("the cat", "a cat", key=str(i), reference="the cat", cost=[1.0, 2.0 + i])
+        for i in range(4)
+    ]
+    judged = candidates(lists, ["cost", "words"], METRICS["wer"])
+    weights = find_weights(judged)
+    assert weights[0] == -1
+    assert judged.value(judged.best(weights)) == 0

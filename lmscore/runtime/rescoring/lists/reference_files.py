@@ -1,0 +1,110 @@
+"""Files with references, one a line, in the forms that recognisers and scorers have.
+
+utterance w1 w2 ...                             Kaldi's `text`, ours (also with a tab)
+w1 w2 ... (utterance)                           sclite's trn
+file channel speaker begin end <label> w1 ...   NIST's stm
+{"id": "utterance", "text": "w1 w2"}            a manifest, as NeMo and WeNet have
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import Any
+
+from lmscore.errors import InputError
+from lmscore.files import input_name, read_lines
+from lmscore.names import Utf8Errors
+
+Rows = Iterator[tuple[str, str, str]]  # a place for messages, an id (perhaps empty), a text
+
+_TRN = re.compile(r"(.*?)\s*\(([^\s()]+)\)\s*")
+_STM = re.compile(
+    r"(?P<file>\S+)\s+\S+\s+(?P<speaker>\S+)\s+(?P<begin>[0-9.]+)\s+(?P<end>[0-9.]+)"
+    r"(\s+<[^<>]*>)?(\s+(?P<text>.*))?"
+)
+_UNSCORED = "ignore_time_segment_in_scoring"
+_IDS = ("id", "utt", "utt_id", "key", "utterance_id")
+_TEXTS = ("text", "txt", "reference", "transcript")
+_SOUNDS = ("audio_filepath", "wav")
+
+
+def read_references(path: str | Path, *, by_line: bool, errors: Utf8Errors) -> dict[str, str]:
+    """The references of a file, by the ids of their lists.
+
+    Args:
+        path: a file in one of the forms above, told from its lines.
+        by_line: whether a list is known by its number, from 0, and the lines may be texts alone.
+        errors: "replace" puts U+FFFD in the place of invalid UTF-8.
+
+    Raises:
+        InputFileError: the file cannot be opened or read.
+        InputError: a line is not what it should be, or an id is there twice.
+    """
+    name = input_name(path)
+    lines = list(read_lines(path, errors=errors))
+    references: dict[str, str] = {}
+    for number, (where, key, text) in enumerate(_rows(lines, name, by_line=by_line)):
+        found = str(number) if by_line else key
+        if not found:
+            raise InputError(f"{where}: no id; expected the list's id and the reference")
+        if found in references:
+            raise InputError(f"{where}: a second reference for the list {found!r}")
+        references[found] = text
+    return references
+
+
+def _rows(lines: list[str], name: str, *, by_line: bool) -> Rows:
+    told = [line for line in lines if line.strip() and not line.startswith(";;")]
+    if told and all(map(_STM.fullmatch, told)):
+        yield from _stm_rows(lines, name)
+    elif told and all(map(_TRN.fullmatch, told)):
+        for number, line in enumerate(lines, 1):
+            match = _TRN.fullmatch(line)
+            if match:
+                yield f"{name}, line {number}", match[2], match[1].strip()
+    else:
+        for number, line in enumerate(lines, 1):
+            where = f"{name}, line {number}"
+            row = _manifest_row(line, where) if line.startswith("{") else _text_row(line, by_line)
+            yield where, *row
+
+
+def _text_row(line: str, by_line: bool) -> tuple[str, str]:
+    key, _, text = ("", "", line) if by_line else line.replace("\t", " ", 1).partition(" ")
+    return key, text.strip()
+
+
+def _stm_rows(lines: list[str], name: str) -> Rows:
+    """A segment is known by its file, or, where a file has several, by the file and its speaker."""
+    found = []
+    for number, line in enumerate(lines, 1):
+        match = _STM.fullmatch(line)
+        if match and not line.startswith(";;") and (match["text"] or "").strip() != _UNSCORED:
+            found.append((f"{name}, line {number}", match))
+    files = [match["file"] for _, match in found]
+    is_alone = len(set(files)) == len(files)
+    for where, match in found:
+        key = match["file"] if is_alone else f"{match['file']}-{match['speaker']}"
+        yield where, key, (match["text"] or "").strip()
+
+
+def _manifest_row(line: str, where: str) -> tuple[str, str]:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not JSON: {error}") from error
+    text = _first(fields, _TEXTS)
+    if not isinstance(text, str):
+        raise InputError(f"{where}: no field 'text' with the reference")
+    sound = _first(fields, _SOUNDS)
+    key = _first(fields, _IDS)
+    if key is None and isinstance(sound, str):
+        key = PurePath(sound).stem
+    return "" if key is None else str(key), text
+
+
+def _first(fields: dict[str, Any], keys: tuple[str, ...]) -> Any:
+    return next((fields[key] for key in keys if fields.get(key) is not None), None)
