@@ -80,7 +80,7 @@ def _warn_of_unknown(title: str, counts: CorpusCounts, *, learns_unk: bool, is_g
             title,
         )
     if _unknown_share(counts) > _MANY_UNKNOWN:
-        cure = "`extend_vocabulary` adds what is missing to the model's vocabulary"
+        cure = "without `init_from` a model gets the vocabulary of its text"
         if not is_given:
             cure = "a larger `vocab_size`, more text or tokenizer='bpe' leaves fewer"
         _log.warning(
