@@ -26,6 +26,7 @@ class Session(NamedTuple):
     decode: Callable[[int], str]
     adapter: type
     methods: Sequence[str]
+    kept: object = None  # what a decoder in C++ refers to, but does not own
 
 
 def letter_frames(text: str, number: int) -> NDArray[np.float32]:
@@ -129,7 +130,7 @@ def flashlight_words(lm: LanguageModel, texts: list[str], beams: int) -> Session
         best = search.decode(emissions.ctypes.data, *emissions.shape)[0]
         return " ".join(words[index] for index in best.words if index >= 0)
 
-    return Session(decode, WordLM, ["score", "finish", "start"])
+    return Session(decode, WordLM, ["score", "finish", "start"], model)
 
 
 def flashlight_tokens(lm: LanguageModel, texts: list[str], beams: int) -> Session:
@@ -162,7 +163,7 @@ def flashlight_tokens(lm: LanguageModel, texts: list[str], beams: int) -> Sessio
         best = search.decode(emissions.ctypes.data, *emissions.shape)[0]
         return lm.decode([token - 1 for token in best.tokens if token > 0])
 
-    return Session(decode, TokenLM, ["score", "finish", "start"])
+    return Session(decode, TokenLM, ["score", "finish", "start"], model)
 
 
 def espnet(lm: LanguageModel, texts: list[str], beams: int) -> Session:
