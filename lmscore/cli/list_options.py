@@ -13,6 +13,7 @@ import typer
 from lmscore import names
 from lmscore.cli import options, streams
 from lmscore.cli.outfile import check_not_read
+from lmscore.cli.records import words_of_file
 from lmscore.cli.usage import UsageError, command_line
 from lmscore.files import expanded_paths, open_output, read_lines
 
@@ -343,8 +344,7 @@ def write_texts(texts: Iterable[str], path: str | None) -> None:
 def _words(values: Iterable[str], errors: names.Utf8Errors) -> Iterator[str]:
     for value in values:
         if _names_file(value):
-            for line in read_lines(value[1:], errors=errors):
-                yield from line.split()
+            yield from words_of_file(value[1:], errors=errors)
         else:
             yield value
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from lmscore.cli import options
 from lmscore.errors import InputError
-from lmscore.files import input_name, read_raw_lines
+from lmscore.files import input_name, read_lines, read_raw_lines
 from lmscore.names import Utf8Errors
 
 _SHOWN = 60  # characters
@@ -91,6 +91,11 @@ def located_lines(paths: Iterable[str], *, errors: Utf8Errors = "strict") -> Ite
             yield Line(text, raw, f"{names[-1]}, line {number}")
     if empty:
         raise InputError(f"{', '.join(names)}: empty, there is no line to score")
+
+
+def words_of_file(path: str, *, errors: Utf8Errors) -> set[str]:
+    """The words of a file, with white space between them; raises what `read_lines` raises."""
+    return {word for line in read_lines(path, errors=errors) for word in line.split()}
 
 
 def shown_text(text: str) -> str:

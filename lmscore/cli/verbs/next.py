@@ -8,10 +8,9 @@ import typer
 
 from lmscore import names
 from lmscore.cli import options, streams
-from lmscore.cli.records import Record, TextInput, json_line
+from lmscore.cli.records import Record, TextInput, json_line, words_of_file
 from lmscore.cli.scored_records import interactive, with_progress
 from lmscore.cli.usage import UsageError, command_line
-from lmscore.files import read_lines
 
 if TYPE_CHECKING:
     from lmscore.runtime.decoding import NextKeywords
@@ -75,8 +74,7 @@ def next_words(
     records = read.records() if text is None else iter([Record(text)])
     chosen: NextKeywords = {"unit": unit, "partial": partial, "merge": merge, "unk": unk}
     if allowed is not None:
-        lines = read_lines(allowed, errors=errors)
-        chosen["allowed"] = {word for line in lines for word in line.split()}
+        chosen["allowed"] = words_of_file(allowed, errors=errors)
     _check(chosen)
     lm = model.load()
     unit = lm.next_unit(**chosen)

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.records import Record, TextInput, json_line
+from lmscore.cli.records import Record, TextInput, json_line, words_of_file
 from lmscore.cli.scored_records import interactive, with_progress
 from lmscore.cli.usage import UsageError, command_line
 from lmscore.errors import LmscoreError
-from lmscore.files import read_lines
 from lmscore.names import Utf8Errors
 
 if TYPE_CHECKING:
@@ -115,8 +114,7 @@ def sample(
     if pattern is not None:
         _check_pattern(pattern, allowed_words)
     if allowed_words is not None:
-        lines = read_lines(allowed_words, errors=errors)
-        limits["allowed_words"] = {word for line in lines for word in line.split()}
+        limits["allowed_words"] = words_of_file(allowed_words, errors=errors)
     limits |= {"pattern": pattern, "unk": unk}
     if prompt is None and files is None and streams.is_terminal(sys.stdin):
         prompt = ""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lmscore.runtime.adapters.cache import Cache
 from lmscore.runtime.adapters.spelling import Spelling, Tokens
 from lmscore.runtime.arguments import check_count
-from lmscore.runtime.engine import State, Tensor
+from lmscore.runtime.engine import State, Tensor, log_sum
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.scoring import boundary_tokens
 from lmscore.runtime.text import Ids
@@ -263,11 +263,7 @@ class WordHistories:
         if self._boundaries is None:
             return found
         inside = np.array([not history.is_beginning for history in histories])
-        chosen = np.take(log_probs, self._boundaries, axis=1)
-        highest = chosen.max(axis=1, keepdims=True)
-        chosen -= highest
-        sums = np.exp(chosen, out=chosen).sum(axis=1)
-        found[inside] = (highest[:, 0] + np.log(sums))[inside]
+        found[inside] = log_sum(log_probs, self._boundaries)[inside]
         return found
 
 

@@ -29,15 +29,15 @@ class Spelling:
         Raises:
             InputError: white space in a word, or a string that the tokenizer cannot read.
         """
-        found = [self._known.get(word) for word in words]
-        new = list(dict.fromkeys(w for w, ids in zip(words, found, strict=True) if ids is None))
+        return self._known.get_or_make_all(words, self._spell)
+
+    def _spell(self, words: Sequence[tuple[str, bool]]) -> list[Tokens]:
         made: dict[tuple[str, bool], Tokens] = {}
         for begins in (True, False):
-            texts = [text for text, at_beginning in new if at_beginning == begins]
-            for text, ids in zip(texts, self._encode(texts, begins), strict=True):
-                made[text, begins] = ids
-                self._known.put((text, begins), ids)
-        return [made[w] if ids is None else ids for w, ids in zip(words, found, strict=True)]
+            texts = [text for text, at_beginning in words if at_beginning == begins]
+            keys = [(text, begins) for text in texts]
+            made.update(zip(keys, self._encode(texts, begins), strict=True))
+        return [made[word] for word in words]
 
     def _encode(self, texts: list[str], begins: bool) -> list[Tokens]:
         for text in texts:

@@ -15,6 +15,7 @@ import numpy as np
 from lmscore.errors import OptionError
 from lmscore.runtime.arguments import check_count, check_stop
 from lmscore.runtime.decoding.constraint import Constraint, ConstraintState
+from lmscore.runtime.decoding.never import never_generated
 from lmscore.runtime.decoding.result import FinishReason, Sample
 from lmscore.runtime.decoding.text import Continuation, Prompt
 from lmscore.runtime.engine import Engine, Step, Top
@@ -137,11 +138,7 @@ class BeamSearch:
     @property
     def _never(self) -> list[int]:
         """The tokens that are never generated: <s>, and <unk> unless it was asked for."""
-        config = self._engine.config
-        never = [] if config.bos_token_id == config.eos_token_id else [config.bos_token_id]
-        if config.unk_token_id is not None and not self._options.unk:
-            never.append(config.unk_token_id)
-        return never
+        return never_generated(self._engine.config, unk=self._options.unk)
 
     def _read(self, top: Top, parents: Ids) -> Top:
         """Let each live hypothesis read its last token."""

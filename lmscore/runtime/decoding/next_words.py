@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.names import NextUnit
+from lmscore.runtime.decoding.never import never_generated
 from lmscore.runtime.decoding.units import NextOptions, Unit, Wanted, chosen_unit, merged
 from lmscore.runtime.engine import Engine, State, Step
 from lmscore.runtime.scoring import END
@@ -81,10 +82,7 @@ def _best_tokens(
 ) -> list[tuple[str, float]]:
     """The k likeliest next tokens, as text where their bytes are text; `</s>` is one of them."""
     config, row = engine.config, start.log_probs[0].astype(np.float64)
-    if config.bos_token_id != config.eos_token_id:
-        row[config.bos_token_id] = -np.inf
-    if config.unk_token_id is not None and not unk:
-        row[config.unk_token_id] = -np.inf
+    row[never_generated(config, unk=unk)] = -np.inf
     best = np.argsort(-row, kind="stable")[:k]
     found = []
     for token in best[np.isfinite(row[best])].tolist():
@@ -150,11 +148,8 @@ class _Search:
         if options.partial or options.allowed is not None:
             allowed = None if options.allowed is None else sorted(options.allowed)
             self._wanted = Wanted(tokenizer, unit, options.partial, allowed)
-        config = engine.config
-        never = [config.bos_token_id, config.eos_token_id]
-        if config.unk_token_id is not None and not options.unk:
-            never.append(config.unk_token_id)
-        self._never = never  # tokens that no word has
+        never = never_generated(engine.config, unk=options.unk)
+        self._never = [*never, engine.config.eos_token_id]  # tokens that no word has
         batch = max(_BATCH, k // _WORDS_PER_ROW)
         self._batch = min(batch, engine.token_budget)
         self._work = self._work_left = max(_MIN_WORK, _WORK_PER_WORD * k)

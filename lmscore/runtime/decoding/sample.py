@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.runtime.decoding.constraint import Constraint, ConstraintState
+from lmscore.runtime.decoding.never import never_generated
 from lmscore.runtime.decoding.result import FinishReason, Sample
 from lmscore.runtime.decoding.sampling import SamplingOptions, draw, random_stream
 from lmscore.runtime.decoding.text import Continuation, Prompt
@@ -105,11 +106,7 @@ class Sampler:
 
     def _forbid(self, log_probs: NDArray[np.float32], drafts: Sequence[_Draft]) -> None:
         """Set tokens that may not come next to -inf: <s>, <unk>, what the constraint forbids."""
-        config = self.engine.config
-        if config.unk_token_id is not None and not self.options.unk:
-            log_probs[:, config.unk_token_id] = -np.inf
-        if config.bos_token_id != config.eos_token_id:
-            log_probs[:, config.bos_token_id] = -np.inf
+        log_probs[:, never_generated(self.engine.config, unk=self.options.unk)] = -np.inf
         if self.constraint is not None:
             for draft, row in zip(drafts, log_probs, strict=True):
                 if draft.constraint is not None:

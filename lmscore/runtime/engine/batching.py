@@ -210,7 +210,7 @@ def _advance(
             )
             found, state = whole.target_log_probs, whole.state
             wanted = inside & rows.boundaries.at[index]
-            log_z = _log_sum(whole.log_probs[wanted], rows.boundaries.tokens)
+            log_z = log_sum(whole.log_probs[wanted], rows.boundaries.tokens)
             scores.boundaries[index[wanted]] = log_z
         scores.log_probs[index[inside]] = found[:, :, 0][inside]
         going_on = np.count_nonzero(left > T)
@@ -219,7 +219,7 @@ def _advance(
     return state
 
 
-def _log_sum(log_probs: Tensor, tokens: Ids) -> Tensor:
+def log_sum(log_probs: Tensor, tokens: Ids) -> Tensor:
     """The log-probability [n] of any of the tokens, from log_probs [n, V]."""
     chosen = log_probs[:, tokens]
     highest = chosen.max(axis=1)

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmscore.runtime.engine import Engine, reading_order, start_rows, token_rows
+from lmscore.runtime.engine import (
+    Engine,
+    State,
+    reading_order,
+    score_document,
+    start_rows,
+    token_rows,
+)
 from lmscore.runtime.text import Ids, TextTokenizer
 
 
@@ -33,15 +40,15 @@ def choose_among(
     ids = reading_order(tokenizer.encode_batch(texts, name="candidate"), config)
     shared = _shared(ids)
     begin = np.array([config.bos_token_id], np.int64)
-    before = np.concatenate((begin, ids[0][:shared]))
-    state = engine.state_after(before[:-1], engine.initial_state())
+    log_prob, state = _read(engine, begin, ids[0][:shared])
+    last = np.concatenate((begin, ids[0][:shared]))[-1:]
     rests = [row[shared:] for row in ids]
-    rows = token_rows(rests, before=[before[-1:]] * len(rests), eos=config.eos_token_id)
+    rows = token_rows(rests, before=[last] * len(rests), eos=config.eos_token_id)
     found = start_rows(engine, rows, state).result()
     owners = np.repeat(np.arange(len(texts)), rows.lengths)
     after = np.bincount(owners, found.log_probs, len(texts))
     engine.check_finite(after)
-    total = after + _log_prob_of(engine, begin, ids[0][:shared])
+    total = after + log_prob
     weights = np.exp(total - total.max())
     order = np.argsort(-total, kind="stable").tolist()
     chances = (weights / weights.sum()).tolist()
@@ -56,10 +63,10 @@ def _shared(rows: Sequence[Ids]) -> int:
     return int(differs.argmax()) if differs.any() else shortest
 
 
-def _log_prob_of(engine: Engine, begin: Ids, ids: Ids) -> float:
-    """The log-probability of tokens after <s>, in nats."""
+def _read(engine: Engine, begin: Ids, ids: Ids) -> tuple[float, State]:
+    """The log-probability of tokens after <s> (nats), and the state before the last of all."""
     if not len(ids):
-        return 0.0
+        return 0.0, engine.initial_state()
     rows = token_rows([ids[:-1]], before=[begin], eos=int(ids[-1]))
-    found = start_rows(engine, rows, engine.initial_state()).result()
-    return float(found.log_probs.sum(dtype=np.float64))
+    found, state = score_document(engine, rows, engine.initial_state())
+    return float(found.log_probs.sum(dtype=np.float64)), state

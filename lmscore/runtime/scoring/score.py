@@ -143,7 +143,7 @@ class Summary:
     @property
     def ppl(self) -> float:
         """Per word, each sentence end counted as a word (SRILM's ppl)."""
-        return perplexity_of(self.log_prob, self.words + self.sentences * self.eos)
+        return self.perplexity_per_word
 
     @property
     def ppl1(self) -> float:
