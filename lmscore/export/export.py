@@ -30,7 +30,7 @@ from lmscore.runtime.checking import GraphCheck, check_graph
 from lmscore.runtime.engine import (
     Engine,
     Graph,
-    check_operators,
+    check_structure,
     import_onnxruntime,
     open_session,
 )
@@ -110,7 +110,7 @@ def _check_file(
     written: Path, target: Path, config: Config, parity: Parity, variant: str
 ) -> GraphCheck:
     _log.info("%s: checking against %s", target, PARITY_FILE)
-    check_operators(written)
+    check_structure(written, config)
     graph = Graph(open_session(written, device="cpu"), config, variant, target)
     report = check_graph(Engine(graph), parity)
     if failure := report.failure(variant):

@@ -35,7 +35,7 @@ with atheris.instrument_imports(include=["lmscore", "json", "numpy.lib", "zipfil
     from lmscore.cli.records import TextInput
     from lmscore.errors import LmscoreError
     from lmscore.files import read_lines
-    from lmscore.runtime.engine.operators import check_operators
+    from lmscore.runtime.engine.structure import check_structure
     from lmscore.runtime.load import find_model
     from lmscore.runtime.text.tokenizer import TextTokenizer
 
@@ -72,7 +72,7 @@ def tokenizer(data: bytes) -> None:
 
 def graph(data: bytes) -> None:
     """Looked through, and not given to ONNX Runtime, which is not ours to fuzz."""
-    check_operators(_with_file("model.onnx", data).path / "model.onnx")
+    check_structure(_with_file("model.onnx", data).path / "model.onnx", LM.config)
 
 
 def parity(data: bytes) -> None:

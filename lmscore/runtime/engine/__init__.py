@@ -15,7 +15,6 @@ from lmscore.runtime.engine.budget import token_budget
 from lmscore.runtime.engine.cores import usable_cores
 from lmscore.runtime.engine.engine import Distributions, Engine, Measured, Step, Top
 from lmscore.runtime.engine.graph import Graph
-from lmscore.runtime.engine.operators import check_operators
 from lmscore.runtime.engine.sessions import (
     CPU,
     CPU_DEVICE,
@@ -27,6 +26,7 @@ from lmscore.runtime.engine.sessions import (
     thread_count,
 )
 from lmscore.runtime.engine.state import Row, State, Tensor, gather
+from lmscore.runtime.engine.structure import check_structure
 
 __all__ = [
     "CPU",
@@ -45,7 +45,7 @@ __all__ = [
     "Tensor",
     "TokenRows",
     "Top",
-    "check_operators",
+    "check_structure",
     "find_providers",
     "gather",
     "import_onnxruntime",

@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 from lmscore.bundle import EXPORT_AGAIN, Bundle, Config, Value, graph_inputs, graph_outputs
 from lmscore.errors import DeviceError, InputError, LmscoreError, ModelError
 from lmscore.runtime.engine.binding import run_bound
-from lmscore.runtime.engine.operators import check_operators
 from lmscore.runtime.engine.sessions import (
     CPU_DEVICE,
     Placement,
@@ -25,6 +24,7 @@ from lmscore.runtime.engine.sessions import (
     session_device,
 )
 from lmscore.runtime.engine.state import Tensor
+from lmscore.runtime.engine.structure import check_structure
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -82,12 +82,12 @@ class Graph:
 
         Raises:
             VariantError: the model has no such variant.
-            ModelError: the file is damaged, holds operators that export never writes, or its inputs
-                and outputs do not fit the config.
+            ModelError: the file is damaged, is no graph that export could have written, or its
+                inputs and outputs do not fit the config.
             OptionError, DeviceError, MissingExtraError: as `open_session`.
         """
         path = bundle.graph_path(variant)
-        check_operators(path)
+        check_structure(path, bundle.config)
         session = open_session(path, **placement)
         return cls(session, bundle.config, variant, path)
 

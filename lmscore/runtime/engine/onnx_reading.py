@@ -1,0 +1,273 @@
+"""The structure of an ONNX file: nodes, shapes of weights, opsets, read without the onnx package.
+
+The file is a protobuf message: fields, each a key (the field's number and kind) and a value.
+https://github.com/onnx/onnx/blob/main/onnx/onnx.proto has the numbers. Weights are not copied.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+AttributeValue: TypeAlias = "int | str | tuple[int, ...] | tuple[str, ...] | GraphMessage"
+
+_ELEMENT_BYTES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2}
+"""float32, uint8, int8, int32, int64, bool, float16: bytes, by the number of the data type."""
+
+_INT64 = 7
+_MOST_NUMBERS = 4096  # of an integer tensor whose values are read: axes, shapes, sizes of parts
+_LONGEST_NUMBER = 64  # bytes of a tensor of one number
+_MOST_FIELDS = 4_000_000  # of a file; a graph of a thousand layers has half a million
+
+_SIZES = {1: 8, 5: 4}  # bytes of a value, by the kind of its field
+_VARINT, _BYTES = 0, 2
+
+_REFUSED: Mapping[str, Mapping[int, str]] = {
+    "model": {20: "training steps", 25: "functions"},
+    "graph": {15: "sparse weights"},
+    "attribute": dict.fromkeys((22, 23), "sparse weights")
+    | dict.fromkeys((2, 7, 10, 11, 14, 15, 21), "an attribute of an unknown kind"),
+    "number": dict.fromkeys((13, 14), "weights in another file"),
+    "tensor": dict.fromkeys((13, 14), "weights in another file")
+    | dict.fromkeys((3, 4, 5, 6, 7, 10, 11), "weights that are not stored as raw bytes"),
+}
+"""What lmscore export never writes, by message and number of the field."""
+
+
+class RefusedError(ValueError):
+    """Something in a graph that lmscore export never writes; the message names it."""
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor in the file."""
+
+    name: str
+    shape: tuple[int, ...]
+    num_bytes: int
+    numbers: tuple[int, ...] | None  # the values of a short int64 tensor, flat
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operator with the names of its inputs and outputs."""
+
+    operator: str
+    domain: str
+    inputs: tuple[str, ...]  # the empty string: omitted
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, AttributeValue]
+
+
+@dataclass(frozen=True)
+class GraphMessage:
+    """A graph: of a model, or the body of a loop."""
+
+    nodes: tuple[Node, ...]
+    tensors: tuple[StoredTensor, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelMessage:
+    """A file: its graph, and the version of each set of operators."""
+
+    graph: GraphMessage
+    opsets: Mapping[str, int]
+
+
+def read_model(data: mmap.mmap) -> ModelMessage:
+    """Read a file's structure.
+
+    Raises:
+        RefusedError: it holds what export never writes.
+        ValueError: it is not an ONNX file.
+    """
+    model = _Reader(data).fields("model", 0, len(data))
+    graphs = model.messages(7)
+    if len(graphs) != 1:  # protobuf would merge several
+        raise ValueError(f"{len(graphs)} graphs")
+    opsets = [model.reader.fields("opset", *place) for place in model.messages(8)]
+    versions = {opset.text(1): opset.number(2) for opset in opsets}
+    return ModelMessage(_graph(model.reader, graphs[0], depth=0), versions)
+
+
+def _graph(reader: _Reader, place: _Place, *, depth: int) -> GraphMessage:
+    if depth > 1:
+        raise RefusedError("a loop inside a loop")
+    fields = reader.fields("graph", *place)
+    return GraphMessage(
+        nodes=tuple(_node(reader, node, depth) for node in fields.messages(1)),
+        tensors=tuple(_tensor(reader, tensor) for tensor in fields.messages(5)),
+        inputs=tuple(reader.fields("value", *value).text(1) for value in fields.messages(11)),
+        outputs=tuple(reader.fields("value", *value).text(1) for value in fields.messages(12)),
+    )
+
+
+def _node(reader: _Reader, place: _Place, depth: int) -> Node:
+    fields = reader.fields("node", *place)
+    attributes = dict(_attribute(reader, each, depth) for each in fields.messages(5))
+    if len(attributes) < len(fields.messages(5)):
+        raise RefusedError("an attribute that is there twice")
+    return Node(fields.text(4), fields.text(7), fields.texts(1), fields.texts(2), attributes)
+
+
+def _attribute(reader: _Reader, place: _Place, depth: int) -> tuple[str, AttributeValue]:
+    fields = reader.fields("attribute", *place)
+    value: AttributeValue
+    if bodies := fields.messages(6):
+        if len(bodies) > 1:
+            raise RefusedError("an attribute that is there twice")
+        value = _graph(reader, bodies[0], depth=depth + 1)
+    elif tensors := fields.messages(5):
+        value = _one_number(reader, tensors[-1])
+    elif integers := fields.numbers(8):
+        value = integers
+    elif texts := fields.texts(9):
+        value = texts
+    elif text := fields.text(4):
+        value = text
+    else:
+        value = fields.number(3)
+    return fields.text(1), value
+
+
+def _one_number(reader: _Reader, place: _Place) -> str:
+    """Check that an attribute that is a tensor is as short as one number; its value is not read."""
+    reader.fields("number", *place)
+    if place[1] - place[0] > _LONGEST_NUMBER:
+        raise RefusedError("a tensor in an attribute")
+    return "a number"
+
+
+def _tensor(reader: _Reader, place: _Place) -> StoredTensor:
+    fields = reader.fields("tensor", *place)
+    name, shape, kind = fields.text(8), fields.numbers(1), fields.number(2)
+    if kind not in _ELEMENT_BYTES:
+        raise RefusedError(f"weights of data type {kind}")
+    stored = fields.messages(9)
+    start, end = stored[0] if len(stored) == 1 else (0, 0)
+    size = math.prod(shape)
+    if min(shape, default=0) < 0 or end - start != size * _ELEMENT_BYTES[kind]:
+        raise ValueError(f"the tensor {name[:100]!r} is not of the size that it says")
+    numbers = None
+    if kind == _INT64 and size <= _MOST_NUMBERS:
+        numbers = tuple(memoryview(reader.data[start:end]).cast("q"))
+    return StoredTensor(name, shape, end - start, numbers)
+
+
+_Place = tuple[int, int]
+"""Where a value lies in the file: its start and end."""
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """The fields of one message, by number: places of bytes, and numbers."""
+
+    reader: _Reader
+    found: Mapping[int, list[_Place | int]]
+
+    def messages(self, number: int) -> list[_Place]:
+        """The places of all values of a field that is stored as bytes."""
+        places = self.found.get(number, [])
+        if not all(isinstance(place, tuple) for place in places):
+            raise ValueError("a number in the place of bytes")
+        return [place for place in places if isinstance(place, tuple)]
+
+    def texts(self, number: int) -> tuple[str, ...]:
+        """The values of a field of texts."""
+        return tuple(
+            self.reader.data[start:end].decode("utf-8") for start, end in self.messages(number)
+        )
+
+    def text(self, number: int) -> str:
+        """The value of a field that is there once, or the empty string."""
+        texts = self.texts(number)
+        if len(texts) > 1:
+            raise ValueError("a text that is there twice")
+        return texts[0] if texts else ""
+
+    def numbers(self, number: int) -> tuple[int, ...]:
+        """The values of a field of integers, one by one or packed into bytes."""
+        values: list[int] = []
+        for value in self.found.get(number, []):
+            values += [value] if isinstance(value, int) else self.reader.packed(*value)
+        return tuple(value - (1 << 64) if value >> 63 else value for value in values)
+
+    def number(self, number: int) -> int:
+        """The value of an integer that is there once, or 0."""
+        values = self.numbers(number)
+        if len(values) > 1:
+            raise ValueError("a number that is there twice")
+        return values[0] if values else 0
+
+
+class _Reader:
+    """Reads messages of a file, up to a number of fields."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self.data = data
+        self._num_fields = 0
+
+    def fields(self, message: str, start: int, end: int) -> _Fields:
+        """Read the fields of a message; RefusedError for those that export never writes."""
+        found: dict[int, list[_Place | int]] = {}
+        refused = _REFUSED.get(message, {})
+        for number, value in self._fields(start, end):
+            if number in refused:
+                raise RefusedError(refused[number])
+            found.setdefault(number, []).append(value)
+        return _Fields(self, found)
+
+    def packed(self, position: int, end: int) -> Iterator[int]:
+        """Read integers that are packed into bytes."""
+        while position < end:
+            value, position = self._varint(position, end)
+            self._count()
+            yield value
+
+    def _count(self) -> None:
+        self._num_fields += 1
+        if self._num_fields > _MOST_FIELDS:
+            raise RefusedError(f"more than {_MOST_FIELDS} parts")
+
+    def _fields(self, position: int, end: int) -> Iterator[tuple[int, _Place | int]]:
+        """Yield number and value of each field of the message up to `end`."""
+        while position < end:
+            self._count()
+            key, position = self._varint(position, end)
+            kind, start, value = key & 7, position, 0
+            if kind == _VARINT:
+                value, position = self._varint(position, end)
+            elif kind == _BYTES:
+                size, start = self._varint(position, end)
+                position = start + size
+            elif kind in _SIZES:
+                position += _SIZES[kind]
+            else:
+                raise ValueError(f"a field of kind {kind}")
+            if position > end or key >> 32:
+                raise ValueError("truncated or damaged")
+            yield key >> 3, value if kind == _VARINT else (start, position)
+
+    def _varint(self, position: int, end: int) -> tuple[int, int]:
+        """Read a number in groups of seven bits, lowest first; return it and where it ends."""
+        value = 0
+        for shift in range(0, 70, 7):
+            if position >= end:
+                break
+            byte = self.data[position]
+            position += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value & 0xFFFF_FFFF_FFFF_FFFF, position
+        raise ValueError("truncated or damaged")
