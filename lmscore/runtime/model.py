@@ -197,7 +197,8 @@ class LanguageModel:
         one = prefix if isinstance(prefix, str) else None
         several = None if isinstance(prefix, str) else prefix
         cut = windows(texts, several, size=window, overhead=len(one or ""))
-        return scorer.stream(cut, one)
+        carry = scorer.context == "document" and prefix is None
+        return scorer.stream(cut, one, carry=carry)
 
     def perplexity(
         self, texts: Iterable[str], *, per: Unit = "word", **options: Unpack[ScoreOptions]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lmscore.bundle import Config
 from lmscore.runtime.engine.engine import Engine
 from lmscore.runtime.engine.state import State, Tensor
-from lmscore.runtime.text import Ids
+from lmscore.runtime.text import IdRows, Ids, places
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -61,23 +61,27 @@ class RowScores:
     boundaries: Tensor  # float32 [N], of any of the boundary tokens; 0 where not wanted
 
 
-def token_rows(texts: Sequence[Ids], *, before: Sequence[Ids], eos: int) -> TokenRows:
-    """Make one row per text (at least one), which reads before + ids and predicts ids + eos.
+def token_rows(texts: IdRows, *, before: IdRows, eos: int) -> TokenRows:
+    """Make one row per text (R, at least one), which reads before + ids and predicts ids + eos.
 
-    `before` has the ids that are read before each text. The first token of a row is not
+    `before` has the R rows of ids that are read before each text. The first token of a row is not
     predicted; a row without tokens is empty.
     """
-    parts = [part for pair in zip(before, texts, strict=True) for part in pair]
-    inputs = np.concatenate(parts)
-    lengths = np.array([len(start) + len(ids) for start, ids in zip(before, texts, strict=True)])
-    targets = np.roll(inputs, -1)
-    targets[np.cumsum(lengths)[lengths > 0] - 1] = eos
+    lengths = before.lengths + texts.lengths
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    inputs = np.empty(int(ends[-1]), np.int64)
+    inputs[places(starts, before.lengths)] = before.ids
+    inputs[places(starts + before.lengths, texts.lengths)] = texts.ids
+    targets = np.empty_like(inputs)
+    targets[:-1] = inputs[1:]
+    targets[ends[lengths > 0] - 1] = eos
     return TokenRows(inputs, targets, lengths)
 
 
-def reading_order(texts: Sequence[Ids], config: Config) -> Sequence[Ids]:
+def reading_order(texts: IdRows, config: Config) -> IdRows:
     """The ids of texts as the model reads them: a backward model begins at the end."""
-    return [ids[::-1] for ids in texts] if config.direction == "backward" else texts
+    return texts.backward() if config.direction == "backward" else texts
 
 
 @dataclass(frozen=True)

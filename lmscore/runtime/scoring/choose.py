@@ -15,7 +15,7 @@ from lmscore.runtime.engine import (
     start_rows,
     token_rows,
 )
-from lmscore.runtime.text import Ids, TextTokenizer
+from lmscore.runtime.text import IdRows, Ids, TextTokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,14 @@ def choose_among(
     """
     texts = [left + candidate + right for candidate in candidates]
     config = engine.config
-    ids = reading_order(tokenizer.encode_batch(texts, name="candidate"), config)
+    ids = reading_order(tokenizer.encode_rows(texts, name="candidate"), config).split()
     shared = _shared(ids)
     begin = np.array([config.bos_token_id], np.int64)
     log_prob, state = _read(engine, begin, ids[0][:shared])
     last = np.concatenate((begin, ids[0][:shared]))[-1:]
-    rests = [row[shared:] for row in ids]
-    rows = token_rows(rests, before=[last] * len(rests), eos=config.eos_token_id)
+    rests = IdRows.of([row[shared:] for row in ids])
+    before = IdRows.repeated(last, len(ids))
+    rows = token_rows(rests, before=before, eos=config.eos_token_id)
     found = start_rows(engine, rows, state).result()
     owners = np.repeat(np.arange(len(texts)), rows.lengths)
     after = np.bincount(owners, found.log_probs, len(texts))
@@ -67,6 +68,6 @@ def _read(engine: Engine, begin: Ids, ids: Ids) -> tuple[float, State]:
     """The log-probability of tokens after <s> (nats), and the state before the last of all."""
     if not len(ids):
         return 0.0, engine.initial_state()
-    rows = token_rows([ids[:-1]], before=[begin], eos=int(ids[-1]))
+    rows = token_rows(IdRows.of([ids[:-1]]), before=IdRows.of([begin]), eos=int(ids[-1]))
     found, state = score_document(engine, rows, engine.initial_state())
     return float(found.log_probs.sum(dtype=np.float64)), state

@@ -9,7 +9,7 @@ import numpy as np
 
 from lmscore.runtime.engine import Engine, Measured, reading_order
 from lmscore.runtime.scoring.words import word_tokens
-from lmscore.runtime.text import Encoded, Ids, TextTokenizer
+from lmscore.runtime.text import Encoded, IdRows, Ids, TextTokenizer
 
 _TEXTS = 64  # read at once
 
@@ -71,7 +71,7 @@ def _measure(
     engine: Engine, tokenizer: TextTokenizer, text: str, encoded: Encoded, k: int
 ) -> TextMeasures:
     config = engine.config
-    (ids,) = reading_order([encoded.ids], config)
+    ids = reading_order(IdRows.of([encoded.ids]), config).ids
     targets = np.append(ids, config.eos_token_id)
     read = np.insert(ids, 0, config.bos_token_id)
     parts = list(_runs(engine, read, targets, k))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lmscore.names import Unit
+from lmscore.runtime.scoring.columns import made_of_columns
 
 LN10 = math.log(10)
 """Nats per unit of a base-10 logarithm, as KenLM and SRILM use them."""
@@ -51,9 +53,31 @@ class WordScore(_Surprising):
     num_tokens: int  # scored tokens; 0 if the word was only read
 
 
+class Parts(Protocol):
+    """Something that computes the tokens and words of a scored text."""
+
+    def tokens(self, text: str) -> tuple[TokenScore, ...]:
+        """The scored tokens of the text."""
+        ...
+
+    def words(self, text: str) -> tuple[WordScore, ...]:
+        """The words of the text."""
+        ...
+
+
+class _Unread(_Surprising):
+    """A value some of whose fields are computed when they are read for the first time."""
+
+    __slots__ = ("_parts",)
+    _parts: Parts | None  # None once everything has been computed
+
+
 @dataclass(frozen=True, slots=True)
-class Score(_Surprising):
-    """The log-probability of one text, and the counts of its tokens and words."""
+class Score(_Unread):
+    """The log-probability of one text, and the counts of its tokens and words.
+
+    Tokens and words are computed when they are read; threads may read them at the same time.
+    """
 
     text: str
     log_prob: float  # nats, over all scored tokens
@@ -69,6 +93,64 @@ class Score(_Surprising):
     def perplexity(self) -> float:
         """Per token, OOVs included; nan without a token."""
         return perplexity_of(self.log_prob, self.num_tokens)
+
+    if not TYPE_CHECKING:  # for a type checker, the fields are just there
+
+        def __getattr__(self, name: str) -> Any:
+            """Compute a field whose slot is still empty; Python asks here for no other."""
+            if name == "num_words":
+                value = len(self.text.split())
+            elif name in ("tokens", "words"):
+                parts = self._parts
+                if parts is None:  # another thread was quicker
+                    return object.__getattribute__(self, name)
+                value = getattr(parts, name)(self.text)
+            else:
+                raise AttributeError(f"'Score' object has no attribute {name!r}")
+            object.__setattr__(self, name, value)
+            if name != "num_words" and _is_set(self, "tokens") and _is_set(self, "words"):
+                object.__setattr__(self, "_parts", None)
+            return value
+
+
+def _is_set(score: Score, name: str) -> bool:
+    try:
+        object.__getattribute__(score, name)
+    except AttributeError:
+        return False
+    return True
+
+
+def unread_scores(
+    texts: Sequence[str],
+    log_probs: Sequence[float],
+    num_tokens: Sequence[int],
+    num_oov: Sequence[int],
+    oov_log_probs: Sequence[float],
+    parts: Sequence[Parts] = (),
+    *,
+    tokens: bool = False,
+    words: bool = False,
+) -> list[Score]:
+    """The scores of R texts, from a column for each field.
+
+    `tokens` and `words`: compute them from `parts` when they are read, else they are empty.
+    """
+    nothing = [()] * len(texts)
+    columns = {
+        "text": texts,
+        "log_prob": log_probs,
+        "num_tokens": num_tokens,
+        "num_oov": num_oov,
+        "oov_log_prob": oov_log_probs,
+    }
+    if parts:
+        columns["_parts"] = parts
+    if not tokens:
+        columns["tokens"] = nothing
+    if not words:
+        columns["words"] = nothing
+    return made_of_columns(Score, len(texts), **columns)
 
 
 @dataclass(slots=True)

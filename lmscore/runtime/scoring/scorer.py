@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.bundle import Context
-from lmscore.errors import InputError
 from lmscore.runtime.engine import (
     Boundaries,
     Engine,
     RowScores,
     ScoredRows,
+    State,
     Tensor,
     TokenRows,
     reading_order,
@@ -24,16 +25,16 @@ from lmscore.runtime.engine import (
     start_rows,
     token_rows,
 )
+from lmscore.runtime.scoring.ahead import ahead
+from lmscore.runtime.scoring.columns import made_of_columns
 from lmscore.runtime.scoring.prefix import Prefix, encode_after, split_space
-from lmscore.runtime.scoring.score import Score, TokenScore
+from lmscore.runtime.scoring.score import Parts, Score, unread_scores
+from lmscore.runtime.scoring.scored_text import Convention, ScoredText
 from lmscore.runtime.scoring.stream_windows import Window
-from lmscore.runtime.scoring.words import WordTokens, boundary_tokens, word_scores, word_tokens
-from lmscore.runtime.text import Encoded, Ids, TextTokenizer
+from lmscore.runtime.scoring.words import boundary_tokens
+from lmscore.runtime.text import EncodedTexts, IdRows, Ids, TextTokenizer, places
 
 _NO_IDS = np.empty(0, np.int64)
-_NO_SPANS = np.empty((0, 2), np.int64)
-
-Part = slice | Ids
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,10 @@ class Reading:
     """The tokens that the model reads for some texts. R texts, N tokens in all rows."""
 
     texts: Sequence[str]  # R
-    encoded: list[Encoded]  # R
-    words: list[WordTokens]  # R, or empty
+    encoded: EncodedTexts  # R; without places if neither tokens nor words are wanted
     rows: TokenRows
-    starts: Ids  # [R], where the scored tokens of each text begin among the N
-    ends: Ids  # [R]
-    parts: Sequence[Part]  # R, the same tokens in the text's own order
+    scored: Ids  # [n], the scored ones of the N tokens: text by text, each in its own order
+    counts: Ids  # [R], how many of the n belong to each text
 
 
 @dataclass(frozen=True)
@@ -63,13 +62,15 @@ class Scorer:
     joiner: str  # between a prefix and its text, in sentence context
     ahead: int  # windows that are read while one is being scored
 
-    def stream(self, windows: Iterable[Window], prefix: str | None) -> Iterator[Score]:
+    def stream(
+        self, windows: Iterable[Window], prefix: str | None, *, carry: bool
+    ) -> Iterator[Score]:
         """Score windows of texts, in their order.
 
         Args:
             windows: texts, perhaps with a prefix for each.
-            prefix: of the texts without one of their own. With prefixes, no state is carried from
-                text to text.
+            prefix: of the texts without one of their own.
+            carry: whether each text begins in the state after the text before it.
 
         Raises:
             InputError: a text or prefix has no ids; names its number.
@@ -78,33 +79,29 @@ class Scorer:
         (shared,) = self._prefixes([prefix or ""], first=1)
         state = self.engine.state_after(shared.lead, self.engine.initial_state())
         shared = replace(shared, lead=_NO_IDS)
-        started: deque[tuple[Reading, ScoredRows]] = deque()
-        try:
-            for window in windows:
-                prefixes = self._prefixes(window.prefixes, first=window.first)
-                reading = self._read(window, prefixes or [shared] * len(window.texts))
-                if self.context == "document" and prefix is None and not prefixes:
-                    found, state = score_document(self.engine, reading.rows, state)
-                    yield from self._scores(reading, found)
-                else:
-                    rows = start_rows(self.engine, reading.rows, state)
-                    started.append((reading, rows))
-                yield from self._finished(started, left=self.ahead)
-            yield from self._finished(started)
-        except InputError:  # in a window that was read ahead: the windows before it come first
-            yield from self._finished(started)
-            raise
-        finally:
-            for _, rows in started:
-                rows.cancel()
+        return (
+            self._carried(windows, shared, state) if carry else self._apart(windows, shared, state)
+        )
 
-    def _finished(
-        self, started: deque[tuple[Reading, ScoredRows]], *, left: int = 0
-    ) -> Iterator[Score]:
-        """Wait for the scores of the windows that were started first, until `left` are left."""
-        while len(started) > left:
-            reading, rows = started.popleft()
-            yield from self._scores(reading, rows.result())
+    def _apart(self, windows: Iterable[Window], shared: Prefix, state: State) -> Iterator[Score]:
+        """Score windows of texts that each begin in the same state."""
+
+        def start(window: Window) -> tuple[Reading, ScoredRows]:
+            reading = self._read(window, shared)
+            return reading, start_rows(self.engine, reading.rows, state)
+
+        started = ahead(start, windows, count=self.ahead, drop=lambda pair: pair[1].cancel())
+        with closing(started):
+            for reading, rows in started:
+                yield from self._scores(reading, rows.result())
+
+    def _carried(self, windows: Iterable[Window], shared: Prefix, state: State) -> Iterator[Score]:
+        """Score windows of texts that pass their state on."""
+        read = partial(self._read, shared=shared)
+        with closing(ahead(read, windows, count=self.ahead, drop=lambda _: None)) as readings:
+            for reading in readings:
+                found, state = score_document(self.engine, reading.rows, state)
+                yield from self._scores(reading, found)
 
     def _prefixes(self, texts: Sequence[str], *, first: int) -> list[Prefix]:
         ids = self.tokenizer.encode_batch(texts, first=first, name="prefix")
@@ -119,115 +116,140 @@ class Scorer:
         before = np.concatenate((bos, ids))
         return Prefix(text, space, ids, lead=before[:-1], first=before[-1:])
 
-    def _read(self, window: Window, prefixes: Sequence[Prefix]) -> Reading:
-        encoded = self._encode(window, prefixes)
-        ids = reading_order([tokens.ids for tokens in encoded], self.engine.config)
-        before = [prefix.tokens for prefix in prefixes]
-        rows = token_rows(ids, before=before, eos=self.engine.config.eos_token_id)
-        starts = rows.starts + np.array([len(prefix.lead) for prefix in prefixes], np.int64)
-        ends = np.maximum(starts, rows.starts + rows.lengths - (0 if self.eos else 1))
-        parts = list(map(slice, starts.tolist(), ends.tolist()))
-        words = [
-            word_tokens(text, tokens.spans, eos=self.eos and part.stop > part.start)
-            for text, tokens, part in zip(window.texts, encoded, parts, strict=True)
-            if self.words
-        ]
-        if self.engine.config.direction == "backward":
-            turned = list(map(self._turned, parts))
-            return Reading(window.texts, encoded, words, rows, starts, ends, turned)
-        rows = self._with_boundaries(rows, words, parts)
-        return Reading(window.texts, encoded, words, rows, starts, ends, parts)
+    def _read(self, window: Window, shared: Prefix) -> Reading:
+        config, R = self.engine.config, len(window.texts)
+        own = self._prefixes(window.prefixes, first=window.first)
+        encoded = self._encode(window, own or [shared] * R)
+        before = (
+            IdRows.of([prefix.tokens for prefix in own])
+            if own
+            else IdRows.repeated(shared.tokens, R)
+        )
+        texts = reading_order(encoded.rows, config)
+        rows = token_rows(texts, before=before, eos=config.eos_token_id)
+        starts = rows.starts + np.array([len(prefix.lead) for prefix in own] or [0], np.int64)
+        ends = np.maximum(starts, rows.starts + rows.lengths - (not self.eos))
+        counts = ends - starts
+        scored = places(starts, counts)
+        if config.direction == "backward":
+            scored = self._turned(scored, starts, ends, counts)
+        elif self.words:
+            whole = (counts > 0) & (counts == texts.lengths + self.eos)
+            rows = self._with_boundaries(rows, scored, starts[whole])
+        return Reading(window.texts, encoded, rows, scored, counts)
 
-    def _turned(self, part: slice) -> Ids:
-        """The places of a text's tokens in a row read from its end, </s> last.
+    def _turned(self, scored: Ids, starts: Ids, ends: Ids, counts: Ids) -> Ids:
+        """The places of tokens in rows that are read from their end, </s> last.
 
-        No Z is needed for its words: the token that begins a word is the last of it to be read.
+        No Z is needed for the words: the token that begins a word is the last of it to be read.
         """
-        places = np.arange(part.start, part.stop)
-        ends = len(places) - self.eos
-        return np.concatenate((places[:ends][::-1], places[ends:]))
+        own = ends - self.eos  # where the tokens of the text itself end
+        turned = np.repeat(starts + own - 1, counts) - scored
+        return np.where(scored < np.repeat(own, counts), turned, scored)
 
-    def _encode(self, window: Window, prefixes: Sequence[Prefix]) -> list[Encoded]:
+    def _encode(self, window: Window, prefixes: Sequence[Prefix]) -> EncodedTexts:
         if self.context == "sentence" and any(prefix.text or prefix.space for prefix in prefixes):
-            return encode_after(
+            found = encode_after(
                 self.tokenizer, prefixes, window.texts, joiner=self.joiner, number=window.first
             )
+            return EncodedTexts(IdRows.of([each.ids for each in found]), found)
         if self.tokens or self.words:
-            return self.tokenizer.encode_spans(window.texts, first=window.first)
-        ids = self.tokenizer.encode_batch(window.texts, first=window.first)
-        return [Encoded(row, _NO_SPANS) for row in ids]
+            return self.tokenizer.encode_places(window.texts, first=window.first)
+        return EncodedTexts(self.tokenizer.encode_rows(window.texts, first=window.first), ())
 
-    def _with_boundaries(
-        self, rows: TokenRows, words: Sequence[WordTokens], parts: Sequence[slice]
-    ) -> TokenRows:
-        """Add the places where a token shows that the word before it is over."""
-        tokens = boundary_tokens(self.tokenizer, self.engine.config.bos_token_id) if words else None
+    def _with_boundaries(self, rows: TokenRows, scored: Ids, firsts: Ids) -> TokenRows:
+        """Add the places where a token shows that the word before it is over.
+
+        `scored` are the places of scored tokens, `firsts` those of the first tokens of texts.
+        """
+        tokens = boundary_tokens(self.tokenizer, self.engine.config.bos_token_id)
         if tokens is None:
             return rows
         at = np.zeros(len(rows.targets), np.bool_)
-        for part, found in zip(parts, words, strict=True):
-            at[part.stop - len(found.owners) + found.boundaries] = True
-        at &= self.tokenizer.begins_word[rows.targets]
+        at[scored] = self.tokenizer.begins_word[rows.targets[scored]]
+        at[firsts] = False
         return replace(rows, boundaries=Boundaries(at, tokens))
 
-    def _scores(self, reading: Reading, found: RowScores) -> Iterator[Score]:
-        unk_id = self.engine.config.unk_token_id
-        oov = reading.rows.targets == (-1 if unk_id is None else unk_id)
-        scored, owners = _scored(reading)
-        scores = sum_scores(reading.texts, owners, found.log_probs[scored], oov[scored])
-        self.engine.check_finite([score.log_prob for score in scores])
-        if not self.tokens and not self.words:
-            yield from scores
-            return
-        for i, (score, part) in enumerate(zip(scores, reading.parts, strict=True)):
-            log_probs, log_z, unknown = found.log_probs[part], found.boundaries[part], oov[part]
-            tokens = self._token_scores(reading, i, log_probs, unknown) if self.tokens else ()
-            words = word_scores(reading.words[i], log_probs, log_z, unknown) if self.words else ()
-            yield replace(score, tokens=tokens, words=words)
-
-    def _token_scores(
-        self, reading: Reading, number: int, log_probs: Tensor, oov: NDArray[np.bool_]
-    ) -> tuple[TokenScore, ...]:
-        ids, spans = reading.encoded[number]
-        end = len(reading.texts[number])
-        targets = reading.rows.targets[reading.parts[number]].tolist()
-        # A first token that was only read has no score; </s> comes after the text's own tokens.
-        scored = [*spans.tolist(), *[[end, end]] * self.eos][len(ids) + self.eos - len(targets) :]
-        texts = map(self.tokenizer.token, targets)
-        columns = zip(targets, texts, log_probs.tolist(), oov.tolist(), scored, strict=True)
-        return tuple(
-            TokenScore(token, text, log_prob, is_oov, start, stop)
-            for token, text, log_prob, is_oov, (start, stop) in columns
+    def _scores(self, reading: Reading, found: RowScores) -> list[Score]:
+        log_probs = found.log_probs[reading.scored]
+        self.engine.check_finite(log_probs)
+        ids = reading.rows.targets[reading.scored]
+        owners = np.repeat(np.arange(len(reading.texts)), reading.counts)
+        parts: Sequence[ScoredText] = ()
+        if self.tokens or self.words:
+            with_z = reading.rows.boundaries is not None
+            log_z = found.boundaries[reading.scored] if with_z else None
+            parts = self._parts(reading, ids, log_probs, log_z)
+        return sum_scores(
+            reading.texts,
+            owners,
+            log_probs,
+            ids == self._unk_id,
+            parts=parts,
+            tokens=self.tokens,
+            words=self.words,
         )
 
+    def _parts(
+        self, reading: Reading, ids: Ids, log_probs: Tensor, log_z: Tensor | None
+    ) -> list[ScoredText]:
+        """What the tokens and words of each text are computed from; copies, text by text."""
+        convention = Convention(self.tokenizer, self._unk_id, self.eos)
+        R, ends = len(reading.texts), np.cumsum(reading.counts)
+        cuts = list(map(slice, (ends - reading.counts).tolist(), ends.tolist()))
+        return made_of_columns(
+            ScoredText,
+            R,
+            convention=[convention] * R,
+            place=reading.encoded.places,
+            ids=_cut(ids.astype(np.int32), cuts),
+            log_probs=_cut(log_probs, cuts),
+            log_z=[None] * R if log_z is None else _cut(log_z, cuts),
+        )
 
-def _scored(reading: Reading) -> tuple[NDArray[np.bool_], Ids]:
-    """Mark the scored ones of N tokens, bool [N], and name the text of each scored token."""
-    owners = np.repeat(np.arange(len(reading.texts)), reading.rows.lengths)
-    places = np.arange(len(owners))
-    scored = (places >= reading.starts[owners]) & (places < reading.ends[owners])
-    return scored, owners[scored]
+    @property
+    def _unk_id(self) -> int:
+        """The id of <unk>; -1 if there is none."""
+        unk_id = self.engine.config.unk_token_id
+        return -1 if unk_id is None else unk_id
+
+
+def _cut(array: NDArray[Any], cuts: Sequence[slice]) -> list[NDArray[Any]]:
+    return [array[cut].copy() for cut in cuts]
 
 
 def sum_scores(
-    texts: Sequence[str], owners: Ids, log_probs: Tensor, oov: NDArray[np.bool_]
+    texts: Sequence[str],
+    owners: Ids,
+    log_probs: Tensor,
+    oov: NDArray[np.bool_],
+    *,
+    parts: Sequence[Parts] = (),
+    tokens: bool = False,
+    words: bool = False,
 ) -> list[Score]:
-    """The scores of R texts, with `Score.tokens` and `Score.words` empty.
+    """The scores of R texts.
 
-    owners int64 [n] is the number of each scored token's text; log_probs float32 [n] are in nats;
-    oov bool [n] tells whether the token is <unk>.
+    Args:
+        texts: R.
+        owners: int64 [n], the number of each scored token's text.
+        log_probs: float32 [n], nats.
+        oov: bool [n], whether the token is <unk>.
+        parts: R, from which tokens and words are computed when they are read.
+        tokens: whether `Score.tokens` is computed so; else it is empty.
+        words: whether `Score.words` is.
     """
     R, unknown = len(texts), owners[oov]
-    columns = zip(
+    return unread_scores(
         texts,
         _sums(owners, log_probs, R),
         np.bincount(owners, minlength=R).tolist(),
-        (len(text.split()) for text in texts),
         np.bincount(unknown, minlength=R).tolist(),
         _sums(unknown, log_probs[oov], R),
-        strict=True,
+        parts,
+        tokens=tokens,
+        words=words,
     )
-    return [Score(*column) for column in columns]
 
 
 def _sums(owners: Ids, values: Tensor, R: int) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import NamedTuple
+from itertools import chain
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,22 +15,57 @@ from tokenizers import Encoding, Tokenizer
 from lmscore.bundle import CONFIG_FILE, Bundle, Config
 from lmscore.errors import InputError, ModelError
 from lmscore.runtime.text.characters import is_spaceless
+from lmscore.runtime.text.id_rows import IdRows, Ids
 from lmscore.runtime.text.offsets import cover_composed
 from lmscore.runtime.text.pieces import token_pieces
 
-Ids = NDArray[np.int64]
-
 _SAMPLE = 512  # tokens that show the script of a vocabulary
+
+
+class Placed(Protocol):
+    """Something that knows where the n tokens of a text lie in it: see `offsets_in`."""
+
+    @property
+    def offsets(self) -> list[tuple[int, int]]:
+        """The character offsets of each token, as the tokenizer reports them."""
+        ...
 
 
 class Encoded(NamedTuple):
     """The tokens of a text, and where they lie in it."""
 
     ids: Ids  # [n]
-    spans: Ids  # [n, 2], character offsets into the text; [0, 2] where they are not wanted
+    spans: Ids  # [n, 2], character offsets into the text
+
+    @property
+    def offsets(self) -> list[tuple[int, int]]:
+        """The spans as pairs of numbers."""
+        return [(start, end) for start, end in self.spans.tolist()]
+
+
+class EncodedTexts(NamedTuple):
+    """The tokens of R texts, and where they lie: `offsets_in` computes the offsets."""
+
+    rows: IdRows  # R
+    places: Sequence[Placed]  # R
 
 
 _Encode = Callable[..., list[Encoding]]  # of a batch
+
+
+class _Spellings(dict[int, str]):
+    """The spellings of the tokens that were asked for."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self._tokenizer = tokenizer
+
+    def __missing__(self, token_id: int) -> str:
+        token = self._tokenizer.id_to_token(token_id)
+        if token is None:
+            raise InputError(f"token id {token_id} is not in the vocabulary")
+        self[token_id] = token
+        return token
 
 
 class TextTokenizer:
@@ -47,6 +83,7 @@ class TextTokenizer:
         """
         _check_vocabulary(tokenizer, config, source)
         self._tokenizer = _only_text(tokenizer)
+        self._spellings = _Spellings(tokenizer)
         self._unk_id = config.unk_token_id
         self._bos_id, self._eos_id = config.bos_token_id, config.eos_token_id
 
@@ -89,20 +126,28 @@ class TextTokenizer:
         Raises:
             InputError: a text is not a string, or has no ids; names its number.
         """
-        encode = self._tokenizer.encode_batch_fast  # counts no offsets
-        return [ids for ids, _ in self._encoded(encode, texts, first, name)]
+        return self.encode_rows(texts, first=first, name=name).split()
 
-    def encode_spans(self, texts: Sequence[str], *, first: int = 1) -> list[Encoded]:
-        """Like `encode_batch`, with the character offsets that the tokenizer reports.
+    def encode_rows(self, texts: Sequence[str], *, first: int = 1, name: str = "text") -> IdRows:
+        """Like `encode_batch`, in one flat array."""
+        fast = self._tokenizer.encode_batch_fast  # counts no offsets
+        return self._encoded(fast, texts, first, name).rows
+
+    def encode_places(self, texts: Sequence[str], *, first: int = 1) -> EncodedTexts:
+        """Like `encode_rows`, with character offsets, to be read by `offsets_in`.
 
         Offsets refer to the text before normalization; those of a character that it composes cover
         all of its parts. Tokens that share a character, as the bytes of an emoji do, share its
         offsets.
         """
-        found = self._encoded(self._tokenizer.encode_batch, texts, first, "text")
+        return self._encoded(self._tokenizer.encode_batch, texts, first, "text")
+
+    def encode_spans(self, texts: Sequence[str], *, first: int = 1) -> list[Encoded]:
+        """Like `encode_places`, as arrays for each text."""
+        rows, places = self.encode_places(texts, first=first)
         return [
-            Encoded(ids, cover_composed(text, np.array(encoding.offsets, np.int64).reshape(-1, 2)))
-            for text, (ids, encoding) in zip(texts, found, strict=True)
+            Encoded(ids, np.array(offsets_in(text, place), np.int64).reshape(-1, 2))
+            for text, ids, place in zip(texts, rows.split(), places, strict=True)
         ]
 
     def decode(self, ids: Ids) -> str:
@@ -121,10 +166,11 @@ class TextTokenizer:
 
     def token(self, token_id: int) -> str:
         """A token as the vocabulary spells it: `the`, `Ġthe`, `▁the`, `</s>`."""
-        token = self._tokenizer.id_to_token(token_id)
-        if token is None:
-            raise InputError(f"token id {token_id} is not in the vocabulary")
-        return token
+        return self._spellings[token_id]
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """Several tokens, each as `token` gives it."""
+        return list(map(self._spellings.__getitem__, ids))
 
     @cached_property
     def pieces(self) -> tuple[bytes, ...]:
@@ -167,35 +213,44 @@ class TextTokenizer:
 
     def _encoded(
         self, encode: _Encode, texts: Sequence[str], first: int, name: str
-    ) -> list[tuple[Ids, Encoding]]:
+    ) -> EncodedTexts:
         given: object = texts
         if isinstance(given, str) or not isinstance(given, Sequence):
             raise InputError(f"expected a list of texts, got {type(given).__name__}")
-        for number, text in enumerate(texts, first):
-            check_text(text, number, name)
+        if set(map(type, texts)) - {str}:
+            for number, text in enumerate(texts, first):
+                check_text(text, number, name)
         encodings = _encodings(encode, texts, first, name)
-        rows = [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
-        if rows and self._is_control(np.concatenate(rows)).any():
-            rows = [
-                self._without_control_ids(row, f"{name} {number}")
-                for number, row in enumerate(rows, first)
-            ]
-        return list(zip(rows, encodings, strict=True))
+        ids = [encoding.ids for encoding in encodings]
+        lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+        flat = np.fromiter(chain.from_iterable(ids), np.int64, int(lengths.sum()))
+        rows = IdRows(flat, lengths)
+        self._replace_control_ids(rows, first, name)
+        return EncodedTexts(rows, encodings)
 
-    def _is_control(self, ids: Ids) -> NDArray[np.bool_]:
-        return np.asarray((ids == self._bos_id) | (ids == self._eos_id))
+    def _replace_control_ids(self, rows: IdRows, first: int, name: str) -> None:
+        """Put <unk> in the place of a typed <s> or </s> that the vocabulary holds as a word."""
+        ids = rows.ids
+        control = (ids == self._bos_id) | (ids == self._eos_id)
+        if not control.any():
+            return
+        if self._unk_id is None:
+            place = int(np.argmax(control))
+            number = first + int(np.searchsorted(rows.ends, place, side="right"))
+            raise InputError(
+                f"{name} {number}: {self.token(int(ids[place]))!r} is reserved, and the vocabulary "
+                "has no unknown token to put in its place; remove it from the text"
+            )
+        ids[control] = self._unk_id
 
-    def _without_control_ids(self, ids: Ids, where: str) -> Ids:
-        control = self._is_control(ids)
-        if control.any():
-            if self._unk_id is None:
-                typed = self.token(int(ids[control][0]))
-                raise InputError(
-                    f"{where}: {typed!r} is reserved, and the vocabulary has no unknown "
-                    "token to put in its place; remove it from the text"
-                )
-            ids[control] = self._unk_id
-        return ids
+
+def offsets_in(text: str, place: Placed) -> list[tuple[int, int]]:
+    """The character offsets of the tokens of a text, in a list of the caller's own."""
+    offsets = place.offsets
+    if text.isascii():
+        return offsets
+    spans = cover_composed(text, np.array(offsets, np.int64).reshape(-1, 2))
+    return [(start, end) for start, end in spans.tolist()]
 
 
 def check_text(text: object, number: int, name: str = "text") -> None:

@@ -28,6 +28,7 @@ from lmscore.runtime.engine.engine import Engine
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.state import State, Tensor
 from lmscore.runtime.engine.workers import Workers
+from lmscore.runtime.text import IdRows
 
 CONFIG = Config(
     cell="gru",
@@ -132,7 +133,7 @@ def state_of(h: float) -> State:
 
 def rows_of(texts: list[NDArray[np.int64]], bos: int | None) -> TokenRows:
     before = np.array([] if bos is None else [bos], np.int64)
-    return token_rows(texts, before=[before] * len(texts), eos=2)
+    return token_rows(IdRows.of(texts), before=IdRows.repeated(before, len(texts)), eos=2)
 
 
 @given(st.lists(ids, min_size=1, max_size=12), bos_choices, st.integers(1, 200))
@@ -276,7 +277,7 @@ def test_token_rows_by_hand(
 def test_what_is_read_before_a_text_may_differ() -> None:
     before = [np.array(row, np.int64) for row in ([1, 8], [], [1])]
     texts = [np.array(row, np.int64) for row in ([5], [6, 7], [])]
-    rows = token_rows(texts, before=before, eos=2)
+    rows = token_rows(IdRows.of(texts), before=IdRows.of(before), eos=2)
     assert rows.inputs.tolist() == [1, 8, 5, 6, 7, 1]
     assert rows.targets.tolist() == [8, 5, 2, 7, 2, 2]
     assert rows.lengths.tolist() == [3, 2, 1]

@@ -13,7 +13,7 @@ from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.models.list_windows import Window, windows
 from lmscore.runtime.rescoring.models.walk import METHODS, Method, score_shared
 from lmscore.runtime.scoring import Score, sum_scores
-from lmscore.runtime.text import Ids, TextTokenizer
+from lmscore.runtime.text import IdRows, TextTokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +107,20 @@ class _Reader:
         owners = np.repeat(np.arange(len(texts)), rows.lengths)
         return sum_scores([text for _, text in texts], owners, log_probs, oov), num_read
 
-    def _encode(self, window: Window, texts: Sequence[str]) -> list[Ids]:
+    def _encode(self, window: Window, texts: Sequence[str]) -> IdRows:
         try:
-            return self.tokenizer.encode_batch(texts)
+            return self.tokenizer.encode_rows(texts)
         except InputError:
             for number, hypotheses in enumerate(window.lists, window.first):
                 self.tokenizer.encode_batch(hypotheses, name=f"list {number}, hypothesis")
             raise
 
-    def _rows(self, ids: Sequence[Ids]) -> TokenRows:
+    def _rows(self, texts: IdRows) -> TokenRows:
         """One row per text, of the tokens that are scored."""
         config = self.engine.config
         begin = np.array([config.bos_token_id] if self.bos else [], np.int64)
-        ids = reading_order(ids, config)
-        rows = token_rows(ids, before=[begin] * len(ids), eos=config.eos_token_id)
+        before = IdRows.repeated(begin, len(texts.lengths))
+        rows = token_rows(reading_order(texts, config), before=before, eos=config.eos_token_id)
         return rows if self.eos else _without_ends(rows)
 
 
