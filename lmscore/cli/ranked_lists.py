@@ -76,13 +76,15 @@ class Job:
 class Meter:
     """Adds up the bytes that are read, and the counts and gains of the lists that are ranked."""
 
-    def __init__(self, score: str | tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self, score: str | tuple[str, ...] | None = None, *, are_costs: bool = False
+    ) -> None:
         """Begin at nothing; `score` is the decoder's own score, as `own_scores` has it."""
         from lmscore.runtime.rescoring.lists import Counts, Gain, ScoreSigns
 
         self._score = score
         self.bytes = 0
-        self.signs = ScoreSigns()
+        self.signs = ScoreSigns(are_costs)
         self.counts = Counts()
         self.gain = Gain()
 

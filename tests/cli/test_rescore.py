@@ -620,17 +620,19 @@ def test_an_interrupt_leaves_the_old_file(tmp_path: Path, options: list[str]) ->
 
 
 @posix
-def test_what_kaldi_calls(lm: LanguageModel, tmp_path: Path) -> None:
-    """The four arguments of its scorers, with `lmscore` on the path."""
+@pytest.mark.parametrize("options", [[], ["--lowercase", "--remove", "<unk>"]])
+def test_what_kaldi_calls(lm: LanguageModel, tmp_path: Path, options: list[str]) -> None:
+    """The four arguments of its scorers, with `lmscore` on the path; options before them."""
     program = _file(
         tmp_path / "lmscore",
         f'#!/bin/sh\nexec "{sys.executable}" -c "from lmscore.cli import main; '
         'raise SystemExit(main())" "$@"\n',
     )
     program.chmod(0o755)
-    source, scores = _file(tmp_path / "text", kaldi()), tmp_path / "scores"
+    text = kaldi().replace("the", "<unk> The" if options else "the")
+    source, scores = _file(tmp_path / "text", text), tmp_path / "scores"
     subprocess.run(
-        [EXAMPLES / "kaldi_scores.sh", lm.path, tmp_path / "temp", source, scores],
+        [EXAMPLES / "kaldi_scores.sh", *options, lm.path, tmp_path / "temp", source, scores],
         env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
         check=True,
     )

@@ -160,7 +160,7 @@ def rescore(
     chosen = tuned or weigh(first, list_format.score)
     normalize = seen.preparation(lists.errors, seen=False)
     job = Job(scorers, chosen, prepare, context, models.eos, judge, normalize)
-    meter = Meter(None if tuned else list_format.score)
+    meter = Meter(None if tuned else list_format.score, are_costs=list_format.are_costs)
     shown = meter.shown(job.rank(meter.read(found)), lists.paths, data_on_stdout=output is None)
     if best:
         write_texts((_line(one, with_ids=with_ids) for one in shown), output)

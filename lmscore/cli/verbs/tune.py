@@ -132,7 +132,7 @@ def tune(
     list_format, read = lists.read(seen.removed(lists.errors))
     found = list(read)
     streams.note(f"{len(found)} lists, {list_format.name}")
-    signs = ScoreSigns()
+    signs = ScoreSigns(list_format.are_costs)
     for nbest in found:
         reference_of(nbest)
         signs.see(nbest, list_format.score)

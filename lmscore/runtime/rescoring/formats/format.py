@@ -80,3 +80,4 @@ class Format:
     word_count: str | None = None  # the feature that counts words
     # The feature that is the decoder's own score, the first that is there; None: all together.
     score: str | tuple[str, ...] | None = "score"
+    are_costs: bool = False  # the scores in a file are costs; lists have them with a minus

@@ -175,5 +175,11 @@ def _recognises(head: Head) -> Surety:
 
 
 KALDI = Format(
-    "kaldi", _recognises, _read, _render, options=frozenset({"scores", "symbols"}), score=None
+    "kaldi",
+    _recognises,
+    _read,
+    _render,
+    options=frozenset({"scores", "symbols"}),
+    score=None,
+    are_costs=True,
 )

@@ -81,7 +81,8 @@ def read(
     rest = (Document(path, errors=errors) for path in files[len(opened) :])
     lists = _read(list_format, chain(opened, rest), options)
     lists = (_prepared(nbest, list_format.word_count, words) for nbest in lists)
-    lists = in_log_domain(lists, list_format.score, score_kind)
+    if not (list_format.are_costs and score_kind == "costs"):  # which the reader has dealt with
+        lists = in_log_domain(lists, list_format.score, score_kind)
     if references is not None:
         referred = with_references(
             lists,

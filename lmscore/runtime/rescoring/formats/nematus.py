@@ -55,4 +55,12 @@ def _recognises(head: Head) -> Surety:
     return Surety.CERTAIN if is_own and place_of_total(fields) is None else Surety.NO
 
 
-NEMATUS = Format("nematus", _recognises, _read, by_lines(_line), counts_lists=True, score=TOTAL)
+NEMATUS = Format(
+    "nematus",
+    _recognises,
+    _read,
+    by_lines(_line),
+    counts_lists=True,
+    score=TOTAL,
+    are_costs=True,
+)

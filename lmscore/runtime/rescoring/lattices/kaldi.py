@@ -1,4 +1,4 @@
-"""Reading Kaldi's lattices as text (`ark,t`), compact or not, and symbol tables.
+"""Reading Kaldi's lattices as text (`ark,t`), compact or not.
 
 A lattice is a line with the utterance's id, a line for each arc and each final state, and an empty
 line. The graph and acoustic costs are -ln P, unscaled. An arc of a compact lattice is
@@ -11,11 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from lmscore.errors import InputError
-from lmscore.files import input_name, read_lines
-from lmscore.names import Utf8Errors
 from lmscore.runtime.rescoring.formats import Document, Line, parse_score
 from lmscore.runtime.rescoring.lattices.checks import checked, parse_count
 from lmscore.runtime.rescoring.lattices.lattice import END, Arc, Lattice, Scores
@@ -217,23 +214,3 @@ def _check_spelt(reader: _Reader, parts: _Parts) -> None:
             f"{reader.document.where(words[0][1])}: the words are numbers, such as "
             f"{words[0][0]}; give the symbol table they come from (words.txt)"
         )
-
-
-def read_symbols(path: str | Path, *, errors: Utf8Errors = "strict") -> dict[str, str]:
-    """Read the words of a symbol table (`words.txt`), by their numbers.
-
-    Raises:
-        InputFileError: the file cannot be opened or read.
-        InputError: a line is not a word and its number, or a number appears twice.
-    """
-    symbols: dict[str, str] = {}
-    for number, line in enumerate(read_lines(path, errors=errors), 1):
-        where = f"{input_name(path)}, line {number}"
-        columns = line.split()
-        if len(columns) != 2:
-            raise InputError(f"{where}: expected a word and its number, got {line!r}")
-        word, label = columns[0], str(parse_count(columns[1], where))
-        if label in symbols:
-            raise InputError(f"{where}: a second word with the number {label}")
-        symbols[label] = word
-    return symbols

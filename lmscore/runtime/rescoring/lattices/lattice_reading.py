@@ -12,7 +12,7 @@ from typing import get_args
 from lmscore.errors import InputError, OptionError
 from lmscore.files import expanded_paths
 from lmscore.names import LatticeFormat, Utf8Errors
-from lmscore.runtime.rescoring.formats import Document
+from lmscore.runtime.rescoring.formats import Document, read_symbols
 from lmscore.runtime.rescoring.lattices import kaldi, slf
 from lmscore.runtime.rescoring.lattices.lattice import Lattice
 
@@ -58,7 +58,7 @@ def open_lattices(
         name = _format_of(first, lattice_format)
         if name != kaldi.NAME and symbols is not None:
             raise OptionError(f"{first.name}: a lattice of HTK's has no use for a symbol table")
-        table = None if symbols is None else kaldi.read_symbols(symbols, errors=errors)
+        table = None if symbols is None else read_symbols(symbols, errors=errors)
         stack.pop_all()
     rest = (Document(path, errors=errors) for path in files[1:])
     return name, _read(name, chain([first], rest), table)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lmscore.errors import OptionError
 from lmscore.files import names_directory, open_output, write_directory
+from lmscore.runtime.rescoring.formats import read_symbols
 from lmscore.runtime.rescoring.lattices import kaldi, kaldi_writing, slf, slf_writing
 from lmscore.runtime.rescoring.lattices.lattice import Lattice
 from lmscore.runtime.rescoring.lattices.lattice_reading import check_format
@@ -62,7 +63,7 @@ def render_lattices(
     check_format(lattice_format)
     labels = None
     if symbols is not None:
-        labels = {word: label for label, word in kaldi.read_symbols(symbols).items()}
+        labels = {word: label for label, word in read_symbols(symbols).items()}
     last = "\n\n"
     for number, lattice in enumerate(lattices, 1):
         if lattice_format == slf.NAME:

@@ -53,11 +53,14 @@ def _log(value: float, kind: ScoreKind, where: str) -> float:
 class ScoreSigns:
     """What the decoder's own scores look like, seen over all lists."""
 
+    are_costs: bool = False  # as the format says: a file has minus what a list has
     name: str = ""
     lists: int = 0  # with different scores
     rising: int = 0  # of them: the last hypothesis has a higher score than the first
     fractions: int = 0  # values between 0 and 1, both excluded
     others: int = 0  # values below 0 or above 1
+    positive: int = 0  # values above 0
+    values: int = 0
 
     def see(self, nbest: NBestList, score: str | tuple[str, ...] | None) -> None:
         """Add a list."""
@@ -70,9 +73,18 @@ class ScoreSigns:
         self.rising += values[0] < values[-1]
         self.fractions += sum(0 < value < 1 for value in values)
         self.others += sum(not 0 <= value <= 1 for value in values)
+        self.positive += sum(value > 0 for value in values)
+        self.values += len(values)
 
     def hint(self) -> str | None:
         """Advice where the scores look like something else than log-probabilities."""
+        is_positive = 0 < self.values == self.positive
+        if self.are_costs and (is_positive or 2 * self.rising > self.lists):
+            where = "are below 0" if is_positive else "fall down most lists"
+            return (
+                f"the costs {self.name!r} {where}; give them a weight below 0 if higher is better "
+                "in the file"
+            )
         if self.fractions and not self.others:
             return (
                 f"the scores {self.name!r} lie between 0 and 1; "
@@ -82,5 +94,11 @@ class ScoreSigns:
             return (
                 f"the scores {self.name!r} rise from the first hypothesis to the last in "
                 f"{self.rising} of {self.lists} lists; score_kind='costs' if lower is better"
+            )
+        is_falling = 2 * self.rising < self.lists
+        if is_positive and not is_falling:
+            return (
+                f"the scores {self.name!r} are above 0, where log-probabilities are below; "
+                "score_kind='costs' if lower is better"
             )
         return None

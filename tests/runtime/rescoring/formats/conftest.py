@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,12 +26,11 @@ def read_text(tmp_path: Path) -> Read:
         input_format: str | None = None,
         *,
         name: str = "list",
-        beam_size: int | None = None,
-        scores: Mapping[str, Path] | None = None,
+        **options: Any,
     ) -> Lists:
         path = tmp_path / name
         path.write_bytes(text.encode() if isinstance(text, str) else text)
-        _, lists = read([path], input_format, beam_size=beam_size, scores=scores)
+        _, lists = read([path], input_format, **options)
         return list(lists)
 
     return read_text
@@ -45,11 +45,11 @@ def rewrite(tmp_path: Path) -> Rewrite:
         change: Change = lambda nbest: nbest,
         *,
         name: str = "list",
-        beam_size: int | None = None,
+        **options: Any,
     ) -> str:
         path = tmp_path / name
         path.write_bytes(text.encode())
-        list_format, lists = read([path], beam_size=beam_size)
+        list_format, lists = read([path], **options)
         return "".join(render(list_format, map(change, lists)))
 
     return rewrite

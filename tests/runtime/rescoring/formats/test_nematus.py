@@ -35,3 +35,9 @@ def test_bad_lines(read_text: Read, line: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         read_text(line, "nematus")
     assert str(caught.value).endswith(message)
+
+
+def test_costs_are_costs(read_text: Read) -> None:
+    """That scores are costs, which the format says, may be said again."""
+    text = "0 ||| good day ||| 1.25\n"
+    assert read_text(text, score_kind="costs")[0].hypotheses[0].features["total"] == -1.25

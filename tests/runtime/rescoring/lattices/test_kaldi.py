@@ -214,7 +214,7 @@ def test_words_that_are_not_in_the_table(read_text: ReadText, label: str, messag
     ("table", "message"),
     [
         ("the 1\ncat\n", "line 2: expected a word and its number, got 'cat'"),
-        ("the x\n", "line 1: 'x' is no number of a node, arc or word"),
+        ("the x\n", "line 1: expected a word and its number, got 'the x'"),
         ("the 1\ncat 1\n", "line 2: a second word with the number 1"),
     ],
 )

@@ -33,6 +33,8 @@ def test_costs_and_probabilities() -> None:
         ([-2.0, -1.0], "score_kind='costs'"),
         ([0.9, 0.2], "lie between 0 and 1; score_kind='probabilities'"),
         ([0.0, 0.0], None),
+        ([3.0, 3.0], "above 0, where log-probabilities are below; score_kind='costs' if lower"),
+        ([252.3, 251.9], None),  # a confidence, the best first
     ],
 )
 def test_hints(scores: list[float], hint: str | None) -> None:
@@ -42,3 +44,16 @@ def test_hints(scores: list[float], hint: str | None) -> None:
     found = signs.hint()
     assert (found is None) == (hint is None)
     assert hint is None or re.search(hint, found or "")
+
+
+def test_costs_with_another_sign() -> None:
+    """As a format with costs has them: the list has minus the cost."""
+    for values, message in {
+        (-1.0, -2.0): None,
+        (2.0, 1.0): "the costs 'score' are below 0; give them a weight below 0 if higher",
+        (-2.0, -1.0): "the costs 'score' fall down most lists",
+    }.items():
+        signs = ScoreSigns(are_costs=True)
+        signs.see(make_list("a", "b", score=values), "score")
+        found = signs.hint()
+        assert found is None if message is None else (found or "").startswith(message)
