@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmscore.cli.progress import Progress
 from lmscore.cli.table import table
+from lmscore.cli.tuning_advice import advice, negative_weights
 
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.lists import Floats, NBestList, Weights
@@ -40,6 +41,7 @@ class TuningReport:
     values: Floats  # the weights of the terms
     comparison: Comparison
     folds: int | None  # None: nothing was tuned
+    added: tuple[str, ...] = ()  # the terms that are scores of language models
 
     @property
     def fitted(self) -> float:
@@ -47,8 +49,12 @@ class TuningReport:
         return self.candidates.value(self.candidates.best(self.values))
 
     def as_text(self, weights: Weights) -> str:
-        """The report as two tables: of the systems, and of the weights."""
-        return f"{table(self._systems())}\n{table(self._weights(weights))}"
+        """The report as tables, of the systems and of the weights, and what to do next."""
+        tables = [table(self._systems()), table(self._weights(weights))]
+        if len(self.comparison.groups) > 1:
+            tables.insert(1, table(self._groups()))
+        lines = [*negative_weights(weights, self.added), f"next: {advice(self)}"]
+        return "\n".join([*tables, "".join(f"{line}\n" for line in lines)])
 
     def as_json(self, weights: Weights) -> str:
         """The report as JSON, with the names of the library."""
@@ -62,11 +68,23 @@ class TuningReport:
                 name: {
                     "value": dataclasses.asdict(system.metric),
                     "difference": dataclasses.asdict(system.difference),
+                    "relative": self.comparison.relative(system),
+                    "better": system.better,
+                    "worse": system.worse,
                     **dict(zip(metric.labels, system.statistics, strict=False)),
                 }
                 for name, system in self._named().items()
             },
+            "by_length": [
+                {
+                    "hypotheses": [group.fewest, group.most],
+                    "lists": group.num_lists,
+                    **dict(zip(self._named(), group.values, strict=True)),
+                }
+                for group in self.comparison.groups
+            ],
             "weights": {**vars(weights), "features": dict(weights.features)},
+            "next": advice(self),
         }
         if self.folds is not None:
             document["fitted"] = self.fitted
@@ -80,11 +98,28 @@ class TuningReport:
     def _systems(self) -> Iterator[Sequence[str]]:
         metric = self.candidates.metric
         header = (f"{self.comparison.num_lists} lists", metric.title, "95 %", "difference", "95 %")
-        yield (*header, *metric.labels)
+        yield (*header, "relative", "better", "worse", *metric.labels)
         for name, system in self._named().items():
             counts = map(str, system.statistics[: len(metric.labels)])
-            difference = ("", "") if name == "1-best" else _cells(system.difference, "+")
-            yield (name, *_cells(system.metric), *difference, *counts)
+            changes = ("",) * 5 if name == "1-best" else self._changes(system)
+            yield (name, *_cells(system.metric), *changes, *counts)
+
+    def _changes(self, system: System) -> Sequence[str]:
+        """What has changed from the first hypotheses to those of a system."""
+        relative = self.comparison.relative(system)
+        shares = (100 * n / self.comparison.num_lists for n in (system.better, system.worse))
+        return (
+            *_cells(system.difference, "+"),
+            "" if relative is None else f"{relative:+z.1f} %",
+            *(f"{share:.1f} %" for share in shares),
+        )
+
+    def _groups(self) -> Iterator[Sequence[str]]:
+        yield ("hypotheses", "lists", *self._named())
+        for group in self.comparison.groups:
+            size = (group.fewest, group.most)
+            length = " .. ".join(map(str, dict.fromkeys(size)))
+            yield (length, str(group.num_lists), *(f"{value:.2f}" for value in group.values))
 
     def _weights(self, weights: Weights) -> Iterator[Sequence[str]]:
         if self.folds is None:
@@ -104,8 +139,16 @@ def _cells(found: Estimate, sign: str = "") -> tuple[str, str]:
     return f"{found.value:{sign}z.2f}", f"{found.low:{sign}z.2f} .. {found.high:{sign}z.2f}"
 
 
-def tuned(candidates: Candidates, folds: int, seed: int) -> TuningReport:
+def tuned(
+    candidates: Candidates, folds: int, seed: int, *, added: Sequence[str] = ()
+) -> TuningReport:
     """Tune weights on all lists, and measure their gain by cross-validation.
+
+    Args:
+        candidates: the lists.
+        folds: the number of parts of the cross-validation.
+        seed: of all that is random.
+        added: the terms that are scores of language models.
 
     Raises:
         OptionError: there are fewer lists than folds.
@@ -115,13 +158,16 @@ def tuned(candidates: Candidates, folds: int, seed: int) -> TuningReport:
     with Progress("tuning", total=folds + 1) as progress:
         chosen = cross_validate(candidates, folds=folds, seed=seed, report=progress.update)
         values = find_weights(candidates, seed=seed)
-    return TuningReport(candidates, values, compare(candidates, chosen, seed=seed), folds)
+    comparison = compare(candidates, chosen, seed=seed)
+    return TuningReport(candidates, values, comparison, folds, tuple(added))
 
 
-def measured(candidates: Candidates, weights: Weights, seed: int) -> TuningReport:
+def measured(
+    candidates: Candidates, weights: Weights, seed: int, *, added: Sequence[str] = ()
+) -> TuningReport:
     """Measure the gain of given weights; the terms of `candidates` are theirs."""
     from lmscore.runtime.rescoring.tuning import as_values, compare
 
     values = as_values(weights)
     comparison = compare(candidates, candidates.best(values), seed=seed)
-    return TuningReport(candidates, values, comparison, None)
+    return TuningReport(candidates, values, comparison, None, tuple(added))

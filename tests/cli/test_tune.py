@@ -47,9 +47,11 @@ OWN = ("--no-model", "--no-word-penalty", "--weigh", "score", "--weigh", "old", 
 def test_the_report(run: Run, lists: Path) -> None:
     result = run("tune", lists, *OWN)
     assert (result.status, result.err) == (0, READ)
-    systems, weights = ([line.split("  ") for line in part.splitlines()] for part in parts(result))
+    split = ([line.split("  ") for line in part.splitlines()] for part in parts(result))
+    systems, lengths, weights, _ = split
     rows = [[cell.strip() for cell in row if cell.strip()] for row in systems]
-    assert rows[0] == ["8 lists", "WER %", "95 %", "difference", "95 %", *LABELS]
+    changes = ["difference", "95 %", "relative", "better", "worse"]
+    assert rows[0] == ["8 lists", "WER %", "95 %", *changes, *LABELS]
     assert [row[:2] for row in rows[1:]] == [
         ["1-best", "50.00"],
         ["tuned", "12.50"],
@@ -62,6 +64,13 @@ def test_the_report(run: Run, lists: Path) -> None:
     ]
     assert rows[2][3] == "-37.50"
     assert rows[2][4].startswith("-5")
+    # 6 of 8 lists, all but `v`, whose first one is right, and the empty `w`.
+    assert rows[2][5:8] == ["-75.0 %", "75.0 %", "0.0 %"]
+    assert [[cell.strip() for cell in row if cell.strip()] for row in lengths] == [
+        ["hypotheses", "lists", "1-best", "tuned", "oracle"],
+        ["1", "1", "100.00", "100.00", "100.00"],
+        ["2", "7", "42.86", "0.00", "0.00"],
+    ]
     assert weights[0][-1].strip() == "tuned on all lists, where they reach 12.50 WER %;"
     assert [row[1] for row in weights[2:]] == [
         "score",
@@ -76,7 +85,11 @@ LABELS = ["substitutions", "deletions", "insertions", "words"]
 
 def parts(result: Any) -> list[str]:
     found: list[str] = result.out.split("\n\n")
-    assert len(found) == 2
+    assert len(found) == 4
+    assert found[-1] == (
+        "next: 100 % of what the lists hold is gained: write the weights with --output, and use "
+        "them with rescore --weights\n"
+    )
     return found
 
 
@@ -89,6 +102,15 @@ def test_json(run: Run, lists: Path, tmp_path: Path) -> None:
     assert tuned["value"]["value"] == 12.5
     assert tuned["difference"]["value"] == -37.5
     assert [tuned[label] for label in LABELS] == [0, 2, 0, 16]
+    assert (tuned["relative"], tuned["better"], tuned["worse"]) == (-75, 6, 0)
+    assert found["by_length"][0] == {
+        "hypotheses": [1, 1],
+        "lists": 1,
+        "1-best": 100,
+        "tuned": 100,
+        "oracle": 100,
+    }
+    assert found["next"].startswith("100 % of what the lists hold")
     saved = json.loads((tmp_path / "weights.json").read_text())
     assert saved.pop("format_version") == 1
     assert found["weights"] == saved

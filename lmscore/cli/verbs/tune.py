@@ -157,7 +157,10 @@ def tune(
         length_normalization=length_normalization,
         normalize=lambda text: compared(joined(text)),
     )
-    report = measured(judged, given, seed) if given else tuned(judged, folds, seed)
+    if given:
+        report = measured(judged, given, seed, added=added)
+    else:
+        report = tuned(judged, folds, seed, added=added)
     chosen = given or as_weights(judged, report.values, length_normalization=length_normalization)
     if output is not None:
         chosen.save(output)

@@ -1,6 +1,7 @@
 """The weights that make a metric best on lists with references, and what they gain."""
 
 from lmscore.runtime.rescoring.tuning.bootstrap import Estimate
+from lmscore.runtime.rescoring.tuning.by_length import LengthGroup
 from lmscore.runtime.rescoring.tuning.candidates import Candidates, candidates
 from lmscore.runtime.rescoring.tuning.line_search import Steps
 from lmscore.runtime.rescoring.tuning.tune import (
@@ -10,6 +11,7 @@ from lmscore.runtime.rescoring.tuning.tune import (
     as_weights,
     compare,
     cross_validate,
+    estimated,
     find_weights,
     metric_along,
 )
@@ -18,6 +20,7 @@ __all__ = [
     "Candidates",
     "Comparison",
     "Estimate",
+    "LengthGroup",
     "Steps",
     "System",
     "as_values",
@@ -25,6 +28,7 @@ __all__ = [
     "candidates",
     "compare",
     "cross_validate",
+    "estimated",
     "find_weights",
     "metric_along",
 ]

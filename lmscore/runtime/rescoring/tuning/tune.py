@@ -21,6 +21,7 @@ import numpy as np
 from lmscore.errors import OptionError
 from lmscore.runtime.rescoring.lists import WORDS, Floats, Weights
 from lmscore.runtime.rescoring.tuning.bootstrap import Estimate, bootstrap, estimate
+from lmscore.runtime.rescoring.tuning.by_length import LengthGroup, by_length
 from lmscore.runtime.rescoring.tuning.candidates import Candidates, Rows
 from lmscore.runtime.rescoring.tuning.line_search import Steps, search_line
 
@@ -37,6 +38,8 @@ class System:
     metric: Estimate
     statistics: tuple[int, ...]  # summed, by the metric's labels
     difference: Estimate  # to the first hypotheses, in the metric's unit
+    better: int = 0  # lists whose choice is better than the first hypothesis
+    worse: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,15 @@ class Comparison:
     first: System  # the first hypothesis of each list
     chosen: System  # by the weights
     oracle: System  # the best that is in the lists
+    groups: tuple[LengthGroup, ...] = ()  # the metric of the three in lists of like lengths
+
+    def relative(self, system: System) -> float | None:
+        """The change from the first hypotheses to a system, in per cent; None where those have 0.
+
+        A negative value is a lower metric, whichever is better.
+        """
+        first = self.first.metric.value
+        return 100 * system.difference.value / first if first else None
 
 
 def find_weights(candidates: Candidates, *, seed: int = 1) -> Floats:
@@ -164,15 +176,29 @@ def compare(candidates: Candidates, chosen: Rows, *, seed: int = 1) -> Compariso
     statistics = [candidates.statistics[rows] for rows in choices]
     resampled = bootstrap(metric, statistics, seed=seed)
     values = [candidates.value(rows) for rows in choices]
+    sign = 1 if metric.higher_is_better else -1
+    of_lists = [sign * metric.value(counts) for counts in statistics]  # each [U]
     systems = (
         System(
             estimate(value, samples),
             tuple(counts.sum(0).tolist()),
             estimate(value - values[0], samples - resampled[0]),
+            better=int((each > of_lists[0]).sum()),
+            worse=int((each < of_lists[0]).sum()),
         )
-        for value, samples, counts in zip(values, resampled, statistics, strict=True)
+        for value, samples, counts, each in zip(
+            values, resampled, statistics, of_lists, strict=True
+        )
     )
-    return Comparison(len(candidates), len(candidates.terms), *systems)
+    groups = by_length(candidates, choices)
+    first, best, oracle = systems
+    return Comparison(len(candidates), len(candidates.terms), first, best, oracle, groups)
+
+
+def estimated(candidates: Candidates, rows: Rows, *, seed: int = 1) -> Estimate:
+    """The metric of a choice of hypotheses, the rows [U], with its interval."""
+    (resampled,) = bootstrap(candidates.metric, [candidates.statistics[rows]], seed=seed)
+    return estimate(candidates.value(rows), resampled)
 
 
 def metric_along(candidates: Candidates, weights: Floats, term: int) -> Steps:
