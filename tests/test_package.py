@@ -42,10 +42,10 @@ ROOMS: dict[str, set[str]] = {
     "runtime.checking": MODEL,
     "runtime.bench": MODEL,
     "runtime.rescoring.models": MODEL,
-    "runtime.rescoring.lists": MODEL | {"runtime.rescoring.models"},
+    "runtime.rescoring.posteriors": BASE,
+    "runtime.rescoring.lists": MODEL | {"runtime.rescoring.models", "runtime.rescoring.posteriors"},
     "runtime.rescoring.formats": BASE | {"runtime.scoring", "runtime.rescoring.lists"},
     "runtime.rescoring.tuning": BASE | {"runtime.rescoring.lists"},
-    "runtime.rescoring.posteriors": BASE,
     "runtime.rescoring.lattices": MODEL
     | {"runtime.rescoring.formats", "runtime.rescoring.posteriors"},
     "export": BASE | {"bundle", "runtime.engine", "runtime.checking"},

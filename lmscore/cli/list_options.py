@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -102,6 +103,14 @@ class ListInput:
         Path | None,
         typer.Option("--words", metavar="FILE", help="kaldi: words.txt, where words are numbers."),
     ] = None
+    max_hypotheses: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Take the first N hypotheses of each list, and leave out the others.",
+        ),
+    ] = None
     errors: options.Utf8Errors = "strict"
 
     @property
@@ -161,6 +170,7 @@ class ListInput:
             scores=assignments("--scores", self.scores),
             symbols=self.symbols,
             remove=remove,
+            max_hypotheses=self.max_hypotheses,
             errors=self.errors,
         )
 
@@ -285,6 +295,56 @@ class SeenText:
     def removed(self, errors: names.Utf8Errors) -> frozenset[str]:
         """The words of --remove, those in files among them; raises InputFileError."""
         return frozenset(_words(self.remove or [], errors))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PosteriorOptions:
+    """The options of decisions that stand on posterior probabilities."""
+
+    mbr: Annotated[
+        bool,
+        typer.Option(
+            "--mbr",
+            help="Choose the text with the fewest expected word errors, of the 100 best, instead "
+            "of the one with the highest score.",
+        ),
+    ] = False
+    confidence: Annotated[
+        bool,
+        typer.Option(
+            "--confidence", help="With --best: a last column, the probability of every word."
+        ),
+    ] = False
+    posterior_scale: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="What scores are divided by for the probabilities. Default: what the LM counts.",
+        ),
+    ] = None
+
+    @property
+    def are_wanted(self) -> bool:
+        """Whether a decision needs probabilities."""
+        return self.mbr or self.confidence
+
+    def check(self, *, best: bool, chooses: bool) -> None:
+        """Raise UsageError for options that do not go together.
+
+        Args:
+            best: whether --best prints texts.
+            chooses: whether the choice among texts is seen at all.
+        """
+        if self.confidence and not best:
+            raise UsageError("--confidence goes with --best")
+        if self.mbr and not chooses:
+            raise UsageError("--mbr chooses: it goes with --best, --rerank or --metric")
+        if self.posterior_scale is None:
+            return
+        if not self.are_wanted:
+            raise UsageError("--posterior-scale goes with --mbr or --confidence")
+        if not (math.isfinite(self.posterior_scale) and self.posterior_scale > 0):
+            raise UsageError(f"--posterior-scale must be above 0, not {self.posterior_scale}")
 
 
 def assignments(option: str, values: Iterable[str] | None) -> dict[str, str]:

@@ -11,9 +11,11 @@ from lmscore.cli.scored_records import describe, input_progress
 from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
+    from lmscore.cli.list_options import PosteriorOptions
     from lmscore.runtime.rescoring.lists import (
         Counts,
         Gain,
+        ListPosteriors,
         Metric,
         NBestList,
         ScoredList,
@@ -31,6 +33,7 @@ class Ranked:
     order: Sequence[int]  # the places of the hypotheses, best first
     counts: Counts
     gain: Gain
+    posteriors: ListPosteriors | None = None  # where they are asked for, and there are hypotheses
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Job:
     eos: bool
     metric: Metric | None
     normalize: Callable[[str], str]  # changes texts before the metric compares them
+    decision: PosteriorOptions
 
     def rank(self, lists: Iterable[NBestList]) -> Iterator[Ranked]:
         """Score and rank the lists; raises what scoring and ranking raise.
@@ -54,10 +58,25 @@ class Job:
         from lmscore.runtime.rescoring.lists import Gain, ranking
 
         for scored in self._scored(lists):
-            order = ranking(scored.nbest, self.weights)
+            posteriors = self._posteriors(scored.nbest)
+            if posteriors is not None and self.decision.mbr:
+                order = posteriors.ranking()
+            else:
+                order = ranking(scored.nbest, self.weights)
             best = order[0] if order else None
             gain = Gain.of(scored.nbest, best, self.metric, normalize=self.normalize)
-            yield Ranked(scored.nbest, order, scored.counts, gain)
+            yield Ranked(scored.nbest, order, scored.counts, gain, posteriors)
+
+    def _posteriors(self, nbest: NBestList) -> ListPosteriors | None:
+        """The probabilities of the hypotheses, where they are asked for and there are any."""
+        from lmscore.runtime.rescoring.lists import ListPosteriors, posterior_scale
+
+        if not (nbest.hypotheses and self.decision.are_wanted):
+            return None
+        scale = self.decision.posterior_scale
+        if scale is None:
+            scale = posterior_scale(self.weights, [scorer.name for scorer in self.scorers])
+        return ListPosteriors(nbest, self.weights, scale, self.normalize)
 
     def _scored(self, lists: Iterable[NBestList]) -> Iterator[ScoredList]:
         from lmscore.runtime.rescoring.lists import scored_in_context, scored_lists
@@ -121,7 +140,7 @@ def summary(
     gain = meter.gain
     empty = f", {gain.empty} of them empty" if gain.empty else ""
     yield (
-        f"score = {_formula(job.weights)}: the best hypothesis is not the first one in "
+        f"score = {formula(job.weights)}: the best hypothesis is not the first one in "
         f"{gain.changed} of {gain.lists} lists{empty}"
     )
     own = [] if first is None else list(first.hypotheses[0].features)
@@ -182,7 +201,7 @@ def _model(scorer: ListScorer, context: Context) -> str:
     return str(replace(scorer, fit=None)) if isinstance(scorer, Mixture) else ""
 
 
-def _formula(weights: Weights) -> str:
+def formula(weights: Weights) -> str:
     """The formula of the score as text."""
     terms = [*weights.features.items()]
     if weights.word_penalty:

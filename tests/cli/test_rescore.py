@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import math
 import os
 import signal
 import subprocess
@@ -651,6 +652,108 @@ def test_progress_counts_the_bytes_of_the_input(tmp_path: Path, name: str) -> No
     assert meter.bytes + len(last.source.document.tail) == path.stat().st_size
 
 
+# --- decisions on posterior probabilities, one list explained, a limit
+
+
+def _three(tmp_path: Path) -> Path:
+    """Two of three agree on the last word, and the best one alone has another."""
+    rows = [("the cat", -1.0), ("a dog", -1.1), ("the dog", -1.2)]
+    hypotheses = [{"text": text, "score": score} for text, score in rows]
+    nbest = {"id": "u", "hypotheses": hypotheses, "reference": "the dog"}
+    return _file(tmp_path / "three.jsonl", json.dumps(nbest) + "\n")
+
+
+OWN_ALONE = ("--lm-weight", "0", "--posterior-scale", "1")
+
+
+def test_the_least_risk(run: Run, tmp_path: Path) -> None:
+    path = _three(tmp_path)
+    assert run("rescore", path, "--best", "--lm-weight", 0, "-q").out == "the cat\n"
+    assert run("rescore", path, "--best", "--mbr", *OWN_ALONE, "-q").out == "the dog\n"
+    result = run("rescore", path, "--rerank", "--mbr", *OWN_ALONE, "--metric", "wer")
+    (nbest,) = result.objects
+    assert [h["text"] for h in nbest["hypotheses"]] == ["the dog", "the cat", "a dog"]
+    assert "WER %: 50.00 by the first, 0.00 by the best" in result.err
+
+
+def test_confidences_of_words(run: Run, tmp_path: Path) -> None:
+    result = run("rescore", _three(tmp_path), "--best", "--confidence", *OWN_ALONE, "-q")
+    weights = [math.exp(-score) for score in (1.0, 1.1, 1.2)]
+    the, cat = ((weights[0] + weights[2]) / sum(weights), weights[0] / sum(weights))
+    assert result.rows == [["the cat", f"{the:.3f} {cat:.3f}"]]
+    empty = json.dumps({"id": "v", "hypotheses": []}) + "\n"
+    result = run("rescore", "--best", "--confidence", "--mbr", "--with-ids", "-q", stdin=empty)
+    assert result.rows == [["v", "", ""]]
+
+
+def test_the_language_model_is_the_scale(run: Run, lists: Path) -> None:
+    options = ("--best", "--confidence", "--lm-weight", "0.25", "-q")
+    assert run("rescore", lists, *options, "--posterior-scale", 0.25).out == (
+        run("rescore", lists, *options).out
+    )
+
+
+def test_an_explained_list(run: Run, lists: Path, lm: LanguageModel) -> None:
+    result = run("rescore", lists, "--explain", "a", "--lm-weight", "2", *FP32)
+    values = log_probs(lm)[0]
+    head, reference, _, names, *rows, decided = result.out.splitlines()
+    assert head == "a: score = 1 * score + 2 * lmscore"
+    assert reference == "reference: the cat ran"
+    assert names.split() == "was score score lmscore of score of lmscore text".split()
+    totals = [own + 2 * value for own, value in zip(SCORES[0], values, strict=True)]
+    order = sorted(range(2), key=lambda i: -totals[i])
+    for rank, (row, place) in enumerate(zip(rows, order, strict=True), 1):
+        cells = row.split()
+        assert cells[:2] == [str(rank), str(place + 1)]
+        numbers = [totals[place], SCORES[0][place], values[place], SCORES[0][place]]
+        assert [float(cell) for cell in cells[2:6]] == pytest.approx(numbers, abs=2e-4)
+        assert row.endswith(TEXTS[0][place])
+    assert decided.startswith("the best is ahead of ")
+    assert result.err == ""
+
+
+def test_an_explained_list_has_the_metric_of_each(run: Run, tmp_path: Path) -> None:
+    options = ("--explain", "u", "--metric", "wer", "--lm-weight", "0")
+    rows = run("rescore", _three(tmp_path), *options).out.splitlines()[4:7]
+    assert [row.split()[6] for row in rows] == ["50.00", "50.00", "0.00"]
+
+
+@pytest.mark.parametrize("context", ["sentence", "document"])
+def test_a_list_that_is_not_there(run: Run, lists: Path, context: str) -> None:
+    result = run("rescore", lists, "--explain", "x", "--context", context)
+    assert (result.status, result.out) == (1, "")
+    assert result.err == "lmscore: error: there is no list 'x'\n"
+
+
+def test_an_explained_list_follows_the_others(run: Run, lists: Path) -> None:
+    alone, within = (
+        run("rescore", lists, "--explain", "b", "--context", context).out
+        for context in ("sentence", "document")
+    )
+    assert alone != within
+
+
+def test_an_explained_list_without_hypotheses(run: Run) -> None:
+    empty = json.dumps({"id": "v", "hypotheses": []}) + "\n"
+    assert run("rescore", "--explain", "v", stdin=empty).out.endswith("no hypotheses\n")
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_limit_on_hypotheses(run: Run, tmp_path: Path, name: str) -> None:
+    path = _file(tmp_path / "lists", WRITERS[name]())
+    beam = ("--beam-size", "3") if name == "nemo" else ()
+    result = run("rescore", path, *beam, "--max-hypotheses", "2", "-o", tmp_path / "out")
+    assert result.status == 0
+    assert ", at most 2 hypotheses of each\n" in result.err
+    limited = ("-q", "--best", "--weight", "rank=1", "--lm-weight", "0")
+    again = run(
+        "rescore", tmp_path / "out", *(beam and ("--beam-size", "2")), *limited, "--feature", "new"
+    )
+    assert again.status == 0
+    _, found = read([tmp_path / "out"], beam_size=2 if name == "nemo" else None)
+    assert [len(nbest.hypotheses) for nbest in found] == [2] * len(again.rows)
+
+
 # --- errors
 
 
@@ -658,6 +761,13 @@ def test_progress_counts_the_bytes_of_the_input(tmp_path: Path, name: str) -> No
     ("options", "message"),
     [
         (["--rerank", "--best"], "give one"),
+        (["--mbr"], "--mbr chooses: it goes with --best, --rerank or --metric"),
+        (["--confidence"], "--confidence goes with --best"),
+        (["--best", "--posterior-scale", "2"], "goes with --mbr or --confidence"),
+        (["--best", "--mbr", "--posterior-scale", "0"], "must be above 0, not 0.0"),
+        (["--explain", "a", "--best"], "leave out --rerank and --best"),
+        (["--explain", "a", "-o", "out/"], "--explain writes one file"),
+        (["--max-hypotheses", "0"], "'--max-hypotheses': Input should be greater"),
         (["--with-ids"], "--with-ids goes with --best"),
         (["--best", "-o", "out/"], "--best writes one file"),
         (["--weights", "w.json", "--lm-weight", "1"], "leave out --lm-weight"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,10 +12,12 @@ import typer
 from lmscore import names
 from lmscore.bundle import Context
 from lmscore.cli import options, streams
+from lmscore.cli.explained_list import explanation, up_to
 from lmscore.cli.list_options import (
     ListInput,
     ListModels,
     ListOutput,
+    PosteriorOptions,
     SeenText,
     assignments,
     check_lists_stay,
@@ -59,6 +61,13 @@ def rescore(
         float | None,
         typer.Option(metavar="X", help="Divide the sum by words to the power of X. Default: 0."),
     ] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="Print one list as a table instead: every score, what it counts, what decided.",
+        ),
+    ] = None,
     weight: Annotated[
         list[str] | None,
         typer.Option(
@@ -89,6 +98,7 @@ def rescore(
         ),
     ] = "sentence",
     seen: SeenText,
+    posteriors: PosteriorOptions,
     quiet: options.Quiet = False,
 ) -> None:
     """Score the hypotheses of n-best lists, and put the scores into the lists.
@@ -102,23 +112,27 @@ def rescore(
     docs/formats.md has the formats and the names of their scores; `words`, `rank`, `NAME*words`
     and `NAME*characters` can be weighed everywhere. In document context all lists are one
     document, in the order of the input.
+
+    --mbr and --confidence take exp(score / posterior scale) for the probability of a hypothesis;
+    words are those that --join and --remove leave.
     """
-    _check_layout(output, rerank=rerank, best=best, with_ids=with_ids)
+    _check_layout(output, rerank=rerank, best=best, with_ids=with_ids, explain=explain)
+    posteriors.check(best=best, chooses=best or rerank or metric is not None)
     if quiet and metric is not None:
         raise UsageError("--metric is said in the summary: leave out --quiet")
     own_weights = {
         name: number(f"--weight {name}", value)
         for name, value in assignments("--weight", weight).items()
     }
-    given = {
-        "--lm-weight": lm_weight,
-        "--word-penalty": word_penalty,
-        "--length-normalization": length_normalization,
-        "--weight": weight or None,
-    }
-    for option, value in given.items():
-        if weights is not None and value is not None:
-            raise UsageError(f"--weights has all weights: leave out {option}")
+    _check_weights(
+        weights,
+        {
+            "--lm-weight": lm_weight,
+            "--word-penalty": word_penalty,
+            "--length-normalization": length_normalization,
+            "--weight": weight or None,
+        },
+    )
     lists.check()
     seen.check()
     added = models.feature_names()
@@ -148,7 +162,9 @@ def rescore(
     judge = None if metric is None else METRICS[metric]
     if judge is not None:
         judge.statistics([""], "")  # to learn now what is not installed
-    if best:  # lists take their own place, texts would take that of the lists
+    if (
+        best or explain is not None
+    ):  # lists take their own place, texts would take that of the lists
         check_lists_stay(output, lists.paths)
     if interactive(lists.paths) and not quiet:
         streams.note(_PROMPT)
@@ -159,27 +175,48 @@ def rescore(
         note_mixtures(scorers)
     chosen = tuned or weigh(first, list_format.score)
     normalize = seen.preparation(lists.errors, seen=False)
-    job = Job(scorers, chosen, prepare, context, models.eos, judge, normalize)
+    job = Job(scorers, chosen, prepare, context, models.eos, judge, normalize, posteriors)
+    if explain is not None:
+        found = up_to(found, explain, alone=context == "sentence")
+        write_texts([explanation(list(job.rank(found))[-1], job)], output)
+        return
     meter = Meter(None if tuned else list_format.score, are_costs=list_format.are_costs)
     shown = meter.shown(job.rank(meter.read(found)), lists.paths, data_on_stdout=output is None)
     if best:
-        write_texts((_line(one, with_ids=with_ids) for one in shown), output)
+        write_texts(
+            (_line(one, with_ids=with_ids, confidence=posteriors.confidence) for one in shown),
+            output,
+        )
     else:
         _write_lists(list_format, shown, output, rerank=rerank)
     if not quiet:
-        streams.note(f"{meter.counts.lists} lists, {list_format.name}")
+        limit = lists.max_hypotheses
+        most = "" if limit is None else f", at most {limit} hypotheses of each"
+        streams.note(f"{meter.counts.lists} lists, {list_format.name}{most}")
         by_order = tuned is None and RANK in chosen.features and RANK not in own_weights
         for line in summary(job, meter, first, by_order=by_order):
             streams.note(line)
 
 
-def _check_layout(output: str | None, *, rerank: bool, best: bool, with_ids: bool) -> None:
+def _check_layout(
+    output: str | None, *, rerank: bool, best: bool, with_ids: bool, explain: str | None
+) -> None:
+    if explain is not None and (rerank or best):
+        raise UsageError("--explain prints a table: leave out --rerank and --best")
+    if explain is not None and output is not None and names_directory(output):
+        raise UsageError("--explain writes one file: give --output a file")
     if rerank and best:
         raise UsageError("--rerank writes whole lists and --best does not: give one")
     if with_ids and not best:
         raise UsageError("--with-ids goes with --best")
     if best and output is not None and names_directory(output):
         raise UsageError("--best writes one file: give --output a file")
+
+
+def _check_weights(weights: Path | None, given: Mapping[str, object]) -> None:
+    for option, value in given.items():
+        if weights is not None and value is not None:
+            raise UsageError(f"--weights has all weights: leave out {option}")
 
 
 def _write_lists(
@@ -195,9 +232,15 @@ def _write_lists(
         write(list_format, lists, output)
 
 
-def _line(found: Ranked, *, with_ids: bool) -> str:
-    """The best hypothesis on one line; for an empty list an empty text."""
+def _line(found: Ranked, *, with_ids: bool, confidence: bool) -> str:
+    """The best hypothesis on one line, with the probabilities of its words if asked for.
+
+    An empty list has an empty text.
+    """
     nbest = found.nbest
     text = nbest.hypotheses[found.order[0]].text if found.order else ""
     fields = [nbest.id.replace("\t", " "), text] if with_ids else [text]
+    if confidence:
+        shares = found.posteriors.confidences(found.order[0]) if found.posteriors else []
+        fields.append(" ".join(f"{share:.3f}" for share in shares))
     return "\t".join(fields).replace("\r", " ").replace("\n", " ") + "\n"

@@ -34,6 +34,7 @@ def read(
     scores: Mapping[str, str | Path] | None = None,
     symbols: str | Path | None = None,
     remove: Collection[str] = (),
+    max_hypotheses: int | None = None,
     errors: Utf8Errors = "strict",
 ) -> tuple[Format, Iterator[NBestList]]:
     """The n-best lists of files of one format, in their order.
@@ -55,11 +56,13 @@ def read(
         scores: of `kaldi`: score archives, in the list's order, that become features by name.
         symbols: of `kaldi`: the symbol table (`words.txt`), where words are numbers.
         remove: words that are not scored, such as pauses: a count of words leaves them out.
+        max_hypotheses: how many hypotheses of a list there are at most; the others, at its end, are
+            left out.
         errors: "replace" puts U+FFFD in the place of invalid UTF-8, here and in the references.
 
     Raises:
         OptionError: an unknown format, one of another package that cannot be loaded, or an option
-            that the format has no use for.
+            that the format has no use for, or is out of range.
         InputFileError: a file cannot be opened or read.
         InputError: the format cannot be told, or a list is not what it should be; names file,
             line and field.
@@ -67,6 +70,8 @@ def read(
     files = list(expanded_paths(paths))
     options = ReadOptions(beam_size, scores or {}, symbols)
     words = frozenset(remove)
+    if max_hypotheses is not None and max_hypotheses < 1:
+        raise OptionError(f"max_hypotheses must be at least 1, not {max_hypotheses}")
     with ExitStack() as stack:
         opened: list[Document] = []
         while len(opened) < len(files) and not (opened and opened[-1].head):  # SRILM's may be empty
@@ -80,6 +85,8 @@ def read(
         stack.pop_all()
     rest = (Document(path, errors=errors) for path in files[len(opened) :])
     lists = _read(list_format, chain(opened, rest), options)
+    if max_hypotheses is not None:
+        lists = (replace(each, hypotheses=each.hypotheses[:max_hypotheses]) for each in lists)
     lists = (_prepared(nbest, list_format.word_count, words) for nbest in lists)
     if not (list_format.are_costs and score_kind == "costs"):  # which the reader has dealt with
         lists = in_log_domain(lists, list_format.score, score_kind)

@@ -16,6 +16,7 @@ from lmscore.runtime.rescoring.lists.marks import MARKS, without_marks
 from lmscore.runtime.rescoring.lists.metrics import METRICS, Metric, Statistics, normalization
 from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
 from lmscore.runtime.rescoring.lists.prepare import preparation
+from lmscore.runtime.rescoring.lists.probabilities import ListPosteriors, posterior_scale
 from lmscore.runtime.rescoring.lists.ranking import (
     LM_WEIGHT,
     Gain,
@@ -45,6 +46,7 @@ __all__ = [
     "Floats",
     "Gain",
     "Hypothesis",
+    "ListPosteriors",
     "Metric",
     "NBestList",
     "ScoreSigns",
@@ -57,6 +59,7 @@ __all__ = [
     "normalization",
     "own_scores",
     "peek",
+    "posterior_scale",
     "preparation",
     "ranking",
     "read_weights",
