@@ -51,8 +51,7 @@ def with_inherited(values: Mapping[str, Any]) -> dict[str, Any]:
             "leave one of them out"
         )
     _check_fixed(values, bundle)
-    filled = {option: getattr(bundle.config, key) for option, key in FIXED.items()}
-    return {**values, **filled, "tokenizer": tokenizer}
+    return {**values, **_fixed(bundle), "tokenizer": tokenizer}
 
 
 def inherit_files(folder: Path, options: TrainOptions, *, resume: bool) -> Config:
@@ -81,13 +80,26 @@ def inherit_files(folder: Path, options: TrainOptions, *, resume: bool) -> Confi
 
 
 def _check_fixed(values: Mapping[str, Any], bundle: Bundle) -> None:
-    for option, key in FIXED.items():
-        value = getattr(bundle.config, key)
+    for option, value in _fixed(bundle).items():
         if values.get(option, value) != value:
             raise OptionError(
                 f"{option} is {values[option]!r}, but the model {bundle.path} that init_from "
                 f"names has {value!r}; leave it out"
             )
+
+
+def _fixed(bundle: Bundle) -> dict[str, Any]:
+    """The options that a model fixes: its sizes, and the names of its special tokens."""
+    from lmscore.runtime.text import TextTokenizer  # options, read from here, need no tokenizers
+
+    config, tokenizer = bundle.config, TextTokenizer.load(bundle)
+    fixed = {option: getattr(config, key) for option, key in FIXED.items()}
+    fixed["eos_token"] = tokenizer.token(config.eos_token_id)
+    if config.bos_token_id != config.eos_token_id:
+        fixed["bos_token"] = tokenizer.token(config.bos_token_id)
+    if config.unk_token_id is not None:
+        fixed["unk_token"] = tokenizer.token(config.unk_token_id)
+    return fixed
 
 
 def load_weights_into(network: RecurrentLM, bundle: Bundle) -> None:

@@ -42,6 +42,19 @@ class Prepared:
     stand_ins: StandIns | None  # for unknown words
 
 
+def with_normalization(folder: Path, options: TrainOptions) -> TrainOptions:
+    """The options with the normalisation that suits the text, where it is left open.
+
+    Raises InputError or InputFileError if the text cannot be used.
+    """
+    is_made = (folder / TOKENIZER_FILE).is_file()  # of a run that is resumed
+    if options.normalization != AUTO or options.tokenizer not in TOKENIZER_KINDS or is_made:
+        return options
+    chosen = choose_normalization(AUTO, RunText(options).train_lines)
+    _log.info("normalization: %s", chosen)
+    return dataclasses.replace(options, normalization=chosen)
+
+
 def prepare(folder: Path, options: TrainOptions, *, resume: bool) -> Prepared:
     """Make the tokenizer and tokenise the text, or open the files of the run that is resumed.
 
@@ -128,18 +141,9 @@ def _make_tokenizer(path: Path, text: RunText, options: TrainOptions, *, resume:
         vocabulary = load_vocabulary(path, options)
     else:
         _log.info("making the tokenizer")
-        vocabulary = make_vocabulary(text.train_lines, _with_normalization(text, options))
+        vocabulary = make_vocabulary(text.train_lines, options)
         atomic_write_bytes(path, vocabulary.tokenizer.to_str(pretty=True).encode())
     return make_config(options, vocabulary, sha256_file(path))
-
-
-def _with_normalization(text: RunText, options: TrainOptions) -> TrainOptions:
-    """The options with the normalisation that suits the text, where it is left open."""
-    if options.normalization != AUTO or options.tokenizer not in TOKENIZER_KINDS:
-        return options
-    chosen = choose_normalization(AUTO, text.train_lines)
-    _log.info("normalization: %s", chosen)
-    return dataclasses.replace(options, normalization=chosen)
 
 
 def make_config(options: TrainOptions, vocabulary: Vocabulary, tokenizer_sha256: str) -> Config:

@@ -20,7 +20,7 @@ RESUMABLE = tuple(name for name, field in option_fields().items() if field.optio
 
 def write_options(folder: Path, options: TrainOptions) -> None:
     """Record the options of a run."""
-    atomic_write_bytes(folder / OPTIONS_FILE, json.dumps(options.to_dict(), indent=2).encode())
+    atomic_write_bytes(folder / OPTIONS_FILE, json.dumps(options.in_force(), indent=2).encode())
 
 
 def resumed_options(output: str | Path, changes: dict[str, Any]) -> TrainOptions:

@@ -41,7 +41,7 @@ from lmscore.train.metrics import import_summary_writer
 from lmscore.train.network import RecurrentLM
 from lmscore.train.options import TrainOptions
 from lmscore.train.precision import matrix_dtype
-from lmscore.train.prepare import CORPUS, Prepared, prepare
+from lmscore.train.prepare import CORPUS, Prepared, prepare, with_normalization
 from lmscore.train.record import check_unused, write_options
 from lmscore.train.sampled import SampledSoftmax
 from lmscore.train.samples import make_parity
@@ -88,6 +88,10 @@ def train(
                 raise OptionError(f"{folder}: no checkpoint in it yet, so nothing to finish")
             make_directory(folder)
             stack.enter_context(_locked(folder))
+            _remove_leftovers(folder, options, resume=resume)
+            write_options(folder, options)  # so that a run that is killed from now on can go on
+            options = with_normalization(folder, options)
+            write_options(folder, options)
         _set_up_process(options)
         prepared = _prepare(folder, options, workers, resume=resume)
         trainer = Trainer(
@@ -146,9 +150,8 @@ def _check(folder: Path, options: TrainOptions, device: torch.device, *, resume:
 
 
 def _prepare(folder: Path, options: TrainOptions, workers: Workers, *, resume: bool) -> Prepared:
-    """Tokenise and record the run; the other workers open the files that the first one wrote."""
+    """Tokenise the text; the other workers open the files that the first one wrote."""
     if workers.is_first:
-        _set_up_folder(folder, options, resume=resume)
         prepared = prepare(folder, options, resume=resume)
         Bundle(folder, prepared.config).write_config()
     workers.wait()
@@ -166,8 +169,8 @@ def _set_up_process(options: TrainOptions) -> None:
         torch.set_num_threads(options.threads)
 
 
-def _set_up_folder(folder: Path, options: TrainOptions, *, resume: bool) -> None:
-    """Remove partial files of a killed run, and record the options.
+def _remove_leftovers(folder: Path, options: TrainOptions, *, resume: bool) -> None:
+    """Remove partial files of a killed run.
 
     A new run removes a tokenizer that other options may have made, from a run that never came to
     training.
@@ -178,7 +181,6 @@ def _set_up_folder(folder: Path, options: TrainOptions, *, resume: bool) -> None
     tokenizer = folder / TOKENIZER_FILE
     if not resume and tokenizer.resolve() != Path(options.tokenizer).resolve():
         tokenizer.unlink(missing_ok=True)
-    write_options(folder, options)
 
 
 def _network(prepared: Prepared, options: TrainOptions) -> RecurrentLM:
@@ -262,9 +264,11 @@ def _summary(trainer: Trainer, prepared: Prepared, result: dict[str, Any]) -> di
 def _shared(options: TrainOptions) -> dict[str, Any]:
     """The options that shaped a model, without the ones that name places on a disk."""
     private = ("output", "train", "valid", "tensorboard", "checkpoint_minutes")
-    shown = {key: value for key, value in options.to_dict().items() if key not in private}
+    shown = {key: value for key, value in options.in_force().items() if key not in private}
     if options.tokenizer not in TOKENIZER_KINDS:
         shown["tokenizer"] = Path(options.tokenizer).name
+    if options.vocabulary:
+        shown["vocabulary"] = Path(options.vocabulary).name
     if options.init_from:
         shown["init_from"] = Path(options.init_from).resolve().name
     return shown

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -16,10 +18,18 @@ from lmscore.bundle import TOKENIZER_KINDS, TokenizerKind
 from lmscore.errors import ModelError, OptionError
 from lmscore.files import open_input_raw
 from lmscore.train.normalization import make_normalizer
-from lmscore.train.options import TrainOptions
+from lmscore.train.options import TrainOptions, option_fields
+from lmscore.train.word_lists import (
+    find_unknown,
+    read_word_list,
+    word_tokenizer,
+    words_of_text,
+)
 
 _BYTE_LEVEL = ("bpe", "unigram")
 _CLOSED = ("word", "char")
+
+_log = logging.getLogger("lmscore")
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,8 @@ def make_vocabulary(lines: Iterable[str], options: TrainOptions) -> Vocabulary:
         OptionError: no such kind, or no room for the special tokens.
         ModelError: the given file is not a tokenizer, or lacks a special token.
     """
+    if options.vocabulary is not None:
+        return _from_list(options.vocabulary, options)
     if options.tokenizer not in (*_BYTE_LEVEL, *_CLOSED):
         path = Path(options.tokenizer)
         if path.is_file():
@@ -54,7 +66,7 @@ def make_vocabulary(lines: Iterable[str], options: TrainOptions) -> Vocabulary:
             f"tokenizer is {options.tokenizer!r}, expected {kinds} or the path of a tokenizer.json"
         )
     train = _train_byte_level if options.tokenizer in _BYTE_LEVEL else _train_closed
-    return _with_ids(train(lines, options), options, source=options.output)
+    return vocabulary_of(train(lines, options), options, source=options.output)
 
 
 def load_vocabulary(path: Path, options: TrainOptions) -> Vocabulary:
@@ -72,10 +84,70 @@ def load_vocabulary(path: Path, options: TrainOptions) -> Vocabulary:
         raise ModelError(f"{path}: not a tokenizer.json: {error}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return _with_ids(tokenizer, options, source=str(path))
+    _check_ids(tokenizer, str(path))
+    return vocabulary_of(tokenizer, options, source=str(path))
 
 
-def _with_ids(tokenizer: Tokenizer, options: TrainOptions, *, source: str) -> Vocabulary:
+def _from_list(path: str, options: TrainOptions) -> Vocabulary:
+    """The words of a list in their order; special tokens that it lacks come before them."""
+    words, left_out = words_of_text(read_word_list(path))
+    options = dataclasses.replace(options, unk_token=_unknown_of_list(words, options))
+    special = _special(options)
+    units = [*(name for name in special if name not in words), *words]
+    if left_out:
+        _log.info("%s: left out what no text has: %s", path, ", ".join(left_out))
+    _log.info("%s: %s words, the unknown one is %s", path, f"{len(words):,}", options.unk_token)
+    ids = {unit: index for index, unit in enumerate(units)}
+    tokenizer = word_tokenizer(ids, options.unk_token, special)
+    _normalize(tokenizer, options)
+    _warn_of_unreachable(path, words, tokenizer)
+    return vocabulary_of(tokenizer, options, source=path)
+
+
+def _unknown_of_list(words: list[str], options: TrainOptions) -> str:
+    """The name of the unknown word: the given one, or by its usual names in the list."""
+    is_given = options.unk_token != option_fields()["unk_token"].default
+    return options.unk_token if is_given else find_unknown(words) or options.unk_token
+
+
+def _warn_of_unreachable(path: str, words: list[str], tokenizer: Tokenizer) -> None:
+    """Warn of words in a list that a text never has once it is normalised."""
+    normalizer = tokenizer.normalizer
+    if normalizer is None:
+        return
+    changed = [word for word in words if normalizer.normalize_str(word) != word]
+    if changed:
+        _log.warning(
+            "%s: %s words, such as %s, are never read, because `normalization` spells texts "
+            "otherwise",
+            *(path, f"{len(changed):,}", changed[0]),
+        )
+
+
+def _check_ids(tokenizer: Tokenizer, source: str) -> None:
+    """Raise ModelError unless the ids are whole, and a closed vocabulary has an unknown token."""
+    ids = sorted(tokenizer.get_vocab(with_added_tokens=True).values())
+    hole = next((index for index, token in enumerate(ids) if index != token), None)
+    if hole is not None:
+        raise ModelError(
+            f"{source}: no token has the id {hole}, but others have higher ones; number the "
+            f"{len(ids)} tokens from 0 to {len(ids) - 1}"
+        )
+    if isinstance(tokenizer.model, models.WordLevel):
+        name = tokenizer.model.unk_token
+        if tokenizer.token_to_id(name) is None:
+            raise ModelError(
+                f"{source}: its words have no unknown token, so that no other word can be read; "
+                f"add {name!r}, which its unk_token names, to the vocabulary"
+            )
+
+
+def vocabulary_of(tokenizer: Tokenizer, options: TrainOptions, *, source: str) -> Vocabulary:
+    """A tokenizer with the ids of the special tokens that options name.
+
+    Raises ModelError if it lacks one; `source` names it in the error.
+    """
+
     def find(name: str, option: str) -> int:
         token = tokenizer.token_to_id(name)
         if token is None:

@@ -7,17 +7,10 @@ command line and in a TOML file. Needs no PyTorch.
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
-from lmscore.bundle import CELLS, HEADS
-from lmscore.errors import OptionError
 from lmscore.names import (
     Cell,
     Context,
@@ -30,29 +23,9 @@ from lmscore.names import (
     Schedule,
     Utf8Errors,
 )
-
-NT_ASGD_PATIENCE = 5
-"""The number of evaluations, as in Merity et al. 2017."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bounds:
-    """The range of numbers that an option may have."""
-
-    at_least: float | None = None
-    above: float | None = None
-    below: float = math.inf
-
-    def check(self, name: str, value: float) -> None:
-        """Raise OptionError if the value of the option `name` is outside."""
-        # Written so that NaN fails every bound.
-        if self.at_least is not None and not value >= self.at_least:
-            raise OptionError(f"{name} is {value}, expected at least {self.at_least:g}")
-        if self.above is not None and not value > self.above:
-            raise OptionError(f"{name} is {value}, expected more than {self.above:g}")
-        if not value < self.below:
-            raise OptionError(f"{name} is {value}, expected less than {self.below:g}")
-
+from lmscore.train.options.combinations import check_combinations
+from lmscore.train.options.declaration import Bounds, Field, Option, check_each, fields_of
+from lmscore.train.options.effect import without_effect
 
 NORMALIZATION_STEPS = (
     "punctuation",
@@ -72,21 +45,6 @@ _COUNT = Bounds(at_least=1)
 _POSITIVE = Bounds(above=0)
 _NOT_NEGATIVE = Bounds(at_least=0)
 _SHARE = Bounds(at_least=0, below=1)
-
-
-@dataclass(frozen=True)
-class Option:
-    """The properties of an option besides its type and its default."""
-
-    help: str = ""
-    metavar: str | None = None  # a word for the value in the help of the command line
-    bounds: Bounds | None = None
-    default: str = ""  # a word for a default of None in the help
-    flags: tuple[str, ...] = ()  # on the command line; by default the name with dashes
-    pattern: str = ""  # a regular expression for a string; the help describes it
-    path: bool = False  # relative to the folder of a TOML file
-    named: bool = False  # NAME=FILE may stand for FILE
-    resumable: bool = False  # a resumed run may change it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +113,15 @@ class TrainOptions:
     tokenizer: Annotated[
         str, Option("bpe, unigram, word, char, or a tokenizer.json.", "KIND", path=True)
     ] = "bpe"
+    vocabulary: Annotated[
+        str | None,
+        Option(
+            "List of the words to know, one a line, with or without ids or counts; their order "
+            "and case are kept, also of words that the text lacks.",
+            "FILE",
+            path=True,
+        ),
+    ] = None
     vocab_size: Annotated[
         int,
         # The BPE trainer allocates them all at once.
@@ -328,81 +295,21 @@ class TrainOptions:
     def __post_init__(self) -> None:
         """Check every value and the combinations; raises OptionError with the allowed values."""
         check_values(vars(self))
-        if not self.train:
-            raise OptionError("train: no text file given")
-        if self.valid_share is not None and self.valid:
-            raise OptionError("valid_share is of the text to train on: not with valid")
-        if self.epochs is not None and self.minutes is not None:
-            raise OptionError("give a budget in epochs or in minutes, not both")
-        self._check_cell()
-        self._check_optimisation()
-        if self.direction == "backward" and self.context == "document":
-            raise OptionError("a backward model reads sentence by sentence: context is sentence")
-        self._check_output()
-        if self.unk_token in (self.bos_token, self.eos_token):
-            raise OptionError("unk_token must differ from bos_token and eos_token")
-
-    def _check_output(self) -> None:
-        head = HEADS.get((self.output_layer, self.self_normalize > 0))
-        if head is None:
-            raise OptionError(
-                "classes are normalised exactly: give output_layer classes, or self_normalize"
-            )
-        if head.has_classes and self.label_smoothing:
-            raise OptionError("label_smoothing is for one softmax: not with output_layer classes")
-        if self.sampled_softmax and not head.can_be_sampled:
-            raise OptionError(
-                "sampled_softmax estimates a plain softmax: not with output_layer classes or "
-                "self_normalize"
-            )
-        if self.cutoffs and not head.has_classes:
-            raise OptionError("cutoffs are for output_layer classes")
-        if any(begin >= end for begin, end in itertools.pairwise((0, *self.cutoffs))):
-            raise OptionError(f"cutoffs are {list(self.cutoffs)}, expected rising ids above 0")
-
-    def _check_cell(self) -> None:
-        cell = CELLS[self.cell]
-        if self.window_size is not None and cell.is_recurrent:
-            raise OptionError(f"window_size is for the cell window, not {self.cell}; leave it out")
-        if self.weight_drop and not cell.is_recurrent:
-            raise OptionError("weight_drop is of recurrent weights, and the cell window has none")
-        if self.recurrent_init == "identity" and not cell.is_elman:
-            raise OptionError(f"recurrent_init identity is for the rnn cells, not {self.cell}")
-
-    def _check_optimisation(self) -> None:
-        if self.random_bptt and self.context != "document":
-            raise OptionError("random_bptt cuts a document into batches: context must be document")
-        if self.average == "nt-asgd" and self.evaluations <= NT_ASGD_PATIENCE + 1:
-            raise OptionError(
-                "average nt-asgd begins when the held-out loss is worse than one of more than "
-                f"{NT_ASGD_PATIENCE} evaluations before: evaluations is {self.evaluations}, give "
-                "20, say"
-            )
+        check_combinations(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The options as a dict for JSON."""
         return dataclasses.asdict(self)
 
-
-@dataclass(frozen=True)
-class Field:
-    """A field of TrainOptions: its name, type, default and option."""
-
-    name: str
-    type: Any
-    default: Any  # `dataclasses.MISSING` for a required option
-    option: Option
+    def in_force(self) -> dict[str, Any]:
+        """The options that have an effect, as a dict for JSON."""
+        idle = without_effect(vars(self))
+        return {name: value for name, value in self.to_dict().items() if name not in idle}
 
 
-@cache
 def option_fields() -> Mapping[str, Field]:
     """The fields of TrainOptions by name, in their order."""
-    hints = get_type_hints(TrainOptions, include_extras=True)
-    found: dict[str, Field] = {}
-    for field in dataclasses.fields(TrainOptions):
-        kind, option = get_args(hints[field.name])
-        found[field.name] = Field(field.name, kind, field.default, option)
-    return found
+    return fields_of(TrainOptions)
 
 
 def check_values(values: Mapping[str, Any]) -> None:
@@ -410,43 +317,4 @@ def check_values(values: Mapping[str, Any]) -> None:
 
     Raises OptionError with the allowed values.
     """
-    for name, value in values.items():
-        field = option_fields()[name]
-        _check_type(name, value, field.type)
-        if field.option.bounds is not None and value is not None:
-            field.option.bounds.check(name, value)
-        if value == "":
-            raise OptionError(f"{name} is empty")
-        if field.option.pattern and not re.fullmatch(field.option.pattern, value):
-            raise OptionError(f"{name} is {value!r}, expected {field.option.help.rstrip('.')}")
-        if name in ("train", "valid") and "-" in value:
-            raise OptionError(f"{name} is '-', but text is read more than once: name a file")
-
-
-def _check_type(name: str, value: object, hint: Any) -> None:
-    allowed = get_args(hint) if get_origin(hint) is UnionType else (hint,)
-    if any(_is_instance(value, kind) for kind in allowed):
-        return
-    expected = " or ".join(_describe(kind) for kind in allowed if kind is not NoneType)
-    raise OptionError(f"{name} is {value!r}, expected {expected}")
-
-
-def _is_instance(value: object, kind: Any) -> bool:
-    if get_origin(kind) is Literal:
-        return value in get_args(kind)
-    if get_origin(kind) is tuple:
-        return isinstance(value, tuple) and all(
-            _is_instance(item, get_args(kind)[0]) for item in value
-        )
-    if kind in (int, float):
-        return isinstance(value, int | kind) and not isinstance(value, bool)
-    return isinstance(value, kind)
-
-
-def _describe(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return ", ".join(get_args(kind))
-    if get_origin(kind) is tuple:
-        return "a list of strings" if str in get_args(kind) else "a list of whole numbers"
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
-    return names[kind]
+    check_each(values, option_fields())

@@ -1,0 +1,116 @@
+"""How an option is declared, read from its dataclass, and checked by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from lmscore.errors import OptionError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """The range of numbers that an option may have."""
+
+    at_least: float | None = None
+    above: float | None = None
+    below: float = math.inf
+
+    def check(self, name: str, value: float) -> None:
+        """Raise OptionError if the value of the option `name` is outside."""
+        # Written so that NaN fails every bound.
+        if self.at_least is not None and not value >= self.at_least:
+            raise OptionError(f"{name} is {value}, expected at least {self.at_least:g}")
+        if self.above is not None and not value > self.above:
+            raise OptionError(f"{name} is {value}, expected more than {self.above:g}")
+        if not value < self.below:
+            raise OptionError(f"{name} is {value}, expected less than {self.below:g}")
+
+
+@dataclass(frozen=True)
+class Option:
+    """The properties of an option besides its type and its default."""
+
+    help: str = ""
+    metavar: str | None = None  # a word for the value in the help of the command line
+    bounds: Bounds | None = None
+    default: str = ""  # a word for a default of None in the help
+    flags: tuple[str, ...] = ()  # on the command line; by default the name with dashes
+    pattern: str = ""  # a regular expression for a string; the help describes it
+    path: bool = False  # relative to the folder of a TOML file
+    named: bool = False  # NAME=FILE may stand for FILE
+    resumable: bool = False  # a resumed run may change it
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a dataclass of options: its name, type, default and option."""
+
+    name: str
+    type: Any
+    default: Any  # `dataclasses.MISSING` for a required option
+    option: Option
+
+
+@cache
+def fields_of(options: type) -> Mapping[str, Field]:
+    """The fields of a dataclass of options by name, in their order."""
+    hints = get_type_hints(options, include_extras=True)
+    found: dict[str, Field] = {}
+    for field in dataclasses.fields(options):
+        kind, option = get_args(hints[field.name])
+        found[field.name] = Field(field.name, kind, field.default, option)
+    return found
+
+
+def check_each(values: Mapping[str, Any], fields: Mapping[str, Field]) -> None:
+    """Check each value, by the name of its option, without regard to the others.
+
+    Raises OptionError with the allowed values.
+    """
+    for name, value in values.items():
+        field = fields[name]
+        _check_type(name, value, field.type)
+        if field.option.bounds is not None and value is not None:
+            field.option.bounds.check(name, value)
+        if value == "":
+            raise OptionError(f"{name} is empty")
+        if field.option.pattern and not re.fullmatch(field.option.pattern, value):
+            raise OptionError(f"{name} is {value!r}, expected {field.option.help.rstrip('.')}")
+        if name in ("train", "valid") and "-" in value:
+            raise OptionError(f"{name} is '-', but text is read more than once: name a file")
+
+
+def _check_type(name: str, value: object, hint: Any) -> None:
+    allowed = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    if any(_is_instance(value, kind) for kind in allowed):
+        return
+    expected = " or ".join(_describe(kind) for kind in allowed if kind is not NoneType)
+    raise OptionError(f"{name} is {value!r}, expected {expected}")
+
+
+def _is_instance(value: object, kind: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(
+            _is_instance(item, get_args(kind)[0]) for item in value
+        )
+    if kind in (int, float):
+        return isinstance(value, int | kind) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def _describe(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return ", ".join(get_args(kind))
+    if get_origin(kind) is tuple:
+        return "a list of strings" if str in get_args(kind) else "a list of whole numbers"
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
+    return names[kind]
