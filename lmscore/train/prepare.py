@@ -78,10 +78,21 @@ def prepare(folder: Path, options: TrainOptions, *, resume: bool) -> Prepared:
             config,
             repeated=text.repeated_words(),
             learns_unk=bool(train.counts.oov or stand_ins or options.init_from),
-            is_given=options.init_from is not None,
+            cure=_cure(options),
         )
         _advise_classes(config, options)
     return Prepared(_with_cutoffs(config, train), train, valid, stand_ins)
+
+
+def _cure(options: TrainOptions) -> str:
+    """What leaves fewer unknown words, in the words of a warning."""
+    if options.init_from:
+        return "without `init_from` a model gets the vocabulary of its text"
+    if options.vocabulary:
+        return f"{options.vocabulary} lacks these words, or spells them in another case"
+    if options.tokenizer not in TOKENIZER_KINDS:
+        return "a tokenizer made of this text leaves fewer: leave out `tokenizer`"
+    return "a larger `vocab_size`, more text or tokenizer='bpe' leaves fewer"
 
 
 def _tokenised(

@@ -11,7 +11,7 @@ from lmscore.bundle import TOKENIZER_KINDS
 from lmscore.errors import InputFileError, OptionError
 from lmscore.files import open_input_raw
 from lmscore.train.inherit import with_inherited
-from lmscore.train.options import Field, TrainOptions, check_effect, option_fields
+from lmscore.train.options import Field, TrainOptions, check_effect, check_values, option_fields
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -69,6 +69,7 @@ def make_options(values: Mapping[str, Any]) -> TrainOptions:
     for key, what in (("train", "text to train on"), ("output", "a model directory to write")):
         if not values.get(key):
             raise OptionError(f"{key} is missing: name {what}")
+    check_values(values)
     check_effect(values)
     if values.get("vocabulary"):  # its words are spelt as texts are read, unless a step is given
         values = {"tokenizer": "word", "normalization": "none", **values}

@@ -24,12 +24,12 @@ def report_texts(
     *,
     repeated: Mapping[str, int],
     learns_unk: bool,
-    is_given: bool,
+    cure: str,
 ) -> None:
     """Log the size and the unknown words of each text, and warn of what makes figures misleading.
 
     `repeated` are the words in lines of each held-out text that are also trained on, `learns_unk`
-    says whether `<unk>` is trained, and `is_given` whether the vocabulary comes from a model.
+    says whether `<unk>` is trained, and `cure` what would leave fewer unknown words.
     """
     has_unknown = config.unk_token_id is not None
     _log.info("text to train on: %s", _size(train.counts, has_unknown))
@@ -47,9 +47,9 @@ def report_texts(
                 *(title, f"{corpus.counts.tokens:,}"),
             )
         if has_unknown:
-            _warn_of_unknown(title, corpus.counts, learns_unk=learns_unk, is_given=is_given)
+            _warn_of_unknown(title, corpus.counts, learns_unk=learns_unk, cure=cure)
     if has_unknown:
-        _warn_of_unknown("text to train on", train.counts, learns_unk=True, is_given=is_given)
+        _warn_of_unknown("text to train on", train.counts, learns_unk=True, cure=cure)
 
 
 def report_marks(marks: Counter[str], config: Config) -> None:
@@ -71,7 +71,7 @@ def _unknown_share(counts: CorpusCounts) -> float:
     return counts.oov / max(1, counts.tokens - counts.lines)
 
 
-def _warn_of_unknown(title: str, counts: CorpusCounts, *, learns_unk: bool, is_given: bool) -> None:
+def _warn_of_unknown(title: str, counts: CorpusCounts, *, learns_unk: bool, cure: str) -> None:
     if counts.oov and not learns_unk:
         _log.warning(
             "%s: has unknown words, but the text to train on has none that teach the model where "
@@ -80,9 +80,6 @@ def _warn_of_unknown(title: str, counts: CorpusCounts, *, learns_unk: bool, is_g
             title,
         )
     if _unknown_share(counts) > _MANY_UNKNOWN:
-        cure = "without `init_from` a model gets the vocabulary of its text"
-        if not is_given:
-            cure = "a larger `vocab_size`, more text or tokenizer='bpe' leaves fewer"
         _log.warning(
             "%s: %.1f %% of the tokens are unknown, which a perplexity says little about; %s",
             *(title, 100 * _unknown_share(counts), cure),

@@ -100,7 +100,7 @@ def _from_list(path: str, options: TrainOptions) -> Vocabulary:
     ids = {unit: index for index, unit in enumerate(units)}
     tokenizer = word_tokenizer(ids, options.unk_token, special)
     _normalize(tokenizer, options)
-    _warn_of_unreachable(path, words, tokenizer)
+    _warn_of_unreachable(path, [word for word in words if word not in special], tokenizer)
     return vocabulary_of(tokenizer, options, source=path)
 
 

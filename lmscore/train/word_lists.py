@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from lmscore.errors import InputError
 from lmscore.files import read_lines
 
-UNKNOWN = ("<unk>", "[unk]", "<oov>", "unk", "<spoken_noise>")
+UNKNOWN = ("<unk>", "[unk]", "<oov>", "unk", "oov", "<spoken_noise>")
 """Names of the unknown word in lists, in lower case, the likeliest first."""
 
 # Symbols of decoding graphs and silences, which no text has.

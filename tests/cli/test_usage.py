@@ -123,6 +123,14 @@ WRONG = [
     (["train", "no", "-o", "m", "--device", "tpu"], "--device is 'tpu', expected auto, cpu, cuda"),
     (["train", "no", "-o", "m", "--cutoffs", "5"], "--cutoffs are for --output-layer classes"),
     (["train", "-", "-o", "m"], "name a file"),
+    (
+        ["train", "no", "-o", "m", "--min-count", "2"],
+        "--min-count is 2 and has no effect: --tokenizer bpe has no unknown words; leave it out",
+    ),
+    (
+        ["train", "no", "-o", "m", "--init-from", "no", "--normalization", "nfc"],
+        "--normalization is 'nfc' and has no effect: --init-from brings its tokenizer along",
+    ),
     (["export", "no", "--variant", "int3"], "no variant 'int3'"),
     (["check", "no", "-m", "no"], "given twice, as an argument and as --model"),
     (["bench", *MISSING, "--device", "tpu"], "--device must be auto, cpu, cuda or cuda:N"),

@@ -86,6 +86,7 @@ def test_paths_in_a_toml_file_start_from_it(tmp_path: Path) -> None:
         ({"hidden_size": 32}, "hidden_size is 32, but the model .* has 16; leave it out"),
         ({"cell": "gru"}, "cell is 'gru', but the model .* has 'lstm'"),
         ({"tokenizer": "char"}, "tokenizer is 'char', but init_from brings that of"),
+        ({"bos_token": "<x>"}, "bos_token is '<x>', but the model .* has '<s>'; leave it out"),
     ],
 )
 def test_other_sizes_are_refused(
@@ -93,6 +94,12 @@ def test_other_sizes_are_refused(
 ) -> None:
     with pytest.raises(OptionError, match=message):
         options_from(general, tmp_path, **changes)
+
+
+def test_names_of_special_tokens_are_the_models(tmp_path: Path) -> None:
+    train(toy_options(tmp_path, bos_token="[", eos_token="]", unk_token="?", epochs=1))
+    options = options_from(tmp_path / "model", tmp_path, output=str(tmp_path / "next"))
+    assert (options.bos_token, options.eos_token, options.unk_token) == ("[", "]", "?")
 
 
 def test_options_that_were_not_filled_in_are_refused(general: Path, tmp_path: Path) -> None:

@@ -79,7 +79,6 @@ NT_ASGD_TOO_SHORT = (
         ("cutoffs", ("5",), "cutoffs is ('5',), expected a list of whole numbers"),
         ("self_normalize", -1, "self_normalize is -1, expected at least 0"),
         ("eos_token", "", "eos_token is empty"),
-        ("unk_token", "</s>", "unk_token must differ from bos_token and eos_token"),
     ],
 )
 def test_impossible_values(name: str, value: object, message: str) -> None:
@@ -113,6 +112,11 @@ def test_classes_are_not_smoothed() -> None:
 def test_a_window_has_no_recurrent_weights() -> None:
     with pytest.raises(OptionError, match="weight_drop is of recurrent weights, and the cell"):
         make_options({**LEAST, "cell": "window", "weight_drop": 0.5})
+
+
+def test_unknown_words_are_no_sentence_marks() -> None:
+    with pytest.raises(OptionError, match="unk_token must differ from bos_token and eos_token"):
+        make_options({**LEAST, "tokenizer": "word", "unk_token": "</s>"})
 
 
 def test_one_budget() -> None:
@@ -163,3 +167,53 @@ def test_bad_toml(tmp_path: Path, content: bytes, message: str) -> None:
 def test_no_toml(tmp_path: Path) -> None:
     with pytest.raises(InputFileError, match=r"run.toml: cannot be read: No such file"):
         read_toml(tmp_path / "run.toml")
+
+
+NO_UNKNOWN = "tokenizer='bpe' has no unknown words; leave it out"
+
+
+@pytest.mark.parametrize(
+    ("others", "option", "value", "reason"),
+    [
+        ({}, "min_count", 2, NO_UNKNOWN),
+        ({}, "unk_share", 0.1, NO_UNKNOWN),
+        ({"tokenizer": "bpe"}, "unk_token", "?", NO_UNKNOWN),
+        ({"tokenizer": "t.json"}, "min_count", 2, "the tokenizer t.json is given; leave it out"),
+        ({"tokenizer": "t.json"}, "vocab_size", 9, "the tokenizer t.json is given; leave it out"),
+        (
+            {"tokenizer": "t.json"},
+            "normalization",
+            "lowercase",
+            "the tokenizer t.json is given; leave it out",
+        ),
+        ({"init_from": "m"}, "vocab_size", 9, "init_from brings its tokenizer along; leave it out"),
+        (
+            {"init_from": "m"},
+            "normalization",
+            "none",
+            "init_from brings its tokenizer along; leave it out",
+        ),
+        ({"vocabulary": "words"}, "min_count", 1, "vocabulary lists the words; leave it out"),
+        ({}, "average_decay", 0.9, "it is the decay of average='ema'; leave it out"),
+    ],
+)
+def test_options_without_effect(
+    others: dict[str, object], option: str, value: object, reason: str
+) -> None:
+    with pytest.raises(OptionError) as raised:
+        make_options({**LEAST, **others, option: value})
+    assert str(raised.value).startswith(f"{option} is {value!r} and has no effect: {reason}")
+
+
+def test_what_has_an_effect_is_in_force() -> None:
+    options = make_options({**LEAST, "tokenizer": "word", "min_count": 2, "average": "ema"})
+    force = options.in_force()
+    assert (force["min_count"], force["average_decay"], force["unk_token"]) == (2, 0.999, "<unk>")
+    assert make_options({**LEAST, **force}) == options
+    assert not {"min_count", "unk_share", "average_decay"} & make_options(LEAST).in_force().keys()
+
+
+def test_a_list_of_words_is_for_words() -> None:
+    assert make_options({**LEAST, "vocabulary": "words.txt"}).tokenizer == "word"
+    with pytest.raises(OptionError, match="vocabulary is a list of words: give tokenizer='word'"):
+        make_options({**LEAST, "vocabulary": "words.txt", "tokenizer": "char"})

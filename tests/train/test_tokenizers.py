@@ -303,3 +303,26 @@ def test_not_a_tokenizer(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(InputFileError, match=r"own\.json: cannot be read"):
         load_vocabulary(path, options_for(str(path)))
+
+
+def test_a_tokenizer_with_a_hole_in_its_ids(tmp_path: Path) -> None:
+    path = given_file(tmp_path / "own.json", "[UNK]", "<s>", "</s>", "a")
+    made = json.loads(Path(path).read_text())
+    made["model"]["vocab"]["a"] = 4
+    Path(path).write_text(json.dumps(made))
+    with pytest.raises(ModelError) as raised:
+        make(path)
+    assert str(raised.value) == (
+        f"{path}: no token has the id 3, but others have higher ones; number the 4 tokens from 0 "
+        "to 3"
+    )
+
+
+def test_a_tokenizer_of_words_without_an_unknown_one(tmp_path: Path) -> None:
+    path = given_file(tmp_path / "own.json", "<s>", "</s>", "a")
+    with pytest.raises(ModelError) as raised:
+        make(path)
+    assert str(raised.value) == (
+        f"{path}: its words have no unknown token, so that no other word can be read; add "
+        "'[UNK]', which its unk_token names, to the vocabulary"
+    )

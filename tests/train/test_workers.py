@@ -84,7 +84,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, context: str) -> None
     train(options)
     given = {
         key: value
-        for key, value in options.to_dict().items()
+        for key, value in options.in_force().items()
         if not isinstance(value, bool | tuple | None) and key not in ("train", "valid", "output")
     }
     flags = [word for k, v in given.items() for word in (f"--{k.replace('_', '-')}", str(v))]

@@ -98,12 +98,14 @@ _complete_signature()
 def _options(given: dict[str, Any], config: Path | None, *, resume: bool) -> TrainOptions:
     """The options of a run; what the command line alone decides is checked first."""
     from lmscore.train import make_options, read_toml
-    from lmscore.train.options import check_values
+    from lmscore.train.options import check_effect, check_values
 
     with command_line():
         check_values(given)
-        if not resume and config is None and "init_from" not in given:
-            return make_options(given)
+        if not resume and config is None:
+            check_effect(given)
+            if "init_from" not in given:
+                return make_options(given)
     if not resume:
         values = read_toml(config) if config is not None else {}
         if "epochs" in given or "minutes" in given:  # a budget replaces the file's

@@ -21,8 +21,6 @@ def without_effect(values: Mapping[str, Any]) -> dict[str, str]:
     idle = dict(_without_vocabulary(values))
     if values.get("average", "none") != "ema":
         idle["average_decay"] = "it is the decay of average='ema'"
-    if values.get("context") == "document":
-        idle["order"] = "a document is read in its order"
     return idle
 
 
