@@ -80,5 +80,10 @@ def needs_extra(extra: str) -> Iterator[None]:
         if error.name is None or error.name.split(".")[0] == "lmscore":
             raise
         raise MissingExtraError(
-            f"this needs the package {error.name!r}: pip install 'lmscore[{extra}]'"
+            f"this needs the package {error.name!r}: {how_to_install(extra)}"
         ) from error
+
+
+def how_to_install(extra: str) -> str:
+    """The advice in error messages about an extra; lmscore is installed from a checkout alone."""
+    return f"install the extra {extra!r}; in a checkout of lmscore: pip install '.[{extra}]'"

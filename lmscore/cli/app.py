@@ -4,31 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.main import get_command
 
 import lmscore
 from lmscore.cli import streams
+from lmscore.cli.help import CommandPage, VerbPage
 from lmscore.cli.options import expanded
 
-VERBS = {  # by name, which is also its module's: the function in the module
-    "train": "train",
-    "export": "export",
-    "score": "score",
-    "ppl": "ppl",
-    "filter": "filter_lines",
-    "pairs": "pairs",
-    "choose": "choose",
-    "next": "next_words",
-    "sample": "sample",
-    "rescore": "rescore",
-    "lattice": "lattice",
-    "tune": "tune",
-    "check": "check",
-    "info": "info",
-    "bench": "bench",
+
+class Verb(NamedTuple):
+    """A verb of the command: where its function is, and what `--help` says beside its docstring."""
+
+    function: str  # in the module of `lmscore.cli.verbs` that has the verb's name
+    group: str
+    example: str
+
+
+MAKE, SCORE = "Make a model", "Score text"
+RESCORE, CONTINUE, LOOK = "Rescore hypotheses", "Continue text", "Look inside a model"
+
+VERBS = {  # by name, in the order of the help
+    "train": Verb("train", MAKE, "lmscore train corpus.txt -o my-lm --minutes 30"),
+    "export": Verb("export", MAKE, "lmscore export my-lm --variant fp16"),
+    "score": Verb("score", SCORE, "lmscore score text.txt > scores.tsv"),
+    "ppl": Verb("ppl", SCORE, "lmscore ppl -m my-lm held-out.txt"),
+    "filter": Verb("filter_lines", SCORE, "lmscore filter --max-ppl 300 crawl.txt > clean.txt"),
+    "pairs": Verb("pairs", SCORE, "lmscore pairs minimal-pairs.jsonl"),
+    "choose": Verb("choose", SCORE, 'lmscore choose "I have ___ dogs." two too to'),
+    "rescore": Verb("rescore", RESCORE, "lmscore rescore lists.jsonl -o rescored.jsonl"),
+    "lattice": Verb("lattice", RESCORE, "lmscore lattice lattices/ --best --with-ids > best.txt"),
+    "tune": Verb("tune", RESCORE, "lmscore tune lists.jsonl --references references.txt"),
+    "next": Verb("next_words", CONTINUE, 'lmscore next -k 3 "Thanks for all the"'),
+    "sample": Verb("sample", CONTINUE, 'lmscore sample "Once upon a time" --seed 1'),
+    "check": Verb("check", LOOK, "lmscore check my-lm"),
+    "info": Verb("info", LOOK, "lmscore info my-lm"),
+    "bench": Verb("bench", LOOK, "lmscore bench -m my-lm"),
 }
 
 
@@ -39,6 +52,7 @@ def make_command(argv: Sequence[str]) -> Callable[..., Any]:
     """
     app = typer.Typer(
         name="lmscore",
+        cls=CommandPage,
         help="Train a compact recurrent language model, export it to ONNX, and score text with it.",
         no_args_is_help=True,
         rich_markup_mode=None,  # Rich would cost start-up time
@@ -47,9 +61,11 @@ def make_command(argv: Sequence[str]) -> Callable[..., Any]:
     )
     app.callback()(_options)
     named = next((word for word in argv if not word.startswith("-")), None)
-    for verb in [named] if named in VERBS else VERBS:
-        module = import_module(f"lmscore.cli.verbs.{verb}")
-        app.command(verb)(expanded(getattr(module, VERBS[verb])))
+    for name in [named] if named in VERBS else VERBS:
+        verb = VERBS[name]
+        module = import_module(f"lmscore.cli.verbs.{name}")
+        command = app.command(name, cls=VerbPage, epilog=verb.example, rich_help_panel=verb.group)
+        command(expanded(getattr(module, verb.function)))
     return get_command(app)
 
 

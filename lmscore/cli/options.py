@@ -56,6 +56,11 @@ def checked_threads(threads: int | None) -> int | None:
     return threads
 
 
+# Options under a heading of their own in the help of a verb.
+_model_option = functools.partial(typer.Option, rich_help_panel="The model")
+_input_option = functools.partial(typer.Option, rich_help_panel="Input")
+_output_option = functools.partial(typer.Option, rich_help_panel="Output")
+
 Files = Annotated[
     list[str] | None,
     typer.Argument(
@@ -66,7 +71,7 @@ Files = Annotated[
 ]
 Input = Annotated[
     list[str] | None,
-    typer.Option(
+    _input_option(
         "-i",
         "--input",
         metavar="FILE",
@@ -77,7 +82,7 @@ Input = Annotated[
 ]
 Model = Annotated[
     Path | None,
-    typer.Option(
+    _model_option(
         "-m",
         "--model",
         metavar="PATH",
@@ -89,20 +94,20 @@ ModelArgument = Annotated[
 ]
 Variant = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="int8, fp32, ... Default: the best for the device."),
+    _model_option(metavar="NAME", help="int8, fp32, ... Default: the best for the device."),
 ]
 Device = Annotated[
-    str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.", callback=checked_device)
+    str, _model_option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.", callback=checked_device)
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(
+    _model_option(
         metavar="N", min=1, help="CPU threads. Default: one per core.", callback=checked_threads
     ),
 ]
 Unnormalized = Annotated[
     bool,
-    typer.Option(
+    _model_option(
         "--unnormalized",
         help="Score without the softmax, at a cost that the vocabulary does not raise; for models "
         "trained with --self-normalize.",
@@ -120,7 +125,7 @@ Bos = Annotated[bool, typer.Option("--bos/--no-bos", help="Start every line from
 Eos = Annotated[bool, typer.Option("--eos/--no-eos", help="Score the end of every line, </s>.")]
 Output = Annotated[
     Path | None,
-    typer.Option(
+    _output_option(
         "-o",
         "--output",
         metavar="FILE",
@@ -130,30 +135,30 @@ Output = Annotated[
 ]
 Resume = Annotated[
     bool,
-    typer.Option("--resume", help="Go on with an --output that was interrupted, if it is there."),
+    _output_option("--resume", help="Go on with an --output that was interrupted, if it is there."),
 ]
 LineBuffered = Annotated[
-    bool, typer.Option("--line-buffered", help="Answer every line before reading the next.")
+    bool, _output_option("--line-buffered", help="Answer every line before reading the next.")
 ]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No summary at the end.")]
+Quiet = Annotated[bool, _output_option("-q", "--quiet", help="No summary at the end.")]
 Compat = Annotated[
     names.Tool | None,
-    typer.Option(
+    _output_option(
         "--compat",
         help="Print what KenLM's query or SRILM's ngram -ppl would: words counted, base 10.",
         show_default=False,
     ),
 ]
-Records = Annotated[names.RecordFormat, typer.Option("--format")]
-Report = Annotated[names.ReportFormat, typer.Option("--format")]
+Records = Annotated[names.RecordFormat, _output_option("--format")]
+Report = Annotated[names.ReportFormat, _output_option("--format")]
 Reading = Annotated[
     names.InputFormat,
-    typer.Option("--input-format", help="text; tsv: id<TAB>text; jsonl: one object per line."),
+    _input_option("--input-format", help="text; tsv: id<TAB>text; jsonl: one object per line."),
 ]
-Field = Annotated[str, typer.Option(metavar="NAME", help="The key of the text in JSON Lines.")]
+Field = Annotated[str, _input_option(metavar="NAME", help="The key of the text in JSON Lines.")]
 Prefix = Annotated[
     str | None,
-    typer.Option(
+    _input_option(
         metavar="TEXT",
         help="What every text follows, read but not scored: the beginning of its sentence (a space "
         "comes between), or in document context the sentence before.",
@@ -161,29 +166,29 @@ Prefix = Annotated[
 ]
 PrefixField = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="The key of each text's own prefix in JSON Lines."),
+    _input_option(metavar="NAME", help="The key of each text's own prefix in JSON Lines."),
 ]
 PrefixColumn = Annotated[
-    bool, typer.Option("--prefix-column", help="tsv input is id<TAB>prefix<TAB>text.")
+    bool, _input_option("--prefix-column", help="tsv input is id<TAB>prefix<TAB>text.")
 ]
 Utf8Errors = Annotated[
     names.Utf8Errors,
-    typer.Option("--errors", help="Invalid UTF-8: stop, or put U+FFFD in its place."),
+    _input_option("--errors", help="Invalid UTF-8: stop, or put U+FFFD in its place."),
 ]
 Feature = Annotated[
     str, typer.Option(metavar="NAME", help="What the new feature is called in the lists.")
 ]
-WithIds = Annotated[bool, typer.Option("--with-ids", help="With --best: id<TAB>text.")]
+WithIds = Annotated[bool, _output_option("--with-ids", help="With --best: id<TAB>text.")]
 Remove = Annotated[
     list[str] | None,
-    typer.Option(
+    _input_option(
         metavar="WORD",
         help="A word that the model does not get to see, such as <unk> or [noise]; @FILE for the "
         "words in it; may be given again.",
         show_default=False,
     ),
 ]
-Lowercase = Annotated[bool, typer.Option("--lowercase", help="Lower-case the text for the model.")]
+Lowercase = Annotated[bool, _input_option("--lowercase", help="Lower-case the text for the model.")]
 
 
 @dataclass(frozen=True, kw_only=True)

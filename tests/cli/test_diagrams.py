@@ -33,5 +33,5 @@ def test_a_run_with_little_to_draw(tmp_path: Path) -> None:
 
 def test_nothing_to_draw_with(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtraError, match=r"matplotlib.*pip install 'lmscore\[plot\]'"):
+    with pytest.raises(MissingExtraError, match=r"matplotlib.*pip install '\.\[plot\]'"):
         check_drawing()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lmscore
-from lmscore.cli.app import VERBS
+from lmscore.cli import Settings
+from lmscore.cli.app import VERBS, make_command
 from tests.cli.conftest import Run
 
 
@@ -20,9 +26,11 @@ def test_version(run: Run) -> None:
 def test_help_lists_the_verbs(run: Run, option: str) -> None:
     result = run(option)
     assert result.status == 0
-    commands = result.out.partition("Commands:")[2].splitlines()
-    verbs = [line.split()[0] for line in commands if line.strip()]
+    groups = result.out.partition("Make a model:")[2].splitlines()
+    verbs = [line.split()[0] for line in groups if line.startswith("  ")]
     assert verbs == list(VERBS)
+    headings = re.findall(r"^(\w.*):$", result.out, re.MULTILINE)
+    assert headings == ["Options", *dict.fromkeys(verb.group for verb in VERBS.values())]
 
 
 @pytest.mark.parametrize("verb", list(VERBS))
@@ -30,7 +38,31 @@ def test_every_verb_has_help(run: Run, verb: str) -> None:
     result = run(verb, "--help")
     assert result.status == 0
     assert result.out.startswith(f"Usage: lmscore {verb} ")
+    assert result.out.endswith(f"\nExample:\n  {VERBS[verb].example}\n")
     assert result.err == ""
+
+
+def test_options_stand_in_groups(run: Run) -> None:
+    page = run("score", "--help").out
+    headings = re.findall(r"^(\w+(?: \w+)?):$", page, re.MULTILINE)
+    assert headings == ["Arguments", "Options", "Input", "The model", "Output", "Example"]
+    assert "--device" in page.partition("The model:")[2].partition("Output:")[0]
+
+
+@pytest.mark.parametrize("name", list(VERBS))
+def test_every_example_is_a_command_line(name: str) -> None:
+    """It is parsed, with every check that comes before the verb runs."""
+    program, verb, *words = shlex.split(VERBS[name].example.partition(" > ")[0])
+    assert (program, verb) == ("lmscore", name)
+    command: Any = make_command([verb])
+    context = command.commands[verb].make_context(verb, words, obj=Settings())
+    assert context.params
+
+
+def test_python_runs_the_package() -> None:
+    argv = [sys.executable, "-m", "lmscore", "--version"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout == f"lmscore {lmscore.__version__}\n"
 
 
 @pytest.mark.parametrize(

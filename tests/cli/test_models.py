@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from onnxruntime import InferenceSession
 
 from lmscore.bundle import Bundle
 from tests.cli.conftest import Run
@@ -35,6 +36,33 @@ def test_info_as_json(run: Run, model_path: Path) -> None:
     assert document["config"] == json.loads((model_path / "config.json").read_text())
     assert document["num_parameters"] == Bundle.read(model_path).config.num_parameters
     assert document["files"] == {file.name: file.stat().st_size for file in model_path.iterdir()}
+
+
+def test_signature(run: Run, model_path: Path) -> None:
+    """It names the inputs and outputs of the graph itself, in their order."""
+    session = InferenceSession(model_path / "model.onnx", providers=["CPUExecutionProvider"])
+    document = json.loads(run("info", "--signature", "--format", "json").out)
+    for kind, values in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
+        assert [value["name"] for value in document[kind]] == [value.name for value in values]
+        for stated, real in zip(document[kind], values, strict=True):
+            assert real.type == f"tensor({stated['dtype'].replace('float32', 'float')})"
+            fixed = [size for size in stated["shape"] if isinstance(size, int)]
+            assert fixed == [size for size in real.shape if isinstance(size, int)]
+            letters = {size for size in stated["shape"] if isinstance(size, str)}
+            assert letters <= set(document["sizes"])
+    assert document["state"] == {"h": "next_h", "c": "next_c"}
+    assert document["files"] == {"fp32": "model.onnx", "int8": "model_int8.onnx"}
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert all(metadata[f"STATE_{name}"] == new for name, new in document["state"].items())
+
+
+def test_signature_as_text(run: Run, tmp_path: Path) -> None:
+    make_model(tmp_path / "raw", cell="gru", layers=2)
+    lines = run("info", "--signature", tmp_path / "raw").out.splitlines()
+    assert "files  none: lmscore export makes them" in lines
+    assert "state  next_h is the next h; zeros at the start" in lines
+    assert "h                 float32  [2, S, 16]" in lines
+    assert "start  token 1 is read first, from a state of zeros" in lines
 
 
 def test_info_of_a_model_without_graphs(run: Run, tmp_path: Path) -> None:

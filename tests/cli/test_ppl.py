@@ -172,4 +172,4 @@ def test_adapting_takes_torch(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "torch", None)
     result = run("ppl", "--cache", stdin=TEXT)
     assert result.status == 1
-    assert "this needs the package 'torch': pip install 'lmscore[train]'" in result.err
+    assert "this needs the package 'torch': install the extra 'train'; in a check" in result.err

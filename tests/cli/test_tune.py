@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lmscore.errors import how_to_install
 from tests.cli.conftest import Run
 from tests.missing import hide_package
 
@@ -270,7 +271,7 @@ def test_a_package_that_is_not_installed(
     result = run("tune", lists, *OWN, *options)
     assert (result.status, result.out) == (1, "")
     assert result.err.endswith(
-        f"error: this needs the package {package!r}: pip install 'lmscore[{extra}]'\n"
+        f"error: this needs the package {package!r}: {how_to_install(extra)}\n"
     )
 
 

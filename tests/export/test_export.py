@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from lmscore.bundle import CELLS, PARITY_FILE, Bundle, Cell, Parity, graph_file
-from lmscore.errors import ExportError, ModelError, ModelNotFoundError, OptionError
+from lmscore.errors import ExportError, ModelError, ModelNotFoundError, OptionError, how_to_install
 from lmscore.export import export_model
 from lmscore.export.export import check_size
 from lmscore.files import sha256_file
@@ -165,5 +165,5 @@ def test_a_missing_package_names_its_extra(package: str) -> None:
     code = f"import sys; sys.modules[{package!r}] = None; import lmscore.export"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.stderr.splitlines()[-1].endswith(
-        f"this needs the package {package!r}: pip install 'lmscore[export]'"
+        f"this needs the package {package!r}: {how_to_install('export')}"
     )

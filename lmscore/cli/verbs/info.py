@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from lmscore.bundle import Bundle, Config
 from lmscore.cli import options, streams
 from lmscore.cli.graph_records import graph_table
+from lmscore.cli.signature import signature_document, signature_text
 from lmscore.cli.table import size, table
 
 
@@ -16,23 +19,33 @@ def info(
     directory: options.ModelArgument = None,
     *,
     model: options.Model = None,
+    signature: Annotated[
+        bool,
+        typer.Option(
+            "--signature",
+            help="Print what a program must know to run the graph itself: inputs, outputs, rules.",
+        ),
+    ] = False,
     output_format: options.Report = "text",
 ) -> None:
     """Describe a model: architecture, files, checks, training."""
     from lmscore.runtime.load import find_model
 
     bundle = Bundle.read(find_model(options.one_model(directory, model)))
-    streams.write(_as_json(bundle) if output_format == "json" else _as_text(bundle))
+    if output_format == "json":
+        document = signature_document(bundle) if signature else _as_document(bundle)
+        streams.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    else:
+        streams.write(signature_text(bundle) if signature else _as_text(bundle))
 
 
-def _as_json(bundle: Bundle) -> str:
-    document = {
+def _as_document(bundle: Bundle) -> dict[str, Any]:
+    return {
         "path": str(bundle.path),
         "num_parameters": bundle.config.num_parameters,
         "files": _files(bundle),
         "config": json.loads(bundle.config.to_json()),
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _as_text(bundle: Bundle) -> str:

@@ -16,7 +16,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, TypedDict
 
-from lmscore.errors import DeviceError, MissingExtraError, ModelError, OptionError
+from lmscore.errors import (
+    DeviceError,
+    MissingExtraError,
+    ModelError,
+    OptionError,
+    how_to_install,
+)
 from lmscore.runtime.arguments import check_device, check_threads
 from lmscore.runtime.engine.cores import usable_cores
 
@@ -66,8 +72,7 @@ def import_onnxruntime() -> ModuleType:
         module = importlib.import_module("onnxruntime")
     except ImportError as error:
         raise MissingExtraError(
-            f"ONNX Runtime cannot be imported ({error}): "
-            "pip install 'lmscore[cpu]', or 'lmscore[gpu]' for CUDA"
+            f"ONNX Runtime cannot be imported ({error}): {how_to_install('cpu')} (for CUDA: 'gpu')"
         ) from error
     if is_first and is_quiet:
         module.disable_telemetry_events()  # on Windows the variable is not enough
@@ -81,8 +86,8 @@ def check_builds(folder: Path) -> None:
     if builds >= {"onnxruntime", "onnxruntime_gpu"}:
         raise MissingExtraError(
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: "
-            "pip uninstall onnxruntime onnxruntime-gpu, then install one: "
-            "pip install 'lmscore[cpu]' or 'lmscore[gpu]'"
+            "pip uninstall onnxruntime onnxruntime-gpu, then "
+            f"{how_to_install('cpu')} (for CUDA: 'gpu')"
         )
 
 
@@ -100,7 +105,7 @@ def choose_providers(device: str, available: Sequence[str]) -> list[Provider]:
         raise DeviceError(
             f"device {device!r}: the installed ONNX Runtime has no CUDA (it has: "
             f"{', '.join(available)}); pip uninstall onnxruntime, "
-            "then pip install 'lmscore[gpu]'"
+            f"then {how_to_install('gpu')}"
         )
     return [_cuda(device.partition(":")[2] or "0"), CPU]
 
@@ -149,8 +154,8 @@ def check_honoured(requested: Sequence[str], actual: Sequence[str], reason: str 
 
 _OTHERWISE = "use device cpu"
 _NEEDS = {
-    CUDA: "it needs an NVIDIA GPU, its driver, and CUDA and cuDNN, which come with "
-    f"pip install 'lmscore[gpu]'; else {_OTHERWISE}",
+    CUDA: "it needs an NVIDIA GPU, its driver, and CUDA and cuDNN; for the last two "
+    f"{how_to_install('gpu')}; else {_OTHERWISE}",
     TENSORRT: f"it needs an NVIDIA GPU and the TensorRT libraries; else {_OTHERWISE}",
 }
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmscore.errors import MissingExtraError, OptionError
+from lmscore.errors import MissingExtraError, OptionError, how_to_install
 from lmscore.runtime.decoding.constraint import Constraint, ConstraintState, make_constraint
 from lmscore.runtime.decoding.text import Prompt
 from lmscore.runtime.load import load
@@ -250,7 +250,7 @@ def test_without_llguidance(
     with pytest.raises(MissingExtraError) as error:
         lm.sample("the", **what)
     assert str(error.value) == (
-        "this needs the package 'llguidance': pip install 'lmscore[constrain]'"
+        f"this needs the package 'llguidance': {how_to_install('constrain')}"
     )
 
 

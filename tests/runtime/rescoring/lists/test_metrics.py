@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from lmscore.errors import MissingExtraError
+from lmscore.errors import MissingExtraError, how_to_install
 from lmscore.names import MetricName
 from lmscore.runtime.rescoring.lists.metrics import METRICS, normalization
 from tests.missing import hide_package
@@ -134,5 +134,5 @@ def test_a_package_that_is_not_installed(
     hide_package(monkeypatch, package)
     with pytest.raises(MissingExtraError) as caught:
         METRICS[name].statistics(["a"], "a")
-    expected = f"this needs the package {package!r}: pip install 'lmscore[{extra}]'"
+    expected = f"this needs the package {package!r}: {how_to_install(extra)}"
     assert str(caught.value) == expected

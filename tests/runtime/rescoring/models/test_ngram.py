@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lmscore.errors import InputError, InputFileError, MissingExtraError, ModelError
+from lmscore.errors import InputError, InputFileError, MissingExtraError, ModelError, how_to_install
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.models.list_scorer import RecurrentScorer
 from lmscore.runtime.rescoring.models.mixture import Mixture
@@ -200,4 +200,4 @@ def test_kenlm_is_not_installed(arpa: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "kenlm", None)
     with pytest.raises(MissingExtraError) as caught:
         NgramScorer.load("ngram", arpa)
-    assert str(caught.value) == "this needs the package 'kenlm': pip install 'lmscore[kenlm]'"
+    assert str(caught.value) == f"this needs the package 'kenlm': {how_to_install('kenlm')}"
