@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lmscore.bundle import Bundle, Config, Value, graph_file, graph_inputs, graph_outputs
@@ -55,7 +56,7 @@ def signature_text(bundle: Bundle) -> str:
         ("end", f"token {config.eos_token_id} is the last target of a sentence"),
     ]
     sizes = [(letter, _LETTERS[letter]) for letter in _letters(config)]
-    blocks = [facts, rows, sizes, list(_rules(config).items())]
+    blocks: list[Iterable[Sequence[object]]] = [facts, rows, sizes, _rules(config).items()]
     return "\n".join(table(block) for block in blocks)
 
 
