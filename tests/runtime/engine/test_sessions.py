@@ -84,13 +84,15 @@ def test_both_builds_in_one_folder_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "onnxruntime_extensions-0.1.dist-info").mkdir()
     ort.check_builds(tmp_path)
     (tmp_path / "onnxruntime_gpu-1.31.1.dist-info").mkdir()
-    with pytest.raises(MissingExtraError, match=r"both installed .* pip uninstall .*install one"):
+    with pytest.raises(
+        MissingExtraError, match=r"both installed .* pip uninstall .*the extra 'cpu'.*'gpu'"
+    ):
         ort.check_builds(tmp_path)
 
 
 def test_no_build_at_all_names_both_extras(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(MissingExtraError, match=r"\.\[cpu\]', or '\.\[gpu\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[cpu\]' \(for CUDA: 'gpu'\)"):
         open_session("model.onnx")
 
 
