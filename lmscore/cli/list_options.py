@@ -88,7 +88,7 @@ class ListInput:
         bool, typer.Option("--probabilities", help="They are probabilities, between 0 and 1.")
     ] = False
     beam_size: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="nemo: how many rows a list has.")
+        int | None, typer.Option(metavar="N", min=1, help="nemo, plain: how many rows a list has.")
     ] = None
     scores: Annotated[
         list[str] | None,

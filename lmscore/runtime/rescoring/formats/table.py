@@ -11,20 +11,39 @@ from functools import cache
 from lmscore.errors import OptionError
 from lmscore.runtime.rescoring.formats.entry_points import offered
 from lmscore.runtime.rescoring.formats.espnet import ESPNET
+from lmscore.runtime.rescoring.formats.fairseq import FAIRSEQ
 from lmscore.runtime.rescoring.formats.format import Format, Head, Surety
 from lmscore.runtime.rescoring.formats.hyporadise import HYPORADISE
 from lmscore.runtime.rescoring.formats.jsonl import JSONL
+from lmscore.runtime.rescoring.formats.julius import JULIUS
 from lmscore.runtime.rescoring.formats.kaldi import KALDI
 from lmscore.runtime.rescoring.formats.mlm_scoring import MLM_SCORING
 from lmscore.runtime.rescoring.formats.moses import MOSES
 from lmscore.runtime.rescoring.formats.nematus import NEMATUS
 from lmscore.runtime.rescoring.formats.nemo import NEMO
+from lmscore.runtime.rescoring.formats.plain import PLAIN
 from lmscore.runtime.rescoring.formats.srilm import SRILM
 from lmscore.runtime.rescoring.formats.tsv import TSV
+from lmscore.runtime.rescoring.formats.wenet import WENET
 
 FORMATS: Mapping[str, Format] = {
     known.name: known
-    for known in (MOSES, NEMATUS, SRILM, KALDI, ESPNET, MLM_SCORING, HYPORADISE, NEMO, JSONL, TSV)
+    for known in (
+        MOSES,
+        NEMATUS,
+        FAIRSEQ,
+        SRILM,
+        KALDI,
+        WENET,
+        JULIUS,
+        ESPNET,
+        MLM_SCORING,
+        HYPORADISE,
+        NEMO,
+        PLAIN,
+        JSONL,
+        TSV,
+    )
 }
 """The formats of this package by name; docs/formats.md has a row for each."""
 

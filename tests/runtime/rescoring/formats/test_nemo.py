@@ -50,7 +50,7 @@ def test_a_beam_size_is_needed(read_text: Read) -> None:
 
 
 def test_a_beam_size_goes_with_no_other_format(read_text: Read) -> None:
-    with pytest.raises(OptionError, match="`beam_size` is for nemo, not for tsv lists"):
+    with pytest.raises(OptionError, match="`beam_size` is for nemo or plain, not for tsv lists"):
         read_text("u\ta\n", beam_size=2)
 
 

@@ -134,6 +134,35 @@ def hyporadise(drawn: Drawn, style: Style) -> str:
     return dumps(items, style)
 
 
+def fairseq(drawn: Drawn, style: Style) -> str:
+    rows = ["2021-08-31 20:24:21 | INFO | x"]
+    for i, nbest in enumerate(drawn):
+        rows += [f"S-{i}\tsource", f"T-{i}\tx"]
+        for text, score in nbest:
+            rows += [f"H-{i}\t{score!r}\tt@@ s", f"D-{i}\t{score!r}\t{text}", f"P-{i}\t-1 -2.5"]
+    return lines([*rows, "Generate test with beam=5: BLEU4 = 1"], style)
+
+
+def wenet(drawn: Drawn, style: Style) -> str:
+    rows = []
+    for i, nbest in enumerate(drawn):
+        rows += [f"wav u{i}", *(f"candidate {score!r} {text}" for text, score in nbest)]
+    return lines(rows, style)
+
+
+def julius(drawn: Drawn, style: Style) -> str:
+    rows = []
+    for i, nbest in enumerate(drawn):
+        rows += ["", f"### input {i}"]
+        for rank, (text, score) in enumerate(nbest, 1):
+            rows += [f"sentence{rank}: {text}", f"cmscore{rank}: 0.5", f"score{rank}: {score!r}"]
+    return lines([*rows, ""], style)
+
+
+def plain(drawn: Drawn, style: Style) -> str:
+    return lines([text for nbest in drawn for text, _ in nbest], style)
+
+
 MANY = st.lists(st.lists(st.tuples(TEXTS, SCORES), min_size=1, max_size=4), min_size=1, max_size=3)
 PAIRS = st.lists(st.lists(st.tuples(TEXTS, SCORES), min_size=2, max_size=2), min_size=1, max_size=3)
 SETS = PAIRS.map(  # a word of its own in each list: NeMo's lists are told apart by their words
@@ -154,6 +183,10 @@ WRITERS: list[tuple[str, Callable[[Drawn, Style], str], st.SearchStrategy[Drawn]
     ("espnet", espnet, MANY),
     ("mlm-scoring", mlm_scoring, MANY),
     ("hyporadise", hyporadise, MANY),
+    ("fairseq", fairseq, MANY),
+    ("wenet", wenet, MANY),
+    ("julius", julius, MANY),
+    ("plain", plain, SETS),
 ]
 parametrized = pytest.mark.parametrize(
     ("name", "writer", "drawn"), WRITERS, ids=[writer.__name__ for _, writer, _ in WRITERS]
@@ -169,7 +202,8 @@ def reread(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[list
         text: str, name: str, change: Callable[[NBestList], NBestList] = lambda nbest: nbest
     ) -> tuple[list[NBestList], str]:
         path.write_bytes(text.encode())
-        list_format, lists = read([path], name, beam_size=BEAM_SIZE if name == "nemo" else None)
+        beam_size = BEAM_SIZE if name in ("nemo", "plain") else None
+        list_format, lists = read([path], name, beam_size=beam_size)
         found = list(lists)
         return found, "".join(render(list_format, map(change, found)))
 
@@ -224,10 +258,14 @@ def test_a_new_feature_and_a_new_order(
     if name == "kaldi":  # new scores go into an archive
         return
     _, rescored_text = reread(reversed_text, name, rescore)
+    if name == "plain":
+        name = "nemo"  # which a text with a score is
     again, _ = reread(rescored_text, name)
     assert texts(again) == texts(back)
     assert [nbest.id for nbest in again] == [nbest.id for nbest in found]
     column = {"tsv": "score2", "nemo": "score2", "srilm": "lscore"}.get(name, "rnn")
+    if writer is plain:
+        column = "score"
     for nbest in again:
         for i, hypothesis in enumerate(nbest.hypotheses):
             assert math.isclose(hypothesis.features[column], -2.5 * i)

@@ -34,6 +34,10 @@ def test_the_docs_have_every_format() -> None:
         ("-1.5e2 -inf 3 a b c\n-1 -2.5 0\n", "srilm"),
         ("utt-1 a b\nutt-2\nutt-3 c\nother-utt-1 a\n", "kaldi"),
         ("2-1 1 1\n2-2 1 1\n", "kaldi"),
+        ("2021 | INFO | x\nS-0\ta b\nT-0\tc\nH-0\t-0.5\tc\nD-0\t-0.5\tc\n", "fairseq"),
+        ("H-12\t-0.5\tc\nP-12\t-1 -2\n", "fairseq"),
+        ("wav u1\ncandidate -1.5 a b\n", "wenet"),
+        ("----\npass1_best: a\nsentence1: <s> a </s>\nscore1: -7.5\n", "julius"),
         ("".join(f"u-{n} a\n" for n in (1, 10, *range(2, 10))) + "v-1 a\nv-10 a\n", "kaldi"),
         ("1089-134686-0000-1 a\n1089-134686-0000-2 b\n", "kaldi"),
         ("utt-1 1.5 is no score\nutt-2 a\nutt-3 b\n", "kaldi"),
@@ -92,8 +96,7 @@ def test_something_else(tmp_path: Path, head: str) -> None:
         read([path])
     assert str(caught.value) == (
         f"{path}: cannot tell the n-best format from the first lines; name it (`input_format`): "
-        "moses, nematus, srilm, kaldi, espnet, mlm-scoring, hyporadise, nemo, jsonl, tsv; "
-        "lattices are for lmscore lattice"
+        f"{', '.join(FORMATS)}; lattices are for lmscore lattice"
     )
 
 
