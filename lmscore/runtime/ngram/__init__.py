@@ -1,0 +1,27 @@
+"""Back-off n-gram models: counted, smoothed, pruned, mixed, read, written, and looked up."""
+
+from lmscore.runtime.ngram.arpa_reading import UNKNOWN_LOG_PROB, read_arpa
+from lmscore.runtime.ngram.arpa_writing import arpa_text, write_arpa
+from lmscore.runtime.ngram.counts import MAX_ORDER, NgramCounts, count_ngrams
+from lmscore.runtime.ngram.model import BOS, CONTROL, EOS, LN10, UNK, NgramModel, Table
+from lmscore.runtime.ngram.smoothing import SMOOTHINGS, Smoothing, estimate
+
+__all__ = [
+    "BOS",
+    "CONTROL",
+    "EOS",
+    "LN10",
+    "MAX_ORDER",
+    "SMOOTHINGS",
+    "UNK",
+    "UNKNOWN_LOG_PROB",
+    "NgramCounts",
+    "NgramModel",
+    "Smoothing",
+    "Table",
+    "arpa_text",
+    "count_ngrams",
+    "estimate",
+    "read_arpa",
+    "write_arpa",
+]

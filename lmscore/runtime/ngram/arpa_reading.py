@@ -1,0 +1,279 @@
+"""Read ARPA files, as SRILM, KenLM, IRSTLM and CMU's tools write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.errors import InputError, ModelError
+from lmscore.files import input_name, open_input
+from lmscore.runtime.ngram.model import (
+    CONTROL,
+    LN10,
+    UNK,
+    Floats,
+    Ids,
+    NgramModel,
+    Table,
+    find_keys,
+    unigram_keys,
+)
+
+UNKNOWN_LOG_PROB = -100 * LN10
+"""What an unknown word costs (nats) if the file does not say, as in KenLM."""
+
+_LINES = 1 << 16  # parsed at a time
+_COUNT = re.compile(rb"ngram\s+(\d+)\s*=\s*(\d+)\s*$")
+_SECTION = re.compile(rb"\\(\d+)-grams:\s*$")
+_END = b"\\end\\"
+_DATA = b"\\data\\"
+
+
+class _Grams(NamedTuple):
+    """The n-grams of a part of a section, as they stand in the file."""
+
+    words: list[list[bytes]]  # n columns of M words
+    log_probs: Floats  # [M], base 10
+    backoffs: Floats  # [M], base 10; 0 where the file has none
+
+
+class _Reader:
+    """The lines of an ARPA file, numbered for the error messages."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._file, self.name, self.line = file, name, 0
+
+    def lines(self) -> Iterator[bytes]:
+        """Every line without the white space at its ends."""
+        for line in self._file:
+            self.line += 1
+            yield line.strip()
+
+    def take(self, count: int) -> list[bytes]:
+        """The next lines, at most so many."""
+        found = list(islice(self._file, count))
+        self.line += len(found)
+        return found
+
+    def fail(self, what: str, line: int | None = None) -> NoReturn:
+        """Raise ModelError for the last line read, or another."""
+        raise ModelError(f"{self.name}, line {self.line if line is None else line}: {what}")
+
+
+def read_arpa(path: str | Path, *, unknown_log_prob: float = UNKNOWN_LOG_PROB) -> NgramModel:
+    r"""Read a back-off model; the file may be compressed, or `-` for standard input.
+
+    Text before `\data\` is skipped; fields are separated by spaces or tabs; back-off weights that
+    are left out are 1.
+
+    Args:
+        path: the file.
+        unknown_log_prob: the log-probability (nats) of <unk> where the file has none.
+
+    Raises:
+        InputFileError: the file cannot be read.
+        ModelError: it is no ARPA file, or a damaged one; names the line.
+    """
+    with open_input(path) as file:
+        reader = _Reader(file, input_name(path))
+        counts = _read_counts(reader)
+        words, unigrams, has_unknown = _read_unigrams(reader, counts[0], unknown_log_prob)
+        numbers = {word: number for number, word in enumerate(words)}
+        tables = [unigrams]
+        for order, count in enumerate(counts[1:], 2):
+            _expect_section(reader, order)
+            tables.append(_read_table(reader, order, count, numbers, tables))
+        if next(filter(None, reader.lines()), None) != _END:
+            reader.fail(rf"expected {_END.decode()}: the file is cut off, or has more n-grams")
+    decoded = [word.decode() for word in words]
+    return NgramModel(decoded, tuple(tables), has_unknown)
+
+
+def _read_counts(reader: _Reader) -> list[int]:
+    r"""How many n-grams of order 1, 2, ... the header announces; the next line is `\1-grams:`."""
+    lines = reader.lines()
+    if _DATA not in lines:
+        raise ModelError(rf"{reader.name}: no ARPA file, it has no line \data\ ")
+    counts: list[int] = []
+    for line in lines:
+        if match := _COUNT.match(line):
+            if int(match[1]) != len(counts) + 1:
+                reader.fail(f"expected the number of {len(counts) + 1}-grams")
+            counts.append(int(match[2]))
+        elif _SECTION.match(line):
+            _check_section(reader, line, 1)
+            break
+        elif line:
+            reader.fail(f"expected `ngram {len(counts) + 1}=COUNT`, not {_shown(line)}")
+    if not counts:
+        reader.fail(r"no `ngram 1=COUNT` after \data\ ")
+    return counts
+
+
+def _expect_section(reader: _Reader, order: int) -> None:
+    line = next(filter(None, reader.lines()), b"")
+    _check_section(reader, line, order)
+
+
+def _check_section(reader: _Reader, line: bytes, order: int) -> None:
+    match = _SECTION.match(line)
+    if match is None or int(match[1]) != order:
+        reader.fail(rf"expected \{order}-grams:, not {_shown(line)}")
+
+
+def _read_unigrams(
+    reader: _Reader, count: int, unknown_log_prob: float
+) -> tuple[list[bytes], Table, bool]:
+    """The vocabulary with <unk>, <s> and </s> in front, its table, and whether it has <unk>."""
+    found: dict[bytes, tuple[float, float]] = {}
+    for grams in _parts(reader, 1, count):
+        for word, *weights in zip(
+            grams.words[0], grams.log_probs.tolist(), grams.backoffs.tolist(), strict=True
+        ):
+            word = b"<unk>" if word == b"<UNK>" else word  # SRILM and KenLM take both
+            if word in found:
+                reader.fail(f"the word {_shown(word)} stands twice among the 1-grams")
+            found[word] = (weights[0], weights[1])
+    has_unknown = b"<unk>" in found
+    control = [word.encode() for word in CONTROL]
+    for word in control:
+        found.setdefault(word, (unknown_log_prob / LN10, 0.0))
+    words = [*control, *(word for word in found if word not in control)]
+    _check_utf8(reader, words)
+    weights_of = np.array([found[word] for word in words])
+    keys = unigram_keys(len(words))
+    return words, _table(keys, weights_of[:, 0], weights_of[:, 1]), has_unknown
+
+
+def _check_utf8(reader: _Reader, words: list[bytes]) -> None:
+    for word in words:
+        try:
+            word.decode()
+        except UnicodeDecodeError as error:
+            message = f"{reader.name}: the word {word!r} is not valid UTF-8; convert the file first"
+            raise ModelError(message) from error
+
+
+def _read_table(
+    reader: _Reader, order: int, count: int, numbers: dict[bytes, int], tables: list[Table]
+) -> Table:
+    """The n-grams of an order above 1, sorted by context and word."""
+    V, parts = len(numbers), []
+    for grams in _parts(reader, order, count):
+        columns = [_numbers(reader, column, numbers, order) for column in grams.words]
+        contexts = columns[0]
+        for table, column in zip(tables[1:], columns[1:-1], strict=True):
+            keys = contexts * V + column
+            contexts = find_keys(table.keys, keys)
+            if (missing := np.flatnonzero(contexts < 0)).size:
+                words = b" ".join(column[missing[0]] for column in grams.words)
+                reader.fail(
+                    f"the {order}-gram {_shown(words)} has a context that is no {order - 1}-gram",
+                    reader.line - len(contexts) + int(missing[0]) + 1,
+                )
+        parts.append((contexts * V + columns[-1], grams.log_probs, grams.backoffs))
+    if not parts:
+        nothing = np.empty(0)
+        return _table(nothing.astype(np.int64), nothing, nothing)
+    keys, log_probs, backoffs = (np.concatenate(column) for column in zip(*parts, strict=True))
+    ascending = np.argsort(keys, kind="stable")
+    keys = keys[ascending]
+    if len(keys) > 1 and (np.diff(keys) == 0).any():
+        raise ModelError(f"{reader.name}: one of the {order}-grams stands twice")
+    return _table(keys, log_probs[ascending], backoffs[ascending])
+
+
+def _numbers(
+    reader: _Reader, words: list[bytes], numbers: dict[bytes, int], order: int
+) -> Ids:
+    try:
+        return np.fromiter(map(numbers.__getitem__, words), np.int64, count=len(words))
+    except KeyError:
+        place = next(i for i, word in enumerate(words) if word not in numbers)
+        if words[place] == b"<UNK>":
+            return _numbers(reader, [_unk(word) for word in words], numbers, order)
+        reader.fail(
+            f"the word {_shown(words[place])} of a {order}-gram is no 1-gram",
+            reader.line - len(words) + place + 1,
+        )
+
+
+def _unk(word: bytes) -> bytes:
+    return b"<unk>" if word == b"<UNK>" else word
+
+
+def _parts(reader: _Reader, order: int, count: int) -> Iterator[_Grams]:
+    """The n-grams of a section, some thousand lines at a time."""
+    while count:
+        lines = reader.take(min(count, _LINES))
+        if not lines:
+            reader.fail(f"the file ends where {count} more {order}-grams should be")
+        fields = b"".join(lines).split()
+        width = len(fields) // len(lines)
+        if width * len(lines) != len(fields) or width not in (order + 1, order + 2):
+            yield _parsed_one_by_one(reader, order, lines)
+        else:
+            yield _parsed(reader, order, fields, width, len(lines))
+        count -= len(lines)
+
+
+def _parsed(reader: _Reader, order: int, fields: list[bytes], width: int, M: int) -> _Grams:
+    """Lines that all have the same number of fields."""
+    try:
+        log_probs = np.array(fields[0::width]).astype(np.float32)
+        backoffs = np.zeros(M, np.float32)
+        if width == order + 2:
+            backoffs = np.array(fields[width - 1 :: width]).astype(np.float32)
+    except ValueError:
+        rows = [b" ".join(fields[i * width : (i + 1) * width]) for i in range(M)]
+        return _parsed_one_by_one(reader, order, rows)
+    words = [fields[column::width] for column in range(1, order + 1)]
+    return _checked(reader, _Grams(words, log_probs, backoffs))
+
+
+def _parsed_one_by_one(reader: _Reader, order: int, lines: list[bytes]) -> _Grams:
+    """Lines some of which have no back-off weight, or something wrong that is to be named."""
+    rows, weights = [], []
+    for number, line in enumerate(lines, reader.line - len(lines) + 1):
+        fields = line.split()
+        if len(fields) not in (order + 1, order + 2):
+            reader.fail(
+                f"expected a log-probability, {order} words and perhaps a back-off weight, "
+                f"not {_shown(line.strip())}",
+                number,
+            )
+        try:
+            weights.append((float(fields[0]), float(fields[-1]) if fields[order + 1 :] else 0.0))
+        except ValueError:
+            reader.fail(f"expected a number at both ends of {_shown(line.strip())}", number)
+        rows.append(fields[1 : order + 1])
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    log_probs, backoffs = np.array(weights, np.float32).T
+    return _checked(reader, _Grams(columns, log_probs, backoffs))
+
+
+def _checked(reader: _Reader, grams: _Grams) -> _Grams:
+    wrong = ~(grams.log_probs <= 0) | ~(grams.backoffs < np.inf)
+    if (places := np.flatnonzero(wrong)).size:
+        line = reader.line - len(wrong) + int(places[0]) + 1
+        reader.fail("a log-probability above 0, or a weight that is no number", line)
+    return grams
+
+
+def _table(keys: Ids, log_probs: NDArray[np.floating], backoffs: NDArray[np.floating]) -> Table:
+    """A table of base-10 logarithms turned into nats."""
+    nats = (
+        (values.astype(np.float64) * LN10).astype(np.float32) for values in (log_probs, backoffs)
+    )
+    return Table(keys, *nats)
+
+
+def _shown(text: bytes) -> str:
+    """Text of a file as an error message quotes it."""
+    return repr(text[:80].decode(errors="replace"))

@@ -1,0 +1,304 @@
+"""Estimate back-off models from counts.
+
+Letters in shapes: M n-grams of an order, C contexts (n-grams of the order below).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.errors import InputError, OptionError
+from lmscore.runtime.ngram.counts import NgramCounts
+from lmscore.runtime.ngram.model import (
+    BOS,
+    EOS,
+    UNK,
+    Doubles,
+    Ids,
+    NgramModel,
+    Table,
+    find_keys,
+)
+from lmscore.runtime.ngram.weights import logarithms, normalized, selected
+
+Smoothing = Literal["kneser-ney", "absolute", "katz", "add-k", "mle"]
+SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
+
+_GOOD_TURING = 5  # counts above are trusted (Katz 1987)
+FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
+
+
+class Discounts(NamedTuple):
+    """What is taken from n-grams that are counted once, twice, and more often."""
+
+    once: float
+    twice: float
+    more: float
+
+    def of(self, counts: Ids) -> Doubles:
+        """The discount of each count; none of a count of 0."""
+        return np.array([0.0, *self])[np.minimum(counts, 3)]
+
+
+@dataclass(frozen=True)
+class Grams:
+    """The n-grams of one order, as an estimator needs them."""
+
+    keys: Ids  # [M]
+    contexts: Ids  # [M], numbers of n-grams of the order below
+    suffixes: Ids  # [M], the n-gram without its first word in the order below; -1 for unigrams
+    counts: Ids  # [M], as counted in the text
+    extensions: Ids  # [M], as counted for Kneser-Ney: see `_extended`
+    num_contexts: int  # C
+
+    def per_context(self, values: NDArray[np.float64] | Ids) -> Doubles:
+        """The sums of values [M] over the n-grams of each context, float64 [C]."""
+        return np.bincount(self.contexts, values, self.num_contexts)
+
+
+def prepare(counts: NgramCounts) -> list[Grams]:
+    """Find the suffix of every n-gram, and how many different words stand before each."""
+    V, tables = len(counts.words), counts.tables
+    suffixes: list[Ids] = [np.full(V, -1, np.int64)]
+    for n, table in enumerate(tables[1:], 2):
+        contexts, words = np.divmod(table.keys, V)
+        shorter = suffixes[-1][contexts]
+        keys = words if n == 2 else shorter * V + words
+        suffixes.append(find_keys(tables[n - 2].keys, keys))
+    begins = np.arange(V) == BOS  # whether the n-gram begins with <s>
+    grams = []
+    for n, table in enumerate(tables, 1):
+        contexts = table.keys // V if n > 1 else np.zeros(V, np.int64)
+        begins = begins[contexts] if n > 1 else begins
+        extensions = table.counts
+        if n < len(tables):
+            extensions = _extended(table.counts, suffixes[n], begins)
+        size = len(tables[n - 2].keys) if n > 1 else 1
+        grams.append(
+            Grams(table.keys, contexts, suffixes[n - 1], table.counts, extensions, size)
+        )
+    return grams
+
+
+def _extended(counts: Ids, suffixes: Ids, begins: NDArray[np.bool_]) -> Ids:
+    """The number of different words before each n-gram; the count itself, if it begins with <s>.
+
+    `suffixes` are those of the n-grams of the order above.
+    """
+    different = np.bincount(suffixes, minlength=len(counts))
+    return np.where(begins, counts, different)
+
+
+def estimate(
+    counts: NgramCounts,
+    smoothing: Smoothing = "kneser-ney",
+    *,
+    prune: Sequence[int] = (),
+    discount_fallback: bool = False,
+    k: float = 1.0,
+) -> NgramModel:
+    """Estimate a back-off model.
+
+    Args:
+        counts: those of the text.
+        smoothing: "kneser-ney", interpolated and modified (Chen and Goodman 1998, section 4.1.5),
+            equal to KenLM's lmplz; "absolute", interpolated absolute discounting with one discount
+            an order (Ney et al. 1994); "katz", back-off with Good-Turing discounts (Katz 1987);
+            "add-k", k more of every word after every context; "mle", relative frequencies.
+        prune: for order 1, 2, ... the count up to which n-grams are left out; the last one is
+            that of all higher orders. Not for "add-k" and "mle". Their probability goes to the
+            words that back off.
+        discount_fallback: take 0.5, 1 and 1.5 where the counts give no discounts.
+        k: of "add-k", above 0.
+
+    Raises:
+        OptionError: no such smoothing; thresholds that are negative, fall, or are too many; k.
+        InputError: the counts give no discounts, as those of small or made-up texts.
+    """
+    if smoothing not in SMOOTHINGS:
+        raise OptionError(f"smoothing must be one of {', '.join(SMOOTHINGS)}, not {smoothing!r}")
+    grams = prepare(counts)
+    if smoothing == "add-k":
+        return _add_k(counts.words, grams, k)
+    if smoothing == "mle":
+        return _relative_frequencies(counts.words, grams)
+    kept = _kept(grams, _thresholds(prune, len(grams)))
+    if smoothing == "katz":
+        return _katz(counts.words, grams, kept)
+    values = [g.extensions if smoothing == "kneser-ney" else g.counts for g in grams]
+    find = kneser_ney_discounts if smoothing == "kneser-ney" else absolute_discount
+    discounts = [
+        find(value, order, fallback=discount_fallback) for order, value in enumerate(values, 1)
+    ]
+    return _interpolated(counts.words, grams, values, discounts, kept)
+
+
+def kneser_ney_discounts(counts: Ids, order: int, *, fallback: bool = False) -> Discounts:
+    """The three discounts of modified Kneser-Ney, equation (26) of Chen and Goodman (1998).
+
+    Raises:
+        InputError: no n-gram is counted once, twice, three or four times, and no `fallback`.
+    """
+    n1, n2, n3, n4 = (np.count_nonzero(counts == r) for r in range(1, 5))
+    if min(n1, n2, n3) > 0:
+        y = n1 / (n1 + 2 * n2)
+        found = Discounts(1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
+        if all(0 <= d <= r for r, d in enumerate(found, 1)):
+            return found
+    return _fallback(order, fallback)
+
+
+def absolute_discount(counts: Ids, order: int, *, fallback: bool = False) -> Discounts:
+    """One discount for all counts, n1 / (n1 + 2 n2) (Ney et al. 1994).
+
+    Raises:
+        InputError: no n-gram is counted once or twice, and no `fallback`.
+    """
+    n1, n2 = (np.count_nonzero(counts == r) for r in range(1, 3))
+    if min(n1, n2) > 0:
+        return Discounts(*[n1 / (n1 + 2 * n2)] * 3)
+    return _fallback(order, fallback)
+
+
+def _fallback(order: int, allowed: bool) -> Discounts:
+    if allowed:
+        return Discounts(*FALLBACK_DISCOUNTS)
+    raise InputError(
+        f"the counts of the {order}-grams give no discounts, as happens with small, made-up or "
+        "repeated texts: remove repeated lines, use a lower order, or take fixed discounts "
+        "(discount_fallback)"
+    )
+
+
+def _interpolated(
+    words: Sequence[str],
+    grams: list[Grams],
+    values: list[Ids],
+    discounts: list[Discounts],
+    kept: list[NDArray[np.bool_]],
+) -> NgramModel:
+    """Discount the values, and give what is taken to the order below, in proportion."""
+    probabilities: list[Doubles] = []
+    backoffs: list[Doubles] = []
+    uniform = np.full(1, 1 / (np.count_nonzero(kept[0]) - 1))  # of all words but <s>
+    for gram, value, discount, keep in zip(grams, values, discounts, kept, strict=True):
+        taken = discount.of(value)
+        totals = gram.per_context(value)
+        left = gram.per_context(np.where(keep, taken, value))  # what is pruned leaves everything
+        left = np.divide(left, totals, out=np.ones(len(totals)), where=totals > 0)
+        backoffs.append(left)
+        own = (value - taken) / np.maximum(totals, 1)[gram.contexts]
+        below = probabilities[-1][gram.suffixes] if probabilities else uniform
+        probabilities.append(own + left[gram.contexts] * below)
+    probabilities[0][BOS] = 1  # never asked for; as KenLM has it
+    highest = np.ones(len(grams[-1].keys))
+    return _pruned(words, grams, probabilities, [*backoffs[1:], highest], kept)
+
+
+def _katz(words: Sequence[str], grams: list[Grams], kept: list[NDArray[np.bool_]]) -> NgramModel:
+    """Good-Turing discounts of small counts; what they take goes to unseen words (Katz 1987)."""
+    probabilities = []
+    for gram in grams:
+        totals = gram.per_context(gram.counts)
+        ratios = _good_turing_ratios(gram.counts)
+        discounted = gram.counts * ratios[np.minimum(gram.counts, len(ratios) - 1)]
+        # Where nothing is taken, one more is counted, so that something is left to back off with.
+        totals += gram.per_context(discounted) >= totals
+        probabilities.append(discounted / totals[gram.contexts])
+    unseen = (grams[0].counts == 0) & (np.arange(len(words)) != BOS)
+    probabilities[0][unseen] = (1 - probabilities[0].sum()) / np.count_nonzero(unseen)
+    probabilities[0][BOS] = 1
+    nothing = [np.ones(len(gram.keys)) for gram in grams]
+    model = _pruned(words, grams, probabilities, nothing, kept)
+    return normalized(model)
+
+
+def _good_turing_ratios(counts: Ids) -> Doubles:
+    """What remains of counts 0, 1, ... of an order, the last one for all that are higher."""
+    n = np.array([np.count_nonzero(counts == r) for r in range(_GOOD_TURING + 2)], np.float64)
+    for highest in range(_GOOD_TURING, 0, -1):
+        r = np.arange(1, highest + 1)
+        if n[1 : highest + 2].min() == 0:
+            continue
+        beyond = (highest + 1) * n[highest + 1] / n[1]
+        ratios = ((r + 1) * n[r + 1] / (r * n[r]) - beyond) / (1 - beyond) if beyond < 1 else -r
+        if np.all((ratios > 0) & (ratios < 1)):
+            return np.array([0.0, *ratios, 1.0])
+    return np.array([0.0, 1.0])
+
+
+def _add_k(words: Sequence[str], grams: list[Grams], k: float) -> NgramModel:
+    """(count + k) / (count of the context + k V) in the highest order, 1 / V below it.
+
+    So an unseen word has k V / (count of the context + k V) times 1 / V, which is the back-off.
+    """
+    if not 0 < k < np.inf:
+        raise OptionError(f"k must be above 0, not {k}")
+    V = len(words) - 1  # <s> is never predicted
+    probabilities = [np.full(len(gram.keys), 1 / V) for gram in grams]
+    backoffs = [np.ones(len(gram.keys)) for gram in grams]
+    highest = grams[-1]
+    totals = highest.per_context(highest.counts) + k * V
+    probabilities[-1] = (highest.counts + k) / totals[highest.contexts]
+    if len(grams) > 1:
+        backoffs[-2] = k * V / totals
+    probabilities[0][BOS] = 1
+    return _pruned(words, grams, probabilities, backoffs, _all(grams))
+
+
+def _relative_frequencies(words: Sequence[str], grams: list[Grams]) -> NgramModel:
+    """Counts divided by those of their contexts; nothing is left for unseen words."""
+    totals = [gram.per_context(gram.counts) for gram in grams]
+    probabilities = [
+        gram.counts / np.maximum(total, 1)[gram.contexts]
+        for gram, total in zip(grams, totals, strict=True)
+    ]
+    backoffs = [np.where(total > 0, 0.0, 1.0) for total in totals[1:]]
+    probabilities[0][BOS] = 1
+    return _pruned(
+        words, grams, probabilities, [*backoffs, np.ones(len(grams[-1].keys))], _all(grams)
+    )
+
+
+def _thresholds(prune: Sequence[int], order: int) -> list[int]:
+    """The threshold of each order."""
+    given = list(prune) or [0]
+    if len(given) > order:
+        raise OptionError(f"{len(given)} thresholds to prune {order} orders")
+    if min(given) < 0 or sorted(given) != given:
+        raise OptionError(f"the thresholds to prune must be 0 or more, and not fall: {given}")
+    return given + given[-1:] * (order - len(given))
+
+
+def _all(grams: list[Grams]) -> list[NDArray[np.bool_]]:
+    return [np.ones(len(gram.keys), np.bool_) for gram in grams]
+
+
+def _kept(grams: list[Grams], thresholds: list[int]) -> list[NDArray[np.bool_]]:
+    """The n-grams that are counted more often than the threshold; <unk>, <s>, </s> always stay."""
+    kept = [
+        gram.counts > threshold if threshold else np.ones(len(gram.keys), np.bool_)
+        for gram, threshold in zip(grams, thresholds, strict=True)
+    ]
+    kept[0][[UNK, BOS, EOS]] = True
+    return kept
+
+
+def _pruned(
+    words: Sequence[str],
+    grams: list[Grams],
+    probabilities: list[Doubles],
+    backoffs: list[Doubles],
+    kept: list[NDArray[np.bool_]],
+) -> NgramModel:
+    """The model of the n-grams that are kept."""
+    tables = [
+        Table(gram.keys, logarithms(p), logarithms(b))
+        for gram, p, b in zip(grams, probabilities, backoffs, strict=True)
+    ]
+    return selected(NgramModel(words, tuple(tables)), kept)
