@@ -6,93 +6,25 @@ Letters in shapes: M n-grams of an order, C contexts (n-grams of the order below
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.errors import InputError, OptionError
+from lmscore.errors import OptionError
 from lmscore.runtime.ngram.counts import NgramCounts
-from lmscore.runtime.ngram.model import (
-    BOS,
-    EOS,
-    UNK,
-    Doubles,
-    Ids,
-    NgramModel,
-    Table,
-    find_keys,
+from lmscore.runtime.ngram.discounts import (
+    Discounts,
+    absolute_discount,
+    good_turing_ratios,
+    kneser_ney_discounts,
 )
+from lmscore.runtime.ngram.grams import Grams, observed_extensions, prepare
+from lmscore.runtime.ngram.model import BOS, EOS, UNK, Doubles, Ids, NgramModel, Table
 from lmscore.runtime.ngram.weights import logarithms, normalized, selected
 
 Smoothing = Literal["kneser-ney", "absolute", "katz", "add-k", "mle"]
 SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
-
-_GOOD_TURING = 5  # counts above are trusted (Katz 1987)
-FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
-
-
-class Discounts(NamedTuple):
-    """What is taken from n-grams that are counted once, twice, and more often."""
-
-    once: float
-    twice: float
-    more: float
-
-    def of(self, counts: Ids) -> Doubles:
-        """The discount of each count; none of a count of 0."""
-        return np.array([0.0, *self])[np.minimum(counts, 3)]
-
-
-@dataclass(frozen=True)
-class Grams:
-    """The n-grams of one order, as an estimator needs them."""
-
-    keys: Ids  # [M]
-    contexts: Ids  # [M], numbers of n-grams of the order below
-    suffixes: Ids  # [M], the n-gram without its first word in the order below; -1 for unigrams
-    counts: Ids  # [M], as counted in the text
-    extensions: Ids  # [M], as counted for Kneser-Ney: see `_extended`
-    num_contexts: int  # C
-
-    def per_context(self, values: NDArray[np.float64] | Ids) -> Doubles:
-        """The sums of values [M] over the n-grams of each context, float64 [C]."""
-        return np.bincount(self.contexts, values, self.num_contexts)
-
-
-def prepare(counts: NgramCounts) -> list[Grams]:
-    """Find the suffix of every n-gram, and how many different words stand before each."""
-    V, tables = len(counts.words), counts.tables
-    suffixes: list[Ids] = [np.full(V, -1, np.int64)]
-    for n, table in enumerate(tables[1:], 2):
-        contexts, words = np.divmod(table.keys, V)
-        shorter = suffixes[-1][contexts]
-        keys = words if n == 2 else shorter * V + words
-        suffixes.append(find_keys(tables[n - 2].keys, keys))
-    begins = np.arange(V) == BOS  # whether the n-gram begins with <s>
-    grams = []
-    for n, table in enumerate(tables, 1):
-        contexts = table.keys // V if n > 1 else np.zeros(V, np.int64)
-        begins = begins[contexts] if n > 1 else begins
-        extensions = table.counts
-        if n < len(tables):
-            extensions = _extended(table.counts, suffixes[n], begins)
-        size = len(tables[n - 2].keys) if n > 1 else 1
-        grams.append(
-            Grams(table.keys, contexts, suffixes[n - 1], table.counts, extensions, size)
-        )
-    return grams
-
-
-def _extended(counts: Ids, suffixes: Ids, begins: NDArray[np.bool_]) -> Ids:
-    """The number of different words before each n-gram; the count itself, if it begins with <s>.
-
-    `suffixes` are those of the n-grams of the order above.
-    """
-    different = np.bincount(suffixes, minlength=len(counts))
-    return np.where(begins, counts, different)
-
 
 def estimate(
     counts: NgramCounts,
@@ -130,49 +62,16 @@ def estimate(
     kept = _kept(grams, _thresholds(prune, len(grams)))
     if smoothing == "katz":
         return _katz(counts.words, grams, kept)
-    values = [g.extensions if smoothing == "kneser-ney" else g.counts for g in grams]
-    find = kneser_ney_discounts if smoothing == "kneser-ney" else absolute_discount
+    if smoothing == "absolute":
+        values = observed = [gram.counts for gram in grams]
+        find = absolute_discount
+    else:
+        values, observed = [gram.extensions for gram in grams], observed_extensions(grams)
+        find = kneser_ney_discounts
     discounts = [
-        find(value, order, fallback=discount_fallback) for order, value in enumerate(values, 1)
+        find(seen, order, fallback=discount_fallback) for order, seen in enumerate(observed, 1)
     ]
     return _interpolated(counts.words, grams, values, discounts, kept)
-
-
-def kneser_ney_discounts(counts: Ids, order: int, *, fallback: bool = False) -> Discounts:
-    """The three discounts of modified Kneser-Ney, equation (26) of Chen and Goodman (1998).
-
-    Raises:
-        InputError: no n-gram is counted once, twice, three or four times, and no `fallback`.
-    """
-    n1, n2, n3, n4 = (np.count_nonzero(counts == r) for r in range(1, 5))
-    if min(n1, n2, n3) > 0:
-        y = n1 / (n1 + 2 * n2)
-        found = Discounts(1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
-        if all(0 <= d <= r for r, d in enumerate(found, 1)):
-            return found
-    return _fallback(order, fallback)
-
-
-def absolute_discount(counts: Ids, order: int, *, fallback: bool = False) -> Discounts:
-    """One discount for all counts, n1 / (n1 + 2 n2) (Ney et al. 1994).
-
-    Raises:
-        InputError: no n-gram is counted once or twice, and no `fallback`.
-    """
-    n1, n2 = (np.count_nonzero(counts == r) for r in range(1, 3))
-    if min(n1, n2) > 0:
-        return Discounts(*[n1 / (n1 + 2 * n2)] * 3)
-    return _fallback(order, fallback)
-
-
-def _fallback(order: int, allowed: bool) -> Discounts:
-    if allowed:
-        return Discounts(*FALLBACK_DISCOUNTS)
-    raise InputError(
-        f"the counts of the {order}-grams give no discounts, as happens with small, made-up or "
-        "repeated texts: remove repeated lines, use a lower order, or take fixed discounts "
-        "(discount_fallback)"
-    )
 
 
 def _interpolated(
@@ -205,7 +104,7 @@ def _katz(words: Sequence[str], grams: list[Grams], kept: list[NDArray[np.bool_]
     probabilities = []
     for gram in grams:
         totals = gram.per_context(gram.counts)
-        ratios = _good_turing_ratios(gram.counts)
+        ratios = good_turing_ratios(gram.counts)
         discounted = gram.counts * ratios[np.minimum(gram.counts, len(ratios) - 1)]
         # Where nothing is taken, one more is counted, so that something is left to back off with.
         totals += gram.per_context(discounted) >= totals
@@ -216,20 +115,6 @@ def _katz(words: Sequence[str], grams: list[Grams], kept: list[NDArray[np.bool_]
     nothing = [np.ones(len(gram.keys)) for gram in grams]
     model = _pruned(words, grams, probabilities, nothing, kept)
     return normalized(model)
-
-
-def _good_turing_ratios(counts: Ids) -> Doubles:
-    """What remains of counts 0, 1, ... of an order, the last one for all that are higher."""
-    n = np.array([np.count_nonzero(counts == r) for r in range(_GOOD_TURING + 2)], np.float64)
-    for highest in range(_GOOD_TURING, 0, -1):
-        r = np.arange(1, highest + 1)
-        if n[1 : highest + 2].min() == 0:
-            continue
-        beyond = (highest + 1) * n[highest + 1] / n[1]
-        ratios = ((r + 1) * n[r + 1] / (r * n[r]) - beyond) / (1 - beyond) if beyond < 1 else -r
-        if np.all((ratios > 0) & (ratios < 1)):
-            return np.array([0.0, *ratios, 1.0])
-    return np.array([0.0, 1.0])
 
 
 def _add_k(words: Sequence[str], grams: list[Grams], k: float) -> NgramModel:
