@@ -11,12 +11,11 @@ from typing import IO, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.errors import InputError, ModelError
+from lmscore.errors import ModelError
 from lmscore.files import input_name, open_input
 from lmscore.runtime.ngram.model import (
     CONTROL,
     LN10,
-    UNK,
     Floats,
     Ids,
     NgramModel,
@@ -133,22 +132,20 @@ def _read_unigrams(
     """The vocabulary with <unk>, <s> and </s> in front, its table, and whether it has <unk>."""
     found: dict[bytes, tuple[float, float]] = {}
     for grams in _parts(reader, 1, count):
-        for word, *weights in zip(
-            grams.words[0], grams.log_probs.tolist(), grams.backoffs.tolist(), strict=True
-        ):
-            word = b"<unk>" if word == b"<UNK>" else word  # SRILM and KenLM take both
+        words = map(_unk, grams.words[0])
+        weights = zip(grams.log_probs.tolist(), grams.backoffs.tolist(), strict=True)
+        for word, pair in zip(words, weights, strict=True):
             if word in found:
                 reader.fail(f"the word {_shown(word)} stands twice among the 1-grams")
-            found[word] = (weights[0], weights[1])
+            found[word] = pair
     has_unknown = b"<unk>" in found
     control = [word.encode() for word in CONTROL]
     for word in control:
         found.setdefault(word, (unknown_log_prob / LN10, 0.0))
-    words = [*control, *(word for word in found if word not in control)]
-    _check_utf8(reader, words)
-    weights_of = np.array([found[word] for word in words])
-    keys = unigram_keys(len(words))
-    return words, _table(keys, weights_of[:, 0], weights_of[:, 1]), has_unknown
+    vocabulary = [*control, *(word for word in found if word not in control)]
+    _check_utf8(reader, vocabulary)
+    log_probs, backoffs = np.array([found[word] for word in vocabulary]).T
+    return vocabulary, _table(unigram_keys(len(vocabulary)), log_probs, backoffs), has_unknown
 
 
 def _check_utf8(reader: _Reader, words: list[bytes]) -> None:
@@ -189,9 +186,7 @@ def _read_table(
     return _table(keys, log_probs[ascending], backoffs[ascending])
 
 
-def _numbers(
-    reader: _Reader, words: list[bytes], numbers: dict[bytes, int], order: int
-) -> Ids:
+def _numbers(reader: _Reader, words: list[bytes], numbers: dict[bytes, int], order: int) -> Ids:
     try:
         return np.fromiter(map(numbers.__getitem__, words), np.int64, count=len(words))
     except KeyError:
@@ -205,6 +200,7 @@ def _numbers(
 
 
 def _unk(word: bytes) -> bytes:
+    """The word, or <unk> for the capitals that SRILM and KenLM take as well."""
     return b"<unk>" if word == b"<UNK>" else word
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lmscore.files import open_output
-from lmscore.runtime.ngram.model import CONTROL, LN10, UNK, NgramModel, Table, ngrams
+from lmscore.runtime.ngram.model import LN10, NgramModel, Table
 
 _LINES = 1 << 16  # formatted at a time
 _DIGITS = "%.7g"
@@ -27,10 +27,12 @@ def write_arpa(model: NgramModel, path: str | Path) -> None:
 
 def arpa_text(model: NgramModel) -> Iterator[str]:
     """The text of an ARPA file, in pieces."""
-    sizes = [len(table) - (n == 1 and not model.has_unknown) for n, table in ngrams(model)]
+    sizes = [
+        len(table) - (n == 1 and not model.has_unknown) for n, table in enumerate(model.tables, 1)
+    ]
     counts = "".join(f"ngram {n}={size}\n" for n, size in enumerate(sizes, 1))
     yield f"\\data\\\n{counts}"
-    for n, table in ngrams(model):
+    for n, table in enumerate(model.tables, 1):
         yield f"\n\\{n}-grams:\n"
         yield from _section(model, n, table)
     yield "\n\\end\\\n"

@@ -88,9 +88,9 @@ def count_ngrams(
     with tempfile.TemporaryDirectory(prefix="lmscore-ngram-", dir=directory) as folder:
         text = Path(folder) / "tokens"
         words = _write_tokens(text, sentences, vocabulary)
-        tokens = np.memmap(text, np.int32, "r")
-        if not len(tokens):
+        if not text.stat().st_size:
             raise InputError("no sentence to count")
+        tokens = np.memmap(text, np.int32, "r")
         return NgramCounts(words, tuple(_count(tokens, len(words), order, Path(folder), chunk)))
 
 

@@ -74,5 +74,3 @@ def good_turing_ratios(counts: Ids) -> Doubles:
         if np.all((ratios > 0) & (ratios < 1)):
             return np.array([0.0, *ratios, 1.0])
     return np.array([0.0, 1.0])
-
-

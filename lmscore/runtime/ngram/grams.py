@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.runtime.ngram.counts import NgramCounts
-from lmscore.runtime.ngram.model import BOS, Doubles, Ids, find_keys
+from lmscore.runtime.ngram.model import BOS, Doubles, Ids, find_keys, sums
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Grams:
 
     def per_context(self, values: NDArray[np.float64] | Ids) -> Doubles:
         """The sums of values [M] over the n-grams of each context, float64 [C]."""
-        return np.bincount(self.contexts, values, self.num_contexts)
+        return sums(self.contexts, values, self.num_contexts)
 
 
 def prepare(counts: NgramCounts) -> list[Grams]:
@@ -48,9 +48,7 @@ def prepare(counts: NgramCounts) -> list[Grams]:
         if n < len(tables):
             extensions = _extended(table.counts, suffixes[n], begins)
         size = len(tables[n - 2].keys) if n > 1 else 1
-        grams.append(
-            Grams(table.keys, contexts, suffixes[n - 1], table.counts, extensions, size)
-        )
+        grams.append(Grams(table.keys, contexts, suffixes[n - 1], table.counts, extensions, size))
     return grams
 
 
@@ -66,9 +64,9 @@ def _extended(counts: Ids, suffixes: Ids, begins: NDArray[np.bool_]) -> Ids:
 def observed_extensions(grams: list[Grams]) -> list[Ids]:
     """The extensions of each order from which Kneser-Ney discounts are found.
 
-    KenLM's lmplz takes the plain count of one n-gram in each order but the highest: the last one, if
-    n-grams are sorted by their last words, then by the words before those. It is the same here, so
-    that models are equal.
+    KenLM's lmplz takes the plain count of one n-gram in each order but the highest: the last one,
+    if n-grams are sorted by their last words, then by the words before those. It is the same here,
+    so that models are equal.
     """
     found = [gram.extensions for gram in grams]
     ends = np.flatnonzero(grams[0].counts)[-1:]  # the last word that occurs

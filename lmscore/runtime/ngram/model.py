@@ -5,7 +5,7 @@ Letters in shapes: N tokens of a text, M n-grams of one order, V words of the vo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -56,8 +56,10 @@ def find_keys(table: Ids, keys: Ids) -> Ids:
 
 @dataclass(frozen=True)
 class NgramModel:
-    """A back-off model: log P(w | h) is that of the n-gram h w, or else
-    backoff(h) + log P(w | h without its first word) (Katz 1987).
+    """A back-off model (Katz 1987).
+
+    Log P(w | h) is that of the n-gram h w, or else backoff(h) + log P(w | h without its first
+    word).
 
     Attributes:
         words: the vocabulary; its first three are <unk>, <s> and </s>.
@@ -116,7 +118,9 @@ class NgramModel:
     def next_log_probs(self, history: Ids) -> Doubles:
         """The log-probabilities (nats) of all V words after the words of a history [n]."""
         found = self.tables[0].log_probs.astype(np.float64)
-        suffixes = [history[len(history) - n :] for n in range(1, min(self.order, len(history) + 1))]
+        suffixes = [
+            history[len(history) - n :] for n in range(1, min(self.order, len(history) + 1))
+        ]
         for n, suffix in enumerate(suffixes, 1):
             context = self.number_of(suffix)
             if context < 0:
@@ -151,7 +155,7 @@ class NgramModel:
         return found
 
     def log_probs_of(self, rows: NDArray[np.int32]) -> Doubles:
-        """log P(last word | the others) (nats) of M rows of n words, int [M, n]."""
+        """Look up log P(last word | the others) (nats) of M rows of n words, int [M, n]."""
         flat = rows.astype(np.int64)
         found = self.tables[0].log_probs[flat[:, -1]].astype(np.float64)
         # nodes[k] are the n-grams of k + 1 words that end at the last but one.
@@ -190,6 +194,6 @@ def unigram_keys(count: int) -> Ids:
     return np.arange(count, dtype=np.int64)
 
 
-def ngrams(model: NgramModel) -> Iterator[tuple[int, Table]]:
-    """Every order of a model, and its table."""
-    yield from enumerate(model.tables, 1)
+def sums(places: Ids, values: Doubles | Ids, count: int) -> Doubles:
+    """The sums of values [M] at each of `count` places; `places` [M] says which value goes where."""
+    return np.bincount(places, values, count).astype(np.float64, copy=False)

@@ -26,6 +26,7 @@ from lmscore.runtime.ngram.weights import logarithms, normalized, selected
 Smoothing = Literal["kneser-ney", "absolute", "katz", "add-k", "mle"]
 SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
 
+
 def estimate(
     counts: NgramCounts,
     smoothing: Smoothing = "kneser-ney",
@@ -54,6 +55,8 @@ def estimate(
     """
     if smoothing not in SMOOTHINGS:
         raise OptionError(f"smoothing must be one of {', '.join(SMOOTHINGS)}, not {smoothing!r}")
+    if smoothing in ("add-k", "mle") and any(prune):
+        raise OptionError(f"smoothing={smoothing!r} prunes nothing; leave `prune` out")
     grams = prepare(counts)
     if smoothing == "add-k":
         return _add_k(counts.words, grams, k)

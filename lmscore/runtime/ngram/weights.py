@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.runtime.ngram.model import IMPOSSIBLE, Doubles, Floats, NgramModel, Table
+from lmscore.runtime.ngram.model import IMPOSSIBLE, Doubles, Floats, NgramModel, Table, sums
 
 _TINY = 1e-12  # less than this is the rounding of a sum that should be 0
 
@@ -64,9 +64,8 @@ def unseen(table: Table, below: Doubles, count: int, V: int) -> tuple[Doubles, D
     `below` are their log-probabilities (nats) without their first word.
     """
     contexts = table.keys // V
-    left = 1 - np.bincount(contexts, np.exp(table.log_probs.astype(np.float64)), count)
-    free = 1 - np.bincount(contexts, np.exp(below), count)
-    return left, free
+    left = 1 - sums(contexts, np.exp(table.log_probs.astype(np.float64)), count)
+    return left, 1 - sums(contexts, np.exp(below), count)
 
 
 def weights(left: Doubles, free: Doubles) -> Floats:
