@@ -195,5 +195,5 @@ def unigram_keys(count: int) -> Ids:
 
 
 def sums(places: Ids, values: Doubles | Ids, count: int) -> Doubles:
-    """The sums of values [M] at each of `count` places; `places` [M] says which value goes where."""
+    """The sums of values [M] at `count` places; `places` [M] says which value goes where."""
     return np.bincount(places, values, count).astype(np.float64, copy=False)
