@@ -159,7 +159,7 @@ class NgramModel:
         flat = rows.astype(np.int64)
         found = self.tables[0].log_probs[flat[:, -1]].astype(np.float64)
         # nodes[k] are the n-grams of k + 1 words that end at the last but one.
-        contexts = _suffix_nodes(self, flat[:, :-1])
+        contexts = self._suffix_nodes(flat[:, :-1])
         for n, (below, table) in enumerate(zip(self.tables, self.tables[1:], strict=False)):
             if n >= len(contexts):
                 break
@@ -168,25 +168,23 @@ class NgramModel:
             found[nodes >= 0] = table.log_probs[nodes[nodes >= 0]]
         return found
 
+    def _suffix_nodes(self, rows: Ids) -> list[Ids]:
+        """The n-grams of 1, 2, ... words that end the rows [M, n], as numbers in their tables."""
+        found = []
+        for length in range(1, min(rows.shape[1], self.order - 1) + 1):
+            columns = rows[:, rows.shape[1] - length :].T
+            nodes = columns[0]
+            for table, column in zip(self.tables[1:], columns[1:], strict=False):
+                nodes = self._children(table, nodes, column)
+            found.append(nodes)
+        return found
+
     def _children(self, table: Table, contexts: Ids, words: Ids) -> Ids:
         """The n-grams context + word in the table, -1 where there is none or no context (-1)."""
         found = np.full(len(words), -1, np.int64)
         known = np.flatnonzero(contexts >= 0)
         found[known] = table.find(contexts[known] * self.vocab_size + words[known])
         return found
-
-
-def _suffix_nodes(model: NgramModel, rows: Ids) -> list[Ids]:
-    """The n-grams of 1, 2, ... words that end the rows [M, n], as numbers in their tables."""
-    n = min(rows.shape[1], model.order - 1)
-    found = []
-    for length in range(1, n + 1):
-        nodes = rows[:, rows.shape[1] - length]
-        for k in range(1, length):
-            column = rows[:, rows.shape[1] - length + k]
-            nodes = model._children(model.tables[k], nodes, column)
-        found.append(nodes)
-    return found
 
 
 def unigram_keys(count: int) -> Ids:
