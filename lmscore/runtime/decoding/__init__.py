@@ -2,6 +2,7 @@
 
 from lmscore.runtime.decoding.beam import BeamOptions, BeamSearch
 from lmscore.runtime.decoding.constraint import check_pattern, make_constraint
+from lmscore.runtime.decoding.draft import Draft, choose_tokens
 from lmscore.runtime.decoding.next_words import find_next_after, find_next_words, unit_of
 from lmscore.runtime.decoding.result import Sample
 from lmscore.runtime.decoding.sample import Sampler
@@ -12,6 +13,7 @@ from lmscore.runtime.decoding.units import NextKeywords, NextOptions
 __all__ = [
     "BeamOptions",
     "BeamSearch",
+    "Draft",
     "NextKeywords",
     "NextOptions",
     "Prompt",
@@ -20,6 +22,7 @@ __all__ = [
     "SamplingKeywords",
     "SamplingOptions",
     "check_pattern",
+    "choose_tokens",
     "find_next_after",
     "find_next_words",
     "make_constraint",

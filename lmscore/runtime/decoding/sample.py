@@ -9,13 +9,12 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lmscore.runtime.decoding.constraint import Constraint, ConstraintState
-from lmscore.runtime.decoding.never import never_generated
-from lmscore.runtime.decoding.result import FinishReason, Sample
-from lmscore.runtime.decoding.sampling import SamplingOptions, draw, random_stream
-from lmscore.runtime.decoding.text import Continuation, Prompt
+from lmscore.runtime.decoding.constraint import Constraint
+from lmscore.runtime.decoding.draft import Draft, choose_tokens
+from lmscore.runtime.decoding.result import Sample
+from lmscore.runtime.decoding.sampling import SamplingOptions
+from lmscore.runtime.decoding.text import Prompt
 from lmscore.runtime.engine import Engine, State, Step
 from lmscore.runtime.text import Ids, TextTokenizer
 
@@ -62,84 +61,37 @@ class Sampler:
         ]
         for _ in self._steps(drafts, start, parents):
             pass
-        return [draft.continuation.sample(draft.reason) for draft in drafts]
+        return [draft.sample() for draft in drafts]
 
-    def _draft(self, prompt: Prompt, number: int) -> _Draft:
-        config = self.engine.config
-        seen = np.zeros(config.vocab_size, np.bool_)
-        seen[prompt.ids] = True
-        return _Draft(
-            Continuation(
-                self.tokenizer, prompt, unk_id=config.unk_token_id, stop=self.options.stop
-            ),
-            random_stream(self.options.seed, number, prompt.ids),
-            seen,
-            self.constraint.start(prompt) if self.constraint else None,
+    def _draft(self, prompt: Prompt, number: int) -> Draft:
+        return Draft.start(
+            self.tokenizer,
+            self.engine.config,
+            prompt,
+            self.options,
+            number=number,
+            constraint=self.constraint,
         )
 
-    def _steps(self, drafts: list[_Draft], step: Step, parents: Ids) -> Iterator[str]:
+    def _steps(self, drafts: list[Draft], step: Step, parents: Ids) -> Iterator[str]:
         """Extend B drafts until all are finished, and yield the text that becomes certain.
 
         `step` has P rows, one after each prompt; parents int64 [B] is the prompt of each draft. The
         text comes draft after draft and token after token.
         """
+        config = self.engine.config
         log_probs = step.log_probs[parents]
-        for left in range(self.options.max_tokens, 0, -1):
-            tokens = self._choose(log_probs, drafts)
+        while drafts:
+            tokens = choose_tokens(log_probs, drafts, config)
             drawn = log_probs[np.arange(len(drafts)), tokens].tolist()
             for draft, token, log_prob in zip(drafts, tokens.tolist(), drawn, strict=True):
-                yield self._extend(draft, token, log_prob, is_last=left == 1)
+                yield draft.extend(token, log_prob, eos=config.eos_token_id)
             going_on = np.flatnonzero([not draft.is_finished for draft in drafts])
             if not len(going_on):
                 return
             drafts = [drafts[row] for row in going_on]
             step = self.engine.step(tokens[going_on], step.state, parents[going_on])
             log_probs, parents = step.log_probs, np.arange(len(drafts))
-
-    def _choose(self, log_probs: NDArray[np.float32], drafts: Sequence[_Draft]) -> Ids:
-        """The next token of each draft, int64 [B], from log-probs [B, V], which may be changed."""
-        self._forbid(log_probs, drafts)
-        warped = self.options.warp(log_probs, [draft.seen for draft in drafts])
-        if self.options.is_greedy:
-            return np.asarray(np.argmax(warped, axis=1))
-        return draw(warped, [draft.random for draft in drafts])
-
-    def _forbid(self, log_probs: NDArray[np.float32], drafts: Sequence[_Draft]) -> None:
-        """Set tokens that may not come next to -inf: <s>, <unk>, what the constraint forbids."""
-        log_probs[:, never_generated(self.engine.config, unk=self.options.unk)] = -np.inf
-        if self.constraint is not None:
-            for draft, row in zip(drafts, log_probs, strict=True):
-                if draft.constraint is not None:
-                    row[~draft.constraint.allowed()] = -np.inf
-                if not np.isfinite(row).any():
-                    raise self.constraint.dead_end(draft.continuation.text)
-
-    def _extend(self, draft: _Draft, token: int, log_prob: float, *, is_last: bool) -> str:
-        """Append a token to a draft; return the text that became certain."""
-        text = draft.continuation.add(token, log_prob)
-        draft.seen[token] = True
-        if token == self.engine.config.eos_token_id:
-            draft.reason = "eos"
-        elif draft.continuation.stopped:
-            draft.reason = "stop"
-        draft.is_finished = is_last or draft.reason != "length"
-        if draft.is_finished:
-            return text + draft.continuation.finish()
-        if draft.constraint is not None:
-            draft.constraint = draft.constraint.advance(token)
-        return text
-
-
-@dataclass(eq=False)
-class _Draft:
-    """An unfinished sample."""
-
-    continuation: Continuation
-    random: np.random.Generator
-    seen: NDArray[np.bool_]  # [V], tokens of the prompt and of the continuation
-    constraint: ConstraintState | None
-    reason: FinishReason = "length"  # unless something else ends it
-    is_finished: bool = False
 
 
 def _joined(steps: Sequence[Step]) -> Step:

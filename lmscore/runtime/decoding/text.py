@@ -36,6 +36,11 @@ class Prompt:
             InputError: not a string, or a string that has no ids.
         """
         ids = tokenizer.encode_batch([text], first=number)[0]
+        return cls.of(tokenizer, text, ids)
+
+    @classmethod
+    def of(cls, tokenizer: TextTokenizer, text: str, ids: Ids) -> Prompt:
+        """Take a prompt's text with its tokens int64 [n]."""
         return cls(text, ids, _drops_space(tokenizer, text, ids))
 
 

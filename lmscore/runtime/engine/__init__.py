@@ -13,7 +13,7 @@ from lmscore.runtime.engine.batching import (
 )
 from lmscore.runtime.engine.budget import token_budget
 from lmscore.runtime.engine.cores import usable_cores
-from lmscore.runtime.engine.engine import Distributions, Engine, Measured, Step, Top
+from lmscore.runtime.engine.engine import Distributions, Engine, Measured, Ranked, Step, Top
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.sessions import (
     CPU,
@@ -37,6 +37,8 @@ __all__ = [
     "Engine",
     "Graph",
     "Measured",
+    "Ranked",
+    "ReadPrompt",
     "Row",
     "RowScores",
     "ScoredRows",
@@ -51,6 +53,7 @@ __all__ = [
     "import_onnxruntime",
     "log_sum",
     "open_session",
+    "read_prompts",
     "reading_order",
     "score_document",
     "session_device",

@@ -64,6 +64,15 @@ class Distributions(NamedTuple):
     state: State  # B rows
 
 
+class Ranked(NamedTuple):
+    """Log-probabilities of targets, and the k likeliest tokens at their places, best first."""
+
+    target_log_probs: Tensor  # float32 [B, T, K], nats
+    top_log_probs: Tensor  # float32 [B, T, k], nats
+    top_tokens: Ids  # int64 [B, T, k]
+    state: State  # B rows
+
+
 class Measured(NamedTuple):
     """Log-probabilities of targets, and measures of the distributions that they come from."""
 
@@ -247,6 +256,24 @@ class Engine:
         )
         log_probs, of_targets, top_log_probs, top_tokens = found
         return Distributions(log_probs, of_targets, top_log_probs, top_tokens, after)
+
+    def ranked(
+        self,
+        tokens: Ids,
+        targets: Ids,
+        state: State,
+        *,
+        k: int,
+        lengths: NDArray[np.int32] | None = None,
+        parents: Ids | None = None,
+    ) -> Ranked:
+        """Score targets as `targets` does, always with the softmax, and find the k best tokens."""
+        outputs = ["target_log_probs", "top_log_probs", "top_tokens"]
+        found, after = self._run(
+            outputs, tokens, state, targets=targets, k=k, lengths=lengths, parents=parents
+        )
+        of_targets, top_log_probs, top_tokens = found
+        return Ranked(of_targets, top_log_probs, top_tokens, after)
 
     def measures(
         self,
