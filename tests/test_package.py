@@ -49,6 +49,7 @@ ROOMS: dict[str, set[str]] = {
     "runtime.rescoring.tuning": BASE | {"runtime.rescoring.lists"},
     "runtime.rescoring.lattices": MODEL
     | {"runtime.rescoring.formats", "runtime.rescoring.posteriors"},
+    "serve": MODEL,
     "export": BASE | {"bundle", "runtime.engine", "runtime.checking"},
     "train.options": BASE | {"bundle"},
     "train": BASE | {"bundle", "runtime.text", "runtime.scoring", "train.options"},
@@ -82,6 +83,7 @@ LIBRARIES: dict[str, set[str]] = {
     "runtime.rescoring.tuning": {"numpy"},
     "runtime.rescoring.posteriors": set(),
     "runtime.rescoring.lattices": {"numpy"},
+    "serve": {"numpy", "msgspec", "starlette", "uvicorn", "prometheus_client"},
     "export": {"numpy", "onnx", "google"},
     "train": {"numpy", "torch", "tokenizers", "tensorboard"},
     "cli": {"typer", "rich", "matplotlib"},

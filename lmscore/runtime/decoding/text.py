@@ -71,6 +71,11 @@ class Continuation:
         self._held = ""
         self._tokens: list[TokenScore] = []
 
+    @property
+    def tokens(self) -> Sequence[TokenScore]:
+        """The tokens so far, also those whose text is not certain."""
+        return self._tokens
+
     def add(self, token: int, log_prob: float) -> str:
         """Append a token, with its log-probability (nats); </s> adds no text.
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmscore.runtime.engine.engine import Engine
 from lmscore.runtime.engine.state import Row, State, Tensor
@@ -102,7 +103,7 @@ def _run(
     engine: Engine,
     batch: Sequence[_Unread],
     done: int,
-    lengths: Ids,
+    lengths: NDArray[np.int32],
     state: State,
     parents: Ids,
     k: int | None,

@@ -1,0 +1,268 @@
+"""The routes of the server, as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import lmscore
+from lmscore.serve import completions, scores, tokens
+from lmscore.serve.errors import ApiError, as_api_error, json_response
+from lmscore.serve.metrics import Metrics
+from lmscore.serve.requests import (
+    Body,
+    CompletionRequest,
+    DetokenizeRequest,
+    ScoreRequest,
+    TokenizeRequest,
+    decode_body,
+    read_body,
+)
+from lmscore.serve.served import Limits, Models, ServedModel
+
+Result = TypeVar("Result")
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_OPEN = {"/health"}  # needs no key
+
+_log = logging.getLogger("lmscore")
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection before it was answered."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """Served models, and the answers to requests about them."""
+
+    models: Models
+    limits: Limits
+    metrics: Metrics
+
+    async def completions(self, request: Request, body: CompletionRequest) -> Response:
+        """POST /v1/completions."""
+        model = self._model(body.model)
+        job = completions.Job.of(model, body, self.limits)
+        if body.stream:
+            return StreamingResponse(job.events(), media_type="text/event-stream")
+        return json_response(await unless_gone(request, job.answer()))
+
+    async def score(self, request: Request, body: ScoreRequest) -> Response:
+        """POST /v1/score."""
+        answer = scores.score(self._model(body.model), body, self.limits)
+        return json_response(await unless_gone(request, answer))
+
+    async def tokenize(self, _: Request, body: TokenizeRequest) -> Response:
+        """POST /tokenize."""
+        return json_response(tokens.tokenize(self.models.find(body.model), body, self.limits))
+
+    async def detokenize(self, _: Request, body: DetokenizeRequest) -> Response:
+        """POST /detokenize."""
+        return json_response(tokens.detokenize(self.models.find(body.model), body))
+
+    async def tokenizer_info(self, request: Request) -> Response:
+        """GET /tokenizer_info."""
+        model = self.models.find(request.query_params.get("model"))
+        return json_response(tokens.tokenizer_info(model))
+
+    async def list_models(self, _: Request) -> Response:
+        """GET /v1/models."""
+        return json_response({"object": "list", "data": [one.document() for one in self.models]})
+
+    async def one_model(self, request: Request) -> Response:
+        """GET /v1/models/NAME."""
+        return json_response(self.models.find(request.path_params["name"]).document())
+
+    async def health(self, _: Request) -> Response:
+        """GET /health: the process answers."""
+        return json_response({"status": "ok", "version": lmscore.__version__})
+
+    async def ready(self, _: Request) -> Response:
+        """GET /ready: new requests are welcome."""
+        for model in self.models:
+            model.admit(self.limits)
+        return json_response({"status": "ready"})
+
+    async def show_metrics(self, _: Request) -> Response:
+        """GET /metrics."""
+        for model in self.models:
+            self.metrics.waiting.labels(model.name).set(model.batcher.unfinished)
+        return self.metrics.response()
+
+    def _model(self, name: str | None) -> ServedModel:
+        model = self.models.find(name)
+        model.admit(self.limits)
+        return model
+
+    def routes(self) -> list[Route]:
+        """All routes."""
+        get, post = ["GET"], ["POST"]
+        return [
+            Route(
+                "/v1/completions", self._reads(CompletionRequest, self.completions), methods=post
+            ),
+            Route("/v1/score", self._reads(ScoreRequest, self.score), methods=post),
+            Route("/tokenize", self._reads(TokenizeRequest, self.tokenize), methods=post),
+            Route("/detokenize", self._reads(DetokenizeRequest, self.detokenize), methods=post),
+            Route("/tokenizer_info", self.tokenizer_info, methods=get),
+            Route("/v1/models", self.list_models, methods=get),
+            Route("/v1/models/{name:path}", self.one_model, methods=get),
+            Route("/health", self.health, methods=get),
+            Route("/ready", self.ready, methods=get),
+            Route("/metrics", self.show_metrics, methods=get),
+        ]
+
+    def _reads(
+        self,
+        kind: type[Body],
+        answer: Callable[[Request, Body], Coroutine[Any, Any, Response]],
+    ) -> Endpoint:
+        """An endpoint that reads a body before it answers."""
+        param = {CompletionRequest: "prompt", ScoreRequest: "input"}.get(kind)
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                body = decode_body(await read_body(request, self.limits.body), kind)
+                return await answer(request, body)
+            except ClientGoneError:
+                return Response(status_code=499)  # nobody sees it but the metrics
+            except Exception as error:
+                raise as_api_error(error, param) from error
+
+        return endpoint
+
+
+class Guard:
+    """What happens to every request: the key is checked, the time taken."""
+
+    def __init__(self, app: ASGIApp, *, api_key: str | None, metrics: Metrics) -> None:
+        """Wrap an application."""
+        self._app, self._metrics = app, metrics
+        self._expected = None if api_key is None else f"Bearer {api_key}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+
+        async def count(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            if self._is_allowed(scope):
+                await self._app(scope, receive, count)
+            else:
+                error = ApiError(
+                    401,
+                    "the key is missing or wrong: Authorization: Bearer KEY",
+                    code="invalid_api_key",
+                )
+                await error.response()(scope, receive, count)
+        finally:
+            endpoint = scope.get("path", "") if scope.get("endpoint") else "other"
+            route = "/v1/models" if endpoint.startswith("/v1/models/") else endpoint
+            self._metrics.requests.labels(route, str(status)).inc()
+            self._metrics.seconds.labels(route).observe(time.perf_counter() - started)
+
+    def _is_allowed(self, scope: Scope) -> bool:
+        if self._expected is None or scope["path"] in _OPEN:
+            return True
+        given = dict(scope["headers"]).get(b"authorization", b"")
+        return hmac.compare_digest(given, self._expected)
+
+
+def make_app(
+    models: Models, *, limits: Limits | None = None, api_key: str | None = None
+) -> ASGIApp:
+    """The application; when it shuts down, the models finish what they have begun.
+
+    Args:
+        models: what is served.
+        limits: what requests may ask for.
+        api_key: the key that every request but /health has to bring. Default: none.
+    """
+    service = Service(models, limits or Limits(), Metrics())
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        with ExitStack() as stack:
+            for model in models:
+                observer = partial(service.metrics.observe_run, model.name)
+                stack.enter_context(model.lm.engine.observe(observer))
+            yield
+            await asyncio.to_thread(models.stop)
+
+    app = Starlette(
+        routes=service.routes(),
+        lifespan=lifespan,
+        exception_handlers={
+            ApiError: _on_api_error,
+            HTTPException: _on_http_error,
+            Exception: _on_error,
+        },
+    )
+    return Guard(app, api_key=api_key, metrics=service.metrics)
+
+
+async def unless_gone(request: Request, answer: Coroutine[Any, Any, Result]) -> Result:
+    """The answer; it is cancelled if the client goes away first.
+
+    Raises:
+        ClientGoneError: it did.
+    """
+    work = asyncio.ensure_future(answer)
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        raise ClientGoneError
+    finally:
+        work.cancel()
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _on_api_error(_: Request, error: Any) -> Response:
+    if error.status >= 500:
+        _log.error("a request failed", exc_info=error.__cause__ or error)
+    return cast(ApiError, error).response()
+
+
+async def _on_http_error(request: Request, error: Any) -> Response:
+    messages = {
+        404: f"there is nothing at {request.url.path}",
+        405: f"{request.method} is not for {request.url.path}",
+    }
+    message = messages.get(error.status_code, str(error.detail))
+    answer = ApiError(error.status_code, message).response()
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _on_error(_: Request, error: Exception) -> Response:
+    return as_api_error(error).response()

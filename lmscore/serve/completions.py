@@ -1,0 +1,330 @@
+"""POST /v1/completions: prompts read, scored and continued, in the words of OpenAI's API."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from lmscore.errors import InputError
+from lmscore.runtime.decoding import Prompt, Sample, SamplingOptions
+from lmscore.runtime.engine import ReadPrompt
+from lmscore.runtime.scoring import TokenScore
+from lmscore.runtime.text import Ids
+from lmscore.serve.continuous import Alternatives, Completion, Piece
+from lmscore.serve.errors import ApiError, as_api_error
+from lmscore.serve.requests import CompletionRequest, refuse_unsupported
+from lmscore.serve.served import Limits, ServedModel
+
+_DEFAULT_TOKENS = 16  # OpenAI's
+_REASONS = {"eos": "stop", "stop": "stop", "length": "length"}
+
+
+@dataclass(frozen=True)
+class Echo:
+    """The text of a prompt, and the tokens that are shown of it."""
+
+    text: str
+    tokens: Ids  # int64 [m]; with <s> where the model read one that the client can see
+    starts: list[int]  # m, characters into the text
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request that was checked: what the model does for it, and how it is answered."""
+
+    model: ServedModel
+    body: CompletionRequest
+    echoes: Sequence[Echo]
+    completions: Sequence[Completion]
+    id: str
+    created: int
+
+    @classmethod
+    def of(cls, model: ServedModel, body: CompletionRequest, limits: Limits) -> Job:
+        """Check a request, and read its prompts into tokens.
+
+        Raises:
+            ApiError: a field has an impossible value, or the request is too large.
+            OptionError, InputError: a field has an impossible value.
+        """
+        refuse_unsupported(body)
+        model.lm.check_forward()
+        read = [_read_ids(model, prompt, place) for place, prompt in _prompts(body.prompt)]
+        options = _sampling(body)
+        limits.check("tokens", sum(len(ids) for ids, _, _ in read), limits.tokens, param="prompt")
+        samples = len(read) * (body.n or 1)
+        limits.check("completions", samples, limits.samples, param="n")
+        if options is not None:
+            limits.check("tokens", options.max_tokens, limits.new_tokens, param="max_tokens")
+        completions = [
+            Completion(
+                ids,
+                prompt,
+                options,
+                echo=body.logprobs if body.echo else None,
+                alternatives=body.logprobs,
+            )
+            for ids, prompt, _ in read
+        ]
+        echoes = [echo for _, _, echo in read]
+        name = f"cmpl-{uuid.uuid4().hex}"
+        return cls(model, body, echoes, completions, name, int(time.time()))
+
+    async def answer(self) -> dict[str, Any]:
+        """Do it, and return the body of the answer."""
+        await self.model.batcher.complete(self.completions)
+        choices: list[dict[str, Any]] = []
+        for echo, completion in zip(self.echoes, self.completions, strict=True):
+            choices += [
+                self._choice(len(choices) + number, echo, completion, number)
+                for number in range(self.body.n or 1)
+            ]
+        return {**self._head(), "choices": choices, "usage": self.usage()}
+
+    async def events(self) -> AsyncIterator[bytes]:
+        """Do it, and yield server-sent events with the text as it comes."""
+        arrived: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        loop, n = asyncio.get_running_loop(), self.body.n or 1
+
+        def put(choice: dict[str, Any]) -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(arrived.put_nowait, choice)
+
+        for place, completion in enumerate(self.completions):
+            completion.on_piece = partial(self._put_piece, put, place * n)
+            if self.body.echo or completion.options is None:
+                completion.on_read = partial(self._put_prompt, put, place)
+        task = asyncio.create_task(self.model.batcher.complete(self.completions))
+        task.add_done_callback(lambda _: arrived.put_nowait(None))
+        try:
+            while (choice := await arrived.get()) is not None:
+                yield _event({**self._head(), "choices": [choice]})
+            await task
+            if self.body.stream_options and self.body.stream_options.include_usage:
+                yield _event({**self._head(), "choices": [], "usage": self.usage()})
+            yield b"data: [DONE]\n\n"
+        except Exception as error:
+            yield _event(as_api_error(error, "prompt").document())
+        finally:
+            task.cancel()
+
+    def usage(self) -> dict[str, int]:
+        """The tokens of the prompts that the client can see, and those that were drawn."""
+        prompt = sum(len(echo.tokens) for echo in self.echoes)
+        samples = [s for completion in self.completions for s in completion.samples.values()]
+        drawn = sum(len(sample.tokens) for sample in samples)
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": drawn,
+            "total_tokens": prompt + drawn,
+        }
+
+    def _head(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": "text_completion",
+            "created": self.created,
+            "model": self.model.name,
+        }
+
+    def _choice(
+        self, index: int, echo: Echo, completion: Completion, number: int
+    ) -> dict[str, Any]:
+        sample = completion.samples.get(number)  # None: only read
+        text, logprobs = "", _Logprobs()
+        if self.body.echo and completion.read is not None:
+            text = echo.text
+            self._add_prompt(logprobs, echo, completion.read)
+        if sample is not None:
+            drawn = completion.drawn[number]
+            self._add_tokens(logprobs, completion, sample.tokens, drawn, len(text), first=True)
+            text += sample.text
+        return self._shown(index, text, logprobs, sample)
+
+    def _shown(
+        self,
+        index: int,
+        text: str,
+        logprobs: _Logprobs,
+        sample: Sample | None,
+        *,
+        last: bool = True,
+    ) -> dict[str, Any]:
+        reason = _REASONS[sample.finish_reason] if sample else "length"
+        return {
+            "text": text,
+            "index": index,
+            "logprobs": None if self.body.logprobs is None else logprobs.document(),
+            "finish_reason": reason if last else None,
+        }
+
+    def _put_prompt(self, put: Any, place: int, read: ReadPrompt) -> None:
+        n, echo, logprobs = self.body.n or 1, self.echoes[place], _Logprobs()
+        text = echo.text if self.body.echo else ""
+        if self.body.echo:
+            self._add_prompt(logprobs, echo, read)
+        last = self.completions[place].options is None
+        for number in range(n):
+            put(self._shown(place * n + number, text, logprobs, None, last=last))
+
+    def _put_piece(self, put: Any, first: int, number: int, piece: Piece) -> None:
+        n = self.body.n or 1
+        completion = self.completions[first // n]
+        if not piece.text and not piece.tokens and piece.sample is None:
+            return
+        offset = len(self.echoes[first // n].text) if self.body.echo else 0
+        logprobs = _Logprobs()
+        begins = bool(piece.tokens) and piece.tokens[0].start == 0
+        self._add_tokens(
+            logprobs, completion, piece.tokens, piece.alternatives, offset, first=begins
+        )
+        last = piece.sample is not None
+        put(self._shown(first + number, piece.text, logprobs, piece.sample, last=last))
+
+    def _add_prompt(self, logprobs: _Logprobs, echo: Echo, read: ReadPrompt) -> None:
+        """Add the tokens of a prompt; the first of them has no probability."""
+        if self.body.logprobs is None:
+            return
+        spelling = self.model.spelling
+        hidden = len(read.log_probs) + 1 - len(echo.tokens)  # 1 where <s> is not shown
+        first = spelling.first_text(echo.tokens)
+        ids, values = echo.tokens.tolist(), read.log_probs.tolist()
+        best = zip(read.top_tokens.tolist(), read.top_log_probs.tolist(), strict=True)
+        alternatives = [list(zip(*pair, strict=True)) for pair in best]
+        for place, (token, start) in enumerate(zip(ids, echo.starts, strict=True)):
+            at = place + hidden - 1
+            is_first = place == first
+            text = spelling.text(token, first=is_first)
+            if place == 0:
+                logprobs.add(text, start, None, None)
+            else:
+                top = self._top(alternatives[at], token, values[at], first=is_first)
+                logprobs.add(text, start, values[at], top)
+
+    def _add_tokens(
+        self,
+        logprobs: _Logprobs,
+        completion: Completion,
+        tokens: Sequence[TokenScore],
+        alternatives: Sequence[Alternatives],
+        offset: int,
+        *,
+        first: bool,
+    ) -> None:
+        """Add drawn tokens; `first`: they are the first ones of their sample."""
+        if self.body.logprobs is None:
+            return
+        drops_space = first and completion.prompt.drops_space
+        for token, best in zip(tokens, alternatives, strict=False):
+            text = self.model.spelling.text(token.id, first=drops_space)
+            top = self._top(best, token.id, token.log_prob, first=drops_space)
+            logprobs.add(text, offset + token.start, token.log_prob, top)
+            drops_space = drops_space and not self.model.lm.tokenizer.pieces[token.id]
+
+    def _top(
+        self, best: Alternatives, token: int, log_prob: float, *, first: bool
+    ) -> dict[str, float]:
+        """The likeliest tokens by their texts, and the token itself, whose number is its own."""
+        spelling = self.model.spelling
+        top: dict[str, float] = {}
+        for other, value in best:
+            top.setdefault(spelling.text(other, first=first), value)
+        top[spelling.text(token, first=first)] = log_prob
+        return top
+
+
+class _Logprobs:
+    """The lists of a choice's `logprobs`."""
+
+    def __init__(self) -> None:
+        self.tokens: list[str] = []
+        self.token_logprobs: list[float | None] = []
+        self.top_logprobs: list[dict[str, float] | None] = []
+        self.text_offset: list[int] = []
+
+    def add(
+        self, text: str, start: int, log_prob: float | None, top: dict[str, float] | None
+    ) -> None:
+        """Append a token."""
+        self.tokens.append(text)
+        self.text_offset.append(start)
+        self.token_logprobs.append(log_prob)
+        self.top_logprobs.append(top)
+
+    def document(self) -> dict[str, Any]:
+        """The object."""
+        return dict(vars(self))
+
+
+def _event(document: Any) -> bytes:
+    return b"data: " + msgspec.json.encode(document) + b"\n\n"
+
+
+def _prompts(prompt: str | list[str | int | list[int]]) -> list[tuple[str, str | list[int]]]:
+    """The prompts of a request, each a text or a list of ids, and the names of their places."""
+    if isinstance(prompt, str):
+        return [("prompt", prompt)]
+    if not prompt:
+        raise ApiError(400, "prompt is an empty list", param="prompt")
+    ids = [part for part in prompt if isinstance(part, int)]
+    if len(ids) == len(prompt):
+        return [("prompt", ids)]
+    if ids or len({type(part) for part in prompt}) > 1:
+        raise ApiError(
+            400,
+            "prompt must be a text, a list of texts, of ids, or of lists of ids",
+            param="prompt",
+        )
+    return [(f"prompt[{n}]", part) for n, part in enumerate(prompt) if not isinstance(part, int)]
+
+
+def _read_ids(model: ServedModel, prompt: str | list[int], place: str) -> tuple[Ids, Prompt, Echo]:
+    """What the model reads of a prompt, the prompt to continue, and what is shown of it."""
+    tokenizer, bos = model.lm.tokenizer, model.spelling.bos
+    if isinstance(prompt, str):
+        try:
+            (encoded,) = tokenizer.encode_spans([prompt])
+        except InputError as error:
+            raise ApiError(400, str(error).removeprefix("text 1: "), param=place) from error
+        ids = np.insert(encoded.ids, 0, bos)
+        starts = [0, *model.spelling.starts(prompt, encoded)]
+        read = Prompt.of(tokenizer, prompt, encoded.ids)
+        return ids, read, Echo(prompt, ids, starts)
+    for number, token in enumerate(prompt):
+        if not 0 <= token < model.lm.vocab_size:
+            raise ApiError(
+                400,
+                f"token id {token} is not in the vocabulary of {model.lm.vocab_size}",
+                param=f"{place}[{number}]",
+            )
+    given = np.array(prompt, np.int64)
+    text, starts = model.spelling.read(given)
+    ids = given if len(given) and given[0] == bos else np.insert(given, 0, bos)
+    return ids, Prompt.of(tokenizer, text, ids[1:]), Echo(text, given, starts)
+
+
+def _sampling(body: CompletionRequest) -> SamplingOptions | None:
+    """How to continue; None if nothing is to be drawn. Raises OptionError."""
+    max_tokens = _DEFAULT_TOKENS if body.max_tokens is None else body.max_tokens
+    stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
+    options = SamplingOptions(
+        num_samples=body.n or 1,
+        max_tokens=max(1, max_tokens),
+        temperature=1.0 if body.temperature is None else body.temperature,
+        top_k=body.top_k,
+        top_p=body.top_p,
+        min_p=body.min_p,
+        repetition_penalty=body.repetition_penalty,
+        stop=stop,
+        seed=body.seed,
+    )
+    return options if max_tokens else None

@@ -1,0 +1,206 @@
+"""POST /v1/score: the records of `lmscore score`, for texts of many requests at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from lmscore.bundle import Context
+from lmscore.names import Per
+from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.scoring import Score, TextMeasures, TokenScore, WordScore
+from lmscore.serve.errors import ApiError
+from lmscore.serve.requests import ScoreRequest
+from lmscore.serve.served import Limits, ServedModel
+
+_CHARACTERS = 4  # of a token, about: it only shares out the work
+
+
+class Text(NamedTuple):
+    """A text to score."""
+
+    text: str
+    prefix: str
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Texts that are scored on their own."""
+
+    bos: bool
+    eos: bool
+    per: Per
+    prefixed: bool
+    joiner: str
+
+    def run(self, lm: LanguageModel, items: Sequence[Text]) -> list[Score]:
+        """The scores of the texts."""
+        return lm.score_batch(
+            [item.text for item in items],
+            prefix=[item.prefix for item in items] if self.prefixed else None,
+            bos=self.bos,
+            eos=self.eos,
+            context="sentence",
+            joiner=self.joiner,
+            tokens=self.per == "token",
+            words=self.per == "word",
+        )
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Texts whose distributions are measured."""
+
+    alternatives: int
+
+    def run(self, lm: LanguageModel, items: Sequence[Text]) -> list[TextMeasures]:
+        """The measures of the texts."""
+        return [lm.measure(item.text, alternatives=self.alternatives) for item in items]
+
+
+@dataclass(frozen=True, eq=False)
+class Once:
+    """A call that shares its run with nobody."""
+
+    call: Callable[[LanguageModel], Any]
+
+    def run(self, lm: LanguageModel, items: Sequence[None]) -> list[Any]:
+        """The call's result, for the one item."""
+        return [self.call(lm) for _ in items]
+
+
+async def score(model: ServedModel, body: ScoreRequest, limits: Limits) -> dict[str, Any]:
+    """The body of the answer to a request.
+
+    Raises:
+        ApiError: a field has an impossible value, or the request is too large.
+        ItemError: a text cannot be read.
+    """
+    texts = _texts(body)
+    sizes = [(len(text) + len(prefix)) // _CHARACTERS + 2 for text, prefix in texts]
+    limits.check("tokens (about)", sum(sizes), limits.tokens, param="input")
+    context: Context = body.context or model.lm.config.context
+    per: Per = "sentence" if body.per == "text" else body.per
+    measures = [name for name in ("entropy", "rank", "alternatives") if getattr(body, name)]
+    _check_options(model, body, context, measures)
+    scoring = Scoring(body.bos, body.eos, per, body.prefix is not None, body.joiner)
+    if context == "document":
+        scores = await _score_document(model, texts, body, per)
+    else:
+        scores = await model.batcher.run(scoring, texts, sizes)
+    measured: Sequence[TextMeasures | None] = [None] * len(texts)
+    if measures:
+        measured = await model.batcher.run(Measuring(body.alternatives), texts, sizes)
+    data = [
+        {"index": index, **record(one, per, found, measures)}
+        for index, (one, found) in enumerate(zip(scores, measured, strict=True))
+    ]
+    tokens = sum(one.num_tokens for one in scores)
+    usage = {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens}
+    return {"object": "list", "model": model.name, "data": data, "usage": usage}
+
+
+async def _score_document(
+    model: ServedModel, texts: Sequence[Text], body: ScoreRequest, per: Per
+) -> list[Score]:
+    """Texts of which each continues the one before it, or its own prefix."""
+
+    def call(lm: LanguageModel) -> list[Score]:
+        return lm.score_batch(
+            [text for text, _ in texts],
+            prefix=None if body.prefix is None else [prefix for _, prefix in texts],
+            bos=body.bos,
+            eos=body.eos,
+            context="document",
+            tokens=per == "token",
+            words=per == "word",
+        )
+
+    ((scores,),) = (await model.batcher.run(Once(call), [None], [1]),)
+    found: list[Score] = scores
+    return found
+
+
+def _texts(body: ScoreRequest) -> list[Text]:
+    texts = [body.input] if isinstance(body.input, str) else body.input
+    if not texts:
+        raise ApiError(400, "input is an empty list", param="input")
+    prefixes = body.prefix
+    if prefixes is None or isinstance(prefixes, str):
+        prefixes = [prefixes or ""] * len(texts)
+    if len(prefixes) != len(texts):
+        raise ApiError(
+            400,
+            f"{len(texts)} texts and {len(prefixes)} prefixes: give one prefix for all, or each",
+            param="prefix",
+        )
+    return list(map(Text, texts, prefixes))
+
+
+def _check_options(
+    model: ServedModel, body: ScoreRequest, context: Context, measures: Sequence[str]
+) -> None:
+    """Raise OptionError or ApiError for what the model or the combination cannot do."""
+    if not body.bos:
+        model.lm.check_forward("bos=False")
+    if body.prefix is not None:
+        model.lm.check_forward("a prefix")
+    if context == "document":
+        model.lm.check_forward("context='document'")
+    if not measures:
+        return
+    if body.per == "text":
+        raise ApiError(400, f"{measures[0]} is of tokens and words: set per", param=measures[0])
+    if not body.bos or not body.eos or body.prefix is not None or context == "document":
+        raise ApiError(
+            400,
+            f"{measures[0]} is for whole sentences on their own: no bos, eos, prefix or "
+            "context='document'",
+            param=measures[0],
+        )
+
+
+def record(
+    score: Score, per: Per, measured: TextMeasures | None, measures: Sequence[str]
+) -> dict[str, Any]:
+    """A text's object, with the keys of `lmscore score --format jsonl`."""
+    document: dict[str, Any] = {
+        "text": score.text,
+        "log_prob": score.log_prob,
+        "num_tokens": score.num_tokens,
+        "num_words": score.num_words,
+        "num_oov": score.num_oov,
+        "perplexity_per_token": score.perplexity if math.isfinite(score.perplexity) else None,
+    }
+    if per == "token":
+        tokens = measured.tokens if measured else ()
+        values = [{name: getattr(one, name) for name in measures} for one in tokens]
+        document["tokens"] = _units(score.tokens, values)
+    if per == "word":
+        words = {(one.start, one.end): one for one in (measured.words if measured else ())}
+        names = [f"onset_{name}" for name in measures]
+        values = [
+            {name: getattr(words.get((unit.start, unit.end)), name, None) for name in names}
+            for unit in score.words
+        ]
+        document["words"] = _units(score.words, values)
+    return document
+
+
+def _units(
+    units: Sequence[TokenScore | WordScore], values: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    further = values or [{}] * len(units)
+    return [
+        {
+            "text": unit.text,
+            "start": unit.start,
+            "end": unit.end,
+            "log_prob": unit.log_prob,
+            "is_oov": unit.is_oov,
+            **more,
+        }
+        for unit, more in zip(units, further, strict=True)
+    ]

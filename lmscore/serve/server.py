@@ -1,0 +1,82 @@
+"""The process that serves: a socket, signals, and an end that loses no request."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from lmscore.errors import OptionError
+
+_PATIENCE = 30  # seconds that requests in progress have after SIGTERM
+
+
+class _Server(uvicorn.Server):
+    """A server that ends on SIGTERM and Ctrl-C as if nothing had happened."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone: `serve` handles them."""
+        yield
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Bind a socket; port 0 takes a free one.
+
+    Raises:
+        OptionError: the host is unknown, or the port is taken or forbidden.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        raise OptionError(
+            f"host {host}, port {port}: cannot be listened on: {error.strerror or error}"
+        ) from error
+    return bound
+
+
+def serve(
+    app: ASGIApp, bound: socket.socket, *, on_start: Callable[[str], object] | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT, and finish the requests that have begun.
+
+    Args:
+        app: of `make_app`.
+        bound: of `open_socket`.
+        on_start: called with the URL once connections are accepted.
+    """
+    host, port = bound.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_PATIENCE,
+        lifespan="on",
+    )
+    asyncio.run(_serve(_Server(config), bound, lambda: on_start and on_start(url)))
+
+
+async def _serve(server: _Server, bound: socket.socket, on_start: Callable[[], object]) -> None:
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    running = asyncio.ensure_future(server.serve(sockets=[bound]))
+    while not server.started and not running.done():
+        await asyncio.sleep(0.01)
+    if server.started:
+        on_start()
+    await running
