@@ -19,7 +19,6 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-import lmscore
 from lmscore.serve import completions, scores, tokens
 from lmscore.serve.errors import ApiError, as_api_error, json_response
 from lmscore.serve.metrics import Metrics
@@ -90,7 +89,7 @@ class Service:
 
     async def health(self, _: Request) -> Response:
         """GET /health: the process answers."""
-        return json_response({"status": "ok", "version": lmscore.__version__})
+        return json_response({"status": "ok"})
 
     async def ready(self, _: Request) -> Response:
         """GET /ready: new requests are welcome."""

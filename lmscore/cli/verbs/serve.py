@@ -66,14 +66,14 @@ def serve(
         from lmscore.serve import Limits, Models, make_app, open_socket
         from lmscore.serve import serve as run
     limits = Limits(max_body, max_tokens, max_new_tokens, max_samples, max_waiting)
-    bound = open_socket(host, port)
-    lm = model.load()
-    shown = name or served_name(lm)
+    with open_socket(host, port) as bound:
+        lm = model.load()
+        shown = name or served_name(lm)
 
-    def started(url: str) -> None:
-        streams.note(f"serving {shown} ({lm.variant}, {lm.device}) on {url}")
+        def started(url: str) -> None:
+            streams.note(f"serving {shown} ({lm.variant}, {lm.device}) on {url}")
 
-    run(make_app(Models({shown: lm}), limits=limits, api_key=key), bound, on_start=started)
+        run(make_app(Models({shown: lm}), limits=limits, api_key=key), bound, on_start=started)
 
 
 def served_name(lm: LanguageModel) -> str:

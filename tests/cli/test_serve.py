@@ -1,0 +1,87 @@
+"""`lmscore serve`: what it refuses, and a real one that is asked and ended."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmscore.runtime.load import load
+from tests.cli.conftest import Run, finish, start
+
+# The process serves on a real socket.
+pytest.importorskip("uvicorn")
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "message"),
+    [
+        (["--port", "70000"], 2, "--port"),
+        (["--api-key", ""], 2, "--api-key is empty"),
+        (["--max-waiting", "0"], 2, "--max-waiting"),
+        (["--device", "tpu"], 2, "--device must be"),
+        (["-m", "nowhere", "--port", "0"], 1, "nowhere"),
+        (["--host", "256.0.0.1"], 1, "cannot be listened on"),
+    ],
+)
+def test_errors(run: Run, argv: list[str], status: int, message: str) -> None:
+    result = run("serve", *argv)
+    assert (result.status, result.out) == (status, "")
+    assert message in result.err
+
+
+def test_a_port_that_is_taken(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("serve", "--port", str(port))
+    assert result.status == 1
+    assert (
+        f"host 127.0.0.1, port {port}: cannot be listened on: Address already in use" in result.err
+    )
+
+
+def ask(url: str, body: Any = None, key: str = "k") -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Authorization": f"Bearer {key}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def test_a_real_server(model_path: Path) -> None:
+    program = start("serve", "--port", "0", "--name", "toy", env={"LMSCORE_API_KEY": "k"})
+    assert program.stderr is not None
+    line = program.stderr.readline().decode()
+    url = line.split()[-1]
+    assert line.startswith("lmscore: serving toy (int8, cpu) on http://127.0.0.1:")
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        ask(f"{url}/v1/models", key="other")
+    lm = load(model_path)
+    score = ask(f"{url}/v1/score", {"input": "the cat"})["data"][0]
+    assert score["log_prob"] == lm.score("the cat").log_prob
+
+    # What has begun when SIGTERM comes is finished, and nothing new is taken.
+    answers = []
+
+    def long() -> None:
+        options = {"max_tokens": 3000, "seed": 1, "n": 8, "stop": ["never ever"]}
+        answers.append(ask(f"{url}/v1/completions", {"prompt": "so", **options}))
+
+    thread = threading.Thread(target=long)
+    thread.start()
+    metrics = urllib.request.Request(f"{url}/metrics", headers={"Authorization": "Bearer k"})
+    while b'unfinished_requests{model="toy"} 1' not in urllib.request.urlopen(metrics).read():
+        assert thread.is_alive()
+    program.send_signal(signal.SIGTERM)
+    thread.join()
+    assert len(answers[0]["choices"]) == 8
+    result = finish(program)
+    assert (result.status, result.out, result.err) == (0, "", "")
+    with pytest.raises(urllib.error.URLError):
+        ask(f"{url}/health")

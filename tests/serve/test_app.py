@@ -1,0 +1,197 @@
+"""The routes beside completions: scores, tokens, models, health; keys, bounds and errors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from lmscore.runtime.model import LanguageModel
+from lmscore.serve import Limits
+from lmscore.serve.app import ClientGoneError, unless_gone
+from tests.cli.conftest import Run, run  # noqa: F401
+from tests.serve.conftest import Client, client_of
+
+TEXTS = ["the cat sat", "", "Zebra  on \t the mat ", "so long"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "body"),
+    [
+        ([], {}),
+        (["--no-eos"], {"eos": False}),
+        (["--no-bos"], {"bos": False}),
+        (["--prefix", "the cat"], {"prefix": "the cat"}),
+        (["--per", "token"], {"per": "token"}),
+        (["--per", "word", "--no-eos"], {"per": "word", "eos": False}),
+        (["--context", "document"], {"context": "document"}),
+        (
+            ["--per", "token", "--entropy", "--rank"],
+            {"per": "token", "entropy": True, "rank": True},
+        ),
+        (["--per", "word", "--alternatives", "2"], {"per": "word", "alternatives": 2}),
+    ],
+)
+def test_the_records_of_the_command_line(
+    client: Client,
+    run: Run,  # noqa: F811
+    model_path: Path,
+    flags: list[str],
+    body: dict[str, Any],
+) -> None:
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS)
+    options = ["--format", "jsonl", "--input-format", "jsonl", "-m", model_path, "-q", *flags]
+    expected = run("score", *options, stdin=lines).objects
+    for number, one in enumerate(expected):
+        one.update(index=number)
+        del one["perplexity"]  # the name of earlier versions
+    answer = client.post("/v1/score", input=TEXTS, **body)
+    assert answer["data"] == expected
+    assert answer["usage"]["total_tokens"] == sum(one["num_tokens"] for one in expected)
+
+
+def test_a_prefix_for_each_text(client: Client, lm_int8: LanguageModel) -> None:
+    found = client.post("/v1/score", input=["cat", "dog"], prefix=["the", ""])["data"]
+    assert [one["log_prob"] for one in found] == [
+        lm_int8.score("cat", prefix="the").log_prob,
+        lm_int8.score("dog").log_prob,
+    ]
+
+
+def test_tokens(client: Client, bpe_client: Client, bpe_lm: LanguageModel) -> None:
+    ids = client.post("/tokenize", prompt="the cat")["tokens"]
+    plain = client.post("/tokenize", prompt="the cat", add_special_tokens=False)["tokens"]
+    assert ids == [1, *plain]
+    assert client.post("/detokenize", tokens=ids) == {"prompt": "the cat"}
+    assert client.post("/tokenize", prompt="<s>")["tokens"] == [1]
+    assert client.post("/tokenize", prompt="</s>", add_special_tokens=False)["tokens"] == [2]
+    # In a longer text they are text.
+    typed = bpe_client.post("/tokenize", prompt="a</s>", add_special_tokens=False)["tokens"]
+    assert typed == bpe_lm.encode("a</s>").tolist()
+    info = client.get("/tokenizer_info")
+    assert (info["bos_token"], info["eos_token"], info["unk_token"]) == ("<s>", "</s>", "<unk>")
+    assert (info["bos_token_id"], info["eos_token_id"]) == (1, 2)
+
+
+def test_models(client: Client) -> None:
+    (model,) = client.get("/v1/models")["data"]
+    assert (model["id"], model["object"], model["owned_by"]) == ("toy", "model", "lmscore")
+    assert client.get("/v1/models/toy") == model
+    error = client.get("/v1/models/other", 404)["error"]
+    assert error["code"] == "model_not_found"
+
+
+def test_several_models_by_name(lm_int8: LanguageModel, bpe_lm: LanguageModel) -> None:
+    for client in client_of(("words", lm_int8), ("bytes", bpe_lm)):
+        assert [one["id"] for one in client.get("/v1/models")["data"]] == ["words", "bytes"]
+        for name, lm in (("words", lm_int8), ("bytes", bpe_lm), (None, lm_int8)):
+            found = client.post("/v1/score", input="the cat", model=name)["data"][0]
+            assert found["log_prob"] == lm.score("the cat").log_prob
+        assert client.get("/tokenizer_info?model=bytes")["vocab_size"] == 300
+
+
+def test_health_and_metrics(client: Client) -> None:
+    assert client.get("/health")["status"] == "ok"
+    assert client.get("/ready") == {"status": "ready"}
+    client.post("/v1/score", input="the cat")
+    client.post("/v1/score", 400, input=[])
+    client.get("/nothing", 404)
+    page = client.http.get("/metrics").text
+    families = {family.name: family for family in text_string_to_metric_families(page)}
+    counted = {
+        (sample.labels["route"], sample.labels["status"]): sample.value
+        for sample in families["lmscore_requests"].samples
+        if sample.name.endswith("_total")
+    }
+    assert counted["/v1/score", "200"] >= 1
+    assert counted["/v1/score", "400"] >= 1
+    assert counted["other", "404"] >= 1
+    assert families["lmscore_tokens_read"].samples[0].value > 0
+
+
+def test_the_key(lm_int8: LanguageModel) -> None:
+    for client in client_of(("toy", lm_int8), api_key="secret"):
+        client.get("/health")
+        for path in ("/v1/models", "/ready", "/metrics", "/tokenizer_info", "/nothing"):
+            assert client.get(path, 401)["error"]["code"] == "invalid_api_key"
+        for key in ("Bearer wrong", "secret", "Bearer s\u00e9"):
+            headers = {b"Authorization": key.encode("latin-1")}
+            answer = client.http.get("/v1/models", headers=headers)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"] == "Bearer"
+        good = {"Authorization": "Bearer secret"}
+        assert client.http.get("/v1/models", headers=good).status_code == 200
+
+
+def test_bodies_that_are_too_large(client: Client) -> None:
+    error = client.post("/v1/score", 413, input="a" * 20_001)["error"]
+    assert error["message"] == "the body has more than 20000 bytes: send less at once"
+
+    def chunks() -> Any:
+        for _ in range(30):
+            yield b" " * 1000
+
+    answer = client.http.post("/v1/score", content=chunks())  # of undeclared length
+    assert answer.status_code == 413
+
+
+def test_too_many_requests(lm_int8: LanguageModel) -> None:
+    for client in client_of(("toy", lm_int8), limits=Limits(waiting=0)):
+        for path, body in (("/v1/score", {"input": "a"}), ("/v1/completions", {"prompt": "a"})):
+            answer = client.http.post(path, json=body)
+            assert answer.status_code == 429
+            assert answer.headers["retry-after"] == "1"
+            assert answer.json()["error"]["type"] == "rate_limit_error"
+        client.get("/ready", 429)
+        client.get("/health")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the body is no JSON"),
+        (b'{"input":', "the body is no JSON"),
+        (b'{"input": "\xff"}', "the body is no JSON"),
+        (b'{"input": "\\ud800"}', "the body is no JSON"),
+        (b'{"input": NaN}', "the body is no JSON"),
+        (b"[]", "Expected object, got array"),
+        (b'{"input": 1}', "input: Expected"),
+        (b'{"input": ["a", 1]}', "input[1]: Expected str, got int"),
+        (b'{"input": []}', "input is an empty list"),
+        (b'{"input": "a", "per": "line"}', "per: Invalid enum value 'line'"),
+        (b'{"input": ["a"], "prefix": []}', "1 texts and 0 prefixes"),
+        (b'{"input": "a", "entropy": true}', "entropy is of tokens and words: set per"),
+        (b'{"input": "a", "rank": true, "per": "word", "eos": false}', "rank is for whole"),
+        (b'{"input": "a", "alternatives": 21, "per": "word"}', "alternatives: Expected int <= 20"),
+    ],
+)
+def test_errors_of_scores(client: Client, content: bytes, message: str) -> None:
+    answer = client.http.post("/v1/score", content=content)
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]["message"]
+
+
+def test_wrong_methods(client: Client) -> None:
+    answer = client.http.get("/v1/score")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"
+    assert answer.json()["error"]["message"] == "GET is not for /v1/score"
+    error = client.post("/detokenize", 400, tokens=[60])["error"]
+    assert error["message"] == "token id 60 is not in the vocabulary"
+
+
+def test_who_goes_away_is_not_waited_for() -> None:
+    class Gone:
+        async def receive(self) -> dict[str, str]:
+            return {"type": "http.disconnect"}
+
+    async def leave() -> None:
+        answer = asyncio.sleep(60)
+        with pytest.raises(ClientGoneError):
+            await unless_gone(Gone(), answer)  # type: ignore[arg-type]
+
+    asyncio.run(leave())
