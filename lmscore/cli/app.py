@@ -25,6 +25,7 @@ class Verb(NamedTuple):
 
 MAKE, SCORE = "Make a model", "Score text"
 RESCORE, CONTINUE, LOOK = "Rescore hypotheses", "Continue text", "Look inside a model"
+SERVE = "Answer over HTTP"
 
 VERBS = {  # by name, in the order of the help
     "train": Verb("train", MAKE, "lmscore train corpus.txt -o my-lm --minutes 30"),
@@ -42,23 +43,7 @@ VERBS = {  # by name, in the order of the help
     "check": Verb("check", LOOK, "lmscore check my-lm"),
     "info": Verb("info", LOOK, "lmscore info my-lm"),
     "bench": Verb("bench", LOOK, "lmscore bench -m my-lm"),
-VERBS = {  # by name, which is also its module's: the function in the module
-    "train": "train",
-    "export": "export",
-    "score": "score",
-    "ppl": "ppl",
-    "filter": "filter_lines",
-    "pairs": "pairs",
-    "choose": "choose",
-    "next": "next_words",
-    "sample": "sample",
-    "rescore": "rescore",
-    "lattice": "lattice",
-    "tune": "tune",
-    "check": "check",
-    "info": "info",
-    "bench": "bench",
-    "serve": "serve",
+    "serve": Verb("serve", SERVE, "lmscore serve -m my-lm --port 8000"),
 }
 
 
