@@ -43,16 +43,12 @@ Call = tuple[Graph, tuple[Any, ...], dict[str, Any]]
 
 
 def stub(self: Graph, outputs: list[str], tokens: Any, **given: Any) -> list[Any]:
-    """Zeros for targets and states, after the checks that a run makes."""
-    self._check(
-        tokens,
-        given["state"],
-        0,
-        targets=given["targets"],
-        lengths=given["lengths"],
-        parents=given["parents"],
+    """Zeros for targets and states, from the arrays that ONNX Runtime would get."""
+    given.pop("checked")
+    self._feeds(
+        outputs, tokens, given["state"], given["targets"], 0, given["lengths"], given["parents"]
     )
-    shapes = {name: (*tokens.shape, 1) for name in outputs}
+    shapes = dict.fromkeys(outputs, (*tokens.shape, 1))
     shapes |= {state.next: state.shape(len(tokens)) for state in self.config.state}
     shapes["log_probs"] = (*tokens.shape, self.config.vocab_size)
     return [np.zeros(shapes[name], np.float32) for name in outputs]

@@ -1,13 +1,8 @@
-"""Run token rows of any length through the graph, in batches of bounded size.
-
-Rows are sorted by length, longest first. A batch of them advances in chunks of time, and its
-unfinished rows are always the first ones. So a finished row is dropped, never fed with length 0,
-and a row of a million tokens takes no more memory in the graph than many short ones.
-"""
+"""Run token rows of any length through the graph, in batches of bounded size (`layout.py`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,13 +12,12 @@ from numpy.typing import NDArray
 
 from lmscore.bundle import Config
 from lmscore.runtime.engine.engine import Engine
+from lmscore.runtime.engine.layout import Batch, Layout
 from lmscore.runtime.engine.state import State, Tensor
 from lmscore.runtime.text import IdRows, Ids, places
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-
-_MIN_ROWS = 32  # of a batch, if there are so many: the recurrent products need them
 
 
 @dataclass(frozen=True)
@@ -84,11 +78,29 @@ def reading_order(texts: IdRows, config: Config) -> IdRows:
     return texts.backward() if config.direction == "backward" else texts
 
 
+class _Cells:
+    """The rows that are being scored, cell by cell of their runs, and the scores so far."""
+
+    def __init__(self, rows: TokenRows, budget: int) -> None:
+        self.rows = rows
+        self.layout = layout = Layout.of(rows.starts, rows.lengths, budget)
+        self.tokens, self.targets = rows.inputs[layout.places], rows.targets[layout.places]
+        self.log_probs = np.empty(len(layout.places), np.float32)
+        self.boundaries = np.zeros(len(rows.inputs), np.float32)
+
+    def scores(self) -> RowScores:
+        """The scores in the order of the rows."""
+        inside = self.layout.inside
+        log_probs = np.empty(len(self.rows.inputs), np.float32)
+        log_probs[self.layout.places[inside]] = self.log_probs[inside]
+        return RowScores(log_probs, self.boundaries)
+
+
 @dataclass(frozen=True)
 class ScoredRows:
     """A future for the scores of some rows."""
 
-    scores: RowScores
+    cells: _Cells
     batches: Sequence[Callable[[], object]]  # each scores a batch, or waits until it is scored
     futures: Sequence[Future[Any]] = ()  # of the batches that workers score
 
@@ -103,7 +115,7 @@ class ScoredRows:
                 batch()
         finally:
             self.cancel()
-        return self.scores
+        return self.cells.scores()
 
     def cancel(self) -> None:
         """Leave out the batches that no worker has begun."""
@@ -124,26 +136,18 @@ def start_rows(
     `state` has S rows, of which parents int64 [R] names the one that each row continues; default:
     its only one. `budget` is the tokens of one run of the graph; default: the engine's.
     """
-    scores, size = _unscored(rows), budget or _budget(engine, rows)
+    engine.check_ids(rows.inputs, rows.targets)
+    cells = _Cells(rows, budget or _budget(engine, rows))
     origins = np.zeros(len(rows.lengths), np.int64) if parents is None else parents
-
     tasks = [
-        partial(
-            _advance,
-            rows=rows,
-            batch=batch,
-            state=state,
-            parents=origins[batch],
-            budget=size,
-            scores=scores,
-        )
-        for batch in _batches(rows.lengths, size)
+        partial(_advance, batch=batch, cells=cells, state=state, origins=origins)
+        for batch in cells.layout.batches
     ]
     workers = engine.workers
     if workers is None or len(tasks) < 2:
-        return ScoredRows(scores, [partial(task, engine) for task in tasks])
+        return ScoredRows(cells, [partial(task, engine) for task in tasks])
     futures = [workers.submit(task) for task in tasks]
-    return ScoredRows(scores, [future.result for future in futures], futures)
+    return ScoredRows(cells, [future.result for future in futures], futures)
 
 
 def score_document(
@@ -154,73 +158,65 @@ def score_document(
     `state` has one row, which the first row continues. Returns the scores, and the state after the
     last row.
     """
-    scores = _unscored(rows)
-    if len(rows.inputs):
-        only = np.zeros(1, np.int64)
-        budget = budget or _budget(engine, rows)
-        state = _advance(engine, rows.joined(), only, state, only, budget, scores)
-    return scores, state
+    engine.check_ids(rows.inputs, rows.targets)
+    cells = _Cells(rows.joined(), budget or _budget(engine, rows))
+    for batch in cells.layout.batches:  # one, if there is any token
+        state = _advance(engine, batch, cells, state, np.zeros(1, np.int64))
+    return cells.scores(), state
 
 
 def _budget(engine: Engine, rows: TokenRows) -> int:
     return engine.target_budget if rows.boundaries is None else engine.token_budget
 
 
-def _unscored(rows: TokenRows) -> RowScores:
-    N = len(rows.inputs)
-    return RowScores(np.empty(N, np.float32), np.zeros(N, np.float32))
+def _advance(engine: Engine, batch: Batch, cells: _Cells, state: State, origins: Ids) -> State:
+    """Feed a batch to its end, run by run, and write its scores in place.
 
-
-def _batches(lengths: Ids, budget: int) -> Iterator[Ids]:
-    """Cut the numbers of non-empty rows, longest first, into batches.
-
-    A batch has as many whole rows as fit the budget, but not few: long rows go in chunks.
+    `origins` names the row of the state that each of all rows continues. Returns the state after
+    the last run, of the rows in it.
     """
-    order = np.argsort(-lengths, kind="stable")
-    order = order[: np.count_nonzero(lengths)]
-    while len(order):
-        size = max(budget // int(lengths[order[0]]), min(_MIN_ROWS, budget))
-        yield order[:size]
-        order = order[size:]
-
-
-def _advance(
-    engine: Engine,
-    rows: TokenRows,
-    batch: Ids,
-    state: State,
-    parents: Ids,
-    budget: int,
-    scores: RowScores,
-) -> State:
-    """Feed a batch to its end, chunk by chunk, and write its scores in place.
-
-    `batch` has the numbers of non-empty rows, longest first; `parents` names the row of the state
-    that each of them continues. Returns the state after the last chunk, of the rows in it.
-    """
-    starts, left = rows.starts[batch], rows.lengths[batch]
-    while len(left):
-        T = min(int(left[0]), max(1, budget // len(left)))
-        steps = np.arange(T)
-        inside = steps < left[:, None]  # [B, T]; padding reads the row's first position
-        index = starts[:, None] + steps * inside
-        tokens, targets = rows.inputs[index], rows.targets[index][:, :, None]
-        lengths = np.minimum(left, T).astype(np.int32)
-        if rows.boundaries is None:
-            found, state = engine.targets(tokens, targets, state, lengths=lengths, parents=parents)
-        else:  # whole distributions: a copy as large as the graph's widest array
-            whole = engine.distributions(
-                tokens, state, targets=targets, lengths=lengths, parents=parents
-            )
-            found, state = whole.target_log_probs, whole.state
-            wanted = inside & rows.boundaries.at[index]
-            log_z = log_sum(whole.log_probs[wanted], rows.boundaries.tokens)
-            scores.boundaries[index[wanted]] = log_z
-        scores.log_probs[index[inside]] = found[:, :, 0][inside]
-        going_on = np.count_nonzero(left > T)
-        starts, left = starts[:going_on] + T, left[:going_on] - T
-        parents = np.arange(going_on)
+    first, row, cell, runs = batch
+    parents = origins[cells.layout.order[first : first + runs[0].B]]
+    for B, T, skipped in runs:
+        here = slice(cell, cell + B * T)
+        found, state = _run(
+            engine,
+            cells,
+            here,
+            cells.tokens[here].reshape(B, T),
+            cells.targets[here].reshape(B, T, 1),
+            state,
+            lengths=cells.layout.lengths[row : row + B],
+            parents=np.arange(B) if skipped else parents,
+        )
+        cells.log_probs[here] = found.reshape(-1)
+        row, cell = row + B, here.stop
     return state
+
+
+def _run(
+    engine: Engine,
+    cells: _Cells,
+    here: slice,
+    tokens: Ids,
+    targets: Ids,
+    state: State,
+    *,
+    lengths: NDArray[np.int32],
+    parents: Ids,
+) -> tuple[Tensor, State]:
+    """Score the targets [B, T, 1] of one run, whose cells are `here`; write its boundaries."""
+    given: Any = {"lengths": lengths, "parents": parents, "checked": True}
+    boundaries = cells.rows.boundaries
+    if boundaries is None:
+        return engine.targets(tokens, targets, state, **given)
+    # Whole distributions: a copy as large as the graph's widest array.
+    whole = engine.distributions(tokens, state, targets=targets, **given)
+    places = cells.layout.places[here]
+    wanted = cells.layout.inside[here] & boundaries.at[places]
+    log_z = log_sum(whole.log_probs[wanted.reshape(tokens.shape)], boundaries.tokens)
+    cells.boundaries[places[wanted]] = log_z
+    return whole.target_log_probs, whole.state
 
 
 def log_sum(log_probs: Tensor, tokens: Ids) -> Tensor:

@@ -224,15 +224,22 @@ class Engine:
         *,
         lengths: NDArray[np.int32] | None = None,
         parents: Ids | None = None,
+        checked: bool = False,
     ) -> tuple[Tensor, State]:
         """Score targets: tokens int64 [B, T], targets int64 [B, T, K] -> float32 [B, T, K] (nats).
 
         Results past a row's length are meaningless, and none are checked: see `check_finite`. The
-        state is the one after `lengths` tokens.
+        state is the one after `lengths` tokens. `checked`: see `Graph.run`.
         """
         output = "target_scores" if self.unnormalized else "target_log_probs"
         (found,), after = self._run(
-            [output], tokens, state, targets=targets, lengths=lengths, parents=parents
+            [output],
+            tokens,
+            state,
+            targets=targets,
+            lengths=lengths,
+            parents=parents,
+            checked=checked,
         )
         return found, after
 
@@ -245,15 +252,16 @@ class Engine:
         k: int = 0,
         lengths: NDArray[np.int32] | None = None,
         parents: Ids | None = None,
+        checked: bool = False,
     ) -> Distributions:
         """Whole distributions at every position of tokens int64 [B, T]; unchecked, as `targets`.
 
-        state has S rows; targets int64 [B, T, K], default K = 0; k is the number of best tokens.
+        state has S rows; targets int64 [B, T, K], default K = 0; k is the number of best tokens;
+        `checked`: see `Graph.run`.
         """
         outputs = ["log_probs", "target_log_probs", "top_log_probs", "top_tokens"]
-        found, after = self._run(
-            outputs, tokens, state, targets=targets, k=k, lengths=lengths, parents=parents
-        )
+        given: dict[str, Any] = {"targets": targets, "k": k, "lengths": lengths, "parents": parents}
+        found, after = self._run(outputs, tokens, state, checked=checked, **given)
         log_probs, of_targets, top_log_probs, top_tokens = found
         return Distributions(log_probs, of_targets, top_log_probs, top_tokens, after)
 
@@ -316,6 +324,10 @@ class Engine:
         for start in range(0, len(text), size):
             _, state = self._run([], text[None, start : start + size], state)
         return state
+
+    def check_ids(self, *arrays: Ids) -> None:
+        """Raise InputError if an id of these arrays is not in the vocabulary."""
+        self._graph.check_ids(*arrays)
 
     def check_finite(self, log_probs: ArrayLike) -> None:
         """Raise ModelError if a log-probability is NaN or infinite."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _MEASURED = "measured"  # the input that switches the measures on
 _MEASURES = {"entropies", "target_ranks"}
+_NONE = np.zeros(1, np.int64)  # of a number of rows or tokens
 
 # The types of values as ONNX Runtime names them.
 _TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)", "int64": "tensor(int64)"}
@@ -112,6 +113,7 @@ class Graph:
         k: int = 0,
         lengths: NDArray[np.int32] | None = None,
         parents: NDArray[np.int64] | None = None,
+        checked: bool = False,
     ) -> list[NDArray[Any]]:
         """Run the graph and fetch the named outputs, in that order.
 
@@ -121,15 +123,15 @@ class Graph:
 
         Outputs past a row's length are meaningless; `next_*` is the state after `lengths` tokens,
         which stays on a GPU. Distributions over the whole vocabulary are not computed where the
-        model has a cheaper way to the outputs.
+        model has a cheaper way to the outputs. `checked`: all arrays are of this package's making,
+        with ids that `check_ids` has seen, and need no check of their own.
 
         Raises:
             InputError: an argument has the wrong shape, type or range.
             ModelError, DeviceError: ONNX Runtime fails on the CPU, or on another device.
         """
-        if tokens.ndim != 2 or tokens.size == 0:
-            raise InputError(f"tokens must be [B, T] and not empty, not {list(tokens.shape)}")
-        self._check(tokens, state, k, targets=targets, lengths=lengths, parents=parents)
+        if not checked:
+            self._check(tokens, state, k, targets=targets, lengths=lengths, parents=parents)
         feeds = self._feeds(outputs, tokens, state, targets, k, lengths, parents)
         try:
             if self._keep_state_on_device:
@@ -160,18 +162,25 @@ class Graph:
         feeds: dict[str, NDArray[Any]] = {
             "tokens": tokens,
             "targets": np.empty((B, T, 0), np.int64) if targets is None else targets,
-            "k": np.array([k], dtype=np.int64),
+            "k": np.array([k], dtype=np.int64) if k else _NONE,
             "lengths": np.full(B, T, np.int32) if lengths is None else lengths,
             "parents": np.arange(B, dtype=np.int64) if parents is None else parents,
         }
         if self._whole:
-            rows = B if (self._whole | _MEASURES).intersection(outputs) else 0
-            feeds["distributions"] = np.array([rows], dtype=np.int64)
+            whole = not (self._whole | _MEASURES).isdisjoint(outputs)
+            feeds["distributions"] = np.array([B], np.int64) if whole else _NONE
         if self.has_measures:
-            rows = B if _MEASURES.intersection(outputs) else 0
-            feeds[_MEASURED] = np.array([rows], dtype=np.int64)
+            measured = not _MEASURES.isdisjoint(outputs)
+            feeds[_MEASURED] = np.array([B], np.int64) if measured else _NONE
         names = (tensor.name for tensor in self.config.state)
         return {**feeds, **dict(zip(names, state, strict=True))}
+
+    def check_ids(self, *arrays: NDArray[np.int64]) -> None:
+        """Raise InputError if an id of these arrays is not in the vocabulary."""
+        for array in arrays:
+            _check_array(
+                "ids", array, np.int64, (None,) * array.ndim, 0, self.config.vocab_size - 1
+            )
 
     def check_finite(self, log_probs: ArrayLike) -> None:
         """Raise ModelError if a log-probability is NaN or infinite."""
@@ -194,6 +203,8 @@ class Graph:
         self, tokens: NDArray[Any], state: Sequence[Tensor], k: int, **given: NDArray[Any] | None
     ) -> None:
         """Raise InputError for arrays that ONNX Runtime would misread or abort on."""
+        if tokens.ndim != 2 or tokens.size == 0:
+            raise InputError(f"tokens must be [B, T] and not empty, not {list(tokens.shape)}")
         B, T = tokens.shape
         S, V = _state_rows(self.config, state), self.config.vocab_size
         if S != B and given["parents"] is None:

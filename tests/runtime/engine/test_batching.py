@@ -54,6 +54,9 @@ class CountingGraph:
     def __init__(self) -> None:
         self.batches: list[tuple[int, int]] = []
 
+    def check_ids(self, *arrays: NDArray[np.int64]) -> None:
+        assert all(0 <= array.min(initial=0) <= array.max(initial=0) < 50 for array in arrays)
+
     def run(
         self,
         outputs: Sequence[str],
@@ -64,7 +67,9 @@ class CountingGraph:
         lengths: NDArray[np.int32],
         parents: NDArray[np.int64],
         k: int = 0,
+        checked: bool = False,
     ) -> list[Tensor]:
+        assert checked
         assert list(outputs) in (FETCHED, WHOLE)
         assert k == 0
         B, T = tokens.shape
