@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
+from functools import cache
 from itertools import repeat
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 Value = TypeVar("Value")
 
@@ -22,11 +23,13 @@ def made_of_columns(kind: type[Value], count: int, **columns: Iterable[Any]) -> 
     """
     values = list(map(object.__new__, repeat(kind, count)))
     for name, column in columns.items():
-        fill = vars(_owner(kind, name))[name].__set__
-        deque(map(fill, values, column), maxlen=0)
+        deque(map(_setter(cast(Hashable, kind), name), values, column), maxlen=0)
     return values
 
 
-def _owner(kind: type, name: str) -> type:
-    """The class that has the slot."""
-    return next(owner for owner in kind.__mro__ if name in vars(owner))
+@cache
+def _setter(kind: Hashable, name: str) -> Callable[[Any, Any], None]:
+    """The function that fills a slot of a value."""
+    owner = next(owner for owner in cast(type, kind).__mro__ if name in vars(owner))
+    setter: Callable[[Any, Any], None] = vars(owner)[name].__set__
+    return setter

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lmscore.runtime.engine import Tensor
 from lmscore.runtime.scoring.columns import made_of_columns
 from lmscore.runtime.scoring.score import TokenScore, WordScore
 from lmscore.runtime.scoring.words import word_scores, word_tokens
-from lmscore.runtime.text import Placed, TextTokenizer, offsets_in
+from lmscore.runtime.text import Ids, TextTokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +30,16 @@ class ScoredText:
     """
 
     convention: Convention
-    place: Placed  # of the text's own tokens
-    ids: NDArray[np.int32]  # [m]
-    log_probs: Tensor  # [m], nats
-    log_z: Tensor | None  # [m], where a token shows that the word before it is over; None: all 0
+    ids: bytes  # int32 [m]
+    log_probs: bytes  # float32 [m], nats
+    log_z: bytes | None  # float32 [m], where a token shows that a word is over; None: all 0
+    spans: Ids | None  # [n, 2], offsets of the text's own tokens; None: they are found when read
 
     def tokens(self, text: str) -> tuple[TokenScore, ...]:
         """The scored tokens."""
-        ids, end = self.ids.tolist(), len(text)
-        offsets = offsets_in(text, self.place)
+        id_array = np.frombuffer(self.ids, np.int32)
+        ids, end = id_array.tolist(), len(text)
+        offsets = self._offsets(text)
         if self.convention.eos:
             offsets.append((end, end))
         scored = offsets[len(offsets) - len(ids) :]
@@ -49,8 +48,8 @@ class ScoredText:
             len(ids),
             id=ids,
             text=self.convention.tokenizer.tokens(ids),
-            log_prob=self.log_probs.tolist(),
-            is_oov=(self.ids == self.convention.unk_id).tolist(),
+            log_prob=np.frombuffer(self.log_probs, np.float32).tolist(),
+            is_oov=(id_array == self.convention.unk_id).tolist(),
             start=[start for start, _ in scored],
             end=[stop for _, stop in scored],
         )
@@ -58,7 +57,18 @@ class ScoredText:
 
     def words(self, text: str) -> tuple[WordScore, ...]:
         """The words, and </s>."""
-        spans = np.array(offsets_in(text, self.place), np.int64).reshape(-1, 2)
+        spans = np.array(self._offsets(text), np.int64).reshape(-1, 2)
         found = word_tokens(text, spans, eos=self.convention.eos and len(self.ids) > 0)
-        log_z = np.zeros_like(self.log_probs) if self.log_z is None else self.log_z
-        return word_scores(found, self.log_probs, log_z, self.ids == self.convention.unk_id)
+        log_probs = np.frombuffer(self.log_probs, np.float32)
+        log_z = (
+            np.zeros_like(log_probs)
+            if self.log_z is None
+            else np.frombuffer(self.log_z, np.float32)
+        )
+        oov = np.frombuffer(self.ids, np.int32) == self.convention.unk_id
+        return word_scores(found, log_probs, log_z, oov)
+
+    def _offsets(self, text: str) -> list[tuple[int, int]]:
+        if self.spans is None:
+            return self.convention.tokenizer.offsets(text)
+        return [(start, end) for start, end in self.spans.tolist()]

@@ -32,7 +32,7 @@ from lmscore.runtime.scoring.score import Parts, Score, unread_scores
 from lmscore.runtime.scoring.scored_text import Convention, ScoredText
 from lmscore.runtime.scoring.stream_windows import Window
 from lmscore.runtime.scoring.words import boundary_tokens
-from lmscore.runtime.text import EncodedTexts, IdRows, Ids, TextTokenizer, places
+from lmscore.runtime.text import IdRows, Ids, TextTokenizer, places
 
 _NO_IDS = np.empty(0, np.int64)
 
@@ -42,7 +42,7 @@ class Reading:
     """The tokens that the model reads for some texts. R texts, N tokens in all rows."""
 
     texts: Sequence[str]  # R
-    encoded: EncodedTexts  # R; without places if neither tokens nor words are wanted
+    spans: Sequence[Ids | None]  # R, the offsets [n, 2] of each text's tokens if they are known
     rows: TokenRows
     scored: Ids  # [n], the scored ones of the N tokens: text by text, each in its own order
     counts: Ids  # [R], how many of the n belong to each text
@@ -119,13 +119,13 @@ class Scorer:
     def _read(self, window: Window, shared: Prefix) -> Reading:
         config, R = self.engine.config, len(window.texts)
         own = self._prefixes(window.prefixes, first=window.first)
-        encoded = self._encode(window, own or [shared] * R)
+        ids, spans = self._encode(window, own or [shared] * R)
         before = (
             IdRows.of([prefix.tokens for prefix in own])
             if own
             else IdRows.repeated(shared.tokens, R)
         )
-        texts = reading_order(encoded.rows, config)
+        texts = reading_order(ids, config)
         rows = token_rows(texts, before=before, eos=config.eos_token_id)
         starts = rows.starts + np.array([len(prefix.lead) for prefix in own] or [0], np.int64)
         ends = np.maximum(starts, rows.starts + rows.lengths - (not self.eos))
@@ -136,7 +136,7 @@ class Scorer:
         elif self.words:
             whole = (counts > 0) & (counts == texts.lengths + self.eos)
             rows = self._with_boundaries(rows, scored, starts[whole])
-        return Reading(window.texts, encoded, rows, scored, counts)
+        return Reading(window.texts, spans, rows, scored, counts)
 
     def _turned(self, scored: Ids, starts: Ids, ends: Ids, counts: Ids) -> Ids:
         """The places of tokens in rows that are read from their end, </s> last.
@@ -147,15 +147,17 @@ class Scorer:
         turned = np.repeat(starts + own - 1, counts) - scored
         return np.where(scored < np.repeat(own, counts), turned, scored)
 
-    def _encode(self, window: Window, prefixes: Sequence[Prefix]) -> EncodedTexts:
+    def _encode(
+        self, window: Window, prefixes: Sequence[Prefix]
+    ) -> tuple[IdRows, Sequence[Ids | None]]:
+        """The tokens of R texts; their offsets, where the texts alone do not tell them."""
         if self.context == "sentence" and any(prefix.text or prefix.space for prefix in prefixes):
             found = encode_after(
                 self.tokenizer, prefixes, window.texts, joiner=self.joiner, number=window.first
             )
-            return EncodedTexts(IdRows.of([each.ids for each in found]), found)
-        if self.tokens or self.words:
-            return self.tokenizer.encode_places(window.texts, first=window.first)
-        return EncodedTexts(self.tokenizer.encode_rows(window.texts, first=window.first), ())
+            return IdRows.of([each.ids for each in found]), [each.spans for each in found]
+        rows = self.tokenizer.encode_rows(window.texts, first=window.first)
+        return rows, [None] * len(window.texts)
 
     def _with_boundaries(self, rows: TokenRows, scored: Ids, firsts: Ids) -> TokenRows:
         """Add the places where a token shows that the word before it is over.
@@ -195,16 +197,16 @@ class Scorer:
     ) -> list[ScoredText]:
         """What the tokens and words of each text are computed from; copies, text by text."""
         convention = Convention(self.tokenizer, self._unk_id, self.eos)
-        R, ends = len(reading.texts), np.cumsum(reading.counts)
-        cuts = list(map(slice, (ends - reading.counts).tolist(), ends.tolist()))
+        R, ends = len(reading.texts), 4 * np.cumsum(reading.counts)
+        cuts = list(map(slice, (ends - 4 * reading.counts).tolist(), ends.tolist()))
         return made_of_columns(
             ScoredText,
             R,
             convention=[convention] * R,
-            place=reading.encoded.places,
             ids=_cut(ids.astype(np.int32), cuts),
             log_probs=_cut(log_probs, cuts),
             log_z=[None] * R if log_z is None else _cut(log_z, cuts),
+            spans=reading.spans,
         )
 
     @property
@@ -214,8 +216,9 @@ class Scorer:
         return -1 if unk_id is None else unk_id
 
 
-def _cut(array: NDArray[Any], cuts: Sequence[slice]) -> list[NDArray[Any]]:
-    return [array[cut].copy() for cut in cuts]
+def _cut(array: NDArray[Any], cuts: Sequence[slice]) -> list[bytes]:
+    """The bytes of parts of an array: quicker to copy than small arrays, and smaller."""
+    return list(map(array.tobytes().__getitem__, cuts))
 
 
 def sum_scores(

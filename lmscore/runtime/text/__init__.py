@@ -8,24 +8,18 @@ from lmscore.runtime.text.characters import (
 from lmscore.runtime.text.id_rows import IdRows, Ids, places
 from lmscore.runtime.text.tokenizer import (
     Encoded,
-    EncodedTexts,
-    Placed,
     TextTokenizer,
     check_text,
-    offsets_in,
 )
 
 __all__ = [
     "Encoded",
-    "EncodedTexts",
     "IdRows",
     "Ids",
-    "Placed",
     "TextTokenizer",
     "character_spans",
     "check_text",
     "extends_character",
     "first_character",
-    "offsets_in",
     "places",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import chain
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +22,6 @@ from lmscore.runtime.text.pieces import token_pieces
 _SAMPLE = 512  # tokens that show the script of a vocabulary
 
 
-class Placed(Protocol):
-    """Something that knows where the n tokens of a text lie in it: see `offsets_in`."""
-
-    @property
-    def offsets(self) -> list[tuple[int, int]]:
-        """The character offsets of each token, as the tokenizer reports them."""
-        ...
-
-
 class Encoded(NamedTuple):
     """The tokens of a text, and where they lie in it."""
 
@@ -41,13 +32,6 @@ class Encoded(NamedTuple):
     def offsets(self) -> list[tuple[int, int]]:
         """The spans as pairs of numbers."""
         return [(start, end) for start, end in self.spans.tolist()]
-
-
-class EncodedTexts(NamedTuple):
-    """The tokens of R texts, and where they lie: `offsets_in` computes the offsets."""
-
-    rows: IdRows  # R
-    places: Sequence[Placed]  # R
 
 
 _Encode = Callable[..., list[Encoding]]  # of a batch
@@ -131,24 +115,29 @@ class TextTokenizer:
     def encode_rows(self, texts: Sequence[str], *, first: int = 1, name: str = "text") -> IdRows:
         """Like `encode_batch`, in one flat array."""
         fast = self._tokenizer.encode_batch_fast  # counts no offsets
-        return self._encoded(fast, texts, first, name).rows
+        return self._rows(_encodings(fast, texts, first, name), first, name)
 
-    def encode_places(self, texts: Sequence[str], *, first: int = 1) -> EncodedTexts:
-        """Like `encode_rows`, with character offsets, to be read by `offsets_in`.
+    def encode_spans(self, texts: Sequence[str], *, first: int = 1) -> list[Encoded]:
+        """Like `encode_batch`, with the offsets of `offsets`."""
+        encodings = _encodings(self._tokenizer.encode_batch, texts, first, "text")
+        rows = self._rows(encodings, first, "text").split()
+        return [
+            Encoded(ids, np.array(_offsets(text, encoding), np.int64).reshape(-1, 2))
+            for text, ids, encoding in zip(texts, rows, encodings, strict=True)
+        ]
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Where the tokens of a text begin and end, in characters; the text is tokenized again.
 
         Offsets refer to the text before normalization; those of a character that it composes cover
         all of its parts. Tokens that share a character, as the bytes of an emoji do, share its
         offsets.
-        """
-        return self._encoded(self._tokenizer.encode_batch, texts, first, "text")
 
-    def encode_spans(self, texts: Sequence[str], *, first: int = 1) -> list[Encoded]:
-        """Like `encode_places`, as arrays for each text."""
-        rows, places = self.encode_places(texts, first=first)
-        return [
-            Encoded(ids, np.array(offsets_in(text, place), np.int64).reshape(-1, 2))
-            for text, ids, place in zip(texts, rows.split(), places, strict=True)
-        ]
+        Raises:
+            InputError: as `encode`.
+        """
+        (encoding,) = _encodings(self._tokenizer.encode_batch, [text], 1, "text")
+        return _offsets(text, encoding)
 
     def decode(self, ids: Ids) -> str:
         """The text that ids int64 [n] spell; <s>, </s> add nothing, invalid UTF-8 becomes U+FFFD.
@@ -211,22 +200,13 @@ class TextTokenizer:
         ids = np.linspace(0, size - 1, min(size, _SAMPLE)).astype(np.int64)
         return "".join(self._tokenizer.decode_batch([[token] for token in ids.tolist()]))
 
-    def _encoded(
-        self, encode: _Encode, texts: Sequence[str], first: int, name: str
-    ) -> EncodedTexts:
-        given: object = texts
-        if isinstance(given, str) or not isinstance(given, Sequence):
-            raise InputError(f"expected a list of texts, got {type(given).__name__}")
-        if set(map(type, texts)) - {str}:
-            for number, text in enumerate(texts, first):
-                check_text(text, number, name)
-        encodings = _encodings(encode, texts, first, name)
+    def _rows(self, encodings: Sequence[Encoding], first: int, name: str) -> IdRows:
         ids = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
         flat = np.fromiter(chain.from_iterable(ids), np.int64, int(lengths.sum()))
         rows = IdRows(flat, lengths)
         self._replace_control_ids(rows, first, name)
-        return EncodedTexts(rows, encodings)
+        return rows
 
     def _replace_control_ids(self, rows: IdRows, first: int, name: str) -> None:
         """Put <unk> in the place of a typed <s> or </s> that the vocabulary holds as a word."""
@@ -244,9 +224,8 @@ class TextTokenizer:
         ids[control] = self._unk_id
 
 
-def offsets_in(text: str, place: Placed) -> list[tuple[int, int]]:
-    """The character offsets of the tokens of a text, in a list of the caller's own."""
-    offsets = place.offsets
+def _offsets(text: str, encoding: Encoding) -> list[tuple[int, int]]:
+    offsets: list[tuple[int, int]] = encoding.offsets
     if text.isascii():
         return offsets
     spans = cover_composed(text, np.array(offsets, np.int64).reshape(-1, 2))
@@ -260,6 +239,16 @@ def check_text(text: object, number: int, name: str = "text") -> None:
 
 
 def _encodings(encode: _Encode, texts: Sequence[str], first: int, name: str) -> list[Encoding]:
+    given: object = texts
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise InputError(f"expected a list of texts, got {type(given).__name__}")
+    if set(map(type, texts)) - {str}:
+        for number, text in enumerate(texts, first):
+            check_text(text, number, name)
+    return _tokenized(encode, texts, first, name)
+
+
+def _tokenized(encode: _Encode, texts: Sequence[str], first: int, name: str) -> list[Encoding]:
     try:
         with _panics_as_errors():
             return encode(texts, add_special_tokens=False)
@@ -267,7 +256,7 @@ def _encodings(encode: _Encode, texts: Sequence[str], first: int, name: str) -> 
         if len(texts) == 1:
             raise InputError(f"{name} {first}: {_reason(texts[0], error)}") from error
     # One of the texts cannot be tokenized: tokenized alone, it raises with its own number.
-    return [_encodings(encode, [text], n, name)[0] for n, text in enumerate(texts, first)]
+    return [_tokenized(encode, [text], n, name)[0] for n, text in enumerate(texts, first)]
 
 
 def _only_text(tokenizer: Tokenizer) -> Tokenizer:

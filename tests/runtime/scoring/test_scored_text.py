@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import gc
 import pickle
 import threading
-import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -73,14 +71,12 @@ def test_tokens_are_computed_when_they_are_read_and_once(
 
 
 def test_a_kept_score_keeps_nothing_of_the_others(bpe_lm: LanguageModel) -> None:
-    kept, *others = bpe_lm.score_batch(["thanks for all"] * 200, words=True)
+    kept = bpe_lm.score_batch(["thanks for all", "so long"] * 100, words=True)[0]
     parts = parts_of(kept)
-    assert parts.log_z is not None
-    assert all(array.base is None for array in (parts.ids, parts.log_probs, parts.log_z))
-    gone = [weakref.ref(parts_of(other).log_probs) for other in others]
-    del others
-    gc.collect()
-    assert [ref() for ref in gone] == [None] * 199
+    arrays = (parts.ids, parts.log_probs, parts.log_z)
+    # Bytes are a copy, where an array might be a view of its whole window.
+    assert all(isinstance(array, bytes) and len(array) == 4 * kept.num_tokens for array in arrays)
+    assert parts.spans is None
     assert len(kept.tokens) == kept.num_tokens
 
 
