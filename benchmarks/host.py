@@ -5,14 +5,15 @@ Usage: python benchmarks/host.py TEXT [--model PATH] [--lines 20000] [--rounds 7
 Rows take turns in one process; medians; the ratio to the first row is what counts:
 
 * `encode_batch_fast`: the tokenizer alone, on all lines at once, on all of its threads.
-* `tokens=False`, `tokens=True`, `words=True`: `score_stream`, with a stub in the place of the graph
-  that gives zeros; arrays are checked as they are for the graph.
-* `tokens read`: the same, and every token of every score is looked at.
-* `lmscore score`: reads lines from the file, writes rows to the null device, with the stub.
-* `graph alone`: the runs of the graph that the lines need, on arrays that are ready.
-* `together`: text to scores with the graph.
+* `tokens=False`, `tokens=True`: `score_stream` with a stub in the place of ONNX Runtime, which gives
+  zeros at once: all of lmscore's own work.
+* `tokens=True, read`: the same, and every token of every score is looked at.
+* `lmscore score`: lines are read from the file, and rows written to the null device, with the stub.
+* `graph alone`: ONNX Runtime on the arrays that the lines need.
+* `together`: text to scores with ONNX Runtime.
 
-TOKENIZERS_PARALLELISM=false leaves the tokenizer one thread.
+TOKENIZERS_PARALLELISM=false leaves the tokenizer one thread. The rate of the first row and of the
+others is that of the lines, with a </s> for each.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,49 +35,58 @@ from tokenizers import Tokenizer
 from turns import report
 
 import lmscore
+from lmscore.bundle import Config
 from lmscore.cli.layout import Layout
 from lmscore.cli.records import TextInput
 from lmscore.cli.scored_records import score_records
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.model import LanguageModel
 
-RUN = Graph.run
-Call = tuple[Graph, tuple[Any, ...], dict[str, Any]]
+Call = tuple[list[str], dict[str, Any]]
 
 
-def stub(self: Graph, outputs: list[str], tokens: Any, **given: Any) -> list[Any]:
-    """Zeros for targets and states, from the arrays that ONNX Runtime would get."""
-    given.pop("checked")
-    self._feeds(
-        outputs, tokens, given["state"], given["targets"], 0, given["lengths"], given["parents"]
-    )
-    shapes = dict.fromkeys(outputs, (*tokens.shape, 1))
-    shapes |= {state.next: state.shape(len(tokens)) for state in self.config.state}
-    shapes["log_probs"] = (*tokens.shape, self.config.vocab_size)
-    return [np.zeros(shapes[name], np.float32) for name in outputs]
+class StubSession:
+    """Takes the place of ONNX Runtime's session, and gives zeros for targets and states."""
+
+    def __init__(self, config: Config) -> None:
+        self.states = config.state
+        self.calls: list[Call] | None = None  # a list: what was asked for is kept
+
+    def run(self, outputs: list[str], feeds: dict[str, Any]) -> list[Any]:
+        if self.calls is not None:
+            self.calls.append((outputs, feeds))
+        shape = feeds["tokens"].shape
+        shapes = {state.next: state.shape(len(feeds["tokens"])) for state in self.states}
+        return [np.zeros(shapes.get(name, (*shape, 1)), np.float32) for name in outputs]
 
 
 @contextmanager
-def graph_runs(function: Callable[..., list[Any]]) -> Iterator[None]:
-    """Have a function called in the place of `Graph.run`."""
-    Graph.run = function  # type: ignore[method-assign]
+def stubbed(lm: LanguageModel) -> Iterator[StubSession]:
+    """Have a stub called in the place of ONNX Runtime, also by the workers."""
+    stub, graphs = StubSession(lm.config), graphs_of(lm)
+    real = [graph._session for graph in graphs]
     try:
-        yield
+        for graph in graphs:
+            graph._session = stub  # type: ignore[assignment]
+        yield stub
     finally:
-        Graph.run = RUN  # type: ignore[method-assign]
+        for graph, session in zip(graphs, real, strict=True):
+            graph._session = session
+
+
+def graphs_of(lm: LanguageModel) -> list[Graph]:
+    """The graph of a model, and the workers' one, which is the last."""
+    workers = lm.engine.workers
+    own = [] if workers is None else [workers.submit(lambda engine: engine._graph).result()]
+    return [lm.engine._graph, *own]
 
 
 def recorded(lm: LanguageModel, lines: list[str]) -> list[Call]:
     """The runs of the graph that the lines need."""
-    calls: list[Call] = []
-
-    def record(self: Graph, *arguments: Any, **given: Any) -> list[Any]:
-        calls.append((self, arguments, given))
-        return stub(self, *arguments, **given)
-
-    with graph_runs(record):
+    with stubbed(lm) as stub:
+        stub.calls = []
         stream(lm, lines, tokens=False)
-    return calls
+        return stub.calls
 
 
 def stream(lm: LanguageModel, lines: list[str], **options: bool) -> None:
@@ -88,9 +100,9 @@ def read_all(lm: LanguageModel, lines: list[str]) -> None:
             pass
 
 
-def command_line(lm: LanguageModel, path: str) -> None:
+def command_line(lm: LanguageModel, path: str, lines: int) -> None:
     """The loop of `lmscore score`, without its start."""
-    records = TextInput(files=[path]).records()
+    records = islice(TextInput(files=[path]).records(), lines)
     layout = Layout("tsv", "sentence", surprisal=False, ids=False)
     summary = lmscore.Summary()
     with open(os.devnull, "wb") as out:
@@ -101,17 +113,11 @@ def command_line(lm: LanguageModel, path: str) -> None:
 
 
 def run_graph(lm: LanguageModel, calls: list[Call]) -> None:
-    """The recorded runs, by the workers that run them when texts are scored."""
-    workers = lm.engine.workers
-    if workers is None:
-        for graph, arguments, given in calls:
-            RUN(graph, *arguments, **given)
-        return
-    futures = [
-        workers.submit(lambda _, call=call: RUN(call[0], *call[1], **call[2])) for call in calls
-    ]
-    for future in futures:
-        future.result()
+    """The recorded runs, by as many threads as score texts."""
+    run, workers = graphs_of(lm)[-1]._session.run, lm.engine.workers
+    with ThreadPoolExecutor(1 if workers is None else workers.count) as threads:
+        for _ in threads.map(lambda call: run(*call), calls):
+            pass
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -137,19 +143,19 @@ def main() -> None:
     tokens = sum(map(len, encode(lines, add_special_tokens=False))) + len(lines)
     calls = recorded(lm, lines)
 
-    def stubbed(work: Callable[..., None], *given: Any, **more: bool) -> Callable[[], None]:
+    def host(work: Callable[..., None], *given: Any, **more: bool) -> Callable[[], None]:
         def run() -> None:
-            with graph_runs(stub):
+            with stubbed(lm):
                 work(lm, *given, **more)
 
         return run
 
     rows: dict[str, Callable[[], object]] = {
         "encode_batch_fast": lambda: encode(lines, add_special_tokens=False),
-        "tokens=False": stubbed(stream, lines, tokens=False),
-        "lmscore score": stubbed(command_line, options.text),
-        "tokens=True": stubbed(stream, lines, tokens=True),
-        "tokens=True, read": stubbed(read_all, lines),
+        "tokens=False": host(stream, lines, tokens=False),
+        "lmscore score": host(command_line, options.text, len(lines)),
+        "tokens=True": host(stream, lines, tokens=True),
+        "tokens=True, read": host(read_all, lines),
     }
     if not options.no_graph:
         rows["graph alone"] = lambda: run_graph(lm, calls)

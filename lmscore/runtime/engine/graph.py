@@ -123,15 +123,16 @@ class Graph:
 
         Outputs past a row's length are meaningless; `next_*` is the state after `lengths` tokens,
         which stays on a GPU. Distributions over the whole vocabulary are not computed where the
-        model has a cheaper way to the outputs. `checked`: all arrays are of this package's making,
-        with ids that `check_ids` has seen, and need no check of their own.
+        model has a cheaper way to the outputs. `checked`: all arrays but the state are of this
+        package's making, with ids that `check_ids` has seen, and need no check of their own.
 
         Raises:
             InputError: an argument has the wrong shape, type or range.
             ModelError, DeviceError: ONNX Runtime fails on the CPU, or on another device.
         """
+        S = _state_rows(self.config, state)
         if not checked:
-            self._check(tokens, state, k, targets=targets, lengths=lengths, parents=parents)
+            self._check(tokens, S, k, targets=targets, lengths=lengths, parents=parents)
         feeds = self._feeds(outputs, tokens, state, targets, k, lengths, parents)
         try:
             if self._keep_state_on_device:
@@ -199,14 +200,12 @@ class Graph:
             "is its memory full? take a smaller batch, or device cpu"
         )
 
-    def _check(
-        self, tokens: NDArray[Any], state: Sequence[Tensor], k: int, **given: NDArray[Any] | None
-    ) -> None:
+    def _check(self, tokens: NDArray[Any], S: int, k: int, **given: NDArray[Any] | None) -> None:
         """Raise InputError for arrays that ONNX Runtime would misread or abort on."""
         if tokens.ndim != 2 or tokens.size == 0:
             raise InputError(f"tokens must be [B, T] and not empty, not {list(tokens.shape)}")
         B, T = tokens.shape
-        S, V = _state_rows(self.config, state), self.config.vocab_size
+        V = self.config.vocab_size
         if S != B and given["parents"] is None:
             raise InputError(f"state has {S} rows for {B} rows of tokens; give parents")
         if not 0 <= k <= V or k != int(k):
