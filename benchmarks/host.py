@@ -5,8 +5,8 @@ Usage: python benchmarks/host.py TEXT [--model PATH] [--lines 20000] [--rounds 7
 Rows take turns in one process; medians; the ratio to the first row is what counts:
 
 * `encode_batch_fast`: the tokenizer alone, on all lines at once, on all of its threads.
-* `tokens=False`, `tokens=True`: `score_stream` with a stub in the place of ONNX Runtime, which gives
-  zeros at once: all of lmscore's own work.
+* `tokens=False`, `tokens=True`: `score_stream` with a stub in the place of ONNX Runtime, which
+  gives zeros at once: all of lmscore's own work.
 * `tokens=True, read`: the same, and every token of every score is looked at.
 * `lmscore score`: lines are read from the file, and rows written to the null device, with the stub.
 * `graph alone`: ONNX Runtime on the arrays that the lines need.
