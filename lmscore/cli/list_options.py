@@ -103,6 +103,16 @@ class ListInput:
         Path | None,
         typer.Option("--words", metavar="FILE", help="kaldi: words.txt, where words are numbers."),
     ] = None
+    mapping: Annotated[
+        str | None,
+        typer.Option(
+            "--map",
+            metavar="PART=PATH ...",
+            help="Where lists are in JSON of another kind: 'list=results[].alternatives "
+            "text=transcript score=confidence id=utt ref=said'; docs/formats.md has those of many "
+            "tools.",
+        ),
+    ] = None
     max_hypotheses: Annotated[
         int | None,
         typer.Option(
@@ -123,10 +133,15 @@ class ListInput:
         assignments("--scores", self.scores)
         if self.costs and self.probabilities:
             raise UsageError("--costs or --probabilities: scores are one or the other")
+        from lmscore.runtime.rescoring.formats import FieldMapping, format_named
+
+        if self.mapping is not None:
+            with command_line():
+                FieldMapping.parsed(self.mapping)
+            if self.input_format is not None:
+                raise UsageError("--map is for JSON of another kind: leave out --input-format")
         if self.input_format is None:
             return
-        from lmscore.runtime.rescoring.formats import format_named
-
         with command_line():
             known = format_named(self.input_format)
         for option, value in self._format_options().items():
@@ -171,6 +186,7 @@ class ListInput:
             symbols=self.symbols,
             remove=remove,
             max_hypotheses=self.max_hypotheses,
+            mapping=self.mapping,
             errors=self.errors,
         )
 

@@ -2,6 +2,7 @@
 
 from lmscore.runtime.rescoring.formats.document import Document, Line
 from lmscore.runtime.rescoring.formats.entry_points import offered
+from lmscore.runtime.rescoring.formats.field_mapping import FieldMapping
 from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
 from lmscore.runtime.rescoring.formats.list_reading import read
 from lmscore.runtime.rescoring.formats.list_writing import render, write
@@ -17,6 +18,7 @@ from lmscore.runtime.rescoring.formats.table import (
 __all__ = [
     "FORMATS",
     "Document",
+    "FieldMapping",
     "Format",
     "Head",
     "Line",

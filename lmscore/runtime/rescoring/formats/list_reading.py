@@ -12,7 +12,9 @@ from lmscore.errors import InputError, OptionError
 from lmscore.files import expanded_paths
 from lmscore.names import MissingList, ScoreKind, Utf8Errors
 from lmscore.runtime.rescoring.formats.document import Document
-from lmscore.runtime.rescoring.formats.format import Format, ReadOptions
+from lmscore.runtime.rescoring.formats.field_mapping import FieldMapping
+from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
+from lmscore.runtime.rescoring.formats.mapped_json import common_features, mapped_format
 from lmscore.runtime.rescoring.formats.table import (
     detect,
     format_named,
@@ -35,6 +37,7 @@ def read(
     symbols: str | Path | None = None,
     remove: Collection[str] = (),
     max_hypotheses: int | None = None,
+    mapping: str | None = None,
     errors: Utf8Errors = "strict",
 ) -> tuple[Format, Iterator[NBestList]]:
     """The n-best lists of files of one format, in their order.
@@ -58,6 +61,9 @@ def read(
         remove: words that are not scored, such as pauses: a count of words leaves them out.
         max_hypotheses: how many hypotheses of a list there are at most; the others, at its end, are
             left out.
+        mapping: where the parts of lists are in JSON of another kind, as `FieldMapping.parsed` has
+            it; no format is named then. All lists are read at once, and a score that some
+            hypothesis lacks is left out.
         errors: "replace" puts U+FFFD in the place of invalid UTF-8, here and in the references.
 
     Raises:
@@ -70,6 +76,7 @@ def read(
     files = list(expanded_paths(paths))
     options = ReadOptions(beam_size, scores or {}, symbols)
     words = frozenset(remove)
+    fields = None if mapping is None else FieldMapping.parsed(mapping)
     if max_hypotheses is not None and max_hypotheses < 1:
         raise OptionError(f"max_hypotheses must be at least 1, not {max_hypotheses}")
     with ExitStack() as stack:
@@ -78,13 +85,15 @@ def read(
             opened.append(stack.enter_context(Document(files[len(opened)], errors=errors)))
         if not opened:
             raise OptionError("no file with n-best lists")
-        list_format = _format_of(opened[-1], input_format, options)
+        list_format = _format_of(opened[-1], input_format, options, fields)
         check_options(list_format, options)
         if scores and len(files) > 1:
             raise OptionError("score archives go with one file")
         stack.pop_all()
     rest = (Document(path, errors=errors) for path in files[len(opened) :])
     lists = _read(list_format, chain(opened, rest), options)
+    if fields is not None:
+        lists = iter(common_features(lists, fields))
     if max_hypotheses is not None:
         lists = (replace(each, hypotheses=each.hypotheses[:max_hypotheses]) for each in lists)
     lists = (_prepared(nbest, list_format.word_count, words) for nbest in lists)
@@ -124,7 +133,13 @@ def check_options(list_format: Format, options: ReadOptions) -> None:
             raise OptionError(f"`{option}` is for {known}, not for {list_format.name} lists")
 
 
-def _format_of(document: Document, name: str | None, options: ReadOptions) -> Format:
+def _format_of(
+    document: Document, name: str | None, options: ReadOptions, mapping: FieldMapping | None
+) -> Format:
+    if mapping is not None:
+        if name is not None:
+            raise OptionError(f"a mapping is for JSON of another kind, not for {name} lists")
+        return mapped_format(mapping)
     if name is not None:
         return format_named(name)
     found = detect(document.head)
@@ -133,9 +148,11 @@ def _format_of(document: Document, name: str | None, options: ReadOptions) -> Fo
     if not found and not document.head:
         raise InputError(f"{document.name}: empty, there is no n-best list in it")
     if not found:
+        json = ", or say where its parts are (`mapping`)" if Head(document.head).is_json else ""
         raise InputError(
             f"{document.name}: cannot tell the n-best format from the first lines; name it "
-            f"(`input_format`): {', '.join(known_formats())}; lattices are for lmscore lattice"
+            f"(`input_format`): {', '.join(known_formats())}{json}; lattices are for lmscore "
+            "lattice"
         )
     if len(found) > 1:
         names = " or ".join(known.name for known in found)
