@@ -158,6 +158,21 @@ class ListInput:
             return "costs"
         return "probabilities" if self.probabilities else "log-probabilities"
 
+    def note_missing_scores(self, first: NBestList | None) -> None:
+        """Say which scores of --map are left out, for some hypothesis has none.
+
+        Args:
+            first: a list with hypotheses, as it was read.
+        """
+        from lmscore.runtime.rescoring.formats import FieldMapping
+
+        if self.mapping is None or first is None:
+            return
+        missing = FieldMapping.parsed(self.mapping).scores.keys() - first.hypotheses[0].features
+        if missing:
+            names = ", ".join(sorted(missing))
+            streams.note(f"some hypotheses have no {names}, which is left out everywhere")
+
     def _format_options(self) -> dict[str, object]:
         """The options that only some formats read, by the library's names."""
         return {

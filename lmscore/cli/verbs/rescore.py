@@ -193,6 +193,7 @@ def rescore(
         limit = lists.max_hypotheses
         most = "" if limit is None else f", at most {limit} hypotheses of each"
         streams.note(f"{meter.counts.lists} lists, {list_format.name}{most}")
+        lists.note_missing_scores(first)
         by_order = tuned is None and RANK in chosen.features and RANK not in own_weights
         for line in summary(job, meter, first, by_order=by_order):
             streams.note(line)

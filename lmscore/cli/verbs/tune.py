@@ -132,6 +132,7 @@ def tune(
     list_format, read = lists.read(seen.removed(lists.errors))
     found = list(read)
     streams.note(f"{len(found)} lists, {list_format.name}")
+    lists.note_missing_scores(peek(found)[0])
     signs = ScoreSigns(list_format.are_costs)
     for nbest in found:
         reference_of(nbest)

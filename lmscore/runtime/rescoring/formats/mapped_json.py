@@ -93,9 +93,9 @@ def _key(document: Document, found: Found, mapping: FieldMapping, index: int) ->
         return str(document.first_index + index)
     node = _around(found.places, mapping.key)
     if node is None:
-        place = found.places[-1].node if found.places else found.array
-        assert place is not None  # an array that is not there has something around it
-        raise place.error(mapping.key.text, "no id there")
+        raise InputError(
+            f"{document.name}: the list number {index + 1} has no id={mapping.key.text}"
+        )
     return identifier(node, mapping.key.text)
 
 
