@@ -754,6 +754,23 @@ def test_a_limit_on_hypotheses(run: Run, tmp_path: Path, name: str) -> None:
     assert [len(nbest.hypotheses) for nbest in found] == [2] * len(again.rows)
 
 
+# --- JSON of other people
+
+
+def test_a_mapping_of_fields(run: Run, lm: LanguageModel) -> None:
+    first, second = TEXTS[0]
+    alternatives = [{"transcript": first, "confidence": 0.5}, {"transcript": second}]
+    text = json.dumps({"results": [{"alternatives": alternatives}]})
+    mapping = "list=results[].alternatives text=transcript score=confidence"
+    result = run("rescore", "--map", mapping, *FP32, stdin=text)
+    found = json.loads(result.out)["results"][0]["alternatives"]
+    assert [h["lmscore"] for h in found] == pytest.approx(log_probs(lm)[0], abs=1e-4)
+    assert "1 lists, json\nlmscore: some hypotheses have no confidence, which is left" in result.err
+    assert "score = 1 * rank + 0.5 * lmscore" in result.err
+    refused = run("rescore", stdin=text)
+    assert "or say where its parts are (--map); lattices are" in refused.err
+
+
 # --- errors
 
 
@@ -761,6 +778,8 @@ def test_a_limit_on_hypotheses(run: Run, tmp_path: Path, name: str) -> None:
     ("options", "message"),
     [
         (["--rerank", "--best"], "give one"),
+        (["--map", "list"], "'list' in a mapping: expected PART=PATH"),
+        (["--map", "list=a", "--input-format", "tsv"], "leave out --input-format"),
         (["--mbr"], "--mbr chooses: it goes with --best, --rerank or --metric"),
         (["--confidence"], "--confidence goes with --best"),
         (["--best", "--posterior-scale", "2"], "goes with --mbr or --confidence"),

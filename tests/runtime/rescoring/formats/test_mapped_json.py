@@ -23,8 +23,8 @@ VOSK = (
 )
 VOSK_MAP = "list=alternatives text=text score=confidence id=@file"
 AZURE = (
-    '{"RecognitionStatus": "Success", "NBest": [{"Confidence": 0.91, "Lexical": "he past", '
-    '"Display": "He past."}, {"Confidence": 0.880, "Lexical": "he passed", "Display": "He passed."}]}'
+    '{"RecognitionStatus": "Success", "NBest": [{"Confidence": 0.91, "Lexical": "he past"}, '
+    '{"Confidence": 0.880, "Lexical": "he passed", "Display": "He passed."}]}'
 )
 AZURE_MAP = "list=NBest text=Lexical score=Confidence id=@file"
 GOOGLE = json.dumps(

@@ -94,9 +94,10 @@ def test_something_else(tmp_path: Path, head: str) -> None:
     path.write_text(head)
     with pytest.raises(InputError) as caught:
         read([path])
+    mapping = ", or say where its parts are (`mapping`)" if head[0] in "[{" else ""
     assert str(caught.value) == (
         f"{path}: cannot tell the n-best format from the first lines; name it (`input_format`): "
-        f"{', '.join(FORMATS)}; lattices are for lmscore lattice"
+        f"{', '.join(FORMATS)}{mapping}; lattices are for lmscore lattice"
     )
 
 
