@@ -34,7 +34,7 @@ from lmscore.bundle.directory import (
     is_unfinished,
 )
 from lmscore.bundle.heads import HEADS, OUTPUT_LAYERS, HeadSpec
-from lmscore.bundle.records import GraphRecord, LogZRecord
+from lmscore.bundle.records import GraphRecord, LogZRecord, parse_object
 from lmscore.bundle.signature import Value, graph_inputs, graph_outputs
 from lmscore.names import Cell, Context, Direction, HeadName, OutputLayer, TokenizerKind
 
@@ -83,6 +83,7 @@ __all__ = [
     "graph_outputs",
     "is_unfinished",
     "load_weights",
+    "parse_object",
     "save_weights",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,19 +67,26 @@ class Bundle:
         return _required(self.path, name)
 
     def tokenizer_file(self) -> Path:
-        """The path of tokenizer.json, checked against the hash in config.json.
+        """The path of tokenizer.json; errors as in `read_tokenizer`."""
+        return self.read_tokenizer()[0]
+
+    def read_tokenizer(self) -> tuple[Path, bytes]:
+        """The path and the content of tokenizer.json, checked against the hash in config.json.
 
         Raises:
             ModelNotFoundError: the file is missing.
+            InputFileError: it cannot be read.
             ModelError: it is not the tokenizer that the model was trained with.
         """
         path = self.file(TOKENIZER_FILE)
-        if sha256_file(path) != self.config.tokenizer_sha256:
+        with open_input_raw(path) as file:
+            data = file.read()
+        if hashlib.sha256(data).hexdigest() != self.config.tokenizer_sha256:
             raise ModelError(
                 f"{path}: does not match tokenizer_sha256 in {CONFIG_FILE}; "
                 "put back the tokenizer the model was trained with"
             )
-        return path
+        return path, data
 
     def variants(self) -> tuple[str, ...]:
         """The exported variants whose graphs are in the directory, in the order of config.json."""

@@ -64,7 +64,12 @@ def adapted(
 
     method = Cache(**settings) if name == "cache" else Dynamic(**settings)
     log_prob, oov_log_prob = adaptive_log_probs(
-        Bundle.read(path), texts, method, device=torch_device(model.device), threads=model.threads
+        Bundle.read(path),
+        texts,
+        method,
+        device=torch_device(model.device),
+        threads=model.threads,
+        trust=model.trust,
     )
     return dataclasses.replace(summary, log_prob=log_prob, oov_log_prob=oov_log_prob)
 

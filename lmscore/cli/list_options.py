@@ -216,8 +216,9 @@ class ListModels(options.ModelOptions):
         typer.Option(
             "--lm",
             metavar="[NAME=]PATH",
-            help="A model directory, or an n-gram model (ARPA or KenLM binary), in place of "
-            "--model; given again, each is a feature of its own name.",
+            help="A model directory, or an n-gram model (ARPA, or a KenLM binary of your own: a "
+            "stranger's may crash), in place of --model; given again, each is a feature of its own "
+            "name.",
             show_default=False,
         ),
     ] = None
@@ -279,6 +280,7 @@ class ListModels(options.ModelOptions):
             device=self.device,
             variant=self.variant,
             threads=self.threads,
+            trust=self.trust,
             unnormalized=self.unnormalized,
         )
 

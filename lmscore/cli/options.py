@@ -105,6 +105,14 @@ Threads = Annotated[
         metavar="N", min=1, help="CPU threads. Default: one per core.", callback=checked_threads
     ),
 ]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Load a tokenizer whatever its steps may do to a text: for models of people whom you "
+        "trust.",
+    ),
+]
 Unnormalized = Annotated[
     bool,
     _model_option(
@@ -199,6 +207,7 @@ class ModelOptions:
     variant: Variant = None
     device: Device = "auto"
     threads: Threads = None
+    trust: Trust = False
 
     def load(self, *, unnormalized: bool = False) -> LanguageModel:
         """Load the model; raises what `lmscore.load` raises."""
@@ -210,6 +219,7 @@ class ModelOptions:
             device=self.device,
             threads=self.threads,
             unnormalized=unnormalized,
+            trust=self.trust,
         )
 
 

@@ -31,6 +31,7 @@ def load(
     threads: int | None = None,
     providers: Sequence[str] | None = None,
     unnormalized: bool = False,
+    trust: bool = False,
 ) -> LanguageModel:
     """Load a language model.
 
@@ -43,6 +44,8 @@ def load(
         unnormalized: score texts and lists without the softmax, at a cost that does not grow with
             the vocabulary. Scores then lack log Z, which a model trained for it keeps near 0.
             Everything else (`step`, sampling, next words) stays exact.
+        trust: load a tokenizer.json whatever its steps may do to a text: for models of people whom
+            you trust. See "What a model directory may do" in docs/model.md.
 
     Raises:
         ModelNotFoundError: there is no such directory, or a file is missing in it.
@@ -64,8 +67,10 @@ def load(
         threads=threads,
         providers=providers,
         unnormalized=unnormalized,
+        trust=trust,
     )
-    return LanguageModel(bundle, engine, TextTokenizer.load(bundle), reload=again)
+    tokenizer = TextTokenizer.load(bundle, trust=trust)
+    return LanguageModel(bundle, engine, tokenizer, reload=again)
 
 
 def find_model(path: str | Path | None = None) -> Path:

@@ -143,11 +143,12 @@ def adaptive_log_probs(
     *,
     device: torch.device,
     threads: int | None = None,
+    trust: bool = False,
 ) -> tuple[float, float]:
     """The log-probability (nats) of a document, and of its unknown words alone.
 
     `texts` are the lines of the document; `</s>` follows each. `threads` of the CPU default to
-    PyTorch's choice.
+    PyTorch's choice; `trust` is as in `lmscore.load`.
 
     Raises:
         ModelError: the weights or the tokenizer are damaged.
@@ -161,7 +162,7 @@ def adaptive_log_probs(
     network = RecurrentLM(config).to(device)
     load_weights_into(network, bundle)
     end = np.array([config.eos_token_id])
-    rows = TextTokenizer.load(bundle).encode_batch(texts)
+    rows = TextTokenizer.load(bundle, trust=trust).encode_batch(texts)
     document = np.concatenate([end[:0], *(part for row in rows for part in (row, end))])
     log_probs = method.log_probs(network, document) if len(document) else np.zeros(0)
     unknown = log_probs[document == config.unk_token_id]

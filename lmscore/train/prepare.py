@@ -68,7 +68,7 @@ def prepare(folder: Path, options: TrainOptions, *, resume: bool) -> Prepared:
         config = inherit_files(folder, options, resume=resume)
     else:
         config = _make_tokenizer(folder / TOKENIZER_FILE, text, options, resume=resume)
-    tokenizer = TextTokenizer.load(Bundle(folder, config))
+    tokenizer = TextTokenizer.load(Bundle(folder, config), trust=options.trust)
     train, valid = _tokenised(folder / CORPUS, text, options, tokenizer, config)
     stand_ins = find_stand_ins(train, config, options)
     if not resume:

@@ -17,6 +17,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from lmscore.bundle import TOKENIZER_KINDS, TokenizerKind
 from lmscore.errors import ModelError, OptionError
 from lmscore.files import open_input_raw
+from lmscore.runtime.text import read_tokenizer
 from lmscore.train.normalization import make_normalizer
 from lmscore.train.options import TrainOptions, option_fields
 from lmscore.train.word_lists import (
@@ -74,14 +75,12 @@ def load_vocabulary(path: Path, options: TrainOptions) -> Vocabulary:
 
     Raises:
         InputFileError: the file cannot be read.
-        ModelError: the file is not a tokenizer, or lacks a special token.
+        ModelError: the file is not a tokenizer, has steps that are loaded only with `trust`, or
+            lacks a special token.
     """
     with open_input_raw(path) as file:
         data = file.read()
-    try:
-        tokenizer = Tokenizer.from_str(data.decode("utf-8"))
-    except Exception as error:  # tokenizers raises bare Exception
-        raise ModelError(f"{path}: not a tokenizer.json: {error}") from error
+    tokenizer = read_tokenizer(data, str(path), trust=options.trust)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     _check_ids(tokenizer, str(path))

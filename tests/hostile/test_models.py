@@ -334,10 +334,38 @@ def test_tokenizers_with_other_ids(model: Path, change: Change) -> None:
     refused(model, "60 tokens do not fill the ids below vocab_size 60")
 
 
-def test_a_pattern_that_is_too_slow(model: Path) -> None:
+def chained_replacements(tokenizer: Any) -> None:
+    step = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+    tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [step] * 64}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (chained_replacements, "may make a text more than 1000 times longer"),
+        (slow_pattern, "may take too long"),
+    ],
+)
+def test_tokenizers_without_an_end(
+    model: Path, run: Run, change: Change, message: str, tmp_path: Path
+) -> None:
+    edit_json(model / TOKENIZER_FILE, change)
+    forge(model)
+    refused(model, message)
+    result = run("score", f"--model={model}", stdin="the cat\n")
+    assert result.status == 1
+    assert result.err.endswith("only with --trust, which is for files of people whom you trust\n")
+    (tmp_path / "text").write_text("the cat\n")
+    text = tmp_path / "text"
+    train = ["train", text, "--valid", text, f"--tokenizer={model / TOKENIZER_FILE}"]
+    assert message in run(*train, "-o", tmp_path / "new").err
+
+
+def test_a_pattern_that_is_too_slow(model: Path, run: Run) -> None:
     edit_json(model / TOKENIZER_FILE, slow_pattern)
     forge(model)
-    lm = fp32(model)
+    assert run("score", f"--model={model}", "--trust", stdin="the cat\n").status == 0
+    lm = load(model, variant="fp32", threads=1, trust=True)
     with pytest.raises(InputError, match=r"text 2: cannot be tokenized: .*retry-limit"):
         lm.score_batch(["the cat", "a" * 40 + "!", "sat"])
     assert lm.score("the").num_tokens == 2
@@ -358,7 +386,9 @@ def test_a_pattern_that_is_too_slow(model: Path) -> None:
 def test_what_is_no_tokenizer(model: Path, data: bytes) -> None:
     (model / TOKENIZER_FILE).write_bytes(data)
     forge(model)
-    refused(model, "not a tokenizer that tokenizers can read|tokens do not fill")
+    refused(
+        model, "tokenizers can read|tokens do not fill|not JSON|not UTF-8|recursion|a step with"
+    )
 
 
 class Exploit:

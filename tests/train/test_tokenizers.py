@@ -298,7 +298,7 @@ def test_no_such_kind() -> None:
 def test_not_a_tokenizer(tmp_path: Path) -> None:
     path = tmp_path / "own.json"
     path.write_text("{}")
-    with pytest.raises(ModelError, match=r"own.json: not a tokenizer.json"):
+    with pytest.raises(ModelError, match=r"own.json: not a tokenizer that tokenizers can read"):
         make(str(path))
     path.unlink()
     with pytest.raises(InputFileError, match=r"own\.json: cannot be read"):

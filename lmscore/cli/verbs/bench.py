@@ -45,6 +45,7 @@ def bench(
             callback=options.checked_threads,
         ),
     ] = None,
+    trust: options.Trust = False,
     seconds: Annotated[
         float,
         typer.Option(
@@ -71,6 +72,7 @@ def bench(
             variant=variant,
             device=device,
             threads=threads,
+            trust=trust,
             seconds=seconds,
             on_progress=progress.update,
         )

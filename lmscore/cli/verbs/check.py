@@ -26,6 +26,7 @@ def check(
     ] = None,
     device: options.Device = "cpu",
     threads: options.Threads = None,
+    trust: options.Trust = False,
     output_format: options.Report = "text",
 ) -> None:
     """Check that a model computes here what PyTorch computed when it was trained.
@@ -36,7 +37,11 @@ def check(
     from lmscore.runtime.checking import check_model
 
     found = check_model(
-        options.one_model(directory, model), variants=variant, device=device, threads=threads
+        options.one_model(directory, model),
+        variants=variant,
+        device=device,
+        threads=threads,
+        trust=trust,
     )
     streams.write(_as_json(found) if output_format == "json" else _as_text(found))
     for problem in found.problems:

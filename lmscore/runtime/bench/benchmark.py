@@ -98,6 +98,7 @@ def run_benchmark(
     variant: str | None = None,
     device: str = "auto",
     threads: int | None = None,
+    trust: bool = False,
     seconds: float = 30.0,
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> Benchmark:
@@ -106,7 +107,7 @@ def run_benchmark(
     Args:
         model: its directory.
         lines: the text that is scored, over and over. Default: text sampled from the model.
-        variant: as in `lmscore.load`, and so is device.
+        variant: as in `lmscore.load`, and so are device and trust.
         threads: of the CPU, this number only. Default: 1, 2, 4, ... up to one per core.
         seconds: how long to measure; starting processes comes on top of it.
         on_progress: called with the share that is done.
@@ -117,8 +118,8 @@ def run_benchmark(
         LmscoreError: as `lmscore.load` and `LanguageModel.score_stream`.
     """
     check_seconds(seconds)
-    (prepared,) = apart(prepare, model, variant, device, lines)
-    setup = Setup(model, prepared.variant, prepared.device, None)
+    (prepared,) = apart(prepare, model, variant, device, lines, trust)
+    setup = Setup(model, prepared.variant, prepared.device, None, trust)
     counts = thread_counts(usable_cores(), on_cpu=setup.device == CPU_DEVICE, only=threads)
     together = min(usable_cores(), _MOST_PROCESSES) if len(counts) > 1 else 0
     # In a turn, each count takes 1.5 such units for the model, and as many for its limits.

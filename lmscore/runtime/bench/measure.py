@@ -36,12 +36,13 @@ _MOST_FLOATS = 8 << 20  # of the samples' log-probabilities
 
 @dataclass(frozen=True)
 class Setup:
-    """The graph to measure, and its number of threads."""
+    """The model to measure, and how it is loaded."""
 
     model: Path
     variant: str
     device: str
     threads: int | None
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,13 @@ class Prepared:
     onnxruntime: str  # its version
 
 
-def prepare(model: Path, variant: str | None, device: str, lines: Sequence[str] | None) -> Prepared:
+def prepare(
+    model: Path,
+    variant: str | None,
+    device: str,
+    lines: Sequence[str] | None,
+    trust: bool = False,
+) -> Prepared:
     """Choose variant and device as `load` does; without lines, sample some from the model.
 
     Raises:
@@ -99,7 +106,7 @@ def prepare(model: Path, variant: str | None, device: str, lines: Sequence[str] 
     """
     if lines is not None and not lines:
         raise InputError("there is no line of text to score")
-    lm = load(model, variant=variant, device=device)
+    lm = load(model, variant=variant, device=device, trust=trust)
     text = _sampled(lm) if lines is None else list(lines)
     return Prepared(lm.variant, lm.device, text, import_onnxruntime().__version__)
 
@@ -138,7 +145,13 @@ def _load(setup: Setup) -> tuple[LanguageModel, float]:
     """Load the model; give also the seconds it took."""
     import_onnxruntime()  # before the clock starts
     start = perf_counter()
-    lm = load(setup.model, variant=setup.variant, device=setup.device, threads=setup.threads)
+    lm = load(
+        setup.model,
+        variant=setup.variant,
+        device=setup.device,
+        threads=setup.threads,
+        trust=setup.trust,
+    )
     return lm, perf_counter() - start
 
 

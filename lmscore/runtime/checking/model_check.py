@@ -75,6 +75,7 @@ def check_model(
     variants: Sequence[str] | None = None,
     device: str = CPU_DEVICE,
     threads: int | None = None,
+    trust: bool = False,
 ) -> ModelCheck:
     """Check that a model computes the same here as in PyTorch where it was trained.
 
@@ -89,6 +90,7 @@ def check_model(
         variants: "fp32", "int8", ... Default: all variants in the directory.
         device: "cpu", "cuda", ...: where the graphs run.
         threads: the number of CPU threads. Default: one per core.
+        trust: as in `lmscore.load`.
 
     Raises:
         ModelNotFoundError: no such directory, or it has no config.json or parity.npz.
@@ -102,7 +104,10 @@ def check_model(
         raise VariantError(f"{bundle.path}: no exported graph; {EXPORT_AGAIN}")
     checker = _Checker(bundle, parity, device, threads)
     names = dict.fromkeys(variants or bundle.variants())
-    findings = [checker.tokenizer(), *(found for name in names for found in checker.graph(name))]
+    findings = [
+        checker.tokenizer(trust=trust),
+        *(found for name in names for found in checker.graph(name)),
+    ]
     if FP32 in checker.engines and INT8 in checker.engines:
         findings.append(checker.int8_against_fp32())
     devices = {engine.device for engine in checker.engines.values()} or {device}
@@ -119,10 +124,10 @@ class _Checker:
         self._device = device
         self._threads = threads
 
-    def tokenizer(self) -> Finding:
+    def tokenizer(self, *, trust: bool) -> Finding:
         what = "hash, vocabulary, special ids"
         try:
-            TextTokenizer.load(self._bundle)
+            TextTokenizer.load(self._bundle, trust=trust)
         except _SPOILT as error:
             return Finding(TOKENIZER_FILE, what, str(error))
         return Finding(TOKENIZER_FILE, what)

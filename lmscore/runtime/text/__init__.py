@@ -11,6 +11,7 @@ from lmscore.runtime.text.tokenizer import (
     TextTokenizer,
     check_text,
 )
+from lmscore.runtime.text.tokenizer_file import read_tokenizer
 
 __all__ = [
     "Encoded",
@@ -22,4 +23,5 @@ __all__ = [
     "extends_character",
     "first_character",
     "places",
+    "read_tokenizer",
 ]

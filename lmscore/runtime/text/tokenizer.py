@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from lmscore.runtime.text.characters import is_spaceless
 from lmscore.runtime.text.id_rows import IdRows, Ids
 from lmscore.runtime.text.offsets import cover_composed
 from lmscore.runtime.text.pieces import token_pieces
+from lmscore.runtime.text.tokenizer_file import panics_as_errors, read_tokenizer
 
 _SAMPLE = 512  # tokens that show the script of a vocabulary
 
@@ -72,21 +72,19 @@ class TextTokenizer:
         self._bos_id, self._eos_id = config.bos_token_id, config.eos_token_id
 
     @classmethod
-    def load(cls, bundle: Bundle) -> TextTokenizer:
+    def load(cls, bundle: Bundle, *, trust: bool = False) -> TextTokenizer:
         """Load a model directory's tokenizer.json.
+
+        Args:
+            trust: load it whatever its steps may do to a text.
 
         Raises:
             ModelNotFoundError: it is missing.
-            ModelError: it is damaged, or not the one the model was trained with.
+            ModelError: it is damaged, or not the one the model was trained with, or has steps that
+                are loaded only with `trust`.
         """
-        path = bundle.tokenizer_file()
-        try:
-            with _panics_as_errors():
-                tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # tokenizers raises bare Exception
-            raise ModelError(
-                f"{path}: not a tokenizer that tokenizers can read: {error}"
-            ) from error
+        path, data = bundle.read_tokenizer()
+        tokenizer = read_tokenizer(data, str(path), trust=trust)
         return cls(tokenizer, bundle.config, source=str(path))
 
     def encode(self, text: str) -> Ids:
@@ -250,7 +248,7 @@ def _encodings(encode: _Encode, texts: Sequence[str], first: int, name: str) -> 
 
 def _tokenized(encode: _Encode, texts: Sequence[str], first: int, name: str) -> list[Encoding]:
     try:
-        with _panics_as_errors():
+        with panics_as_errors():
             return encode(texts, add_special_tokens=False)
     except Exception as error:  # tokenizers raises bare Exception and TypeError
         if len(texts) == 1:
@@ -286,17 +284,6 @@ def _check_vocabulary(tokenizer: Tokenizer, config: Config, source: str) -> None
             f"{source}: the unknown token {unk!r} has the id {tokenizer.token_to_id(unk)}, "
             f"unk_token_id of {CONFIG_FILE} is {config.unk_token_id}"
         )
-
-
-@contextmanager
-def _panics_as_errors() -> Iterator[None]:
-    """Turn Rust's panics, which are no Exceptions, into errors: too slow a pattern panics, say."""
-    try:
-        yield
-    except BaseException as error:
-        if type(error).__name__ == "PanicException":
-            raise RuntimeError(str(error)) from error
-        raise
 
 
 def _reason(text: str, error: Exception) -> str:

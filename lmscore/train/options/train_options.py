@@ -122,6 +122,13 @@ class TrainOptions:
             path=True,
         ),
     ] = None
+    trust: Annotated[
+        bool,
+        Option(
+            "Take a tokenizer.json whatever its steps may do to a text; the model then needs "
+            "--trust wherever it is loaded."
+        ),
+    ] = False
     vocab_size: Annotated[
         int,
         # The BPE trainer allocates them all at once.

@@ -32,6 +32,7 @@ def open_scorers(
     device: str = "auto",
     variant: str | None = None,
     threads: int | None = None,
+    trust: bool = False,
     unnormalized: bool = False,
 ) -> list[ListScorer]:
     """Open the models that lists are scored with: a feature for each, or one for their mixture.
@@ -46,7 +47,7 @@ def open_scorers(
         texts: the sentences that the weights are fitted to instead.
         eos: whether </s> is scored.
         method: how lists go through a recurrent model, see `list_scoring.score_lists`.
-        device: of recurrent models, as are variant and threads; see `lmscore.load`.
+        device: of recurrent models, as are variant, threads and trust; see `lmscore.load`.
         variant: the same for all of them.
         threads: of the CPU.
         unnormalized: score without the softmax, as `lmscore.load` says.
@@ -62,7 +63,12 @@ def open_scorers(
     """
     named = check_models(lms, model=model, name=name, mix=mix, weights=weights, texts=texts)
     load_model = partial(
-        load, device=device, variant=variant, threads=threads, unnormalized=unnormalized
+        load,
+        device=device,
+        variant=variant,
+        threads=threads,
+        unnormalized=unnormalized,
+        trust=trust,
     )
     if not named:
         return [RecurrentScorer(name, load_model(model), eos, method)]
