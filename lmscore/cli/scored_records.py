@@ -20,7 +20,7 @@ from lmscore.names import Unit
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
-    from lmscore.runtime.scoring import Score
+    from lmscore.runtime.scoring import Score, TextMeasures
 
 Result = TypeVar("Result")
 
@@ -54,6 +54,54 @@ def score_records(
 
     The other options are those of `LanguageModel.score_stream`.
     """
+
+    def score(read: Iterator[Record]) -> Iterator[Score]:
+        first, second = tee(read) if own_prefixes else (read, ())
+        return lm.score_stream(
+            (record.text for record in first),
+            bos=bos,
+            eos=eos,
+            context=context,
+            tokens=tokens,
+            words=words,
+            prefix=(record.prefix or "" for record in second) if own_prefixes else prefix,
+            window=1 if line_buffered else None,
+        )
+
+    return _beside(records, score, flush)
+
+
+def measure_records(
+    lm: LanguageModel,
+    records: Iterable[Record],
+    *,
+    alternatives: int,
+    words: bool,
+    line_buffered: bool,
+    flush: Callable[[], None],
+) -> Iterator[tuple[Record, TextMeasures]]:
+    """Score and measure records as `score_records` scores them.
+
+    `alternatives` and `words` are those of `LanguageModel.measure_stream`.
+    """
+
+    def measure(read: Iterator[Record]) -> Iterator[TextMeasures]:
+        return lm.measure_stream(
+            (record.text for record in read),
+            alternatives=alternatives,
+            words=words,
+            window=1 if line_buffered else None,
+        )
+
+    return _beside(records, measure, flush)
+
+
+def _beside(
+    records: Iterable[Record],
+    function: Callable[[Iterator[Record]], Iterator[Result]],
+    flush: Callable[[], None],
+) -> Iterator[tuple[Record, Result]]:
+    """Each record with the result of its text; `function` reads some records ahead."""
     waiting: deque[Record] = deque()
     failures: list[LmscoreError] = []
 
@@ -67,18 +115,8 @@ def score_records(
         except LmscoreError as error:
             failures.append(error)
 
-    first, second = tee(read()) if own_prefixes else (read(), ())
-    for score in lm.score_stream(
-        (record.text for record in first),
-        bos=bos,
-        eos=eos,
-        context=context,
-        tokens=tokens,
-        words=words,
-        prefix=(record.prefix or "" for record in second) if own_prefixes else prefix,
-        window=1 if line_buffered else None,
-    ):
-        yield waiting.popleft(), score
+    for result in function(read()):
+        yield waiting.popleft(), result
     for failure in failures:
         raise failure
 

@@ -23,7 +23,6 @@ from lmscore.runtime.scoring import (
     TextMeasures,
     boundary_tokens,
     choose_among,
-    measure_texts,
     windows,
 )
 from lmscore.runtime.text import Ids, TextTokenizer, check_text
@@ -40,6 +39,7 @@ if TYPE_CHECKING:  # functions import decoding when they need it: scoring starts
     )
 
 _UNITS: tuple[Unit, ...] = get_args(Unit)
+_MEASURED_TEXTS = 2048  # of a window; each token has a pair for each alternative
 _MOST_WORDS = 10_000  # of `next_words`: a search sorts and keeps them all
 
 
@@ -243,12 +243,53 @@ class LanguageModel:
             OptionError: alternatives is not a number of tokens.
             ModelError: the model yields nan or inf.
         """
+        check_text(text, 1)
+        (found,) = self.measure_stream([text], alternatives=alternatives)
+        return found
+
+    def measure_stream(
+        self,
+        texts: Iterable[str],
+        *,
+        alternatives: int = 0,
+        words: bool = False,
+        window: int | None = None,
+    ) -> Iterator[TextMeasures]:
+        """Measure texts as they come, in their order, each as `measure` does; with their scores.
+
+        Distributions are measured in the run that scores the text, always with the softmax.
+
+        Args:
+            texts: one sentence each, of any length.
+            alternatives: the number of likeliest tokens that are given for each place.
+            words: fill `TextMeasures.score.words`; slower in subword models.
+            window: as in `score_stream`; by default fewer texts the more alternatives are given.
+
+        Raises:
+            InputError, ModelError: as `score_stream`.
+            OptionError: alternatives is not a number of tokens, or a window below 1.
+        """
+        if isinstance(texts, str) or not isinstance(texts, Iterable):
+            raise InputError(f"expected several texts, got {type(texts).__name__}")
         V = self.vocab_size
         fits = f"an integer in 0..{V}"
         check_argument("alternatives", alternatives, Integral, lambda k: 0 <= k <= V, fits)
-        check_text(text, 1)
-        (found,) = measure_texts(self.engine, self.tokenizer, [text], k=int(alternatives))
-        return found
+        if window is not None:
+            check_count("window", window)
+        scorer = Scorer(
+            self.engine,
+            self.tokenizer,
+            bos=True,
+            eos=True,
+            context="sentence",
+            tokens=True,
+            words=words,
+            joiner="",
+            ahead=1 if window is None else 0,
+            alternatives=int(alternatives),
+        )
+        most = max(1, _MEASURED_TEXTS // (1 + int(alternatives)))
+        return scorer.measured(windows(texts, size=window or most))
 
     def choose(self, left: str, candidates: Sequence[str], right: str = "") -> list[Choice]:
         """Which of several candidates fits between two texts: all of them, best first.

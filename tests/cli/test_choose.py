@@ -66,6 +66,12 @@ def test_cloze_with_answers(run: Run, lm: lmscore.LanguageModel) -> None:
             2,
             "--rank does not go with --resume",
         ),
+        (
+            ["score", "--rank", "--per", "word", "--unnormalized"],
+            "a\n",
+            2,
+            "--rank needs whole distributions, which --unnormalized leaves out",
+        ),
     ],
 )
 def test_errors(run: Run, argv: list[str], stdin: str, status: int, message: str) -> None:

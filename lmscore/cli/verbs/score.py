@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, get_args
@@ -15,13 +15,22 @@ from lmscore.cli.compat import start_report
 from lmscore.cli.earlier import Earlier
 from lmscore.cli.layout import Layout
 from lmscore.cli.outfile import check_output, open_records
-from lmscore.cli.records import TextInput
-from lmscore.cli.scored_records import PROMPT, describe, interactive, score_records, with_progress
+from lmscore.cli.records import Record, TextInput
+from lmscore.cli.scored_records import (
+    PROMPT,
+    describe,
+    interactive,
+    measure_records,
+    score_records,
+    with_progress,
+)
 from lmscore.cli.usage import UsageError
 from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
-    from lmscore.runtime.scoring import Summary
+    from lmscore.runtime.scoring import Score, Summary, TextMeasures
+
+    Scored = Iterable[tuple[Record, Score | TextMeasures]]
 
 
 def score(
@@ -76,7 +85,9 @@ def score(
     measures = tuple(name for name in get_args(names.Measure) if wanted[name])
     if measures:
         plain = bos and eos and prefix is None and not own_prefixes
-        _check_measures(measures, per, context, plain=plain, resume=resume)
+        _check_measures(
+            measures, per, context, plain=plain, resume=resume, unnormalized=unnormalized
+        )
     layout = Layout(
         output_format,
         per,
@@ -121,6 +132,14 @@ def score(
             line_buffered=line_buffered or typed,
             flush=out.flush,
         )
+        measure = partial(
+            measure_records,
+            lm,
+            alternatives=alternatives,
+            words=per == "word",
+            line_buffered=line_buffered or typed,
+            flush=out.flush,
+        )
         shown = partial(with_progress, paths=paths, data_on_stdout=output is None)
         if report is not None:
             for _, found in shown(scored(records)):
@@ -130,26 +149,31 @@ def score(
                 out.write(report.summary())
             return
         earlier = Earlier(out, layout, header=header)
+        run: Callable[..., Scored] = measure if measures else scored
         if (context or lm.config.context) == "sentence" or prefix is not None or own_prefixes:
             rest = earlier.skip(records, lambda record: record, bar=not typed)
-            pairs = shown(scored(rest), skipped=earlier.bytes)
+            pairs: Scored = shown(run(rest), skipped=earlier.bytes)
         else:  # the state depends on all lines, so all are scored again
-            pairs = earlier.skip(shown(scored(records)), itemgetter(0), bar=False)
+            pairs = earlier.skip(shown(run(records)), itemgetter(0), bar=False)
         summary = Summary(eos=eos)
         for number, (record, result) in enumerate(pairs, earlier.count + 1):
-            measured = lm.measure(record.text, alternatives=alternatives) if measures else None
-            lines = layout.lines(number, record, result, measured)
-            earlier.settle(lines, result.num_tokens)
+            scored_text, measured = _parts(result)
+            lines = layout.lines(number, record, scored_text, measured)
+            earlier.settle(lines, scored_text.num_tokens)
             out.write(lines)
-            summary.add(result)
+            summary.add(scored_text)
     if not quiet:
-        before = f"resumed after {earlier.count} lines: " if earlier.count else ""
-        streams.note(f"{describe(lm, context)}: {before}{_counts(summary)}")
-        streams.note(_figures(summary))
+        _note(summary, describe(lm, context), resumed=earlier.count)
 
 
 def _check_measures(
-    measures: Sequence[str], per: names.Per, context: str | None, *, plain: bool, resume: bool
+    measures: Sequence[str],
+    per: names.Per,
+    context: str | None,
+    *,
+    plain: bool,
+    resume: bool,
+    unnormalized: bool,
 ) -> None:
     """Raise UsageError where tokens are not measured."""
     flag = f"--{measures[0]}"
@@ -162,6 +186,8 @@ def _check_measures(
         )
     if resume:
         raise UsageError(f"{flag} does not go with --resume")
+    if unnormalized:
+        raise UsageError(f"{flag} needs whole distributions, which --unnormalized leaves out")
 
 
 def _check_layout_resumes(layout: Layout, *, ends: bool) -> None:
@@ -183,6 +209,19 @@ def _has_own_prefixes(
     if column and input_format != "tsv":
         raise UsageError("--prefix-column needs --input-format tsv")
     return field is not None or column
+
+
+def _parts(result: Score | TextMeasures) -> tuple[Score, TextMeasures | None]:
+    """A score, and the measures where tokens are measured."""
+    from lmscore.runtime.scoring import Score
+
+    return (result, None) if isinstance(result, Score) else (result.score, result)
+
+
+def _note(summary: Summary, model: str, *, resumed: int) -> None:
+    before = f"resumed after {resumed} lines: " if resumed else ""
+    streams.note(f"{model}: {before}{_counts(summary)}")
+    streams.note(_figures(summary))
 
 
 def _counts(summary: Summary) -> str:

@@ -2,6 +2,7 @@
 
 from lmscore.runtime.engine.batching import (
     Boundaries,
+    RowMeasures,
     RowScores,
     ScoredRows,
     TokenRows,
@@ -41,6 +42,7 @@ __all__ = [
     "Ranked",
     "ReadPrompt",
     "Row",
+    "RowMeasures",
     "RowScores",
     "ScoredRows",
     "State",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.bundle import Config
-from lmscore.runtime.engine.engine import Engine
+from lmscore.runtime.engine.engine import Engine, Measured
 from lmscore.runtime.engine.layout import Batch, Layout
 from lmscore.runtime.engine.state import State, Tensor
 from lmscore.runtime.text import IdRows, Ids, places
@@ -36,6 +36,7 @@ class TokenRows:
     targets: Ids  # [N]: targets[i] follows inputs[i]
     lengths: Ids  # [R], summing to N; 0 is legal: nothing is read
     boundaries: Boundaries | None = None
+    alternatives: int | None = None  # k likeliest tokens: distributions are measured; None: not
 
     @property
     def starts(self) -> Ids:
@@ -48,11 +49,46 @@ class TokenRows:
 
 
 @dataclass(frozen=True)
+class RowMeasures:
+    """The measures of N distributions; see `Engine.measures`."""
+
+    entropies: Tensor  # float32 [N], nats
+    ranks: Ids  # int64 [N], of the targets
+    top_log_probs: Tensor  # float32 [N, k], nats
+    top_tokens: Ids  # int64 [N, k]
+
+    @classmethod
+    def empty(cls, N: int, k: int) -> RowMeasures:
+        """Room for the measures of N distributions."""
+        best = np.empty((N, k), np.float32), np.empty((N, k), np.int64)
+        return cls(np.empty(N, np.float32), np.empty(N, np.int64), *best)
+
+    def write(self, where: slice, found: Measured) -> None:
+        """Set some of the N from the B * T distributions of a run with one target each."""
+        values: list[NDArray[Any]] = [
+            found.entropies,
+            found.target_ranks,
+            found.top_log_probs,
+            found.top_tokens,
+        ]
+        for array, value in zip(self._arrays(), values, strict=True):
+            array[where] = value.reshape(array[where].shape)
+
+    def at(self, places: Ids | NDArray[np.bool_]) -> RowMeasures:
+        """The measures at some of the N places."""
+        return RowMeasures(*(array[places] for array in self._arrays()))
+
+    def _arrays(self) -> tuple[NDArray[Any], ...]:
+        return self.entropies, self.ranks, self.top_log_probs, self.top_tokens
+
+
+@dataclass(frozen=True)
 class RowScores:
     """The scores of some rows, in nats."""
 
     log_probs: Tensor  # float32 [N], of the targets
     boundaries: Tensor  # float32 [N], of any of the boundary tokens; 0 where not wanted
+    measures: RowMeasures | None = None  # N, where they are wanted
 
 
 def token_rows(texts: IdRows, *, before: IdRows, eos: int) -> TokenRows:
@@ -87,13 +123,20 @@ class _Cells:
         self.tokens, self.targets = rows.inputs[layout.places], rows.targets[layout.places]
         self.log_probs = np.empty(len(layout.places), np.float32)
         self.boundaries = np.zeros(len(rows.inputs), np.float32)
+        k = rows.alternatives
+        self.measures = None if k is None else RowMeasures.empty(len(layout.places), k)
 
     def scores(self) -> RowScores:
         """The scores in the order of the rows."""
-        inside = self.layout.inside
-        log_probs = np.empty(len(self.rows.inputs), np.float32)
-        log_probs[self.layout.places[inside]] = self.log_probs[inside]
-        return RowScores(log_probs, self.boundaries)
+        N, inside = len(self.rows.inputs), self.layout.inside
+        places = self.layout.places[inside]
+        log_probs = np.empty(N, np.float32)
+        log_probs[places] = self.log_probs[inside]
+        if self.measures is None:
+            return RowScores(log_probs, self.boundaries)
+        cell_of = np.empty(N, np.int64)
+        cell_of[places] = np.flatnonzero(inside)
+        return RowScores(log_probs, self.boundaries, self.measures.at(cell_of))
 
 
 @dataclass(frozen=True)
@@ -166,7 +209,8 @@ def score_document(
 
 
 def _budget(engine: Engine, rows: TokenRows) -> int:
-    return engine.target_budget if rows.boundaries is None else engine.token_budget
+    whole = rows.boundaries is not None or rows.alternatives is not None
+    return engine.token_budget if whole else engine.target_budget
 
 
 def _advance(engine: Engine, batch: Batch, cells: _Cells, state: State, origins: Ids) -> State:
@@ -205,18 +249,27 @@ def _run(
     lengths: NDArray[np.int32],
     parents: Ids,
 ) -> tuple[Tensor, State]:
-    """Score the targets [B, T, 1] of one run, whose cells are `here`; write its boundaries."""
+    """Score the targets [B, T, 1] of one run, whose cells are `here`; write what else is wanted."""
     given: Any = {"lengths": lengths, "parents": parents, "checked": True}
-    boundaries = cells.rows.boundaries
-    if boundaries is None:
+    boundaries, measures = cells.rows.boundaries, cells.measures
+    if measures is not None:
+        k, whole = cells.rows.alternatives or 0, boundaries is not None
+        found = engine.measures(tokens, targets, state, k=k, whole=whole, **given)
+        measures.write(here, found)
+        of_targets, log_probs, state = found.target_log_probs, found.log_probs, found.state
+    elif boundaries is not None:
+        # Whole distributions: a copy as large as the graph's widest array.
+        log_probs, of_targets, _, _, state = engine.distributions(
+            tokens, state, targets=targets, **given
+        )
+    else:
         return engine.targets(tokens, targets, state, **given)
-    # Whole distributions: a copy as large as the graph's widest array.
-    whole = engine.distributions(tokens, state, targets=targets, **given)
-    places = cells.layout.places[here]
-    wanted = cells.layout.inside[here] & boundaries.at[places]
-    log_z = log_sum(whole.log_probs[wanted.reshape(tokens.shape)], boundaries.tokens)
-    cells.boundaries[places[wanted]] = log_z
-    return whole.target_log_probs, whole.state
+    if boundaries is not None and log_probs is not None:
+        places = cells.layout.places[here]
+        wanted = cells.layout.inside[here] & boundaries.at[places]
+        log_z = log_sum(log_probs[wanted.reshape(tokens.shape)], boundaries.tokens)
+        cells.boundaries[places[wanted]] = log_z
+    return of_targets, state
 
 
 def log_sum(log_probs: Tensor, tokens: Ids) -> Tensor:

@@ -82,6 +82,7 @@ class Measured(NamedTuple):
     top_log_probs: Tensor  # float32 [B, T, k], nats
     top_tokens: Ids  # int64 [B, T, k]
     state: State  # B rows
+    log_probs: Tensor | None = None  # float32 [B, T, V], nats, if they were asked for
 
     @classmethod
     def of(cls, found: Distributions) -> Measured:
@@ -95,7 +96,7 @@ class Measured(NamedTuple):
         products *= log_probs
         entropies = -products.sum(axis=2)
         best = (found.top_log_probs, found.top_tokens)
-        return cls(of_targets, entropies, ranks, *best, found.state)
+        return cls(of_targets, entropies, ranks, *best, found.state, log_probs)
 
 
 class Engine:
@@ -290,21 +291,26 @@ class Engine:
         state: State,
         *,
         k: int = 0,
+        whole: bool = False,
         lengths: NDArray[np.int32] | None = None,
         parents: Ids | None = None,
+        checked: bool = False,
     ) -> Measured:
         """Score targets as `targets` does, always with the softmax, and measure the distributions.
 
         The graph computes entropies and ranks beside the log-probabilities. A graph that an older
-        version exported cannot: its whole distributions are measured here.
+        version exported cannot: its whole distributions are measured here. `whole` fetches them in
+        any case; `checked`: see `Graph.run`.
         """
         given: dict[str, Any] = {"targets": targets, "k": k, "lengths": lengths, "parents": parents}
+        given["checked"] = checked
         if not self._graph.has_measures:
             return Measured.of(self.distributions(tokens, state, **given))
         outputs = ["target_log_probs", "entropies", "target_ranks", "top_log_probs", "top_tokens"]
-        found, after = self._run(outputs, tokens, state, **given)
-        of_targets, entropies, ranks, top_log_probs, top_tokens = found
-        return Measured(of_targets, entropies, ranks, top_log_probs, top_tokens, after)
+        found, after = self._run(outputs + ["log_probs"] * whole, tokens, state, **given)
+        of_targets, entropies, ranks, top_log_probs, top_tokens, *rest = found
+        log_probs = rest[0] if whole else None
+        return Measured(of_targets, entropies, ranks, top_log_probs, top_tokens, after, log_probs)
 
     def read(self, ids: ArrayLike, state: State | None = None) -> Step:
         """Read a text of any length, in chunks; gives a step of one row.

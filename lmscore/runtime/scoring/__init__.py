@@ -6,7 +6,6 @@ from lmscore.runtime.scoring.measures import (
     TextMeasures,
     TokenMeasures,
     WordMeasures,
-    measure_texts,
 )
 from lmscore.runtime.scoring.prefix import encode_after, word_before
 from lmscore.runtime.scoring.score import (
@@ -38,7 +37,6 @@ __all__ = [
     "boundary_tokens",
     "choose_among",
     "encode_after",
-    "measure_texts",
     "needs_words",
     "perplexity_of",
     "rounded",

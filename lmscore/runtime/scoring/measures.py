@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmscore.runtime.engine import Engine, Measured, reading_order
+from lmscore.runtime.engine import RowMeasures, Tensor
+from lmscore.runtime.scoring.score import Score
 from lmscore.runtime.scoring.words import word_tokens
-from lmscore.runtime.text import Encoded, IdRows, Ids, TextTokenizer
-
-_TEXTS = 64  # read at once
+from lmscore.runtime.text import Ids, TextTokenizer
 
 Alternative = tuple[str, float]
 """A token as the vocabulary spells it, and its log-probability in nats."""
@@ -50,71 +49,47 @@ class TextMeasures:
     text: str
     tokens: tuple[TokenMeasures, ...]  # in the order of the text, </s> last
     words: tuple[WordMeasures, ...]
+    score: Score  # of the same text, with the same log-probabilities
 
 
-def measure_texts(
-    engine: Engine, tokenizer: TextTokenizer, texts: Sequence[str], *, k: int
+def measured_texts(
+    scores: Sequence[Score], measures: RowMeasures, tokenizer: TextTokenizer, *, backward: bool
 ) -> Iterator[TextMeasures]:
-    """Measure texts, each from the initial state, <s> read and </s> scored.
+    """Put the measures of all scored tokens, in their order, beside the scores of R texts.
 
-    A word is measured at the first of its tokens that the model reads: in a backward model the last
-    of its text.
+    The scores have tokens, and </s> is scored. A word is measured at the first of its tokens that
+    the model reads: in a backward model the last of its text.
     """
-    for start in range(0, len(texts), _TEXTS):
-        some = texts[start : start + _TEXTS]
-        encoded = tokenizer.encode_spans(some, first=start + 1)
-        for text, tokens in zip(some, encoded, strict=True):
-            yield _measure(engine, tokenizer, text, tokens, k)
+    start = 0
+    for score in scores:
+        own = slice(start, start + score.num_tokens)
+        start = own.stop
+        columns = zip(
+            score.tokens,
+            measures.entropies[own].tolist(),
+            measures.ranks[own].tolist(),
+            _spelt(measures.top_tokens[own], measures.top_log_probs[own], tokenizer),
+            strict=True,
+        )
+        tokens = tuple(
+            TokenMeasures(t.id, t.text, t.start, t.end, t.log_prob, entropy, rank, best)
+            for t, entropy, rank, best in columns
+        )
+        yield TextMeasures(score.text, tokens, _words(score.text, tokens, backward=backward), score)
 
 
-def _measure(
-    engine: Engine, tokenizer: TextTokenizer, text: str, encoded: Encoded, k: int
-) -> TextMeasures:
-    config = engine.config
-    ids = reading_order(IdRows.of([encoded.ids]), config).ids
-    targets = np.append(ids, config.eos_token_id)
-    read = np.insert(ids, 0, config.bos_token_id)
-    parts = list(_runs(engine, read, targets, k))
-    columns = (
-        np.concatenate([part.target_log_probs[0, :, 0] for part in parts]).tolist(),
-        np.concatenate([part.entropies[0] for part in parts]).tolist(),
-        np.concatenate([part.target_ranks[0, :, 0] for part in parts]).tolist(),
-    )
-    best = [
-        tuple(zip(map(tokenizer.token, row.tolist()), values.tolist(), strict=True))
-        for part in parts
-        for row, values in zip(part.top_tokens[0], part.top_log_probs[0], strict=True)
-    ]
-    order = np.arange(len(targets))
-    if config.direction == "backward":
-        order[:-1] = order[:-1][::-1]
-    size = len(text)
-    places = [*encoded.spans.tolist(), [size, size]]
-    tokens = []
-    for place, (begin, end) in zip(order.tolist(), places, strict=True):
-        log_prob, entropy, rank = (column[place] for column in columns)
-        token = int(targets[place])
-        spelt = tokenizer.token(token)
-        tokens.append(TokenMeasures(token, spelt, begin, end, log_prob, entropy, rank, best[place]))
-    words = _words(text, encoded.spans, tokens, backward=config.direction == "backward")
-    return TextMeasures(text, tuple(tokens), words)
-
-
-def _runs(engine: Engine, read: Ids, targets: Ids, k: int) -> Iterator[Measured]:
-    """Run one row through the graph, in pieces of bounded size."""
-    state = engine.initial_state()
-    for start in range(0, len(read), engine.token_budget):
-        part = slice(start, start + engine.token_budget)
-        found = engine.measures(read[None, part], targets[None, part, None], state, k=k)
-        engine.check_finite(found.target_log_probs)
-        engine.check_finite(found.entropies)
-        state = found.state
-        yield found
+def _spelt(
+    tokens: Ids, log_probs: Tensor, tokenizer: TextTokenizer
+) -> list[tuple[Alternative, ...]]:
+    """The k alternatives of each of n tokens, from arrays [n, k]."""
+    rows = zip(tokens.tolist(), log_probs.tolist(), strict=True)
+    return [tuple(zip(tokenizer.tokens(row), values, strict=True)) for row, values in rows]
 
 
 def _words(
-    text: str, spans: Ids, tokens: Sequence[TokenMeasures], *, backward: bool
+    text: str, tokens: Sequence[TokenMeasures], *, backward: bool
 ) -> tuple[WordMeasures, ...]:
+    spans = np.array([(token.start, token.end) for token in tokens[:-1]], np.int64).reshape(-1, 2)
     words = word_tokens(text, spans, eos=True)
     onsets: dict[int, TokenMeasures] = {}
     for owner, token in zip(words.owners.tolist(), tokens, strict=True):

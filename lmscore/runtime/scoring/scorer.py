@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.bundle import Context
+from lmscore.errors import OptionError
 from lmscore.runtime.engine import (
     Boundaries,
     Engine,
@@ -27,12 +28,15 @@ from lmscore.runtime.engine import (
 )
 from lmscore.runtime.scoring.ahead import ahead
 from lmscore.runtime.scoring.columns import made_of_columns
+from lmscore.runtime.scoring.measures import TextMeasures, measured_texts
 from lmscore.runtime.scoring.prefix import Prefix, encode_after, split_space
 from lmscore.runtime.scoring.score import Parts, Score, unread_scores
 from lmscore.runtime.scoring.scored_text import Convention, ScoredText
 from lmscore.runtime.scoring.stream_windows import Window
 from lmscore.runtime.scoring.words import boundary_tokens
 from lmscore.runtime.text import IdRows, Ids, TextTokenizer, places
+
+Result = TypeVar("Result")
 
 _NO_IDS = np.empty(0, np.int64)
 
@@ -48,6 +52,9 @@ class Reading:
     counts: Ids  # [R], how many of the n belong to each text
 
 
+_Found = tuple[Reading, RowScores]
+
+
 @dataclass(frozen=True)
 class Scorer:
     """A model, its tokenizer, and the convention by which texts are scored."""
@@ -61,6 +68,7 @@ class Scorer:
     words: bool  # whether to fill Score.words
     joiner: str  # between a prefix and its text, in sentence context
     ahead: int  # windows that are read while one is being scored
+    alternatives: int | None = None  # of `measured`: the likeliest tokens that are given
 
     def stream(
         self, windows: Iterable[Window], prefix: str | None, *, carry: bool
@@ -76,6 +84,16 @@ class Scorer:
             InputError: a text or prefix has no ids; names its number.
             ModelError: the model yields nan or inf.
         """
+        return _flat(self._found(windows, prefix, carry=carry), self._scores)
+
+    def measured(self, windows: Iterable[Window]) -> Iterator[TextMeasures]:
+        """Score and measure texts that each begin with <s>, as sentences of their own."""
+        return _flat(self._found(windows, None, carry=False), self._measures)
+
+    def _found(
+        self, windows: Iterable[Window], prefix: str | None, *, carry: bool
+    ) -> Generator[_Found, None, None]:
+        """What the model reads and finds for each window."""
         (shared,) = self._prefixes([prefix or ""], first=1)
         state = self.engine.state_after(shared.lead, self.engine.initial_state())
         shared = replace(shared, lead=_NO_IDS)
@@ -83,8 +101,10 @@ class Scorer:
             self._carried(windows, shared, state) if carry else self._apart(windows, shared, state)
         )
 
-    def _apart(self, windows: Iterable[Window], shared: Prefix, state: State) -> Iterator[Score]:
-        """Score windows of texts that each begin in the same state."""
+    def _apart(
+        self, windows: Iterable[Window], shared: Prefix, state: State
+    ) -> Generator[_Found, None, None]:
+        """Run windows of texts that each begin in the same state."""
 
         def start(window: Window) -> tuple[Reading, ScoredRows]:
             reading = self._read(window, shared)
@@ -93,15 +113,17 @@ class Scorer:
         started = ahead(start, windows, count=self.ahead, drop=lambda pair: pair[1].cancel())
         with closing(started):
             for reading, rows in started:
-                yield from self._scores(reading, rows.result())
+                yield reading, rows.result()
 
-    def _carried(self, windows: Iterable[Window], shared: Prefix, state: State) -> Iterator[Score]:
-        """Score windows of texts that pass their state on."""
+    def _carried(
+        self, windows: Iterable[Window], shared: Prefix, state: State
+    ) -> Generator[_Found, None, None]:
+        """Run windows of texts that pass their state on."""
         read = partial(self._read, shared=shared)
         with closing(ahead(read, windows, count=self.ahead, drop=lambda _: None)) as readings:
             for reading in readings:
                 found, state = score_document(self.engine, reading.rows, state)
-                yield from self._scores(reading, found)
+                yield reading, found
 
     def _prefixes(self, texts: Sequence[str], *, first: int) -> list[Prefix]:
         ids = self.tokenizer.encode_batch(texts, first=first, name="prefix")
@@ -136,6 +158,7 @@ class Scorer:
         elif self.words:
             whole = (counts > 0) & (counts == texts.lengths + self.eos)
             rows = self._with_boundaries(rows, scored, starts[whole])
+        rows = replace(rows, alternatives=self.alternatives)
         return Reading(window.texts, spans, rows, scored, counts)
 
     def _turned(self, scored: Ids, starts: Ids, ends: Ids, counts: Ids) -> Ids:
@@ -192,6 +215,17 @@ class Scorer:
             words=self.words,
         )
 
+    def _measures(self, reading: Reading, found: RowScores) -> Iterator[TextMeasures]:
+        if found.measures is None:
+            raise OptionError("a scorer that measures has a number of alternatives")
+        self.engine.check_finite(found.measures.entropies)
+        return measured_texts(
+            self._scores(reading, found),
+            found.measures.at(reading.scored),
+            self.tokenizer,
+            backward=self.engine.config.direction == "backward",
+        )
+
     def _parts(
         self, reading: Reading, ids: Ids, log_probs: Tensor, log_z: Tensor | None
     ) -> list[ScoredText]:
@@ -214,6 +248,16 @@ class Scorer:
         """The id of <unk>; -1 if there is none."""
         unk_id = self.engine.config.unk_token_id
         return -1 if unk_id is None else unk_id
+
+
+def _flat(
+    found: Generator[_Found, None, None],
+    results: Callable[[Reading, RowScores], Iterable[Result]],
+) -> Iterator[Result]:
+    """The results of each window, one text after another."""
+    with closing(found):
+        for reading, scores in found:
+            yield from results(reading, scores)
 
 
 def _cut(array: NDArray[Any], cuts: Sequence[slice]) -> list[bytes]:

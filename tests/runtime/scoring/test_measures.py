@@ -39,6 +39,31 @@ def test_measures_are_those_of_step(request: pytest.FixtureRequest, name: str) -
     assert [word.text for word in found.words] == [word.text for word in score.words]
 
 
+@pytest.mark.parametrize("name", ["lm", "bpe_lm"])
+def test_texts_measured_together_are_measured_alone(
+    request: pytest.FixtureRequest, name: str
+) -> None:
+    lm: LanguageModel = request.getfixturevalue(name)
+    texts = [TEXT, "", "the", "the cat the cat the cat", "é 🐟"] * 3
+    runs: list[tuple[int, int]] = []
+    with lm.engine.observe(lambda B, T: runs.append((B, T))):
+        together = list(lm.measure_stream(iter(texts), alternatives=2, words=True))
+    assert sum(B for B, _ in runs) == len(texts)  # each text is read once
+    expected = lm.score_batch(texts, words=True)
+    for text, found, score in zip(texts, together, expected, strict=True):
+        alone = lm.measure(text, alternatives=2)
+        assert (found.text, found.score.num_tokens) == (text, score.num_tokens)
+        assert [word.text for word in found.words] == [word.text for word in alone.words]
+        assert found.score.log_prob == pytest.approx(score.log_prob, abs=1e-4)
+        for word, other in zip(found.score.words, score.words, strict=True):
+            assert word.log_prob == pytest.approx(other.log_prob, abs=1e-4)
+        for one, other_one in zip(found.tokens, alone.tokens, strict=True):
+            assert (one.id, one.start, one.end) == (other_one.id, other_one.start, other_one.end)
+            assert one.rank == other_one.rank
+            assert one.entropy == pytest.approx(other_one.entropy, abs=1e-4)
+            assert [t for t, _ in one.alternatives] == [t for t, _ in other_one.alternatives]
+
+
 def test_the_onset_is_the_first_token(bpe_lm: LanguageModel) -> None:
     found = bpe_lm.measure("the zebras")
     zebras = found.words[1]
@@ -106,6 +131,12 @@ def test_errors(lm: LanguageModel) -> None:
         lm.measure("the", alternatives=61)
     with pytest.raises(InputError, match="text 1: expected a string, got int"):
         lm.measure(3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="expected several texts, got str"):
+        lm.measure_stream("the")
+    with pytest.raises(InputError, match="text 2: expected a string, got int"):
+        list(lm.measure_stream(["the", 2]))  # type: ignore[list-item]
+    with pytest.raises(OptionError, match="window"):
+        lm.measure_stream(["the"], window=0)
     wrong: tuple[Any, ...] = ("cat", [], None)
     for candidates in wrong:
         with pytest.raises(InputError, match="expected a list of at least one candidate"):
