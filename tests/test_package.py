@@ -48,7 +48,7 @@ ROOMS: dict[str, set[str]] = {
     "runtime.rescoring.formats": BASE | {"runtime.scoring", "runtime.rescoring.lists"},
     "runtime.rescoring.tuning": BASE | {"runtime.rescoring.lists"},
     "runtime.rescoring.lattices": MODEL
-    | {"runtime.rescoring.formats", "runtime.rescoring.posteriors"},
+    | {"runtime.rescoring.formats", "runtime.rescoring.lists", "runtime.rescoring.posteriors"},
     "serve": MODEL,
     "export": BASE | {"bundle", "runtime.engine", "runtime.checking"},
     "train.options": BASE | {"bundle"},

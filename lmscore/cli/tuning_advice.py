@@ -74,8 +74,8 @@ def _harvest(report: TuningReport, share: float, *, has_models: bool) -> str:
     if has_models and share < _HALF:
         return f"{gained}; adapt the model to text of this domain with train --init-from"
     if report.folds is None:
-        return f"{gained}: use the weights with rescore --weights"
-    return f"{gained}: write the weights with --output, and use them with rescore --weights"
+        return f"{gained}: use the weights with --weights"
+    return f"{gained}: write the weights with --output, and use them with --weights"
 
 
 def _useless(report: TuningReport, models: Sequence[str]) -> str | None:

@@ -172,9 +172,7 @@ def test_the_other_format(run: Run, htk: Path, tmp_path: Path) -> None:
 
 def test_the_defaults_are_those_of_the_library() -> None:
     parameters = signature(lattice).parameters
-    found = {
-        name: parameters[name].default for name in ("lm_weight", "order", "beam", "max_tokens")
-    }
+    found = {name: parameters[name].default for name in ("order", "beam", "max_tokens")}
     assert LatticeOptions(**found) == LatticeOptions()
 
 

@@ -89,7 +89,7 @@ def parts(result: Any) -> list[str]:
     assert len(found) == 4
     assert found[-1] == (
         "next: 100 % of what the lists hold is gained: write the weights with --output, and use "
-        "them with rescore --weights\n"
+        "them with --weights\n"
     )
     return found
 

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lmscore import names
 from lmscore.cli import options, streams
 from lmscore.cli.list_options import ListOutput, SeenText, check_lists_stay, write_texts
-from lmscore.cli.records import json_line
-from lmscore.cli.scored_records import describe, input_progress
+from lmscore.cli.rescored_lattices import SCORES, LatticeJob, lists_line
 from lmscore.cli.usage import UsageError, command_line
 from lmscore.files import names_directory
 
 if TYPE_CHECKING:
-    from lmscore.runtime.model import LanguageModel
-    from lmscore.runtime.rescoring.lattices import Lattice, LatticeOptions, RescoredLattice
+    from lmscore.runtime.rescoring.lattices import Lattice, RescoredLattice
 
-_DECIMALS = 6  # of the scores in n-best lists
 _UNSCALED = (
     "{} lattices have neither language model scores nor a scale, so the acoustic scores outweigh "
-    "the model; give --lm-scale (often 5 to 15) or --acoustic-scale"
+    "the model; give --lm-scale (often 5 to 15), or tune it (lmscore tune, --weights)"
 )
-_SCORES = ("score", "acoustic", "lm", "other")  # the names in n-best lists, beside the new one
 
 
 def lattice(
@@ -72,9 +68,16 @@ def lattice(
             help="What scores are divided by for the probabilities. Default: the LM scale.",
         ),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="All weights and scales, as `lmscore tune` finds on lattices."
+        ),
+    ] = None,
     lm_weight: Annotated[
-        float, typer.Option(metavar="X", help="The weight of the new LM score.")
-    ] = 0.5,
+        float | None,
+        typer.Option(metavar="X", help="The weight of the new LM score. Default: 0.5."),
+    ] = None,
     old_lm_weight: Annotated[
         float | None,
         typer.Option(metavar="X", help="That of the lattice's own. Default: 1 - LM weight."),
@@ -153,41 +156,48 @@ def lattice(
     decision = _Decision(mbr, confidence, posterior_scale)
     decision.check(best=best)
     _check_formats(input_format, output_format, output, texts=texts, words=words)
-    if n_best is not None and feature in _SCORES:
+    if n_best is not None and feature in SCORES:
         raise UsageError(f"lattices have a score {feature!r} already; choose another --feature")
     seen = SeenText(lowercase=lowercase, remove=remove)
     seen.check()
-    from lmscore.runtime.rescoring.lattices import LatticeOptions, open_lattices
+    scales = {
+        "lm_weight": lm_weight,
+        "old_lm_weight": old_lm_weight,
+        "acoustic_scale": acoustic_scale,
+        "lm_scale": lm_scale,
+        "word_penalty": word_penalty,
+    }
+    given: dict[str, Any] = {name: scale for name, scale in scales.items() if scale is not None}
+    if weights is not None and given:
+        option = f"--{next(iter(given)).replace('_', '-')}"
+        raise UsageError(f"--weights has all weights: leave out {option}")
+    from lmscore.runtime.rescoring.lattices import LatticeOptions, open_lattices, weighted_options
+    from lmscore.runtime.rescoring.lists import read_weights
 
     with command_line():
         search = LatticeOptions(
-            lm_weight=lm_weight,
-            old_lm_weight=old_lm_weight,
-            acoustic_scale=acoustic_scale,
-            lm_scale=lm_scale,
-            word_penalty=word_penalty,
-            order=order or None,
-            beam=beam or None,
-            max_tokens=max_tokens or None,
+            **given, order=order or None, beam=beam or None, max_tokens=max_tokens or None
         )
+    if weights is not None:
+        search = weighted_options(search, read_weights(weights), feature=feature)
     paths = files or ["-"]
     if texts:  # lattices take their own place, texts would take theirs
         check_lists_stay(output, paths)
     search = replace(search, prepare=seen.preparation(errors))
     lattice_format, lattices = open_lattices(paths, input_format, symbols=words, errors=errors)
     lm = model.load()
-    work = _Work(lm, search)
+    work = LatticeJob(lm, search)
     rescored = work.shown(lattices, paths, data_on_stdout=output is None)
     if best:
         write_texts((decision.line(found, with_ids=with_ids) for found in rescored), output)
     elif n_best is not None:
-        write_texts((_n_best(found, n_best, feature) for found in rescored), output)
+        write_texts((lists_line(found, n_best, feature) for found in rescored), output)
     else:
         expanded = (found.lattice for found in rescored)
         _write(expanded, output, output_format or lattice_format, words)
     if not quiet:
         streams.note(work.summary())
-        if work.unscaled and lm_scale is None and acoustic_scale is None:
+        if work.unscaled and search.lm_scale is None and search.acoustic_scale is None:
             streams.note(_UNSCALED.format(work.unscaled))
 
 
@@ -208,51 +218,6 @@ def _check_formats(
         raise UsageError("--words is for kaldi-lattice: HTK's lattices have no use for it")
     if (written or read) == "kaldi-lattice" and is_directory:
         raise UsageError("an archive of Kaldi's is one file: give --output a file")
-
-
-class _Work:
-    """Rescores lattices, and counts for the summary."""
-
-    def __init__(self, lm: LanguageModel, search: LatticeOptions) -> None:
-        self._lm, self._search = lm, search
-        self._lattices = self._expanded = self._read = self._changed = 0
-        self.unscaled = 0  # lattices without LM scores and without a scale
-
-    def shown(
-        self, lattices: Iterable[Lattice], paths: Sequence[str], *, data_on_stdout: bool
-    ) -> Iterator[RescoredLattice]:
-        """Rescore lattices under a progress bar."""
-        done = 0
-        with input_progress("rescoring", paths, data_on_stdout=data_on_stdout) as progress:
-            for old in lattices:
-                yield self._rescored(old)
-                done += len((old.text or "").encode())
-                progress.update(done, f"{self._lattices / progress.seconds:.2f} lattices/s")
-
-    def _rescored(self, old: Lattice) -> RescoredLattice:
-        from lmscore.runtime.rescoring.lattices import n_best, rescore_lattice
-
-        found = rescore_lattice(self._lm, old, self._search)
-        self._lattices += 1
-        self.unscaled += _is_unscaled(old)
-        self._expanded += found.num_tokens
-        self._read += found.num_read
-        self._changed += found.best.words != n_best(old, 1)[0].words
-        return found
-
-    def summary(self) -> str:
-        return (
-            f"{describe(self._lm, 'sentence')}: {self._lattices} lattices, "
-            f"{self._expanded} partial hypotheses, {self._read} tokens read; "
-            f"another best text in {self._changed} of {self._lattices}"
-        )
-
-
-def _is_unscaled(lattice: Lattice) -> bool:
-    """Whether a lattice has acoustic scores, but no language model scores and no scale."""
-    scores = [*(arc.scores for arc in lattice.arcs), *lattice.finals.values()]
-    has_lm = any(score.lm for score in scores) or lattice.scales.lm != lattice.scales.acoustic
-    return not has_lm and any(score.acoustic for score in scores)
 
 
 @dataclass(frozen=True)
@@ -286,18 +251,6 @@ class _Decision:
             shares = word_confidences(lattice, path, posterior_scale=scale)
             fields.append(" ".join(f"{share:.3f}" for share in shares))
         return "\t".join(fields) + "\n"
-
-
-def _n_best(found: RescoredLattice, n: int, feature: str) -> str:
-    """The n best texts of a lattice as a line in the format jsonl."""
-    hypotheses = []
-    for path in found.n_best(n):
-        parts = path.scores
-        values = (path.total, parts.acoustic, parts.lm, parts.other, parts.new_lm)
-        scores = dict(zip((*_SCORES, feature), values, strict=True))
-        rounded = {name: round(score, _DECIMALS) for name, score in scores.items()}
-        hypotheses.append({"text": path.text, **rounded})
-    return json_line({"id": found.lattice.id, "hypotheses": hypotheses})
 
 
 def _write(

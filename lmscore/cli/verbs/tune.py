@@ -10,6 +10,7 @@ import typer
 
 from lmscore import names
 from lmscore.cli import options, streams
+from lmscore.cli.lattice_tuning import LatticeTuning, check_lattice_options, lattice_format
 from lmscore.cli.list_options import (
     ListInput,
     ListModels,
@@ -24,6 +25,7 @@ from lmscore.cli.usage import UsageError, command_line
 from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
+    from lmscore.runtime.rescoring.lists import NBestList
     from lmscore.runtime.rescoring.models import ListScorer
 
 
@@ -39,7 +41,7 @@ def tune(
             "-o",
             "--output",
             metavar="FILE",
-            help="Write the weights to this file, for lmscore rescore --weights.",
+            help="Write the weights to this file, for --weights of lmscore rescore or lattice.",
         ),
     ] = None,
     weights: Annotated[
@@ -88,7 +90,7 @@ def tune(
     models: ListModels,
     seen: SeenText,
 ) -> None:
-    """Find the weights of scores on n-best lists with references, and what they gain.
+    """Find the weights of scores on n-best lists or lattices with references, and what they gain.
 
     The lists are scored by a model and chosen from by
 
@@ -102,21 +104,14 @@ def tune(
     Beside the scores in the lists, `words`, `rank` (minus the place in the list), `NAME*words` and
     `NAME*characters` can be weighed. A list without hypotheses counts as one that found nothing.
     --join and --remove hold for the comparison with the references, too; --lowercase does not.
+
+    Of lattices the 100 best texts under the weights found so far are added to lists, until nothing
+    new comes; the weights are for lmscore lattice --weights.
     """
     _check_options(weights, weigh or [], output)
-    lists.check()
     seen.check()
     added = models.feature_names() if use_model else []
-    from lmscore.runtime.rescoring.lists import (
-        METRICS,
-        ScoreSigns,
-        Weights,
-        normalization,
-        own_scores,
-        peek,
-        read_weights,
-        reference_of,
-    )
+    from lmscore.runtime.rescoring.lists import METRICS, Weights, normalization, read_weights
     from lmscore.runtime.rescoring.tuning import as_weights, candidates
 
     with command_line():
@@ -126,33 +121,25 @@ def tune(
     if plot is not None:
         check_picture(plot)
     check_lists_stay(output, lists.paths)
+    of_lattices = _checked_format(lists, models, seen, of_lists=bool(weigh) or not use_model)
 
     given = None if weights is None else read_weights(weights)
     METRICS[metric].statistics([""], "")  # to learn now, not in minutes, what is not installed
-    list_format, read = lists.read(seen.removed(lists.errors))
-    found = list(read)
-    streams.note(f"{len(found)} lists, {list_format.name}")
-    lists.note_missing_scores(peek(found)[0])
-    signs = ScoreSigns(list_format.are_costs)
-    for nbest in found:
-        reference_of(nbest)
-        signs.see(nbest, list_format.score)
-    for hint in score_hint(signs):
-        streams.note(hint)
-    prepare = seen.preparation(lists.errors)
-    scorers: list[ListScorer] = []
-    if use_model:
-        scorers = models.open(prepare, lists.errors)
-        note_mixtures(scorers)
+    if of_lattices is None:
+        found, own = _read(lists, seen)
+        scorers = _opened(models, seen, lists.errors) if use_model else []
+    else:
+        search = LatticeTuning(models, seen, METRICS[metric], word_penalty, seed)
+        found, own = search.lists(lists, of_lattices, given)
+        scorers = []  # the scores are in the lists
     if given is None:
-        own = weigh or own_scores(peek(found)[0], list_format.score)
-        terms = _names(own, added, word_penalty=word_penalty)
+        terms = _names(weigh or own, added, word_penalty=word_penalty)
     else:
         terms, length_normalization = list(given.terms()), given.length_normalization
     joined = seen.preparation(lists.errors, seen=False)
     compared = normalization(ignore_case=ignore_case, ignore_punctuation=ignore_punctuation)
     judged = candidates(
-        with_scores(found, scorers, prepare),
+        with_scores(found, scorers, seen.preparation(lists.errors)),
         terms,
         METRICS[metric],
         length_normalization=length_normalization,
@@ -168,6 +155,41 @@ def tune(
     if plot is not None:
         plot_metric(plot, report, _plotted(terms, added))
     streams.write(report.as_json(chosen) if output_format == "json" else report.as_text(chosen))
+
+
+def _checked_format(
+    lists: ListInput, models: ListModels, seen: SeenText, *, of_lists: bool
+) -> names.LatticeFormat | None:
+    """The format of the input if it holds lattices; raises UsageError for options that clash."""
+    found = lattice_format(lists)
+    if found is not None and of_lists:
+        raise UsageError("--weigh and --no-model are for lists, not for lattices")
+    if found is not None:
+        check_lattice_options(lists, models, seen)
+    return found
+
+
+def _read(lists: ListInput, seen: SeenText) -> tuple[list[NBestList], list[str]]:
+    """All lists, each with a reference, and the names of the decoder's own scores."""
+    from lmscore.runtime.rescoring.lists import ScoreSigns, own_scores, peek, reference_of
+
+    list_format, read = lists.read(seen.removed(lists.errors))
+    found = list(read)
+    streams.note(f"{len(found)} lists, {list_format.name}")
+    lists.note_missing_scores(peek(found)[0])
+    signs = ScoreSigns(list_format.are_costs)
+    for nbest in found:
+        reference_of(nbest)
+        signs.see(nbest, list_format.score)
+    for hint in score_hint(signs):
+        streams.note(hint)
+    return found, own_scores(peek(found)[0], list_format.score)
+
+
+def _opened(models: ListModels, seen: SeenText, errors: names.Utf8Errors) -> list[ListScorer]:
+    scorers = models.open(seen.preparation(errors), errors)
+    note_mixtures(scorers)
+    return scorers
 
 
 def _check_options(weights: Path | None, weigh: Sequence[str], output: Path | None) -> None:

@@ -10,6 +10,7 @@ from lmscore.runtime.rescoring.formats.numbers import checked_score, parse_score
 from lmscore.runtime.rescoring.formats.symbols import is_count, read_symbols
 from lmscore.runtime.rescoring.formats.table import (
     FORMATS,
+    detect,
     format_named,
     formats_with,
     known_formats,
@@ -25,6 +26,7 @@ __all__ = [
     "ReadOptions",
     "Surety",
     "checked_score",
+    "detect",
     "format_named",
     "formats_with",
     "is_count",

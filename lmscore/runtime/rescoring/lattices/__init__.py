@@ -16,11 +16,21 @@ from lmscore.runtime.rescoring.lattices.probabilities import (
     word_graph,
 )
 from lmscore.runtime.rescoring.lattices.search_options import LatticeOptions
+from lmscore.runtime.rescoring.lattices.tuning_lists import (
+    ACOUSTIC,
+    OLD_LM,
+    LatticeLists,
+    first_options,
+    weighted_options,
+)
 
 __all__ = [
+    "ACOUSTIC",
     "FORMATS",
+    "OLD_LM",
     "Arc",
     "Lattice",
+    "LatticeLists",
     "LatticeOptions",
     "LatticePath",
     "RescoredLattice",
@@ -28,12 +38,14 @@ __all__ = [
     "Scores",
     "all_paths",
     "detect",
+    "first_options",
     "least_risk_path",
     "n_best",
     "open_lattices",
     "read_lattices",
     "render_lattices",
     "rescore_lattice",
+    "weighted_options",
     "word_confidences",
     "word_graph",
     "write_lattices",
