@@ -85,7 +85,7 @@ LIBRARIES: dict[str, set[str]] = {
     "runtime.rescoring.lattices": {"numpy"},
     "serve": {"numpy", "msgspec", "starlette", "uvicorn", "prometheus_client"},
     "export": {"numpy", "onnx", "google"},
-    "train": {"numpy", "torch", "tokenizers", "tensorboard"},
+    "train": {"numpy", "torch", "tokenizers", "safetensors", "tensorboard"},
     "cli": {"typer", "rich", "matplotlib"},
     "cli.verbs": {"typer"},
 }

@@ -18,9 +18,10 @@ from lmscore.cli.options import expanded
 class Verb(NamedTuple):
     """A verb of the command: where its function is, and what `--help` says beside its docstring."""
 
-    function: str  # in the module of `lmscore.cli.verbs` that has the verb's name
+    function: str
     group: str
     example: str
+    module: str = ""  # of `lmscore.cli.verbs`; by default it has the verb's name
 
 
 MAKE, SCORE = "Make a model", "Score text"
@@ -30,6 +31,12 @@ SERVE = "Answer over HTTP"
 VERBS = {  # by name, in the order of the help
     "train": Verb("train", MAKE, "lmscore train corpus.txt -o my-lm --minutes 30"),
     "export": Verb("export", MAKE, "lmscore export my-lm --variant fp16"),
+    "import": Verb(
+        "import_weights",
+        MAKE,
+        "lmscore import state.pt --vocabulary words.txt -o their-lm",
+        module="import_weights",  # Python keeps the word `import` for itself
+    ),
     "score": Verb("score", SCORE, "lmscore score text.txt > scores.tsv"),
     "ppl": Verb("ppl", SCORE, "lmscore ppl -m my-lm held-out.txt"),
     "filter": Verb("filter_lines", SCORE, "lmscore filter --max-ppl 300 crawl.txt > clean.txt"),
@@ -65,7 +72,7 @@ def make_command(argv: Sequence[str]) -> Callable[..., Any]:
     named = next((word for word in argv if not word.startswith("-")), None)
     for name in [named] if named in VERBS else VERBS:
         verb = VERBS[name]
-        module = import_module(f"lmscore.cli.verbs.{name}")
+        module = import_module(f"lmscore.cli.verbs.{verb.module or name}")
         command = app.command(name, cls=VerbPage, epilog=verb.example, rich_help_panel=verb.group)
         command(expanded(getattr(module, verb.function)))
     return get_command(app)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lmscore.train.adaptive import Cache, Dynamic, adaptive_log_probs, check_adaptable
     from lmscore.train.card import held_out_sentence
     from lmscore.train.device import torch_device
+    from lmscore.train.importing import ImportOptions, import_weights
     from lmscore.train.metrics import EVALUATED, METRICS_FILE
     from lmscore.train.options import TrainOptions
     from lmscore.train.read_options import make_options, read_toml
@@ -24,11 +25,13 @@ __all__ = [
     "METRICS_FILE",
     "Cache",
     "Dynamic",
+    "ImportOptions",
     "Status",
     "TrainOptions",
     "adaptive_log_probs",
     "check_adaptable",
     "held_out_sentence",
+    "import_weights",
     "make_options",
     "rank_of_process",
     "read_toml",
@@ -41,6 +44,7 @@ _HOMES = {
     "adaptive": ("Cache", "Dynamic", "adaptive_log_probs", "check_adaptable"),
     "card": ("held_out_sentence",),
     "device": ("torch_device",),
+    "importing": ("ImportOptions", "import_weights"),
     "metrics": ("EVALUATED", "METRICS_FILE"),
     "options": ("TrainOptions",),
     "read_options": ("make_options", "read_toml"),

@@ -21,7 +21,8 @@ from lmscore.runtime.text import read_tokenizer
 from lmscore.train.normalization import make_normalizer
 from lmscore.train.options import TrainOptions, option_fields
 from lmscore.train.word_lists import (
-    find_unknown,
+    UNKNOWN,
+    find_name,
     read_word_list,
     word_tokenizer,
     words_of_text,
@@ -31,6 +32,21 @@ _BYTE_LEVEL = ("bpe", "unigram")
 _CLOSED = ("word", "char")
 
 _log = logging.getLogger("lmscore")
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """The names of the special tokens of a vocabulary."""
+
+    bos: str | None  # None in `document` context, where </s> stands for <s>
+    eos: str
+    unk: str
+
+    @classmethod
+    def of(cls, options: TrainOptions) -> SpecialTokens:
+        """The names that the options of a run give."""
+        begins = options.context != "document"
+        return cls(options.bos_token if begins else None, options.eos_token, options.unk_token)
 
 
 @dataclass(frozen=True)
@@ -67,7 +83,9 @@ def make_vocabulary(lines: Iterable[str], options: TrainOptions) -> Vocabulary:
             f"tokenizer is {options.tokenizer!r}, expected {kinds} or the path of a tokenizer.json"
         )
     train = _train_byte_level if options.tokenizer in _BYTE_LEVEL else _train_closed
-    return vocabulary_of(train(lines, options), options, source=options.output)
+    kind = cast(TokenizerKind, options.tokenizer)
+    tokenizer = train(lines, options)
+    return vocabulary_of(tokenizer, kind, SpecialTokens.of(options), source=options.output)
 
 
 def load_vocabulary(path: Path, options: TrainOptions) -> Vocabulary:
@@ -78,13 +96,25 @@ def load_vocabulary(path: Path, options: TrainOptions) -> Vocabulary:
         ModelError: the file is not a tokenizer, has steps that are loaded only with `trust`, or
             lacks a special token.
     """
+    known = options.tokenizer in TOKENIZER_KINDS
+    kind = cast(TokenizerKind, options.tokenizer) if known else "custom"
+    return vocabulary_of(load_tokenizer(path), kind, SpecialTokens.of(options), source=str(path))
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Load a tokenizer.json, without padding and truncation.
+
+    Raises:
+        InputFileError: the file cannot be read.
+        ModelError: the file is not a tokenizer, or one that cannot read every text.
+    """
     with open_input_raw(path) as file:
         data = file.read()
     tokenizer = read_tokenizer(data, str(path), trust=options.trust)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     _check_ids(tokenizer, str(path))
-    return vocabulary_of(tokenizer, options, source=str(path))
+    return tokenizer
 
 
 def _from_list(path: str, options: TrainOptions) -> Vocabulary:
@@ -100,13 +130,13 @@ def _from_list(path: str, options: TrainOptions) -> Vocabulary:
     tokenizer = word_tokenizer(ids, options.unk_token, special)
     _normalize(tokenizer, options)
     _warn_of_unreachable(path, [word for word in words if word not in special], tokenizer)
-    return vocabulary_of(tokenizer, options, source=path)
+    return vocabulary_of(tokenizer, "word", SpecialTokens.of(options), source=path)
 
 
 def _unknown_of_list(words: list[str], options: TrainOptions) -> str:
     """The name of the unknown word: the given one, or by its usual names in the list."""
     is_given = options.unk_token != option_fields()["unk_token"].default
-    return options.unk_token if is_given else find_unknown(words) or options.unk_token
+    return options.unk_token if is_given else find_name(words, UNKNOWN) or options.unk_token
 
 
 def _warn_of_unreachable(path: str, words: list[str], tokenizer: Tokenizer) -> None:
@@ -141,8 +171,10 @@ def _check_ids(tokenizer: Tokenizer, source: str) -> None:
             )
 
 
-def vocabulary_of(tokenizer: Tokenizer, options: TrainOptions, *, source: str) -> Vocabulary:
-    """A tokenizer with the ids of the special tokens that options name.
+def vocabulary_of(
+    tokenizer: Tokenizer, kind: TokenizerKind, names: SpecialTokens, *, source: str
+) -> Vocabulary:
+    """A tokenizer with the ids of its special tokens.
 
     Raises ModelError if it lacks one; `source` names it in the error.
     """
@@ -155,11 +187,9 @@ def vocabulary_of(tokenizer: Tokenizer, options: TrainOptions, *, source: str) -
             )
         return int(token)
 
-    known = options.tokenizer in TOKENIZER_KINDS
-    kind = cast(TokenizerKind, options.tokenizer) if known else "custom"
-    eos = find(options.eos_token, "eos_token")
-    bos = eos if options.context == "document" else find(options.bos_token, "bos_token")
-    unk = _unknown_id(tokenizer, kind, options)
+    eos = find(names.eos, "eos_token")
+    bos = eos if names.bos is None else find(names.bos, "bos_token")
+    unk = _unknown_id(tokenizer, kind, names)
     if unk in (bos, eos):
         raise ModelError(
             f"{source}: {tokenizer.id_to_token(unk)!r} stands for unknown words and for the begin "
@@ -168,11 +198,11 @@ def vocabulary_of(tokenizer: Tokenizer, options: TrainOptions, *, source: str) -
     return Vocabulary(tokenizer, kind, bos, eos, unk)
 
 
-def _unknown_id(tokenizer: Tokenizer, kind: TokenizerKind, options: TrainOptions) -> int | None:
+def _unknown_id(tokenizer: Tokenizer, kind: TokenizerKind, names: SpecialTokens) -> int | None:
     if kind in _BYTE_LEVEL:
         return None  # even if it learnt a piece that is spelt like <unk>
     # A given tokenizer has its own name for the token.
-    name = getattr(tokenizer.model, "unk_token", None) or options.unk_token
+    name = getattr(tokenizer.model, "unk_token", None) or names.unk
     unk = tokenizer.token_to_id(name)
     return None if unk is None else int(unk)
 

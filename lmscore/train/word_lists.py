@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from lmscore.files import read_lines
 
 UNKNOWN = ("<unk>", "[unk]", "<oov>", "unk", "oov", "<spoken_noise>")
 """Names of the unknown word in lists, in lower case, the likeliest first."""
+
+BEGINS = ("<s>", "<sos>", "<bos>", "<sos/eos>", "[cls]")
+ENDS = ("</s>", "<eos>", "<sos/eos>", "[sep]")
+"""Names of the tokens that begin and end a sentence, in lower case, the likeliest first."""
 
 # Symbols of decoding graphs and silences, which no text has.
 _NO_WORD = re.compile(
@@ -56,15 +61,22 @@ def words_of_text(entries: list[Entry]) -> tuple[list[str], list[str]]:
     """The words of a list that texts have, and the symbols of decoding graphs and silences."""
     words = [entry.word for entry in entries]
     return (
-        [word for word in words if not _NO_WORD.fullmatch(word)],
-        [word for word in words if _NO_WORD.fullmatch(word)],
+        [word for word in words if not is_graph_symbol(word)],
+        [word for word in words if is_graph_symbol(word)],
     )
 
 
-def find_unknown(words: list[str]) -> str | None:
-    """The unknown word's name in a list, if it has one."""
-    by_name = {word.lower(): word for word in reversed(words)}
-    return next((by_name[name] for name in UNKNOWN if name in by_name), None)
+def is_graph_symbol(word: str) -> bool:
+    """Whether an entry is a symbol of decoding graphs or a silence: `<eps>`, `#0`, `!SIL`."""
+    return _NO_WORD.fullmatch(word) is not None
+
+
+def find_name(words: Iterable[str], names: tuple[str, ...]) -> str | None:
+    """The first of several names, in lower case, that one of the words has in any case."""
+    by_name: dict[str, str] = {}
+    for word in words:
+        by_name.setdefault(word.lower(), word)
+    return next((by_name[name] for name in names if name in by_name), None)
 
 
 def word_tokenizer(ids: dict[str, int], unknown: str, special: list[str]) -> Tokenizer:

@@ -13,7 +13,7 @@ from lmscore.errors import InputError, InputFileError
 from lmscore.train import train
 from lmscore.train.read_options import make_options
 from lmscore.train.tokenizers import make_vocabulary
-from lmscore.train.word_lists import find_unknown, read_word_list, words_of_text
+from lmscore.train.word_lists import UNKNOWN, find_name, read_word_list, words_of_text
 from tests.train.toy import sentences, toy_options, write
 
 KALDI = ["<eps> 0", "!SIL 1", "<UNK> 2", "at 3", "The 4", "#0 5", "#12 6", "<s> 7", "</s> 8"]
@@ -64,7 +64,7 @@ def test_a_given_name_is_the_unknown_word(tmp_path: Path) -> None:
     ],
 )
 def test_the_unknown_word_by_its_usual_names(words: list[str], unknown: str | None) -> None:
-    assert find_unknown(words) == unknown
+    assert find_name(words, UNKNOWN) == unknown
 
 
 @pytest.mark.parametrize(

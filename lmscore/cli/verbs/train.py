@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +14,10 @@ import typer
 from lmscore.bundle import FP32, INT8, Bundle
 from lmscore.cli import streams
 from lmscore.cli.graph_records import graph_table
+from lmscore.cli.notes import library_notes
 from lmscore.cli.progress import Progress
 from lmscore.cli.training import given_options, training_parameters
-from lmscore.cli.usage import Flags, UsageError, command_line, flags_of, with_flags
+from lmscore.cli.usage import UsageError, command_line
 from lmscore.errors import InputError, OptionError, needs_extra
 
 if TYPE_CHECKING:
@@ -68,8 +68,11 @@ def train(
     if rank_of_process() > 0:  # one of several that torchrun started: the first one speaks
         lmscore.train.train(options, resume=resume, finish=finish)
         return
-    notes = _notes(flags_of(call.command))
-    with notes, _diagnosis(options, diagnose), Progress("training", total=1.0) as bar:
+    with (
+        library_notes(call.command),
+        _diagnosis(options, diagnose),
+        Progress("training", total=1.0) as bar,
+    ):
         report = functools.partial(_show, bar)
         bundle = lmscore.train.train(options, resume=resume, finish=finish, report=report)
     text = _summary(bundle)
@@ -155,26 +158,3 @@ def _show(bar: Progress, status: Status) -> None:
     if status.held_out_perplexity is not None:
         text += f"  held-out perplexity {status.held_out_perplexity:.1f}"
     bar.update(status.progress, text, seconds_left=status.seconds_left)
-
-
-@contextmanager
-def _notes(flags: Flags) -> Iterator[None]:
-    """The library's log as notes on standard error."""
-    log, handler = logging.getLogger("lmscore"), _Notes()
-    handler.flags = flags
-    level = log.level
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-
-
-class _Notes(logging.Handler):
-    flags: Flags
-
-    def emit(self, record: logging.LogRecord) -> None:
-        warns = "warning: " if record.levelno >= logging.WARNING else ""
-        streams.note(warns + with_flags(record.getMessage(), self.flags))
