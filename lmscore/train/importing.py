@@ -50,6 +50,7 @@ class ImportOptions:
 
     vocabulary: str | None = None  # a list of words in the order of their ids, or with their ids
     tokenizer: str | None = None  # or a tokenizer.json
+    trust: bool = False  # take the tokenizer.json whatever its steps may do to a text
     cell: Cell | None = None  # of an nn.RNN
     context: Context = "sentence"
     bos_token: str | None = None  # these three by default by their usual names
@@ -123,7 +124,7 @@ def _config(
 def _vocabulary(options: ImportOptions, size: int) -> Vocabulary:
     """The given tokenizer, or one of the given words, with its special tokens found."""
     if options.tokenizer is not None:
-        tokenizer = load_tokenizer(Path(options.tokenizer))
+        tokenizer = load_tokenizer(Path(options.tokenizer), trust=options.trust)
         names = _names(tokenizer.get_vocab(with_added_tokens=True), options)
         return vocabulary_of(tokenizer, "custom", names, source=options.tokenizer)
     path = str(options.vocabulary)
@@ -179,7 +180,7 @@ def _sample(network: RecurrentLM, bundle: Bundle, options: ImportOptions) -> Cor
     """The text on which graphs are compared with PyTorch: the given one, or one that it draws."""
     if not options.text:
         return _joined(_draw(network))
-    tokenizer, end = TextTokenizer.load(bundle), bundle.config.eos_token_id
+    tokenizer, end = TextTokenizer.load(bundle, trust=options.trust), bundle.config.eos_token_id
     rows = [[*ids.tolist(), end] for ids in tokenizer.encode_batch(list(read_files(options.text)))]
     if not rows:
         raise InputError(f"{', '.join(options.text)}: the text is empty")

@@ -51,7 +51,7 @@ def with_inherited(values: Mapping[str, Any]) -> dict[str, Any]:
             "leave one of them out"
         )
     _check_fixed(values, bundle)
-    return {**values, **_fixed(bundle), "tokenizer": tokenizer}
+    return {**values, **_fixed(bundle, trust=bool(values.get("trust"))), "tokenizer": tokenizer}
 
 
 def inherit_files(folder: Path, options: TrainOptions, *, resume: bool) -> Config:
@@ -80,7 +80,7 @@ def inherit_files(folder: Path, options: TrainOptions, *, resume: bool) -> Confi
 
 
 def _check_fixed(values: Mapping[str, Any], bundle: Bundle) -> None:
-    for option, value in _fixed(bundle).items():
+    for option, value in _fixed(bundle, trust=bool(values.get("trust"))).items():
         if values.get(option, value) != value:
             raise OptionError(
                 f"{option} is {values[option]!r}, but the model {bundle.path} that init_from "
@@ -88,11 +88,11 @@ def _check_fixed(values: Mapping[str, Any], bundle: Bundle) -> None:
             )
 
 
-def _fixed(bundle: Bundle) -> dict[str, Any]:
+def _fixed(bundle: Bundle, *, trust: bool) -> dict[str, Any]:
     """The options that a model fixes: its sizes, and the names of its special tokens."""
     from lmscore.runtime.text import TextTokenizer  # options, read from here, need no tokenizers
 
-    config, tokenizer = bundle.config, TextTokenizer.load(bundle)
+    config, tokenizer = bundle.config, TextTokenizer.load(bundle, trust=trust)
     fixed = {option: getattr(config, key) for option, key in FIXED.items()}
     fixed["eos_token"] = tokenizer.token(config.eos_token_id)
     if config.bos_token_id != config.eos_token_id:

@@ -98,19 +98,21 @@ def load_vocabulary(path: Path, options: TrainOptions) -> Vocabulary:
     """
     known = options.tokenizer in TOKENIZER_KINDS
     kind = cast(TokenizerKind, options.tokenizer) if known else "custom"
-    return vocabulary_of(load_tokenizer(path), kind, SpecialTokens.of(options), source=str(path))
+    tokenizer = load_tokenizer(path, trust=options.trust)
+    return vocabulary_of(tokenizer, kind, SpecialTokens.of(options), source=str(path))
 
 
-def load_tokenizer(path: Path) -> Tokenizer:
+def load_tokenizer(path: Path, *, trust: bool) -> Tokenizer:
     """Load a tokenizer.json, without padding and truncation.
 
     Raises:
         InputFileError: the file cannot be read.
-        ModelError: the file is not a tokenizer, or one that cannot read every text.
+        ModelError: the file is not a tokenizer, has steps that are loaded only with `trust`, or
+            cannot read every text.
     """
     with open_input_raw(path) as file:
         data = file.read()
-    tokenizer = read_tokenizer(data, str(path), trust=options.trust)
+    tokenizer = read_tokenizer(data, str(path), trust=trust)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     _check_ids(tokenizer, str(path))

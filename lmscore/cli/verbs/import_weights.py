@@ -40,6 +40,14 @@ def import_weights(
         str | None,
         typer.Option(metavar="FILE", help="A tokenizer.json instead of a list."),
     ] = None,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust",
+            help="Take the tokenizer.json whatever its steps may do to a text; the model then "
+            "needs --trust wherever it is loaded.",
+        ),
+    ] = False,
     cell: Annotated[
         names.Cell | None,
         typer.Option(
@@ -96,6 +104,7 @@ def import_weights(
         options = ImportOptions(
             vocabulary=vocabulary,
             tokenizer=tokenizer,
+            trust=trust,
             cell=cell,
             context=context,
             bos_token=bos_token,
