@@ -40,7 +40,7 @@ def test_from_weights_to_scores(run: Run, weights: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("given", "status", "message"),
     [
-        ((), 2, "give --vocabulary, a list of words, or --tokenizer, a tokenizer.json"),
+        ((), 2, "give --vocabulary, a list of words, or a tokenizer.json with --tokenizer"),
         (("--map", "rnn"), 2, "--map is 'rnn', expected PART=MODULE"),
         (("--vocabulary", "no"), 1, "no: no such file"),
         (("--vocabulary", "w", "--map", "head=x"), 2, "--map names 'head', expected embedding"),

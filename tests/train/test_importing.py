@@ -282,8 +282,8 @@ def test_the_cell_of_an_rnn_is_asked_for(tmp_path: Path) -> None:
         (["<eos>", *"abcdefg"], {}, "words.txt: no word for unknown words, such as <unk>"),
         (["<unk>", *"abcdefg"], {}, "words.txt: no token '</s>' in the vocabulary; name it with"),
         (WORDS, {"bos_token": "<x>", "context": "sentence"}, "no token '<x>' in the vocabulary"),
-        (WORDS, {"tokenizer": "t"}, "give `vocabulary`, a list of words, or `tokenizer`"),
-        (WORDS, {"vocabulary": None}, "give `vocabulary`, a list of words, or `tokenizer`"),
+        (WORDS, {"tokenizer": "t"}, "give `vocabulary`, a list of words, or a tok"),
+        (WORDS, {"vocabulary": None}, "give `vocabulary`, a list of words, or a tok"),
     ],
 )
 def test_vocabularies_that_do_not_fit(
