@@ -256,7 +256,7 @@ def write_directory(directory: Path, files: Iterable[tuple[str, Iterable[str]]],
 
     Args:
         directory: where to write.
-        files: the name of each file, and its text in pieces.
+        files: the name of each file, which may be in a folder, and its text in pieces.
         what: the files' contents in words, for the error message.
 
     Raises:
@@ -269,6 +269,7 @@ def write_directory(directory: Path, files: Iterable[tuple[str, Iterable[str]]],
         if name in written:
             raise OptionError(f"{directory / name}: two of the {what} have this name")
         written.add(name)
+        make_directory((directory / name).parent)
         with open_output(directory / name) as file:
             file.writelines(piece.encode() for piece in pieces)
 

@@ -771,6 +771,26 @@ def test_a_mapping_of_fields(run: Run, lm: LanguageModel) -> None:
     assert "or say where its parts are (--map); lattices are" in refused.err
 
 
+# --- directories of ESPnet2
+
+
+def test_directories(run: Run, tmp_path: Path, lm: LanguageModel) -> None:
+    for rank, text in enumerate(TEXTS[0], 1):
+        directory = tmp_path / "in" / f"{rank}best_recog"
+        directory.mkdir(parents=True)
+        _file(directory / "text", f"a {text}\n")
+        _file(directory / "score", f"a tensor({-rank}.)\n")
+    refused = run("rescore", tmp_path / "in")
+    assert (refused.status, refused.out) == (1, "")
+    assert "write into a directory, one that is there or whose name ends in /" in refused.err
+    assert run("rescore", tmp_path / "in", "-o", f"{tmp_path}/out/", *FP32).status == 0
+    for rank, value in enumerate(log_probs(lm)[0], 1):
+        line = (tmp_path / "out" / "in" / f"{rank}best_recog" / "lmscore").read_text()
+        assert float(line.removeprefix("a ")) == pytest.approx(value, abs=1e-4)
+    best = run("rescore", tmp_path / "in", "--best", "--with-ids", "--lm-weight", "0", "-q")
+    assert best.rows == [["a", TEXTS[0][0]]]
+
+
 # --- errors
 
 

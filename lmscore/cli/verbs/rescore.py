@@ -32,6 +32,7 @@ from lmscore.files import names_directory
 
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.formats import Format
+    from lmscore.runtime.rescoring.lists import Metric
 
 _PROMPT = "type n-best lists; Ctrl-D ends them"
 
@@ -135,12 +136,10 @@ def rescore(
     )
     lists.check()
     seen.check()
-    added = models.feature_names()
-    if context == "document" and len(models.lm or []) > 1:
-        raise UsageError("--context document is for one recurrent model alone")
+    added = _new_features(models, context)
+    from lmscore.runtime.rescoring.formats import check_output
     from lmscore.runtime.rescoring.lists import (
         LM_WEIGHT,
-        METRICS,
         RANK,
         default_weights,
         peek,
@@ -159,16 +158,15 @@ def rescore(
         weigh(None, None)
     tuned = None if weights is None else read_weights(weights)
     prepare = seen.preparation(lists.errors)
-    judge = None if metric is None else METRICS[metric]
-    if judge is not None:
-        judge.statistics([""], "")  # to learn now what is not installed
-    if (
-        best or explain is not None
-    ):  # lists take their own place, texts would take that of the lists
+    judge = _judge(metric)
+    texts = best or explain is not None
+    if texts:  # lists take their own place, texts would take that of the lists
         check_lists_stay(output, lists.paths)
     if interactive(lists.paths) and not quiet:
         streams.note(_PROMPT)
     list_format, found = lists.read(seen.removed(lists.errors))
+    if not texts:
+        check_output(list_format, output)
     first, found = peek(found)
     scorers = models.open(prepare, lists.errors)
     if not quiet:
@@ -212,6 +210,24 @@ def _check_layout(
         raise UsageError("--with-ids goes with --best")
     if best and output is not None and names_directory(output):
         raise UsageError("--best writes one file: give --output a file")
+
+
+def _new_features(models: ListModels, context: Context) -> list[str]:
+    """The names of the new features; raises UsageError if the options of models are not valid."""
+    names = models.feature_names()
+    if context == "document" and len(models.lm or []) > 1:
+        raise UsageError("--context document is for one recurrent model alone")
+    return names
+
+
+def _judge(name: names.MetricName | None) -> Metric | None:
+    """The metric of a name, of which it is clear that it can be computed here."""
+    from lmscore.runtime.rescoring.lists import METRICS
+
+    if name is None:
+        return None
+    METRICS[name].statistics([""], "")  # to learn now what is not installed
+    return METRICS[name]
 
 
 def _check_weights(weights: Path | None, given: Mapping[str, object]) -> None:

@@ -5,7 +5,7 @@ from lmscore.runtime.rescoring.formats.entry_points import offered
 from lmscore.runtime.rescoring.formats.field_mapping import FieldMapping
 from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
 from lmscore.runtime.rescoring.formats.list_reading import read
-from lmscore.runtime.rescoring.formats.list_writing import render, write
+from lmscore.runtime.rescoring.formats.list_writing import check_output, render, write
 from lmscore.runtime.rescoring.formats.numbers import checked_score, parse_score, to_float
 from lmscore.runtime.rescoring.formats.symbols import is_count, read_symbols
 from lmscore.runtime.rescoring.formats.table import (
@@ -25,6 +25,7 @@ __all__ = [
     "Line",
     "ReadOptions",
     "Surety",
+    "check_output",
     "checked_score",
     "detect",
     "format_named",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from functools import cached_property
@@ -39,6 +39,7 @@ class Head:
     """The first lines of a file, all of them whole."""
 
     text: str
+    name: str = ""  # of the file
 
     @cached_property
     def lines(self) -> list[str]:
@@ -80,4 +81,6 @@ class Format:
     word_count: str | None = None  # the feature that counts words
     # The feature that is the decoder's own score, the first that is there; None: all together.
     score: str | tuple[str, ...] | None = "score"
+    # For what is several files: their names and texts, of all lists of a document.
+    files: Callable[[Sequence[NBestList]], Iterator[tuple[str, str]]] | None = None
     are_costs: bool = False  # the scores in a file are costs; lists have them with a minus

@@ -12,6 +12,7 @@ from lmscore.errors import InputError, OptionError
 from lmscore.files import expanded_paths
 from lmscore.names import MissingList, ScoreKind, Utf8Errors
 from lmscore.runtime.rescoring.formats.document import Document
+from lmscore.runtime.rescoring.formats.espnet2 import directories_in
 from lmscore.runtime.rescoring.formats.field_mapping import FieldMapping
 from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions
 from lmscore.runtime.rescoring.formats.mapped_json import common_features, mapped_format
@@ -73,7 +74,7 @@ def read(
         InputError: the format cannot be told, or a list is not what it should be; names file,
             line and field.
     """
-    files = list(expanded_paths(paths))
+    files = list(_expanded(paths))
     options = ReadOptions(beam_size, scores or {}, symbols)
     words = frozenset(remove)
     fields = None if mapping is None else FieldMapping.parsed(mapping)
@@ -112,6 +113,18 @@ def read(
     return list_format, lists
 
 
+def _expanded(paths: str | Path | Iterable[str | Path]) -> Iterator[str | Path]:
+    """The files that paths name; of a directory of ESPnet2 the texts of the best hypotheses."""
+    for path in [paths] if isinstance(paths, str | Path) else paths:
+        best = directories_in(path)
+        yield from best
+        for inner in [] if best else expanded_paths(path):
+            best = directories_in(inner)
+            yield from best
+            if not best:
+                yield inner
+
+
 def _prepared(nbest: NBestList, word_count: str | None, remove: frozenset[str]) -> NBestList:
     """The list with the texts and counts that are scored; `source` keeps what the file has."""
     hypotheses = []
@@ -142,7 +155,7 @@ def _format_of(
         return mapped_format(mapping)
     if name is not None:
         return format_named(name)
-    found = detect(document.head)
+    found = detect(document.head, document.name)
     if len(found) > 1:
         found = [f for f in found if f.options.issuperset(options.given())] or found
     if not found and not document.head:

@@ -39,6 +39,7 @@ def write(list_format: Format, lists: Iterable[NBestList], path: str | Path) -> 
 def render(list_format: Format, lists: Iterable[NBestList]) -> Iterator[str]:
     """The text of one file with these lists, a list at a time; raises OptionError as `write`."""
     last = ""
+    check_output(list_format, None)
     for index, (document, group) in enumerate(_by_document(lists)):
         if index and list_format.is_whole:
             raise OptionError(
@@ -74,5 +75,17 @@ def _files(list_format: Format, lists: Iterable[NBestList]) -> Iterator[tuple[st
     for document, group in _by_document(lists):
         if document.name == STANDARD_INPUT:
             raise OptionError("standard input has no name to write it under: write into a file")
+        if list_format.files is not None:
+            yield from ((name, [text]) for name, text in list_format.files(list(group)))
+            continue
         rendered = _rendered(list_format, document, group)
         yield Path(document.name).name, chain([document.start], rendered)
+
+
+def check_output(list_format: Format, path: str | Path | None) -> None:
+    """Raise OptionError where lists of a format cannot be written to a path; None: one stream."""
+    if list_format.files is not None and (path is None or not names_directory(path)):
+        raise OptionError(
+            f"{list_format.name} lists are directories, which cannot become one file: write into a "
+            "directory, one that is there or whose name ends in /"
+        )

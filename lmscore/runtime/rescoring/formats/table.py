@@ -11,6 +11,7 @@ from functools import cache
 from lmscore.errors import OptionError
 from lmscore.runtime.rescoring.formats.entry_points import offered
 from lmscore.runtime.rescoring.formats.espnet import ESPNET
+from lmscore.runtime.rescoring.formats.espnet2 import ESPNET2
 from lmscore.runtime.rescoring.formats.fairseq import FAIRSEQ
 from lmscore.runtime.rescoring.formats.format import Format, Head, Surety
 from lmscore.runtime.rescoring.formats.hyporadise import HYPORADISE
@@ -36,6 +37,7 @@ FORMATS: Mapping[str, Format] = {
         KALDI,
         WENET,
         JULIUS,
+        ESPNET2,
         ESPNET,
         MLM_SCORING,
         HYPORADISE,
@@ -67,9 +69,9 @@ def formats_with(option: str) -> list[str]:
     return [known.name for known in known_formats().values() if option in known.options]
 
 
-def detect(head: str) -> list[Format]:
+def detect(head: str, name: str = "") -> list[Format]:
     """The formats that a file may have, from its first lines: the surest, or several equals."""
-    found = Head(head)
+    found = Head(head, name)
     sureties = {known.name: known.recognises(found) for known in known_formats().values()}
     surest = max(sureties.values())
     if surest == Surety.NO:
