@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import functools
-import gzip
 import hashlib
 import io
-import lzma
 import os
 import re
 import secrets
 import stat
 import sys
 import time
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from lmscore.errors import InputError, InputFileError, LmscoreError, OptionError, OutputFileError
+from lmscore.compression import (
+    MAGIC_SIZE,
+    DamagedError,
+    compression_named,
+    compression_of,
+    packed,
+    unpacked,
+)
+from lmscore.encodings import LineReader
+from lmscore.errors import InputFileError, LmscoreError, OptionError, OutputFileError
 from lmscore.locks import take_lock
 from lmscore.names import Utf8Errors
 
 STANDARD_INPUT = "standard input"
-
-_UTF8_BOM = b"\xef\xbb\xbf"
-_GZIP_MAGIC = b"\x1f\x8b"
-_XZ_MAGIC = b"\xfd7zXZ\x00"
 
 _TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
 """The names of `atomic_write`'s temporary files."""
@@ -52,27 +54,27 @@ def _named_errors(kind: type[LmscoreError], path: str | Path, done: str) -> Iter
 
 @contextmanager
 def open_input(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a file for reading bytes; `-` is standard input; gzip and xz are recognised by content.
+    """Open a file for reading bytes; `-` is standard input; it is unpacked if compressed.
+
+    Gzip, xz, bzip2, zstd and lz4 are recognised by content; the last two need an extra.
 
     Raises:
         InputFileError: the file is missing, a directory, unreadable, or damaged while being read.
+        MissingExtraError: the package that unpacks it is not installed.
     """
     name = input_name(path)
     try:
         with _standard_input() if name == STANDARD_INPUT else open(path, "rb") as file:
             # A peek at a terminal would make the user end an empty text twice.
-            magic = b"" if file.isatty() else file.peek(len(_XZ_MAGIC))
-            if magic.startswith(_GZIP_MAGIC):
-                with gzip.open(file) as unpacked:
-                    yield io.BufferedReader(unpacked, 1 << 20)
-            elif magic.startswith(_XZ_MAGIC):
-                with lzma.open(file) as unpacked:
-                    yield io.BufferedReader(unpacked, 1 << 20)
-            else:
+            kind = None if file.isatty() else compression_of(file.peek(MAGIC_SIZE))
+            if kind is None:
                 yield file
+            else:
+                with unpacked(file, kind) as contents:
+                    yield contents
     except LmscoreError:  # raised by the caller, and may be an OSError too
         raise
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+    except DamagedError as error:
         raise InputFileError(f"{name}: damaged compressed file: {error}") from error
     except IsADirectoryError as error:
         raise InputFileError(f"{name}: is a directory, expected a text file") from error
@@ -105,44 +107,41 @@ def _standard_input() -> Iterator[io.BufferedReader]:
 
 
 def read_lines(path: str | Path, *, errors: Utf8Errors = "strict") -> Iterator[str]:
-    r"""Yield the lines of a UTF-8 file without their line ends; `-` is standard input.
+    r"""Yield the lines of a file of text without their line ends; `-` is standard input.
 
-    Only `\n` (or `\r\n`) ends a line; U+2028 and the like are text. A byte-order mark at the start
-    is dropped. `errors="replace"` puts U+FFFD in the place of invalid bytes.
+    `LineReader` says how encoding and line ends are found; U+2028 and the like are text.
+    `errors="replace"` puts U+FFFD in the place of bytes that are no text.
 
     Raises:
         InputFileError: the file cannot be opened or read.
-        InputError: invalid UTF-8; names the file and the line.
+        InputError: invalid bytes, names the file and the line; or no text at all.
     """
     for line, _ in read_raw_lines(path, errors=errors):
         yield line
 
 
 def read_raw_lines(
-    path: str | Path, *, errors: Utf8Errors = "strict"
+    path: str | Path, *, errors: Utf8Errors = "strict", encoding: str | None = None
 ) -> Iterator[tuple[str, bytes]]:
     """Yield each line as `read_lines` does, and its bytes, with the line end if there is one.
 
-    The bytes do not include a byte-order mark.
+    The bytes do not include a byte-order mark; those of another encoding are turned into UTF-8.
     """
-    if errors not in ("strict", "replace"):
-        raise OptionError(f"errors must be 'strict' or 'replace', not {errors!r}")
+    check_errors(errors)
     name = input_name(path)
     with open_input(path) as file:
-        for number, found in enumerate(file, 1):
-            raw = found.removeprefix(_UTF8_BOM) if number == 1 else found
-            if not raw:  # a byte-order mark and nothing else
-                return
-            line = raw
-            if line.endswith(b"\n"):
-                line = line[:-2] if line.endswith(b"\r\n") else line[:-1]
-            try:
-                yield line.decode("utf-8", errors), raw
-            except UnicodeDecodeError as error:
-                raise InputError(
-                    f"{name}, line {number}: invalid UTF-8 at byte {error.start + 1}; "
-                    "convert the file, or use errors='replace'"
-                ) from error
+        reader = LineReader(file, name, encoding)
+        for number, found in enumerate(reader, 1):
+            line = reader.text(found, f"{name}, line {number}", errors)
+            raw = reader.utf8(found, line)
+            if raw:  # not a byte-order mark and nothing else
+                yield line, raw
+
+
+def check_errors(errors: str) -> None:
+    """Raise OptionError unless `errors` is one of Utf8Errors."""
+    if errors not in ("strict", "replace"):
+        raise OptionError(f"errors must be 'strict' or 'replace', not {errors!r}")
 
 
 def expanded_paths(paths: str | Path | Iterable[str | Path]) -> Iterator[str | Path]:
@@ -206,28 +205,27 @@ def _remove_stale(folder: Path) -> None:
 
 
 @contextmanager
-def open_output(path: str | Path) -> Iterator[IO[bytes] | gzip.GzipFile | lzma.LZMAFile]:
-    """Open a file for writing bytes, whole or not at all; .gz and .xz are compressed.
+def open_output(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open a file for writing bytes, whole or not at all; .gz, .xz, .bz2, .zst, .lz4 are packed.
 
     An existing path that is no regular file (a pipe, /dev/null) is written in place.
 
     Raises:
         OutputFileError: the file cannot be written; an existing regular file is untouched.
+        MissingExtraError: the package that packs it is not installed.
     """
     path = Path(path)
     in_place = path.exists() and not path.is_file()
+    kind = compression_named(path.name)
     with (
         _named_errors(OutputFileError, path, "written"),
         open(path, "wb") if in_place else atomic_write(path) as file,
     ):
-        if path.suffix == ".gz":
-            with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
-                yield packed
-        elif path.suffix == ".xz":
-            with lzma.open(file, "wb") as packed:
-                yield packed
-        else:
+        if kind is None:
             yield file
+        else:
+            with packed(file, kind) as stream:
+                yield stream
 
 
 def atomic_write_bytes(path: str | Path, data: bytes) -> None:

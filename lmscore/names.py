@@ -24,7 +24,9 @@ RecurrentInit = Literal["orthogonal", "identity"]
 # --- text and scores
 
 Utf8Errors = Literal["strict", "replace"]
-InputFormat = Literal["text", "tsv", "jsonl"]
+InputFormat = Literal["text", "tsv", "csv", "jsonl", "json", "parquet", "arrow"]
+OnError = Literal["stop", "skip", "keep"]
+Split = Literal["lines", "sentences", "none"]
 RecordFormat = Literal["tsv", "jsonl"]
 ReportFormat = Literal["text", "json"]
 Tool = Literal["kenlm", "srilm"]  # the tools whose report layouts are available

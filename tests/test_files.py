@@ -44,7 +44,7 @@ def lines_of(path: Path, data: bytes, errors: Utf8Errors = "strict") -> list[str
         (b"\n", [""]),
         (b"one\ntwo", ["one", "two"]),
         (b"one\n\n\ntwo\n", ["one", "", "", "two"]),
-        (b"\xef\xbb\xbfone\n\xef\xbb\xbftwo\n", ["one", "\ufefftwo"]),
+        (b"\xef\xbb\xbfone\n\xef\xbb\xbftwo\n", ["one", "two"]),
         (b"one\r\ntwo\r\n", ["one", "two"]),
         (b"one\rtwo\n\r\r\n", ["one\rtwo", "\r"]),
         ("a\u2028b\u0085c\x0bd\x1ee\n".encode(), ["a\u2028b\u0085c\x0bd\x1ee"]),

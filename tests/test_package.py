@@ -19,7 +19,7 @@ from lmscore.runtime import engine
 PACKAGE = Path(lmscore.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "files", "locks", "names"}
+BASE = {"errors", "files", "locks", "names", "compression", "encodings"}
 ENGINE = BASE | {"bundle", "runtime.arguments", "runtime.text", "runtime.engine"}
 MODEL = ENGINE | {"runtime.scoring", "runtime.decoding", "runtime.model", "runtime.load"}
 
@@ -29,8 +29,11 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "names": set(),
     "locks": {"errors"},
-    "files": {"errors", "locks", "names"},
+    "compression": {"errors"},
+    "encodings": {"errors"},
+    "files": {"errors", "locks", "names", "compression", "encodings"},
     "bundle": BASE,
+    "corpus.reading": BASE,
     "runtime.arguments": BASE,
     "runtime.text": BASE | {"bundle"},
     "runtime.engine": BASE | {"bundle", "runtime.arguments", "runtime.text"},
@@ -52,9 +55,11 @@ ROOMS: dict[str, set[str]] = {
     "serve": MODEL,
     "export": BASE | {"bundle", "runtime.engine", "runtime.checking"},
     "train.options": BASE | {"bundle"},
-    "train": BASE | {"bundle", "runtime.text", "runtime.scoring", "train.options"},
-    "cli": BASE | {"bundle", "train.options"},
-    "cli.verbs": BASE | {"bundle", "cli"},
+    "train": BASE
+    | {"bundle", "corpus.reading", "runtime.text", "runtime.scoring", "train.options"},
+    "corpus": MODEL | {"corpus.reading"},
+    "cli": BASE | {"bundle", "corpus.reading", "train.options"},
+    "cli.verbs": BASE | {"bundle", "corpus.reading", "cli"},
 }
 # Rooms that are entered by any of their files: a file for each decoder, a file for each verb.
 OPEN_ROOMS = {"runtime.adapters", "cli", "cli.verbs"}
@@ -66,9 +71,11 @@ SURFACES = [
 REACHED_LAZILY = {*ROOMS, ""} - {"cli.verbs"}
 
 LIBRARIES: dict[str, set[str]] = {
+    "corpus.reading": {"pyarrow"},
+    "compression": {"backports", "compression", "lz4"},
     "bundle": {"numpy", "safetensors"},
     "runtime.arguments": {"numpy"},
-    "runtime.text": {"numpy", "tokenizers"},
+    "runtime.text": {"numpy", "tokenizers", "sentencex"},
     "runtime.engine": {"numpy", "onnxruntime"},
     "runtime.scoring": {"numpy", "tokenizers"},
     "runtime.decoding": {"numpy", "tokenizers", "llguidance"},
@@ -91,6 +98,10 @@ LIBRARIES: dict[str, set[str]] = {
 }
 # Loaded where they are needed, never by importing a module.
 LAZY = {
+    "backports",
+    "lz4",
+    "pyarrow",
+    "sentencex",
     "kenlm",
     "onnxruntime",
     "llguidance",

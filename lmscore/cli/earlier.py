@@ -11,7 +11,7 @@ from typing import TypeVar
 from lmscore.cli.layout import Layout
 from lmscore.cli.outfile import Output, whole_lines
 from lmscore.cli.progress import Progress
-from lmscore.cli.records import Record, shown_text
+from lmscore.corpus.reading import Record, shown_text
 from lmscore.errors import InputError
 
 Item = TypeVar("Item")
@@ -82,7 +82,7 @@ class Earlier:
                 if not self._has(record(item)):
                     return chain([item], rest)
                 self.count += 1
-                self.bytes += len(record(item).text.encode()) + 1
+                self.bytes += record(item).size
                 progress.update(self._end)
         raise self._error(self._next, f"the input has {self.count} lines, and this is of another")
 

@@ -7,7 +7,7 @@ from itertools import chain
 
 from lmscore.cli.outfile import Output, whole_lines
 from lmscore.cli.progress import Progress
-from lmscore.cli.records import Record, shown_text
+from lmscore.corpus.reading import Record, shown_text
 from lmscore.errors import InputError
 
 
@@ -30,7 +30,7 @@ class Kept:
         self._take()
 
     def skip(
-        self, records: Iterable[Record], reject: Callable[[bytes], object], *, bar: bool
+        self, records: Iterable[Record], reject: Callable[[Record], object], *, bar: bool
     ) -> Iterator[Record]:
         """Skip the records before the last one that was kept; the rest is returned.
 
@@ -47,7 +47,7 @@ class Kept:
                 for record in rest:
                     if _line(record) == self._next:
                         break
-                    reject(record.raw)
+                    reject(record)
                     self._pass(record)
                 else:
                     raise self._error("the input has no such line there")
@@ -84,7 +84,7 @@ class Kept:
 
     def _pass(self, record: Record) -> None:
         self.count += 1
-        self.bytes += len(record.text.encode()) + 1
+        self.bytes += record.size
 
     def _error(self, reason: str) -> InputError:
         line = shown_text((self._next or b"").decode(errors="replace"))

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lmscore.cli.records import Record, json_line
-from lmscore.errors import InputError
+from lmscore.corpus.reading import Record, json_line
 from lmscore.names import Measure, Per, RecordFormat
 
 if TYPE_CHECKING:
@@ -59,11 +58,9 @@ class Layout:
     def lines(
         self, number: int, record: Record, score: Score, measured: TextMeasures | None = None
     ) -> str:
-        """The output of record `number`, with the measures of its text where they are wanted.
-
-        Raises:
-            InputError: its text does not fit on a line.
-        """
+        """The output of record `number`, with the measures of its text where they are wanted."""
+        if record.error is not None:
+            return json_line({**record.as_fields(), "error": str(record.error)})
         if self.output_format == "jsonl":
             return json_line(self._document(record, score, measured))
         if self.per == "sentence":
@@ -89,7 +86,7 @@ class Layout:
             cells = self.cells(lines[0])
             ids = [] if record.id is None else [record.id]
             found = [*cells[: len(ids)], cells[-1]]
-            return len(cells) == len(self.columns) and found == [*ids, record.text]
+            return len(cells) == len(self.columns) and found == [*ids, _on_a_line(record.text)]
         rows = enumerate(map(self.cells, lines), 1)
         return all(self._holds_row(cells, number, index, record) for index, cells in rows)
 
@@ -105,7 +102,7 @@ class Layout:
         """The log-probability (or surprisal) in a line, then its other fields to compare."""
         if self.output_format == "jsonl":
             document = json.loads(line)
-            return [document[name] for name in (self.measure, "num_tokens", "num_oov")]
+            return [document.get(name, 0) for name in (self.measure, "num_tokens", "num_oov")]
         cells = self.cells(line)
         return [cells.pop(self.columns.index(self.measure)), *cells]
 
@@ -132,9 +129,8 @@ class Layout:
         return score.tokens if self.per == "token" else score.words
 
     def _sentence(self, record: Record, score: Score) -> str:
-        if "\n" in record.text:
-            raise InputError(f"a text holds a line break: {record.text!r}; use --format jsonl")
-        cells = [self._cell(score), str(score.num_tokens), str(score.num_oov), record.text]
+        text = _on_a_line(record.text)
+        cells = [self._cell(score), str(score.num_tokens), str(score.num_oov), text]
         return _row(cells if record.id is None else [record.id, *cells])
 
     def _rows(
@@ -180,11 +176,12 @@ class Layout:
             document = json.loads(line)
         except (ValueError, RecursionError):
             return False
-        given = record.as_fields()
+        given = json.loads(json_line(record.as_fields()))
+        added = self._keys if record.error is None else {"error"}
         return (
             isinstance(document, dict)
-            and document.keys() == given.keys() | self._keys
-            and all(document[name] == given[name] for name in given.keys() - self._keys)
+            and document.keys() == given.keys() | added
+            and all(document[name] == given[name] for name in given.keys() - added)
         )
 
     @property
@@ -230,6 +227,11 @@ class Layout:
             self.measure: self._value(unit),
             "is_oov": unit.is_oov,
         }
+
+
+def _on_a_line(text: str) -> str:
+    """The text as the last cell of a line: as it is, unless it holds line breaks."""
+    return text.translate(_ESCAPES) if "\n" in text else text
 
 
 def _finite(value: float) -> float | None:

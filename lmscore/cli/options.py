@@ -65,7 +65,8 @@ Files = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FILE",
-        help="Text, one sentence per line; gzip and xz are unpacked. Default: standard input (-).",
+        help="Text, one sentence per line, or records of another kind; packed files are unpacked. "
+        "Default: standard input (-).",
         show_default=False,
     ),
 ]
@@ -160,10 +161,53 @@ Compat = Annotated[
 Records = Annotated[names.RecordFormat, _output_option("--format")]
 Report = Annotated[names.ReportFormat, _output_option("--format")]
 Reading = Annotated[
-    names.InputFormat,
-    _input_option("--input-format", help="text; tsv: id<TAB>text; jsonl: one object per line."),
+    names.InputFormat | None,
+    _input_option(
+        "--input-format",
+        help="text; tsv: id<TAB>text; jsonl: an object per line; json: an array of objects. "
+        "Default: by the ending of the name, Parquet and Arrow by content, else text.",
+        show_default=False,
+    ),
 ]
-Field = Annotated[str, _input_option(metavar="NAME", help="The key of the text in JSON Lines.")]
+Field = Annotated[
+    str | None,
+    _input_option(
+        metavar="NAME",
+        help="The column or key of the text; doc.text reaches inside. Of TSV, it says that the "
+        "first line names the columns. [text]",
+        show_default=False,
+    ),
+]
+IdField = Annotated[str | None, _input_option(metavar="NAME", help="The column or key of the id.")]
+Columns = Annotated[
+    str | None,
+    _input_option(
+        metavar="NAME,...", help="The columns of CSV or TSV whose first line does not name them."
+    ),
+]
+Delimiter = Annotated[
+    str, _input_option(metavar="C", help="Between the columns of CSV: a character, or tab.")
+]
+Encoding = Annotated[
+    str | None,
+    _input_option(metavar="NAME", help="Of files without a byte-order mark. Default: utf-8."),
+]
+OnError = Annotated[
+    names.OnError,
+    _input_option(
+        "--on-error",
+        help="A record that cannot be read: stop; skip, and count it; keep, with an error in the "
+        "place of its scores.",
+    ),
+]
+Rejected = Annotated[
+    Path | None,
+    _input_option(metavar="FILE", help="Write the records that cannot be read to this file."),
+]
+MaxErrors = Annotated[
+    int | None,
+    _input_option(metavar="N", min=0, help="Stop after more bad records than that."),
+]
 Prefix = Annotated[
     str | None,
     _input_option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import sys
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 from lmscore.bundle import Context
 from lmscore.cli import streams
 from lmscore.cli.progress import Progress
-from lmscore.cli.records import Record
+from lmscore.compression import SUFFIXES
+from lmscore.corpus.reading import Record
 from lmscore.errors import LmscoreError
 from lmscore.names import Unit
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_NO_TEXT = (*SUFFIXES, ".parquet", ".arrow", ".feather")  # their size is not that of the text
 PROMPT = "type text, one sentence per line; Ctrl-D ends it"  # shown if the input is `interactive`
 
 
@@ -44,7 +47,8 @@ def score_records(
     """Score records, in order, in constant memory.
 
     The output is flushed whenever all records read so far are scored and more are to be read. An
-    error in the input is raised after the records before it.
+    error in the input is raised after the records before it. A record that has an `error` comes
+    with the score nan.
 
     Args:
         prefix: a text that every record follows.
@@ -68,7 +72,7 @@ def score_records(
             window=1 if line_buffered else None,
         )
 
-    return _beside(records, score, flush)
+    return _beside(records, score, flush, _unscored)
 
 
 def measure_records(
@@ -93,15 +97,19 @@ def measure_records(
             window=1 if line_buffered else None,
         )
 
-    return _beside(records, measure, flush)
+    return _beside(records, measure, flush, _unmeasured)
 
 
 def _beside(
     records: Iterable[Record],
     function: Callable[[Iterator[Record]], Iterator[Result]],
     flush: Callable[[], None],
+    unscored: Callable[[], Result],
 ) -> Iterator[tuple[Record, Result]]:
-    """Each record with the result of its text; `function` reads some records ahead."""
+    """Each record with the result of its text, or with `unscored` if it has an error.
+
+    `function` reads some records ahead.
+    """
     waiting: deque[Record] = deque()
     failures: list[LmscoreError] = []
 
@@ -109,16 +117,33 @@ def _beside(
         try:
             for record in records:
                 waiting.append(record)
-                yield record
+                if record.error is None:
+                    yield record
                 if not waiting:
                     flush()
         except LmscoreError as error:
             failures.append(error)
 
     for result in function(read()):
+        while waiting[0].error is not None:
+            yield waiting.popleft(), unscored()
         yield waiting.popleft(), result
+    while waiting:
+        yield waiting.popleft(), unscored()
     for failure in failures:
         raise failure
+
+
+def _unscored() -> Score:
+    from lmscore.runtime.scoring import Score
+
+    return Score("", math.nan, 0, 0, 0, 0.0)
+
+
+def _unmeasured() -> TextMeasures:
+    from lmscore.runtime.scoring import TextMeasures
+
+    return TextMeasures("", (), (), _unscored())
 
 
 def with_progress(
@@ -138,7 +163,7 @@ def with_progress(
     ) as progress:
         for lines, (record, result) in enumerate(scored, 1):
             yield record, result
-            done += len(record.text.encode()) + 1
+            done += record.size
             progress.update(done, f"{lines / progress.seconds:,.0f} lines/s")
 
 
@@ -186,6 +211,6 @@ def total_bytes(paths: Sequence[str]) -> int | None:
     except OSError:
         return None
     known = all(stat.S_ISREG(file.st_mode) for file in files)
-    if not known or any(path.endswith((".gz", ".xz")) for path in paths):
+    if not known or any(path.endswith(_NO_TEXT) for path in paths):
         return None
     return sum(file.st_size for file in files)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from inspect import Parameter
 from types import UnionType
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
 
@@ -59,7 +59,8 @@ def _kind(field: Field) -> Any:
     """The type of a field's parameter, without None."""
     if get_origin(field.type) is tuple:
         return str if int in get_args(field.type) else list[str]
-    return get_args(field.type)[0] if isinstance(field.type, UnionType) else field.type
+    is_union = get_origin(field.type) in (Union, UnionType)
+    return get_args(field.type)[0] if is_union else field.type
 
 
 def _help(field: Field) -> str:

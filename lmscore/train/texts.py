@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
+from lmscore.corpus.reading import BadRecords, ReadOptions, file_records
 from lmscore.errors import InputError, InputFileError, OptionError
-from lmscore.files import open_input, read_lines
+from lmscore.files import open_input
+from lmscore.runtime.text import split_text
 from lmscore.train.options import TrainOptions
 from lmscore.train.split import BlockSplit, SentenceSplit, Split, block_split, sentence_limit
 
@@ -110,7 +112,9 @@ class RunText:
         """The options that choose the lines to train on."""
         options = self._options
         split = (self._in_blocks, options.valid_share, options.seed)
-        return (*self._marks, *self._valid, *(() if self._valid else split))
+        names = ("input_format", "field", "columns", "encoding", "split", "errors", "on_error")
+        reading = [getattr(options, name) for name in names]
+        return (*self._marks, *reading, *self._valid, *(() if self._valid else split))
 
     @property
     def train(self) -> list[Iterable[str]]:
@@ -192,8 +196,22 @@ class RunText:
 
     def _lines(self, paths: Iterable[str]) -> Iterator[str]:
         for path in paths:
-            for line in read_lines(path, errors=self._options.errors):
+            for line in self._sentences(path):
                 yield self._without_boundaries(line)
+
+    def _sentences(self, path: str) -> Iterator[str]:
+        """The sentences of the records of a file."""
+        options = self._options
+        how = ReadOptions(
+            input_format=options.input_format,
+            field=options.field,
+            columns=options.columns,
+            encoding=options.encoding,
+            errors=options.errors,
+        )
+        records = BadRecords(options.on_error).handled(file_records(path, how, all_fields=False))
+        for record in records:
+            yield from split_text(record.text, options.split or record.default_split)
 
     def _without_boundaries(self, line: str) -> str:
         begin, end = self._marks

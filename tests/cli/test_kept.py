@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lmscore.cli.kept import Kept
 from lmscore.cli.outfile import record_file
-from lmscore.cli.records import Record
+from lmscore.corpus.reading import Record
 from lmscore.errors import InputError
 from tests.cli.conftest import PROGRAM, Run, finish, start
 
@@ -28,7 +28,9 @@ def go_on(path: Path, lines: list[bytes], good: set[bytes]) -> tuple[int, list[b
     with record_file(path, resume=True) as out:
         earlier = Kept(out)
         for record in earlier.skip(
-            (Record("", raw=line) for line in lines), rejected.append, bar=False
+            (Record("", raw=line) for line in lines),
+            lambda record: rejected.append(record.raw),
+            bar=False,
         ):
             if record.raw not in good:
                 rejected.append(record.raw)

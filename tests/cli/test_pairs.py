@@ -156,7 +156,11 @@ def test_any_pairs(run: Run, pairs: list[tuple[str, str]]) -> None:
     [
         ([], "", "standard input: empty, there is no line to score"),
         ([], "{}\n", "standard input, line 1: no field 'sentence_good'"),
-        ([], '{"sentence_good": "a"}\n', "line 1: no field 'sentence_bad'; name the one with the"),
+        (
+            [],
+            '{"sentence_good": "a"}\n',
+            "line 1: no field 'sentence_bad', only 'sentence_good'; name another with --bad",
+        ),
         (["--bad", "x"], '{"sentence_good": "a", "x": 1}\n', "line 1: field 'x' is int"),
         ([], "a\tb\n", "line 1: not JSON"),
         (["--by", "UID"], blimp(PAIRS[:1]), "line 1: no field 'UID' to group by; name another"),

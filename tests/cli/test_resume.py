@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from lmscore.cli.earlier import Earlier
 from lmscore.cli.layout import Layout
 from lmscore.cli.outfile import record_file
-from lmscore.cli.records import Record
+from lmscore.corpus.reading import Record
 from lmscore.errors import LmscoreError
 from lmscore.names import Per, RecordFormat
 from lmscore.runtime.model import LanguageModel

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import lmscore
 from lmscore.cli.layout import Layout
-from lmscore.cli.records import Record
 from lmscore.cli.scored_records import score_records
+from lmscore.corpus.reading import Record
 from lmscore.runtime.scoring.score import Score, WordScore
 from tests.cli.conftest import Run
 from tests.models import make_model
@@ -242,8 +242,16 @@ def test_options_that_do_not_go_together(run: Run, options: tuple[str, ...], mes
     ("options", "stdin", "message"),
     [
         (("tsv", "--prefix-column"), "a\n", "line 1: no tab; expected id<TAB>prefix<TAB>text"),
-        (("tsv", "--prefix-column"), "a\tb\n", "line 1: one tab; expected id<TAB>prefix<TAB>text"),
-        (("jsonl", "--prefix-field", "p"), '{"text": "a"}\n', "no field 'p'; name the one with"),
+        (
+            ("tsv", "--prefix-column"),
+            "a\tb\n",
+            "line 1: 2 columns, expected id<TAB>prefix<TAB>text",
+        ),
+        (
+            ("jsonl", "--prefix-field", "p"),
+            '{"text": "a"}\n',
+            "no field 'p', only 'text'; name another with --prefix-field",
+        ),
         (("jsonl", "--prefix-field", "p"), '{"text": "a", "p": 1}\n', "field 'p' is int"),
     ],
 )
@@ -254,15 +262,15 @@ def test_bad_prefixes(run: Run, options: tuple[str, ...], stdin: str, message: s
 
 
 def test_tsv_input_keeps_its_ids(run: Run) -> None:
-    stdin = "utt-1\tthe cat\nutt 2\t\n\ta\tb\n"
+    stdin = "utt-1\tthe cat\nutt 2\t\n\ta b\n"
     rows = run("score", "--input-format", "tsv", stdin=stdin).rows
     assert [row[0] for row in rows] == ["utt-1", "utt 2", ""]
-    assert ["\t".join(row[4:]) for row in rows] == ["the cat", "", "a\tb"]
+    assert ["\t".join(row[4:]) for row in rows] == ["the cat", "", "a b"]
     objects = run("score", "--input-format", "tsv", "--format", "jsonl", stdin=stdin).objects
     assert [(o["id"], o["text"]) for o in objects] == [
         ("utt-1", "the cat"),
         ("utt 2", ""),
-        ("", "a\tb"),
+        ("", "a b"),
     ]
 
 
@@ -274,10 +282,8 @@ def test_jsonl_input_keeps_its_fields(run: Run, lm: lmscore.LanguageModel) -> No
     assert (record["am"], record["tags"]) == (-1.5, [{"ä": None}])
     assert record["log_prob"] == lm.score("the cat\nsat").log_prob
     assert "text" not in record
-    result = run(*options, stdin=stdin)
-    assert result.status == 1
-    assert "holds a line break" in result.err
-    assert "--format jsonl" in result.err
+    (row,) = run(*options, stdin=stdin).rows
+    assert row[3] == r"the cat\nsat"
 
 
 @settings(
@@ -292,10 +298,10 @@ def test_any_text_comes_back_as_it_was(run: Run, text: str) -> None:
 
 
 def test_odd_characters(run: Run) -> None:
-    texts = ["a\rb", "a\u2028b", "a\x00b", "a\x0b\x0c\x1c\x85b", "\ufeff", "</s>"]
+    texts = ["a\rb", "a\u2028b", "a\x00b", "a\x0b\x0c\x1c\x85b", "</s>", "\ufeffc"]
     stdin = "\ufeff" + "\n".join(texts) + "\n"
     out = run("score", stdin=stdin).out.split("\n")
-    assert [line.split("\t", 3)[3] for line in out[:-1]] == texts
+    assert [line.split("\t", 3)[3] for line in out[:-1]] == [*texts[:-1], "c"]
     crlf = run("score", stdin="a b\r\nc\r\n")
     assert [row[3] for row in crlf.rows] == ["a b", "c"]
 
@@ -349,12 +355,10 @@ def test_variant_and_threads(run: Run) -> None:
         ("text", b"one\ntw\xff\n", "standard input, line 2: invalid UTF-8 at byte 3"),
         ("tsv", b"a\tb\nno tab\n", "standard input, line 2: no tab; expected id<TAB>text"),
         ("jsonl", b'{"text": "a"}\n{"text"}\n', "line 2: not JSON: "),
-        ("jsonl", b'{"text": "a"}\n\n', "line 2: not JSON: "),
         ("jsonl", b'"text"\n', "line 1: expected a JSON object, got str"),
         ("jsonl", b'{"sentence": "a"}\n', "line 1: no field 'text'"),
         ("jsonl", b'{"text": 1}\n', "line 1: field 'text' is int, expected a string"),
         ("jsonl", b'{"text": "\\ud800"}\n', "line 1: field 'text' holds half a surrogate pair"),
-        ("jsonl", b'{"text": "a", "x": NaN}\n', "line 1: not JSON: NaN is no JSON value"),
         ("jsonl", b"[" * 100_000 + b"\n", "line 1: not JSON: "),
     ],
 )

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.records import Line, json_line, json_object, located_lines, text_field
 from lmscore.cli.usage import UsageError
+from lmscore.corpus.reading import (
+    Line,
+    ReadOptions,
+    json_line,
+    json_object,
+    located_lines,
+    text_field,
+)
 from lmscore.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +40,7 @@ def choose(
     *,
     files: options.Input = None,
     gap: Annotated[str, typer.Option(metavar="TEXT", help="What marks the gap.")] = "___",
-    field: options.Field = "text",
+    field: options.Field = None,
     candidates_field: Annotated[
         str, typer.Option(metavar="NAME", help="The key of the list of candidates.")
     ] = "candidates",
@@ -64,11 +71,11 @@ def choose(
         raise UsageError("name the candidates after the TEXT")
     if text is not None and text.count(gap) != 1:
         raise UsageError(f"the TEXT must have one gap, {gap}; --gap names another mark")
-    keys = (field, candidates_field, answer_field)
+    keys = (field or "text", candidates_field, answer_field)
     items = (
         [_Item("", text, list(candidates or ()), {"text": text})]
         if text is not None
-        else _read(located_lines(files or ["-"], errors=errors), gap, keys)
+        else _read(located_lines(files or ["-"], ReadOptions(errors=errors)), gap, keys)
     )
     lm = model.load()
     right = answered = 0
@@ -103,7 +110,7 @@ class _Item:
 def _read(lines: Iterator[Line], gap: str, keys: tuple[str, str, str]) -> Iterator[_Item]:
     field, candidates_field, answer_field = keys
     for line in lines:
-        fields = json_object(line)
+        fields = json_object(line.text, line.where)
         text = text_field(fields, field, line.where)
         if text.count(gap) != 1:
             raise InputError(
@@ -120,7 +127,7 @@ def _read(lines: Iterator[Line], gap: str, keys: tuple[str, str, str]) -> Iterat
                 {f"{candidates_field}[{number}]": candidate},
                 f"{candidates_field}[{number}]",
                 line.where,
-                option="--candidates-field",
+                option="candidates_field",
             )
         answer = _answer(fields, answer_field, candidates, line.where)
         yield _Item(line.where, text, candidates, fields, answer)

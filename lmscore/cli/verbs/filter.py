@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +13,8 @@ import typer
 from lmscore.cli import options, streams
 from lmscore.cli.kept import Kept
 from lmscore.cli.outfile import check_not_read, check_output, open_records, same_file
-from lmscore.cli.records import TextInput
+from lmscore.cli.records import TextInput, note_bad_records
+from lmscore.cli.rejected import rejected_records, whole_records
 from lmscore.cli.scored_records import (
     PROMPT,
     count,
@@ -25,13 +24,13 @@ from lmscore.cli.scored_records import (
     with_progress,
 )
 from lmscore.cli.usage import UsageError
-from lmscore.files import open_output
+from lmscore.corpus.reading import format_of
+from lmscore.errors import OptionError
+from lmscore.files import input_name
 from lmscore.names import Unit
 
 if TYPE_CHECKING:
     from lmscore.runtime.scoring import Score
-
-Write = Callable[[bytes], object]
 
 
 def filter_lines(
@@ -51,7 +50,7 @@ def filter_lines(
     ] = False,
     rejected: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the lines that are not printed to this file."),
+        typer.Option(metavar="FILE", help="Write the records that are not printed to this file."),
     ] = None,
     model: options.ModelOptions,
     context: options.ContextMode = None,
@@ -71,19 +70,24 @@ def filter_lines(
     """
     lowest, highest = _bounds(min_ppl, max_ppl)
     _check_files(output, rejected, resume=resume)
+    if text.on_error == "keep":
+        raise UsageError("--on-error keep is for score: a record without a perplexity is not kept")
     paths = text.paths
     check_not_read(rejected, paths)
+    _check_kinds(text, resume=resume)
     typed = interactive(paths)
     if typed and not quiet:
         streams.note(PROMPT)
     from lmscore.runtime.scoring import perplexity_of
 
-    records = text.records()
+    bad = text.bad_records()
+    records = text.records(bad=bad)
     # In this order: the rejected lines appear once those kept are safe.
     with (
-        _rejected_lines(rejected) as reject,
+        rejected_records(rejected) as reject,
         open_records(output, resume=resume, inputs=paths) as out,
     ):
+        bad.reject = reject
         lm = model.load()
         scored = partial(
             score_records,
@@ -102,19 +106,20 @@ def filter_lines(
         else:  # the state depends on all lines, so all are scored again
             pairs = shown(scored(records))
         tally = _Tally()
-        keep = _whole_lines(out.write_bytes)
+        keep = whole_records(out.write_bytes, begun=out.size > 0)
         for record, score in pairs:
             perplexity = perplexity_of(score.log_prob, count(score, per, eos=eos))
             kept = (lowest <= perplexity <= highest) != invert
             tally.add(score, kept=kept, defined=not math.isnan(perplexity))
             if not kept:
-                reject(record.raw)
+                reject(record)
             elif not earlier.has(record):
-                keep(record.raw)
+                keep(record)
         earlier.check_end()
     if not quiet:
         before = f"resumed after {earlier.count} lines: " if earlier.count else ""
         streams.note(f"{describe(lm, context)}: {before}{tally}")
+        note_bad_records(bad)
 
 
 def _check_files(output: Path | None, rejected: Path | None, *, resume: bool) -> None:
@@ -123,6 +128,19 @@ def _check_files(output: Path | None, rejected: Path | None, *, resume: bool) ->
     if rejected and output and same_file(rejected, output):
         raise UsageError("--output and --rejected must be two files")
     check_output(output, resume=resume)
+
+
+def _check_kinds(text: TextInput, *, resume: bool) -> None:
+    """Raise OptionError where a record is not made of lines of its own."""
+    for path in text.paths:
+        kind = format_of(path, text.input_format)
+        if kind in ("json", "parquet", "arrow"):
+            raise OptionError(f"{input_name(path)}: filter writes lines: make it JSON Lines first")
+        if resume and (kind == "csv" or (kind == "tsv" and text.names_columns)):
+            raise OptionError(
+                f"{input_name(path)}: --resume looks for whole lines, which no {kind.upper()} with "
+                "names of columns has: leave it out"
+            )
 
 
 def _bounds(min_ppl: float | None, max_ppl: float | None) -> tuple[float, float]:
@@ -158,25 +176,3 @@ class _Tally:
         if self.undefined:
             text += f"; {self.undefined} without a perplexity (nothing to divide by)"
         return text
-
-
-@contextmanager
-def _rejected_lines(path: Path | None) -> Iterator[Write]:
-    """A function that writes the rejected lines to a file or a pipe, or drops them."""
-    if path is None:
-        yield lambda _: None
-    else:
-        with open_output(path) as file:
-            yield _whole_lines(file.write)
-
-
-def _whole_lines(write: Write) -> Write:
-    """A function that writes lines; one without a line end gets it when another follows."""
-    is_open = False
-
-    def write_line(raw: bytes) -> None:
-        nonlocal is_open
-        write(b"\n" + raw if is_open else raw)
-        is_open = not raw.endswith(b"\n")
-
-    return write_line

@@ -8,9 +8,10 @@ import typer
 
 from lmscore import names
 from lmscore.cli import options, streams
-from lmscore.cli.records import Record, TextInput, json_line, words_of_file
+from lmscore.cli.records import TextInput, words_of_file
 from lmscore.cli.scored_records import interactive, with_progress
 from lmscore.cli.usage import UsageError, command_line
+from lmscore.corpus.reading import Record, json_line
 
 if TYPE_CHECKING:
     from lmscore.runtime.decoding import NextKeywords
@@ -56,8 +57,8 @@ def next_words(
     ] = False,
     output_format: options.Records = "tsv",
     model: options.ModelOptions,
-    input_format: options.Reading = "text",
-    field: options.Field = "text",
+    input_format: options.Reading = None,
+    field: options.Field = None,
     errors: options.Utf8Errors = "strict",
 ) -> None:
     """Print the likeliest next words after a text, best first, with their probabilities.

@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.records import Line, Record, json_line, json_object, located_lines, text_field
 from lmscore.cli.scored_records import count, describe, score_records, with_progress
 from lmscore.cli.table import table
+from lmscore.corpus.reading import (
+    Line,
+    ReadOptions,
+    Record,
+    json_line,
+    json_object,
+    located_lines,
+    text_field,
+)
 from lmscore.errors import InputError
 from lmscore.names import Unit
 
@@ -64,7 +72,7 @@ def pairs(
     correct. Every sentence is scored on its own, whatever context the model was trained for.
     """
     paths = files or ["-"]
-    lines = located_lines(paths, errors=errors)
+    lines = located_lines(paths, ReadOptions(errors=errors))
     read = _from_jsonl if input_format == "jsonl" else _from_tsv
     lm = model.load()
     as_line = _jsonl if output_format == "jsonl" else _tsv
@@ -107,10 +115,10 @@ class Result:
 
 def _from_jsonl(lines: Iterable[Line], good: str, bad: str) -> Iterator[Pair]:
     for line in lines:
-        fields = json_object(line)
+        fields = json_object(line.text, line.where)
         yield Pair(
-            text_field(fields, good, line.where, option="--good"),
-            text_field(fields, bad, line.where, option="--bad"),
+            text_field(fields, good, line.where, option="good"),
+            text_field(fields, bad, line.where, option="bad"),
             line.where,
             fields,
         )

@@ -10,8 +10,11 @@ import typer
 from lmscore.cli import options, streams
 from lmscore.cli.adaptive import adapted, check_model, check_options, describe_adapted
 from lmscore.cli.compat import start_report
-from lmscore.cli.records import TextInput
+from lmscore.cli.outfile import check_not_read
+from lmscore.cli.records import TextInput, note_bad_records
+from lmscore.cli.rejected import rejected_records
 from lmscore.cli.scored_records import PROMPT, describe, interactive, score_records, with_progress
+from lmscore.cli.usage import UsageError
 
 
 def ppl(
@@ -23,6 +26,7 @@ def ppl(
     bos: options.Bos = True,
     eos: options.Eos = True,
     text: TextInput,
+    rejected: options.Rejected = None,
     cache: Annotated[
         bool,
         typer.Option("--cache", help="Beside it, with a cache of the words read (extra train)."),
@@ -69,7 +73,11 @@ def ppl(
     check_options(adaptive, compat=compat, bos=bos, eos=eos, context=context)
     if interactive(paths):
         streams.note(PROMPT)
-    records = text.records()
+    if text.on_error == "keep":
+        raise UsageError("--on-error keep is for score: a record without a score adds nothing")
+    check_not_read(rejected, paths)
+    bad = text.bad_records()
+    records = text.records(bad=bad)
     lm = model.load()
     if adaptive:
         check_model(lm.path)
@@ -77,9 +85,11 @@ def ppl(
     words = report is not None and needs_words(lm.config)
     scored = score_records(lm, records, bos=bos, eos=eos, context=context, words=words)
     summary = Summary(eos=eos)
-    for record, score in with_progress(scored, paths, data_on_stdout=False):
-        (report or summary).add(score)
-        texts += [record.text] if adaptive else []
+    with rejected_records(rejected) as bad.reject:
+        for record, score in with_progress(scored, paths, data_on_stdout=False):
+            (report or summary).add(score)
+            texts += [record.text] if adaptive else []
+    note_bad_records(bad)
     found = {
         name: adapted(lm.path, texts, summary, name, values, model)
         for name, values in adaptive.items()

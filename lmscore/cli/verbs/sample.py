@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.records import Record, TextInput, json_line, words_of_file
+from lmscore.cli.records import TextInput, words_of_file
 from lmscore.cli.scored_records import interactive, with_progress
 from lmscore.cli.usage import UsageError, command_line
+from lmscore.corpus.reading import Record, json_line
 from lmscore.errors import LmscoreError
 from lmscore.names import Utf8Errors
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
@@ -14,8 +15,9 @@ from lmscore.cli import options, streams
 from lmscore.cli.compat import start_report
 from lmscore.cli.earlier import Earlier
 from lmscore.cli.layout import Layout
-from lmscore.cli.outfile import check_output, open_records
-from lmscore.cli.records import Record, TextInput
+from lmscore.cli.outfile import check_not_read, check_output, open_records
+from lmscore.cli.records import TextInput, note_bad_records
+from lmscore.cli.rejected import rejected_records
 from lmscore.cli.scored_records import (
     PROMPT,
     describe,
@@ -28,7 +30,9 @@ from lmscore.cli.usage import UsageError
 from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
-    from lmscore.runtime.scoring import Score, Summary, TextMeasures
+    from lmscore.cli.outfile import Output
+    from lmscore.corpus.reading import Record
+    from lmscore.runtime.scoring import CompatReport, Score, Summary, TextMeasures
 
     Scored = Iterable[tuple[Record, Score | TextMeasures]]
 
@@ -62,6 +66,7 @@ def score(
     prefix_field: options.PrefixField = None,
     prefix_column: options.PrefixColumn = False,
     text: TextInput,
+    rejected: options.Rejected = None,
     output: options.Output = None,
     resume: options.Resume = False,
     line_buffered: options.LineBuffered = False,
@@ -77,9 +82,7 @@ def score(
     per line, "tokens" or "words" in it; it keeps the fields of the JSON Lines it was read from.
     With --compat there is a block per line, with --per word the words in it, and one at the end.
     """
-    own_prefixes = _has_own_prefixes(prefix, prefix_field, text.input_format, column=prefix_column)
-    if header and output_format != "tsv":
-        raise UsageError("--header is for --format tsv")
+    own_prefixes = _has_own_prefixes(prefix, prefix_field, text.kind, column=prefix_column)
     paths = text.paths
     wanted = {"entropy": entropy, "rank": rank, "alternatives": alternatives > 0}
     measures = tuple(name for name in get_args(names.Measure) if wanted[name])
@@ -92,9 +95,10 @@ def score(
         output_format,
         per,
         surprisal=surprisal,
-        ids=text.input_format == "tsv",
+        ids=text.has_ids,
         measures=measures,
     )
+    _check_input(text, layout, compat=bool(compat), rejected=rejected, header=header)
     layouts = {
         "--format": output_format != "tsv",
         "--per token": per == "token",
@@ -112,8 +116,12 @@ def score(
     typed = interactive(paths)
     if typed and not quiet:
         streams.note(PROMPT)
-    records = text.records(prefix_field=prefix_field, prefix_column=prefix_column)
-    with open_records(output, resume=resume, inputs=paths) as out:
+    bad = text.bad_records()
+    records = text.records(prefix_field=prefix_field, prefix_column=prefix_column, bad=bad)
+    with (
+        rejected_records(rejected) as bad.reject,
+        open_records(output, resume=resume, inputs=paths) as out,
+    ):
         lm = model.load(unnormalized=unnormalized)
         if measures and (context or lm.config.context) == "document":
             raise OptionError(
@@ -142,11 +150,9 @@ def score(
         )
         shown = partial(with_progress, paths=paths, data_on_stdout=output is None)
         if report is not None:
-            for _, found in shown(scored(records)):
-                report.add(found)
-                out.write(report.sentence(found, words=per == "word"))
+            _write_report(report, shown(scored(records)), out, words=per == "word", end=not quiet)
             if not quiet:
-                out.write(report.summary())
+                note_bad_records(bad)
             return
         earlier = Earlier(out, layout, header=header)
         run: Callable[..., Scored] = measure if measures else scored
@@ -161,9 +167,38 @@ def score(
             lines = layout.lines(number, record, scored_text, measured)
             earlier.settle(lines, scored_text.num_tokens)
             out.write(lines)
-            summary.add(scored_text)
+            if record.error is None:
+                summary.add(scored_text)
     if not quiet:
         _note(summary, describe(lm, context), resumed=earlier.count)
+        note_bad_records(bad)
+
+
+def _write_report(
+    report: CompatReport,
+    scored: Iterable[tuple[Record, Score]],
+    out: Output,
+    *,
+    words: bool,
+    end: bool,
+) -> None:
+    """Write a block for each text in another tool's layout, and at the end that of the totals."""
+    for _, found in scored:
+        report.add(found)
+        out.write(report.sentence(found, words=words))
+    if end:
+        out.write(report.summary())
+
+
+def _check_input(
+    text: TextInput, layout: Layout, *, compat: bool, rejected: Path | None, header: bool
+) -> None:
+    """Raise UsageError for options of input and output that do not go together."""
+    check_not_read(rejected, text.paths)
+    if header and layout.output_format != "tsv":
+        raise UsageError("--header is for --format tsv")
+    if text.on_error == "keep" and (layout.output_format != "jsonl" or compat):
+        raise UsageError("--on-error keep writes objects with an error: give --format jsonl")
 
 
 def _check_measures(
@@ -204,8 +239,8 @@ def _has_own_prefixes(
 ) -> bool:
     if [prefix is not None, field is not None, column].count(True) > 1:
         raise UsageError("give one of --prefix, --prefix-field and --prefix-column")
-    if field is not None and input_format != "jsonl":
-        raise UsageError("--prefix-field needs --input-format jsonl")
+    if field is not None and input_format == "text":
+        raise UsageError("--prefix-field needs --input-format jsonl, or another with named fields")
     if column and input_format != "tsv":
         raise UsageError("--prefix-column needs --input-format tsv")
     return field is not None or column

@@ -6,6 +6,7 @@ from lmscore.runtime.text.characters import (
     first_character,
 )
 from lmscore.runtime.text.id_rows import IdRows, Ids, places
+from lmscore.runtime.text.parts import Part, split_text, text_parts
 from lmscore.runtime.text.tokenizer import (
     Encoded,
     TextTokenizer,
@@ -17,6 +18,7 @@ __all__ = [
     "Encoded",
     "IdRows",
     "Ids",
+    "Part",
     "TextTokenizer",
     "character_spans",
     "check_text",
@@ -24,4 +26,6 @@ __all__ = [
     "first_character",
     "places",
     "read_tokenizer",
+    "split_text",
+    "text_parts",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from lmscore.errors import OptionError
 
@@ -88,7 +88,7 @@ def check_each(values: Mapping[str, Any], fields: Mapping[str, Field]) -> None:
 
 
 def _check_type(name: str, value: object, hint: Any) -> None:
-    allowed = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    allowed = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if any(_is_instance(value, kind) for kind in allowed):
         return
     expected = " or ".join(_describe(kind) for kind in allowed if kind is not NoneType)

@@ -9,18 +9,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from lmscore.names import (
     Cell,
     Context,
     Direction,
+    InputFormat,
     Optimizer,
     Order,
     OutputLayer,
     Precision,
     RecurrentInit,
     Schedule,
+    Split,
     Utf8Errors,
 )
 from lmscore.train.options.combinations import check_combinations
@@ -54,8 +56,9 @@ class TrainOptions:
     train: Annotated[
         tuple[str, ...],
         Option(
-            "Text to train on, one sentence per line; gzip and xz are unpacked. FILE:3 reads its "
-            "lines three times in each epoch, FILE:0.5 half of them, drawn each time.",
+            "Text to train on, one sentence per line, or records of another kind; packed files are "
+            "unpacked. FILE:3 reads its lines three times in each "
+            "epoch, FILE:0.5 half of them, drawn each time.",
             "FILE",
             path=True,
         ),
@@ -91,6 +94,35 @@ class TrainOptions:
             default="all together",
         ),
     ] = None
+    input_format: Annotated[
+        InputFormat | None,
+        Option(
+            "text; tsv: id<TAB>text; csv; jsonl: an object per line; json: an array; parquet; "
+            "arrow. Default: by the ending of the name, else text.",
+            "KIND",
+        ),
+    ] = None
+    field: Annotated[
+        str | None,
+        Option("The column or key of the text; doc.text reaches inside.", "NAME", default="text"),
+    ] = None
+    columns: Annotated[
+        tuple[str, ...],
+        Option("A column of a CSV or TSV file whose first line does not name them, each.", "NAME"),
+    ] = ()
+    encoding: Annotated[
+        str | None, Option("Of files without a byte-order mark.", "NAME", default="utf-8")
+    ] = None
+    split: Annotated[
+        Split | None,
+        Option(
+            "What a record's sentences are: lines, sentences (extra sentences), none: all of it.",
+            default="lines, of plain text none",
+        ),
+    ] = None
+    on_error: Annotated[
+        Literal["stop", "skip"], Option("A record that cannot be read.", resumable=True)
+    ] = "stop"
     # The budget: epochs or minutes; 10 epochs if neither is given.
     minutes: Annotated[
         float | None,

@@ -1,0 +1,3 @@
+"""Corpora: records of many kinds of files."""
+
+__all__: list[str] = []
