@@ -70,7 +70,8 @@ def _read(path: Path) -> dict[str, Any]:
         data = file.read()
     try:
         values: dict[str, Any] = json.loads(data)
-        values.update({key: tuple(values[key]) for key in ("train", "valid")})
+        lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+        values.update(lists)
         values["cutoffs"] = tuple(values.get("cutoffs", ()))
         TrainOptions(**values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
