@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from lmscore.cli.records import json_line
 from lmscore.cli.scored_records import describe, input_progress
+from lmscore.corpus.reading import json_line
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
