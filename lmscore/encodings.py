@@ -145,7 +145,8 @@ def _check_text(head: bytes, encoding: str, name: str, given: str | None) -> Non
     if kind is not None:
         raise InputError(f"{name}: looks like {kind}")
     zeros = head.count(0)
-    if encoding == "utf-8" and given is None and zeros > len(head) // 3 > 1:
+    is_told = given is not None or head.startswith(_UTF8_BOM)
+    if encoding == "utf-8" and not is_told and zeros > len(head) // 3 > 1:
         guess = "utf-16-le" if head[1::2].count(0) > zeros // 2 else "utf-16-be"
         raise InputError(
             f"{name}: looks like UTF-16 without a byte-order mark: use encoding={guess!r}"
