@@ -52,7 +52,7 @@ ROOMS: dict[str, set[str]] = {
     "runtime.rescoring.tuning": BASE | {"runtime.rescoring.lists"},
     "runtime.rescoring.lattices": MODEL
     | {"runtime.rescoring.formats", "runtime.rescoring.lists", "runtime.rescoring.posteriors"},
-    "serve": MODEL,
+    "serve": MODEL | {"runtime.rescoring.models", "runtime.rescoring.lists"},
     "export": BASE | {"bundle", "runtime.engine", "runtime.checking"},
     "train.options": BASE | {"bundle"},
     "train": BASE

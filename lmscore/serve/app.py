@@ -7,9 +7,8 @@ import hmac
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar, cast
 
 from starlette.applications import Starlette
@@ -19,14 +18,20 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lmscore.serve import completions, scores, tokens
+from lmscore.serve import completions, lists, scores, searches, states, tokens
 from lmscore.serve.errors import ApiError, as_api_error, json_response
 from lmscore.serve.metrics import Metrics
 from lmscore.serve.requests import (
     Body,
+    ChooseRequest,
     CompletionRequest,
     DetokenizeRequest,
+    DropRequest,
+    NextRequest,
+    OpenRequest,
+    RescoreRequest,
     ScoreRequest,
+    StepRequest,
     TokenizeRequest,
     decode_body,
     read_body,
@@ -37,6 +42,7 @@ Result = TypeVar("Result")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 _OPEN = {"/health"}  # needs no key
+_TEXTS = ("prompt", "input", "candidates", "lists")  # the fields that hold texts
 
 _log = logging.getLogger("lmscore")
 
@@ -65,6 +71,35 @@ class Service:
         """POST /v1/score."""
         answer = scores.score(self._model(body.model), body, self.limits)
         return json_response(await unless_gone(request, answer))
+
+    async def next_words(self, request: Request, body: NextRequest) -> Response:
+        """POST /v1/next."""
+        answer = searches.next_words(self._model(body.model), body, self.limits)
+        return json_response(await unless_gone(request, answer))
+
+    async def choose(self, request: Request, body: ChooseRequest) -> Response:
+        """POST /v1/choose."""
+        answer = searches.choose(self._model(body.model), body, self.limits)
+        return json_response(await unless_gone(request, answer))
+
+    async def rescore(self, request: Request, body: RescoreRequest) -> Response:
+        """POST /v1/rescore."""
+        answer = lists.rescore(self._model(body.model), body, self.limits)
+        return json_response(await unless_gone(request, answer))
+
+    async def open_states(self, request: Request, body: OpenRequest) -> Response:
+        """POST /v1/states."""
+        answer = states.open_states(self._model(body.model), body, self.limits)
+        return json_response(await unless_gone(request, answer))
+
+    async def step_states(self, request: Request, body: StepRequest) -> Response:
+        """POST /v1/states/step."""
+        answer = states.step_states(self._model(body.model), body, self.limits)
+        return json_response(await unless_gone(request, answer))
+
+    async def drop_states(self, _: Request, body: DropRequest) -> Response:
+        """POST /v1/states/drop."""
+        return json_response(states.drop_states(self.models.find(body.model), body))
 
     async def tokenize(self, _: Request, body: TokenizeRequest) -> Response:
         """POST /tokenize."""
@@ -116,6 +151,12 @@ class Service:
                 "/v1/completions", self._reads(CompletionRequest, self.completions), methods=post
             ),
             Route("/v1/score", self._reads(ScoreRequest, self.score), methods=post),
+            Route("/v1/next", self._reads(NextRequest, self.next_words), methods=post),
+            Route("/v1/choose", self._reads(ChooseRequest, self.choose), methods=post),
+            Route("/v1/rescore", self._reads(RescoreRequest, self.rescore), methods=post),
+            Route("/v1/states", self._reads(OpenRequest, self.open_states), methods=post),
+            Route("/v1/states/step", self._reads(StepRequest, self.step_states), methods=post),
+            Route("/v1/states/drop", self._reads(DropRequest, self.drop_states), methods=post),
             Route("/tokenize", self._reads(TokenizeRequest, self.tokenize), methods=post),
             Route("/detokenize", self._reads(DetokenizeRequest, self.detokenize), methods=post),
             Route("/tokenizer_info", self.tokenizer_info, methods=get),
@@ -132,7 +173,7 @@ class Service:
         answer: Callable[[Request, Body], Coroutine[Any, Any, Response]],
     ) -> Endpoint:
         """An endpoint that reads a body before it answers."""
-        param = {CompletionRequest: "prompt", ScoreRequest: "input"}.get(kind)
+        param = next((name for name in _TEXTS if name in kind.__struct_fields__), None)
 
         async def endpoint(request: Request) -> Response:
             try:
@@ -190,26 +231,21 @@ class Guard:
         return hmac.compare_digest(given, self._expected)
 
 
-def make_app(
-    models: Models, *, limits: Limits | None = None, api_key: str | None = None
-) -> ASGIApp:
+def make_app(models: Models, *, api_key: str | None = None) -> ASGIApp:
     """The application; when it shuts down, the models finish what they have begun.
 
     Args:
-        models: what is served.
-        limits: what requests may ask for.
+        models: what is served, and within which limits.
         api_key: the key that every request but /health has to bring. Default: none.
     """
-    service = Service(models, limits or Limits(), Metrics())
+    service = Service(models, models.limits, Metrics())
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        with ExitStack() as stack:
-            for model in models:
-                observer = partial(service.metrics.observe_run, model.name)
-                stack.enter_context(model.lm.engine.observe(observer))
-            yield
-            await asyncio.to_thread(models.stop)
+        models.observe(service.metrics.observe_run)
+        yield
+        await asyncio.to_thread(models.stop)
+        models.observe(None)
 
     app = Starlette(
         routes=service.routes(),

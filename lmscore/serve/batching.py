@@ -83,7 +83,10 @@ class Batcher:
     """
 
     def __init__(self, lm: LanguageModel, *, budget: int | None = None) -> None:
-        """Start the thread; call `stop` to end it. `budget` is the tokens of one batch."""
+        """Start the thread; call `stop` to end it. `budget` is the tokens of one batch.
+
+        A request that comes after `stop` starts it again, until the request is done.
+        """
         self.lm = lm
         self.unfinished = 0
         self._budget = budget or _RUNS * lm.engine.token_budget
@@ -92,8 +95,8 @@ class Batcher:
         self._completing: list[Completing] = []
         self._decoder = Decoder(lm, budget=self._budget)
         self._stopping = False
-        self._thread = threading.Thread(target=self._work, name="lmscore-model", daemon=True)
-        self._thread.start()
+        self._lock = threading.Lock()
+        self._thread = self._start()
 
     async def run(self, kind: Kind, items: Sequence[Any], sizes: Sequence[int]) -> list[Any]:
         """The results of a kind's `run`, one for each item.
@@ -121,15 +124,27 @@ class Batcher:
 
     def stop(self) -> None:
         """Finish what was submitted, then end the thread."""
-        self._arrivals.put(None)
+        self._put(None)
 
     def join(self) -> None:
         """Wait for the end of the thread."""
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _start(self) -> threading.Thread | None:
+        thread = threading.Thread(target=self._work, name="lmscore-model", daemon=True)
+        thread.start()
+        return thread
+
+    def _put(self, request: Waiting | Completing | None) -> None:
+        with self._lock:
+            self._arrivals.put(request)
+            if self._thread is None:
+                self._thread = self._start()
 
     async def _submitted(self, request: Waiting | Completing) -> Any:
         self.unfinished += 1
-        self._arrivals.put(request)
+        self._put(request)
         try:
             return await request.future
         finally:
@@ -149,11 +164,11 @@ class Batcher:
     def _receive(self) -> bool:
         """Take what has arrived; wait if there is nothing else to do. False: the end."""
         idle = not self._waiting and not self._completing
-        while not self._stopping or not self._arrivals.empty():
+        while True:
             try:
-                request = self._arrivals.get(block=idle)
+                request = self._arrivals.get(block=idle and not self._stopping)
             except queue.Empty:
-                return True
+                return not idle or self._go_on()
             idle = False
             if request is None:
                 self._stopping = True
@@ -162,7 +177,14 @@ class Batcher:
             else:
                 self._completing.append(request)
                 self._decoder.add(request.completions)
-        return bool(self._waiting or self._completing)
+
+    def _go_on(self) -> bool:
+        """Whether something came while the thread was about to end."""
+        with self._lock:
+            if self._arrivals.empty():
+                self._thread = None
+                return False
+            return True
 
     def _run_batch(self, outcomes: list[tuple[asyncio.Future[Any], Any]]) -> None:
         """Run items of the request that has waited longest, and of those of its kind."""

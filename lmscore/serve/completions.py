@@ -12,29 +12,18 @@ from functools import partial
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from lmscore.errors import InputError
-from lmscore.runtime.decoding import Prompt, Sample, SamplingOptions
+from lmscore.runtime.decoding import Sample, SamplingOptions
 from lmscore.runtime.engine import ReadPrompt
 from lmscore.runtime.scoring import TokenScore
-from lmscore.runtime.text import Ids
 from lmscore.serve.continuous import Alternatives, Completion, Piece
-from lmscore.serve.errors import ApiError, as_api_error
+from lmscore.serve.errors import as_api_error
+from lmscore.serve.prompts import Echo, parse_prompts
 from lmscore.serve.requests import CompletionRequest, refuse_unsupported
 from lmscore.serve.served import Limits, ServedModel
 
 _DEFAULT_TOKENS = 16  # OpenAI's
 _REASONS = {"eos": "stop", "stop": "stop", "length": "length"}
-
-
-@dataclass(frozen=True)
-class Echo:
-    """The text of a prompt, and the tokens that are shown of it."""
-
-    text: str
-    tokens: Ids  # int64 [m]; with <s> where the model read one that the client can see
-    starts: list[int]  # m, characters into the text
 
 
 @dataclass(frozen=True)
@@ -58,24 +47,24 @@ class Job:
         """
         refuse_unsupported(body)
         model.lm.check_forward()
-        read = [_read_ids(model, prompt, place) for place, prompt in _prompts(body.prompt)]
+        prompts = parse_prompts(model, body.prompt)
         options = _sampling(body)
-        limits.check("tokens", sum(len(ids) for ids, _, _ in read), limits.tokens, param="prompt")
-        samples = len(read) * (body.n or 1)
+        limits.check("tokens", sum(len(one.ids) for one in prompts), limits.tokens, param="prompt")
+        samples = len(prompts) * (body.n or 1)
         limits.check("completions", samples, limits.samples, param="n")
         if options is not None:
             limits.check("tokens", options.max_tokens, limits.new_tokens, param="max_tokens")
         completions = [
             Completion(
-                ids,
-                prompt,
+                one.ids,
+                one.prompt,
                 options,
                 echo=body.logprobs if body.echo else None,
                 alternatives=body.logprobs,
             )
-            for ids, prompt, _ in read
+            for one in prompts
         ]
-        echoes = [echo for _, _, echo in read]
+        echoes = [one.echo for one in prompts]
         name = f"cmpl-{uuid.uuid4().hex}"
         return cls(model, body, echoes, completions, name, int(time.time()))
 
@@ -267,49 +256,6 @@ class _Logprobs:
 
 def _event(document: Any) -> bytes:
     return b"data: " + msgspec.json.encode(document) + b"\n\n"
-
-
-def _prompts(prompt: str | list[str | int | list[int]]) -> list[tuple[str, str | list[int]]]:
-    """The prompts of a request, each a text or a list of ids, and the names of their places."""
-    if isinstance(prompt, str):
-        return [("prompt", prompt)]
-    if not prompt:
-        raise ApiError(400, "prompt is an empty list", param="prompt")
-    ids = [part for part in prompt if isinstance(part, int)]
-    if len(ids) == len(prompt):
-        return [("prompt", ids)]
-    if ids or len({type(part) for part in prompt}) > 1:
-        raise ApiError(
-            400,
-            "prompt must be a text, a list of texts, of ids, or of lists of ids",
-            param="prompt",
-        )
-    return [(f"prompt[{n}]", part) for n, part in enumerate(prompt) if not isinstance(part, int)]
-
-
-def _read_ids(model: ServedModel, prompt: str | list[int], place: str) -> tuple[Ids, Prompt, Echo]:
-    """What the model reads of a prompt, the prompt to continue, and what is shown of it."""
-    tokenizer, bos = model.lm.tokenizer, model.spelling.bos
-    if isinstance(prompt, str):
-        try:
-            (encoded,) = tokenizer.encode_spans([prompt])
-        except InputError as error:
-            raise ApiError(400, str(error).removeprefix("text 1: "), param=place) from error
-        ids = np.insert(encoded.ids, 0, bos)
-        starts = [0, *model.spelling.starts(prompt, encoded)]
-        read = Prompt.of(tokenizer, prompt, encoded.ids)
-        return ids, read, Echo(prompt, ids, starts)
-    for number, token in enumerate(prompt):
-        if not 0 <= token < model.lm.vocab_size:
-            raise ApiError(
-                400,
-                f"token id {token} is not in the vocabulary of {model.lm.vocab_size}",
-                param=f"{place}[{number}]",
-            )
-    given = np.array(prompt, np.int64)
-    text, starts = model.spelling.read(given)
-    ids = given if len(given) and given[0] == bos else np.insert(given, 0, bos)
-    return ids, Prompt.of(tokenizer, text, ids[1:]), Echo(text, given, starts)
 
 
 def _sampling(body: CompletionRequest) -> SamplingOptions | None:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import Request
 
+from lmscore.names import NextUnit
 from lmscore.serve.errors import ApiError
 
 Body = TypeVar("Body", bound=Struct)
@@ -70,6 +71,66 @@ class ScoreRequest(Struct, forbid_unknown_fields=True, frozen=True):
     entropy: bool = False
     rank: bool = False
     alternatives: Logprobs = 0
+
+
+class NextRequest(Struct, forbid_unknown_fields=True, frozen=True):
+    """The body of POST /v1/next."""
+
+    input: str | list[str]
+    model: str | None = None
+    k: Annotated[int, Meta(ge=1, le=1000)] = 10
+    unit: NextUnit = "auto"
+    partial: str = ""
+    allowed: list[str] | None = None
+    merge: bool = False
+    unk: bool = False
+
+
+class ChooseRequest(Struct, forbid_unknown_fields=True, frozen=True):
+    """The body of POST /v1/choose."""
+
+    candidates: list[str]
+    model: str | None = None
+    left: str = ""
+    right: str = ""
+
+
+class RescoreRequest(Struct, forbid_unknown_fields=True, frozen=True):
+    """The body of POST /v1/rescore."""
+
+    lists: list[dict[str, Any]]
+    model: str | None = None
+    feature: str = "lm"
+    eos: bool = True
+    weights: dict[str, float] | None = None
+    word_penalty: float = 0.0
+    length_normalization: float = 0.0
+
+
+class OpenRequest(Struct, forbid_unknown_fields=True, frozen=True):
+    """The body of POST /v1/states."""
+
+    prompt: str | list[str | int | list[int]] = ""
+    model: str | None = None
+    k: Annotated[int, Meta(ge=0, le=1000)] = 20
+
+
+class StepRequest(Struct, forbid_unknown_fields=True, frozen=True):
+    """The body of POST /v1/states/step."""
+
+    states: list[str]
+    tokens: list[int]
+    model: str | None = None
+    targets: list[list[int]] | None = None
+    k: Annotated[int, Meta(ge=0, le=1000)] = 20
+    drop: bool = False
+
+
+class DropRequest(Struct, forbid_unknown_fields=True, frozen=True):
+    """The body of POST /v1/states/drop."""
+
+    states: list[str]
+    model: str | None = None
 
 
 class TokenizeRequest(Struct, forbid_unknown_fields=True, frozen=True):

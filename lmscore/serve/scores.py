@@ -15,8 +15,6 @@ from lmscore.serve.errors import ApiError
 from lmscore.serve.requests import ScoreRequest
 from lmscore.serve.served import Limits, ServedModel
 
-_CHARACTERS = 4  # of a token, about: it only shares out the work
-
 
 class Text(NamedTuple):
     """A text to score."""
@@ -79,7 +77,7 @@ async def score(model: ServedModel, body: ScoreRequest, limits: Limits) -> dict[
         ItemError: a text cannot be read.
     """
     texts = _texts(body)
-    sizes = [(len(text) + len(prefix)) // _CHARACTERS + 2 for text, prefix in texts]
+    sizes = [limits.check_characters(one, param="input") for one in texts]
     limits.check("tokens (about)", sum(sizes), limits.tokens, param="input")
     context: Context = body.context or model.lm.config.context
     per: Per = "sentence" if body.per == "text" else body.per

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from lmscore.runtime.model import LanguageModel
 from lmscore.serve.batching import Batcher
 from lmscore.serve.errors import ApiError
 from lmscore.serve.spelling import Spelling
+from lmscore.serve.store import StateStore
+
+RunObserver = Callable[[str, int, int], object]
+
+_CHARACTERS = 4  # of a token, about: it only shares out the work
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,8 @@ class Limits:
     new_tokens: int = 4096  # of one completion
     samples: int = 1024  # completions of a request, over all prompts
     waiting: int = 512  # unfinished requests for a model
+    states: int = 10_000  # of decoders, for a model
+    state_seconds: float = 300  # that a state is kept after it was used last
 
     def check(self, name: str, value: int, limit: int, *, param: str) -> None:
         """Raise ApiError if a request asks for more than `limit` of `name`."""
@@ -29,14 +37,21 @@ class Limits:
                 422, f"{value} {name} in one request: {limit} at most", param=param, code="too_many"
             )
 
+    def check_characters(self, texts: Sequence[str], *, param: str) -> int:
+        """About the tokens of texts; raises ApiError if they are too many for a request."""
+        tokens = sum(map(len, texts)) // _CHARACTERS + 2 * len(texts)
+        self.check("tokens (about)", tokens, self.tokens, param=param)
+        return tokens
+
 
 class ServedModel:
-    """A model under a name, with the thread that runs it."""
+    """A model under a name, with the thread that runs it, and states of decoders."""
 
-    def __init__(self, name: str, lm: LanguageModel) -> None:
+    def __init__(self, name: str, lm: LanguageModel, limits: Limits) -> None:
         """Start the thread of a model."""
         self.name, self.lm = name, lm
         self.batcher = Batcher(lm)
+        self.states = StateStore(most=limits.states, seconds=limits.state_seconds)
         self.created = int((lm.path / "config.json").stat().st_mtime)
 
     @cached_property
@@ -71,11 +86,46 @@ class ServedModel:
 
 
 class Models:
-    """The served models; the first is taken where a request names none."""
+    """The served models; the first is taken where a request names none.
 
-    def __init__(self, models: Mapping[str, LanguageModel]) -> None:
+    Attributes:
+        limits: the bounds of requests.
+    """
+
+    def __init__(
+        self, models: Mapping[str, LanguageModel], *, limits: Limits | None = None
+    ) -> None:
         """Start a thread for each model, by its name."""
-        self._served = {name: ServedModel(name, lm) for name, lm in models.items()}
+        self.limits = limits or Limits()
+        self._observer: RunObserver | None = None
+        self._observing: dict[str, ExitStack] = {}
+        self._served: dict[str, ServedModel] = {}
+        self.replace(models)
+
+    def replace(self, models: Mapping[str, LanguageModel]) -> None:
+        """Serve these models instead; requests that have begun are finished by the old ones."""
+        old, stacks = list(self), list(self._observing.values())
+        self._served = {name: ServedModel(name, lm, self.limits) for name, lm in models.items()}
+        self._observe()
+        for model in old:
+            model.batcher.stop()
+        for stack in stacks:
+            stack.close()
+
+    def observe(self, observer: RunObserver | None) -> None:
+        """Call a function with the name, B and T of every run of a model; None: no longer."""
+        self._observer = observer
+        for stack in self._observing.values():
+            stack.close()
+        self._observe()
+
+    def _observe(self) -> None:
+        self._observing = {}
+        if self._observer is None:
+            return
+        for model in self:
+            stack = self._observing[model.name] = ExitStack()
+            stack.enter_context(model.lm.engine.observe(partial(self._observer, model.name)))
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(self._served.values())

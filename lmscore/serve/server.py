@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from lmscore.errors import OptionError
+from lmscore.errors import LmscoreError, OptionError
 
 _PATIENCE = 30  # seconds that requests in progress have after SIGTERM
 
@@ -48,7 +50,12 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    app: ASGIApp, bound: socket.socket, *, on_start: Callable[[str], object] | None = None
+    app: ASGIApp,
+    bound: socket.socket,
+    *,
+    on_start: Callable[[str], object],
+    on_hangup: Callable[[], object],
+    on_failure: Callable[[LmscoreError], object],
 ) -> None:
     """Serve until SIGTERM or SIGINT, and finish the requests that have begun.
 
@@ -56,6 +63,8 @@ def serve(
         app: of `make_app`.
         bound: of `open_socket`.
         on_start: called with the URL once connections are accepted.
+        on_hangup: called in a thread on SIGHUP.
+        on_failure: called with the error of `on_hangup`.
     """
     host, port = bound.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -67,17 +76,43 @@ def serve(
         timeout_graceful_shutdown=_PATIENCE,
         lifespan="on",
     )
-    asyncio.run(_serve(_Server(config), bound, lambda: on_start and on_start(url)))
+    hangup = partial(_hang_up, asyncio.Lock(), on_hangup, on_failure)
+    asyncio.run(_serve(_Server(config), bound, lambda: on_start(url), hangup))
 
 
-async def _serve(server: _Server, bound: socket.socket, on_start: Callable[[], object]) -> None:
+async def _hang_up(
+    lock: asyncio.Lock,
+    on_hangup: Callable[[], object],
+    on_failure: Callable[[LmscoreError], object],
+) -> None:
+    """Reload, one at a time; what fails leaves everything as it is."""
+    async with lock:
+        try:
+            await asyncio.to_thread(on_hangup)
+        except LmscoreError as error:
+            on_failure(error)
+
+
+async def _serve(
+    server: _Server,
+    bound: socket.socket,
+    on_start: Callable[[], object],
+    hang_up: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
     loop = asyncio.get_running_loop()
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(hang_up())
+        reloads.add(task)  # or it might be collected
+        task.add_done_callback(reloads.discard)
 
     def end() -> None:
         server.should_exit = True
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
+    loop.add_signal_handler(signal.SIGHUP, reload)
     running = asyncio.ensure_future(server.serve(sockets=[bound]))
     while not server.started and not running.done():
         await asyncio.sleep(0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 import threading
@@ -28,6 +29,7 @@ pytest.importorskip("uvicorn")
         (["--max-waiting", "0"], 2, "--max-waiting"),
         (["--device", "tpu"], 2, "--device must be"),
         (["-m", "nowhere", "--port", "0"], 1, "nowhere"),
+        (["-m", "a", "-m", "b", "--name", "x"], 2, "--name is given for some models only"),
         (["--host", "256.0.0.1"], 1, "cannot be listened on"),
     ],
 )
@@ -47,6 +49,12 @@ def test_a_port_that_is_taken(run: Run) -> None:
     )
 
 
+def test_two_models_of_one_name(run: Run, model_path: Path) -> None:
+    result = run("serve", "-m", model_path, "-m", model_path, "--port", "0")
+    assert result.status == 1
+    assert "two models are called 'model': give each a --name" in result.err
+
+
 def ask(url: str, body: Any = None, key: str = "k") -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Authorization": f"Bearer {key}"})
@@ -54,8 +62,10 @@ def ask(url: str, body: Any = None, key: str = "k") -> Any:
         return json.load(answer)
 
 
-def test_a_real_server(model_path: Path) -> None:
-    program = start("serve", "--port", "0", "--name", "toy", env={"LMSCORE_API_KEY": "k"})
+def test_a_real_server(model_path: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(model_path, tmp_path / "model"))
+    options = ["-m", str(path), "--port", "0", "--name", "toy"]
+    program = start("serve", *options, env={"LMSCORE_API_KEY": "k"})
     assert program.stderr is not None
     line = program.stderr.readline().decode()
     url = line.split()[-1]
@@ -65,6 +75,17 @@ def test_a_real_server(model_path: Path) -> None:
     lm = load(model_path)
     score = ask(f"{url}/v1/score", {"input": "the cat"})["data"][0]
     assert score["log_prob"] == lm.score("the cat").log_prob
+
+    # SIGHUP takes what is there now; without a model there, the old one goes on.
+    directory = path / "config.json"
+    directory.rename(path / "away")
+    program.send_signal(signal.SIGHUP)
+    assert "the old models go on" in program.stderr.readline().decode()
+    assert ask(f"{url}/v1/score", {"input": "the cat"})["data"][0] == score
+    (path / "away").rename(directory)
+    program.send_signal(signal.SIGHUP)
+    assert program.stderr.readline() == b"lmscore: loaded toy (int8, cpu) again\n"
+    assert ask(f"{url}/v1/score", {"input": "the cat"})["data"][0] == score
 
     # What has begun when SIGTERM comes is finished, and nothing new is taken.
     answers = []

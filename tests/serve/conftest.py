@@ -43,8 +43,10 @@ class Client:
         return answer.json()
 
 
-def client_of(*models: tuple[str, LanguageModel], **options: Any) -> Iterator[Client]:
-    with TestClient(make_app(Models(dict(models)), **{"limits": LIMITS, **options})) as http:
+def client_of(
+    *models: tuple[str, LanguageModel], limits: Limits = LIMITS, api_key: str | None = None
+) -> Iterator[Client]:
+    with TestClient(make_app(Models(dict(models), limits=limits), api_key=api_key)) as http:
         yield Client(http)
 
 

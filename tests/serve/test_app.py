@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from lmscore.errors import ModelError
+from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.serve import Limits
+from lmscore.serve import Limits, Models, load_whole
 from lmscore.serve.app import ClientGoneError, unless_gone
+from lmscore.serve.scores import Scoring, Text
 from tests.cli.conftest import Run, run  # noqa: F401
 from tests.serve.conftest import Client, client_of
 
+KIND = Scoring(bos=True, eos=True, per="sentence", prefixed=False, joiner=" ")
 TEXTS = ["the cat sat", "", "Zebra  on \t the mat ", "so long"]
 
 
@@ -92,6 +97,37 @@ def test_several_models_by_name(lm_int8: LanguageModel, bpe_lm: LanguageModel) -
             found = client.post("/v1/score", input="the cat", model=name)["data"][0]
             assert found["log_prob"] == lm.score("the cat").log_prob
         assert client.get("/tokenizer_info?model=bytes")["vocab_size"] == 300
+
+
+def test_a_reload_drops_no_request(lm_int8: LanguageModel, bpe_lm: LanguageModel) -> None:
+    models = Models({"words": lm_int8})
+    old = models.find("words")
+
+    async def ask() -> list[Any]:
+        text = Text("the cat", "")
+        before = asyncio.ensure_future(old.batcher.run(KIND, [text] * 50, [300] * 50))
+        await asyncio.sleep(0)
+        models.replace({"bytes": bpe_lm})
+        late = await old.batcher.run(KIND, [text], [1])  # found its model before the reload
+        return [*await before, *late]
+
+    assert asyncio.run(ask()) == [lm_int8.score("the cat", tokens=False)] * 51
+    assert [model.name for model in models] == ["bytes"]
+    models.stop()
+    old.batcher.join()
+
+
+def test_a_directory_that_changes_while_it_is_loaded(model_path: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(model_path, tmp_path / "model"))
+    assert load_whole(path, load).path == path
+
+    def change(where: Path) -> LanguageModel:
+        lm = load(where)
+        (where / "config.json").touch()
+        return lm
+
+    with pytest.raises(ModelError, match="changed while it was loaded; load it again"):
+        load_whole(path, change)
 
 
 def test_health_and_metrics(client: Client) -> None:

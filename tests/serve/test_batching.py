@@ -200,6 +200,15 @@ def test_who_goes_away_frees_the_work(lm_int8: LanguageModel, batcher: Batcher) 
     assert batcher.unfinished == 0
 
 
+def test_a_request_after_the_end_is_still_done(lm_int8: LanguageModel) -> None:
+    batcher = Batcher(lm_int8)
+    batcher.stop()
+    batcher.join()
+    for _ in range(3):
+        assert ask(batcher, [(PLAIN, [Text("the", "")])]) == [[lm_int8.score("the")]]
+        batcher.join()
+
+
 def test_stopping_finishes_what_was_submitted(lm_int8: LanguageModel) -> None:
     batcher = Batcher(lm_int8, budget=8)
 

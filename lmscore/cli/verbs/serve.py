@@ -1,8 +1,10 @@
-"""`lmscore serve`: the model behind a port."""
+"""`lmscore serve`: models behind a port."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,21 +12,70 @@ import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.usage import UsageError
-from lmscore.errors import needs_extra
+from lmscore.errors import OptionError, needs_extra
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
+    from lmscore.serve import Limits, Models
 
 KEY_VARIABLE = "LMSCORE_API_KEY"
 
 
+@dataclass(frozen=True, kw_only=True)
+class LimitOptions:
+    """The options that bound requests."""
+
+    max_body: Annotated[int, typer.Option(metavar="BYTES", min=1, help="Of one request.")] = 8 << 20
+    max_tokens: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Of all prompts or texts of one request.")
+    ] = 1 << 20
+    max_new_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="Of one completion.")] = (
+        4096
+    )
+    max_samples: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Completions, or states, of one request.")
+    ] = 1024
+    max_waiting: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Unfinished requests; more get status 429.")
+    ] = 512
+    max_states: Annotated[
+        int, typer.Option(metavar="N", min=1, help="States of decoders that are kept.")
+    ] = 10_000
+    state_seconds: Annotated[
+        float, typer.Option(metavar="S", min=1, help="That a state is kept after its last use.")
+    ] = 300
+
+    def limits(self) -> Limits:
+        """The same for the library."""
+        from lmscore.serve import Limits
+
+        return Limits(*vars(self).values())
+
+
 def serve(
     *,
-    model: options.ModelOptions,
-    name: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The model's name. Default: its directory's."),
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "-m",
+            "--model",
+            metavar="PATH",
+            help="Model directory; may be given again. Default: $LMSCORE_MODEL, else the bundled "
+            "English model.",
+            show_default=False,
+        ),
     ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="The name of a model, one for each. Default: its directory's.",
+            show_default=False,
+        ),
+    ] = None,
+    variant: options.Variant = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
     host: Annotated[
         str, typer.Option(metavar="HOST", help="The address to listen on; 0.0.0.0 is every one.")
     ] = "127.0.0.1",
@@ -39,43 +90,57 @@ def serve(
             f"Default: ${KEY_VARIABLE}, else none.",
         ),
     ] = None,
-    max_body: Annotated[int, typer.Option(metavar="BYTES", min=1, help="Of one request.")] = 8
-    << 20,
-    max_tokens: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Of all prompts or texts of one request.")
-    ] = 1 << 20,
-    max_new_tokens: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Of one completion.")
-    ] = 4096,
-    max_samples: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Completions of one request.")
-    ] = 1024,
-    max_waiting: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Unfinished requests; more get status 429.")
-    ] = 512,
+    bounds: LimitOptions,
 ) -> None:
-    """Serve a model over HTTP: completions as OpenAI's, scores, tokens.
+    """Serve models over HTTP: completions as OpenAI's, scores, next words, lists, tokens.
 
     Prints the address on standard error once it listens. SIGTERM and Ctrl-C stop taking requests,
-    finish those that have begun, and exit with 0.
+    finish those that have begun, and exit with 0. SIGHUP loads the models again.
     """
     key = api_key if api_key is not None else os.environ.get(KEY_VARIABLE)
     if key == "":
         raise UsageError("--api-key is empty")
+    if name and len(name) != len(model or [None]):
+        raise UsageError("--name is given for some models only: give one for each")
     with needs_extra("serve"):
-        from lmscore.serve import Limits, Models, make_app, open_socket
+        from lmscore.serve import Models, load_whole, make_app, open_socket
         from lmscore.serve import serve as run
-    limits = Limits(max_body, max_tokens, max_new_tokens, max_samples, max_waiting)
+    import lmscore
+
+    def load(path: Path) -> LanguageModel:
+        return lmscore.load(path, variant=variant, device=device, threads=threads)
+
+    paths: list[Path | None] = [*model] if model else [None]
+
+    def load_all() -> dict[str, LanguageModel]:
+        return named([load_whole(path, load) for path in paths], name)
+
     with open_socket(host, port) as bound:
-        lm = model.load()
-        shown = name or served_name(lm)
+        models = Models(load_all(), limits=bounds.limits())
 
-        def started(url: str) -> None:
-            streams.note(f"serving {shown} ({lm.variant}, {lm.device}) on {url}")
+        def reload() -> None:
+            models.replace(load_all())
+            streams.note(f"loaded {described(models)} again")
 
-        run(make_app(Models({shown: lm}), limits=limits, api_key=key), bound, on_start=started)
+        run(
+            make_app(models, api_key=key),
+            bound,
+            on_start=lambda url: streams.note(f"serving {described(models)} on {url}"),
+            on_hangup=reload,
+            on_failure=lambda error: streams.note(f"error: {error}; the old models go on"),
+        )
 
 
-def served_name(lm: LanguageModel) -> str:
-    """The name of a model's directory."""
-    return Path(lm.path).resolve().name
+def named(lms: Sequence[LanguageModel], names: Sequence[str] | None) -> dict[str, LanguageModel]:
+    """Models by name; raises OptionError if two have the same."""
+    found: dict[str, LanguageModel] = {}
+    for lm, name in zip(lms, names or [lm.path.resolve().name for lm in lms], strict=True):
+        if name in found:
+            raise OptionError(f"two models are called {name!r}: give each a `name`")
+        found[name] = lm
+    return found
+
+
+def described(models: Models) -> str:
+    """The names of the models, and how they run."""
+    return ", ".join(f"{one.name} ({one.lm.variant}, {one.lm.device})" for one in models)

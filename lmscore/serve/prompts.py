@@ -1,0 +1,86 @@
+"""Prompts of requests: texts or ids, and what the model reads of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmscore.errors import InputError
+from lmscore.runtime.decoding import Prompt
+from lmscore.runtime.text import Ids
+from lmscore.serve.errors import ApiError
+from lmscore.serve.served import ServedModel
+
+
+@dataclass(frozen=True)
+class Echo:
+    """The text of a prompt, and the tokens that are shown of it."""
+
+    text: str
+    tokens: Ids  # int64 [m]; with <s> where the model read one that the client can see
+    starts: list[int]  # m, characters into the text
+
+
+@dataclass(frozen=True)
+class ParsedPrompt:
+    """A prompt in tokens."""
+
+    ids: Ids  # int64 [n + 1], what the model reads: <s> first
+    prompt: Prompt  # the same without <s>
+    echo: Echo
+
+
+def parse_prompts(
+    model: ServedModel, prompt: str | list[str | int | list[int]]
+) -> list[ParsedPrompt]:
+    """The prompts of a request; raises ApiError, which names the place that is wrong."""
+    return [_parse(model, part, place) for place, part in _places(prompt)]
+
+
+def check_ids(model: ServedModel, ids: Sequence[int], place: str) -> None:
+    """Raise ApiError if an id is not in the vocabulary."""
+    for number, token in enumerate(ids):
+        if not 0 <= token < model.lm.vocab_size:
+            raise ApiError(
+                400,
+                f"token id {token} is not in the vocabulary of {model.lm.vocab_size}",
+                param=f"{place}[{number}]",
+            )
+
+
+def _places(prompt: str | list[str | int | list[int]]) -> list[tuple[str, str | list[int]]]:
+    """The prompts of a request, each a text or a list of ids, and the names of their places."""
+    if isinstance(prompt, str):
+        return [("prompt", prompt)]
+    if not prompt:
+        raise ApiError(400, "prompt is an empty list", param="prompt")
+    ids = [part for part in prompt if isinstance(part, int)]
+    if len(ids) == len(prompt):
+        return [("prompt", ids)]
+    if ids or len({type(part) for part in prompt}) > 1:
+        raise ApiError(
+            400,
+            "prompt must be a text, a list of texts, of ids, or of lists of ids",
+            param="prompt",
+        )
+    return [(f"prompt[{n}]", part) for n, part in enumerate(prompt) if not isinstance(part, int)]
+
+
+def _parse(model: ServedModel, prompt: str | list[int], place: str) -> ParsedPrompt:
+    tokenizer, bos = model.lm.tokenizer, model.spelling.bos
+    if isinstance(prompt, str):
+        try:
+            (encoded,) = tokenizer.encode_spans([prompt])
+        except InputError as error:
+            raise ApiError(400, str(error).removeprefix("text 1: "), param=place) from error
+        ids = np.insert(encoded.ids, 0, bos)
+        starts = [0, *model.spelling.starts(prompt, encoded)]
+        read = Prompt.of(tokenizer, prompt, encoded.ids)
+        return ParsedPrompt(ids, read, Echo(prompt, ids, starts))
+    check_ids(model, prompt, place)
+    given = np.array(prompt, np.int64)
+    text, starts = model.spelling.read(given)
+    ids = given if len(given) and given[0] == bos else np.insert(given, 0, bos)
+    return ParsedPrompt(ids, Prompt.of(tokenizer, text, ids[1:]), Echo(text, given, starts))
