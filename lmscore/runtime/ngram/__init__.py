@@ -3,7 +3,9 @@
 from lmscore.runtime.ngram.arpa_reading import UNKNOWN_LOG_PROB, read_arpa
 from lmscore.runtime.ngram.arpa_writing import arpa_text, write_arpa
 from lmscore.runtime.ngram.counts import MAX_ORDER, NgramCounts, count_ngrams
+from lmscore.runtime.ngram.mixing import interpolated
 from lmscore.runtime.ngram.model import BOS, CONTROL, EOS, LN10, UNK, NgramModel, Table
+from lmscore.runtime.ngram.pruning import entropy_losses, pruned_by_entropy
 from lmscore.runtime.ngram.smoothing import SMOOTHINGS, Smoothing, estimate
 
 __all__ = [
@@ -21,7 +23,10 @@ __all__ = [
     "Table",
     "arpa_text",
     "count_ngrams",
+    "entropy_losses",
     "estimate",
+    "interpolated",
+    "pruned_by_entropy",
     "read_arpa",
     "write_arpa",
 ]
