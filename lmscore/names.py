@@ -21,6 +21,10 @@ Schedule = Literal["cosine", "constant", "plateau"]
 Order = Literal["random", "given"]
 RecurrentInit = Literal["orthogonal", "identity"]
 
+# --- n-gram models
+
+Smoothing = Literal["kneser-ney", "absolute", "katz", "add-k", "mle"]
+
 # --- text and scores
 
 Utf8Errors = Literal["strict", "replace"]

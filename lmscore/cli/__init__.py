@@ -30,6 +30,7 @@ class Settings:
     debug: bool = False
     signal: int = signal.SIGINT  # the one that interrupted the verb, if one did
     verb: Any = None  # the command, of a class that typer keeps to itself
+    path: str = "lmscore"  # the words of the command line as far as the verb
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,8 +109,8 @@ def _explained(error: Exception, settings: Settings) -> tuple[str, int]:
     from lmscore.cli.usage import UsageError, flags_of, with_flags
 
     if isinstance(error, UsageError) and error.__cause__ is None:  # the shell's own
-        verb = f" {settings.verb.name}" if settings.verb else ""
-        return f"{error} (Usage: lmscore{verb} --help)", USAGE
+        path = settings.path if settings.verb else "lmscore"
+        return f"{error} (Usage: {path} --help)", USAGE
     if isinstance(error, MemoryError):
         return f"out of memory: {error}" if str(error) else "out of memory", FAILED
     if isinstance(error, OSError) and error.strerror:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -22,11 +23,23 @@ class Verb(NamedTuple):
     group: str
     example: str
     module: str = ""  # of `lmscore.cli.verbs`; by default it has the verb's name
+    verbs: Mapping[str, Verb] = {}  # of its own, in place of a function
 
 
 MAKE, SCORE = "Make a model", "Score text"
 RESCORE, CONTINUE, LOOK = "Rescore hypotheses", "Continue text", "Look inside a model"
 SERVE = "Answer over HTTP"
+
+_NGRAM = {
+    "train": Verb("train", MAKE, "lmscore ngram train corpus.txt --order 3 -o my.arpa"),
+    "approximate": Verb(
+        "approximate", MAKE, "lmscore ngram approximate -m my-lm --sentences 100000 -o my.arpa"
+    ),
+    "prune": Verb(
+        "prune_model", MAKE, "lmscore ngram prune my.arpa --threshold 1e-8 -o small.arpa"
+    ),
+    "mix": Verb("mix", MAKE, "lmscore ngram mix a.arpa b.arpa --fit held-out.txt -o ab.arpa"),
+}
 
 VERBS = {  # by name, in the order of the help
     "train": Verb("train", MAKE, "lmscore train corpus.txt -o my-lm --minutes 30"),
@@ -37,6 +50,7 @@ VERBS = {  # by name, in the order of the help
         "lmscore import state.pt --vocabulary words.txt -o their-lm",
         module="import_weights",  # Python keeps the word `import` for itself
     ),
+    "ngram": Verb("", MAKE, "lmscore ngram train corpus.txt --order 3 -o my.arpa", verbs=_NGRAM),
     "score": Verb("score", SCORE, "lmscore score text.txt > scores.tsv"),
     "ppl": Verb("ppl", SCORE, "lmscore ppl -m my-lm held-out.txt"),
     "filter": Verb("filter_lines", SCORE, "lmscore filter --max-ppl 300 crawl.txt > clean.txt"),
@@ -73,9 +87,29 @@ def make_command(argv: Sequence[str]) -> Callable[..., Any]:
     for name in [named] if named in VERBS else VERBS:
         verb = VERBS[name]
         module = import_module(f"lmscore.cli.verbs.{verb.module or name}")
-        command = app.command(name, cls=VerbPage, epilog=verb.example, rich_help_panel=verb.group)
-        command(expanded(getattr(module, verb.function)))
+        if verb.verbs:
+            app.add_typer(_group(verb, module), name=name, rich_help_panel=verb.group)
+        else:
+            _add(app, name, verb, getattr(module, verb.function))
     return get_command(app)
+
+
+def _group(verb: Verb, module: ModuleType) -> typer.Typer:
+    """A verb that has verbs of its own."""
+    group = typer.Typer(
+        cls=CommandPage,
+        help=module.HELP,
+        epilog=verb.example,
+    )
+    group.callback()(_options_of_group)
+    for name, inner in verb.verbs.items():
+        _add(group, name, inner, getattr(module, inner.function))
+    return group
+
+
+def _add(app: typer.Typer, name: str, verb: Verb, function: Callable[..., None]) -> None:
+    command = app.command(name, cls=VerbPage, epilog=verb.example, rich_help_panel=verb.group)
+    command(expanded(function))
 
 
 def _version(asked: bool) -> None:
@@ -93,4 +127,14 @@ def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     context.obj.debug = debug
+    _choose(context)
+
+
+def _options_of_group(context: typer.Context) -> None:
+    _choose(context)
+
+
+def _choose(context: typer.Context) -> None:
+    """Tell the error messages which verb it is, and how its help is asked for."""
     context.obj.verb = getattr(context.command, "commands", {}).get(context.invoked_subcommand)
+    context.obj.path = f"{context.command_path} {context.invoked_subcommand}"

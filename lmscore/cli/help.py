@@ -25,10 +25,8 @@ class VerbPage(TyperCommand):
             _write(formatter, heading, sections[heading])
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
-        """Write the example, in a line of its own that is never wrapped."""
-        if self.epilog:
-            with formatter.section("Example"):
-                formatter.write(f"{'':>{formatter.current_indent}}{self.epilog}\n")
+        """Write the example."""
+        _write_example(formatter, self.epilog)
 
 
 class CommandPage(TyperGroup):
@@ -44,6 +42,10 @@ class CommandPage(TyperGroup):
         for heading, commands in groups.items():
             rows = [(f"{c.name:{widest}}", c.get_short_help_str(room)) for c in commands]
             _write(formatter, heading, rows)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write the example of a group of verbs."""
+        _write_example(formatter, self.epilog)
 
 
 _ORDER = ("Arguments", "Options", "Input", "The model", "Output")
@@ -63,3 +65,10 @@ def _heading(parameter: Any) -> str:
 def _write(formatter: Any, heading: str, rows: Iterable[tuple[str, str]]) -> None:
     with formatter.section(heading):
         formatter.write_dl(list(rows))
+
+
+def _write_example(formatter: Any, example: str | None) -> None:
+    """Write an example in a line of its own that is never wrapped."""
+    if example:
+        with formatter.section("Example"):
+            formatter.write(f"{'':>{formatter.current_indent}}{example}\n")

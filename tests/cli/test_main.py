@@ -56,7 +56,7 @@ def test_every_example_is_a_command_line(name: str) -> None:
     assert (program, verb) == ("lmscore", name)
     command: Any = make_command([verb])
     context = command.commands[verb].make_context(verb, words, obj=Settings())
-    assert context.params
+    assert context.params or VERBS[name].verbs
 
 
 def test_python_runs_the_package() -> None:

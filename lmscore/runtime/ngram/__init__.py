@@ -3,10 +3,10 @@
 from lmscore.runtime.ngram.arpa_reading import UNKNOWN_LOG_PROB, read_arpa
 from lmscore.runtime.ngram.arpa_writing import arpa_text, write_arpa
 from lmscore.runtime.ngram.counts import MAX_ORDER, NgramCounts, count_ngrams
-from lmscore.runtime.ngram.mixing import interpolated
+from lmscore.runtime.ngram.mixing import check_shares, interpolated, word_log_probs
 from lmscore.runtime.ngram.model import BOS, CONTROL, EOS, LN10, UNK, NgramModel, Table
 from lmscore.runtime.ngram.pruning import entropy_losses, pruned_by_entropy
-from lmscore.runtime.ngram.smoothing import SMOOTHINGS, Smoothing, estimate
+from lmscore.runtime.ngram.smoothing import SMOOTHINGS, check_smoothing, estimate
 
 __all__ = [
     "BOS",
@@ -19,14 +19,16 @@ __all__ = [
     "UNKNOWN_LOG_PROB",
     "NgramCounts",
     "NgramModel",
-    "Smoothing",
     "Table",
     "arpa_text",
+    "check_shares",
+    "check_smoothing",
     "count_ngrams",
     "entropy_losses",
     "estimate",
     "interpolated",
     "pruned_by_entropy",
     "read_arpa",
+    "word_log_probs",
     "write_arpa",
 ]

@@ -12,6 +12,7 @@ from lmscore.errors import OptionError
 from lmscore.runtime.ngram.model import (
     BOS,
     CONTROL,
+    EOS,
     IMPOSSIBLE,
     UNK,
     Doubles,
@@ -33,7 +34,9 @@ def interpolated(models: Sequence[NgramModel], weights: Sequence[float]) -> Ngra
     Raises:
         OptionError: there is no model, or the weights are no shares of 1, one for each.
     """
-    _check(models, weights)
+    if not models:
+        raise OptionError("a mixture needs at least one model")
+    check_shares(weights, len(models))
     words = list(dict.fromkeys([*CONTROL, *(word for model in models for word in model.words)]))
     numbers = {word: number for number, word in enumerate(words)}
     parts = [_Part(model, numbers) for model in models]
@@ -49,6 +52,22 @@ def interpolated(models: Sequence[NgramModel], weights: Sequence[float]) -> Ngra
         tables.append(Table(keys, _mixed(parts, weights, rows), np.zeros(len(keys), np.float32)))
     has_unknown = any(model.has_unknown for model in models)
     return normalized(NgramModel(words, tuple(tables), has_unknown))
+
+
+def word_log_probs(
+    models: Sequence[NgramModel], sentences: Sequence[Sequence[str]]
+) -> NDArray[np.float64]:
+    """What each of M models says of each word of a text, its </s> included, float64 [M, N], nats.
+
+    A word that a model does not know has -inf.
+    """
+    rows = []
+    for model in models:
+        ids = [np.array([BOS, *model.encode(sentence), EOS]) for sentence in sentences]
+        tokens = np.concatenate(ids) if ids else np.empty(0, np.int64)
+        found = model.log_probs(tokens, tokens == BOS)
+        rows.append(np.where(tokens == UNK, -np.inf, found)[tokens != BOS])
+    return np.array(rows)
 
 
 class _Part:
@@ -100,11 +119,10 @@ def _mixed(parts: Sequence[_Part], weights: Sequence[float], rows: Ids) -> Float
     return np.clip(found, IMPOSSIBLE, 0).astype(np.float32)
 
 
-def _check(models: Sequence[NgramModel], weights: Sequence[float]) -> None:
-    if not models:
-        raise OptionError("a mixture needs at least one model")
-    if len(weights) != len(models):
-        raise OptionError(f"{len(weights)} weights for a mixture of {len(models)}")
+def check_shares(weights: Sequence[float], num_models: int) -> None:
+    """Raise OptionError unless the weights are shares of 1, one for each of some models."""
+    if len(weights) != num_models:
+        raise OptionError(f"{len(weights)} weights for a mixture of {num_models}")
     for weight in weights:
         if not (isfinite(weight) and weight >= 0):
             raise OptionError(f"a weight of a mixture is {weight}, expected 0 to 1")

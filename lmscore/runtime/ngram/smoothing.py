@@ -6,12 +6,13 @@ Letters in shapes: M n-grams of an order, C contexts (n-grams of the order below
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.errors import OptionError
+from lmscore.names import Smoothing
 from lmscore.runtime.ngram.counts import NgramCounts
 from lmscore.runtime.ngram.discounts import (
     Discounts,
@@ -23,7 +24,6 @@ from lmscore.runtime.ngram.grams import Grams, observed_extensions, prepare
 from lmscore.runtime.ngram.model import BOS, EOS, UNK, Doubles, Ids, NgramModel, Table
 from lmscore.runtime.ngram.weights import logarithms, normalized, selected
 
-Smoothing = Literal["kneser-ney", "absolute", "katz", "add-k", "mle"]
 SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
 
 
@@ -53,10 +53,7 @@ def estimate(
         OptionError: no such smoothing; thresholds that are negative, fall, or are too many; k.
         InputError: the counts give no discounts, as those of small or made-up texts.
     """
-    if smoothing not in SMOOTHINGS:
-        raise OptionError(f"smoothing must be one of {', '.join(SMOOTHINGS)}, not {smoothing!r}")
-    if smoothing in ("add-k", "mle") and any(prune):
-        raise OptionError(f"smoothing={smoothing!r} prunes nothing; leave `prune` out")
+    check_smoothing(smoothing, len(counts.tables), prune=prune, k=k)
     grams = prepare(counts)
     if smoothing == "add-k":
         return _add_k(counts.words, grams, k)
@@ -75,6 +72,19 @@ def estimate(
         find(seen, order, fallback=discount_fallback) for order, seen in enumerate(observed, 1)
     ]
     return _interpolated(counts.words, grams, values, discounts, kept)
+
+
+def check_smoothing(
+    smoothing: str, order: int, *, prune: Sequence[int] = (), k: float = 1.0
+) -> None:
+    """Raise OptionError for options that `estimate` does not take for models of an order."""
+    if smoothing not in SMOOTHINGS:
+        raise OptionError(f"smoothing must be one of {', '.join(SMOOTHINGS)}, not {smoothing!r}")
+    if smoothing in ("add-k", "mle") and any(prune):
+        raise OptionError(f"smoothing={smoothing!r} prunes nothing; leave `prune` out")
+    if not 0 < k < np.inf:
+        raise OptionError(f"k must be above 0, not {k}")
+    _thresholds(prune, order)
 
 
 def _interpolated(
@@ -125,8 +135,6 @@ def _add_k(words: Sequence[str], grams: list[Grams], k: float) -> NgramModel:
 
     So an unseen word has k V / (count of the context + k V) times 1 / V, which is the back-off.
     """
-    if not 0 < k < np.inf:
-        raise OptionError(f"k must be above 0, not {k}")
     V = len(words) - 1  # <s> is never predicted
     probabilities = [np.full(len(gram.keys), 1 / V) for gram in grams]
     backoffs = [np.ones(len(gram.keys)) for gram in grams]

@@ -7,6 +7,7 @@ from lmscore.runtime.text.characters import (
 )
 from lmscore.runtime.text.id_rows import IdRows, Ids, places
 from lmscore.runtime.text.parts import Part, split_text, text_parts
+from lmscore.runtime.text.spellings import SpellingTokenizer
 from lmscore.runtime.text.tokenizer import (
     Encoded,
     TextTokenizer,
@@ -19,6 +20,7 @@ __all__ = [
     "IdRows",
     "Ids",
     "Part",
+    "SpellingTokenizer",
     "TextTokenizer",
     "character_spans",
     "check_text",

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmscore.errors import InputError, OptionError
+from lmscore.names import Smoothing
 from lmscore.runtime.ngram import (
     BOS,
     LN10,
     SMOOTHINGS,
     NgramModel,
-    Smoothing,
     count_ngrams,
     estimate,
     read_arpa,

@@ -1,6 +1,6 @@
 """The models that score n-best lists: recurrent ones, n-gram models, and their mixtures."""
 
-from lmscore.runtime.rescoring.models.em import Fit
+from lmscore.runtime.rescoring.models.em import Fit, fit_to
 from lmscore.runtime.rescoring.models.list_scorer import ListScorer, RecurrentScorer, WordScorer
 from lmscore.runtime.rescoring.models.list_scoring import ListScores, score_lists
 from lmscore.runtime.rescoring.models.mixture import Mixture, fit_mixture
@@ -17,6 +17,7 @@ __all__ = [
     "WordScorer",
     "check_models",
     "fit_mixture",
+    "fit_to",
     "open_scorers",
     "score_lists",
 ]

@@ -14,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import tee, zip_longest
-from math import fsum, isfinite, log
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.bundle import Direction
 from lmscore.errors import InputError, OptionError
+from lmscore.runtime.ngram import check_shares
 from lmscore.runtime.rescoring.models.em import Fit, Floats, fit_to
 from lmscore.runtime.rescoring.models.list_scorer import WordScorer, score_distinct, score_of_words
 from lmscore.runtime.rescoring.models.list_scoring import ListScores
@@ -91,17 +92,6 @@ class Mixture:
         for aligned in _aligned([model for model, _ in used], texts):
             mixed = np.logaddexp.reduce(aligned.log_probs + shares[:, None], axis=0)
             yield aligned.score(mixed)
-
-
-def check_shares(weights: Sequence[float], num_models: int) -> None:
-    """Raise OptionError unless the weights are shares of 1, one for each of some models."""
-    if len(weights) != num_models:
-        raise OptionError(f"{len(weights)} weights for a mixture of {num_models}")
-    for weight in weights:
-        if not (isfinite(weight) and weight >= 0):
-            raise OptionError(f"a weight of a mixture is {weight}, expected 0 to 1")
-    if abs(fsum(weights) - 1) > 1e-6:
-        raise OptionError(f"the weights of a mixture sum to {fsum(weights):g}, not to 1")
 
 
 def fit_mixture(name: str, models: Sequence[WordScorer], texts: Iterable[str]) -> Mixture:

@@ -11,8 +11,9 @@ from lmscore.errors import ModelError, ModelNotFoundError, OptionError
 from lmscore.names import Mix
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.ngram import check_shares
 from lmscore.runtime.rescoring.models.list_scorer import ListScorer, RecurrentScorer, WordScorer
-from lmscore.runtime.rescoring.models.mixture import Mixture, check_shares, fit_mixture
+from lmscore.runtime.rescoring.models.mixture import Mixture, fit_mixture
 from lmscore.runtime.rescoring.models.ngram import NgramScorer, is_ngram_file
 from lmscore.runtime.rescoring.models.walk import Method
 
