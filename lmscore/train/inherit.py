@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ from lmscore.errors import OptionError
 from lmscore.files import atomic_write_bytes, open_input_raw
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from lmscore.train.network import RecurrentLM
     from lmscore.train.options import TrainOptions
 
@@ -54,29 +58,84 @@ def with_inherited(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, **_fixed(bundle, trust=bool(values.get("trust"))), "tokenizer": tokenizer}
 
 
-def inherit_files(folder: Path, options: TrainOptions, *, resume: bool) -> Config:
+def inherit_files(
+    folder: Path, options: TrainOptions, lines: Iterable[str], *, resume: bool
+) -> Config:
     """Copy the model's tokenizer, and return the configuration of the model to train.
 
-    A resumed run has both already, and the model may be gone.
+    `extend_vocabulary` adds units of the lines to train on. A resumed run has both already, and
+    the model may be gone.
 
     Raises:
-        OptionError: the options are not the model's; `with_inherited` fills them in.
+        OptionError: the options are not the model's, which `with_inherited` fills in, or the
+            vocabulary cannot be extended.
+        InputError, InputFileError: the text cannot be used.
         ModelNotFoundError, ModelError: there is no such model, or it is damaged.
         OutputFileError: the folder cannot be written.
     """
     there = resume and (folder / CONFIG_FILE).is_file()
     bundle = Bundle.read(folder if there else str(options.init_from))
     _check_fixed(options.to_dict(), bundle)
+    config = bundle.config
     if not there:
         with open_input_raw(bundle.tokenizer_file()) as file:
-            atomic_write_bytes(folder / bundle.tokenizer_file().name, file.read())
+            data = file.read()
+        if options.extend_vocabulary is not None:
+            data, V = _extended(data, bundle, options, lines)
+            config = replace(config, vocab_size=V, tokenizer_sha256=sha256(data).hexdigest())
+        atomic_write_bytes(folder / bundle.tokenizer_file().name, data)
     self_normalized = options.self_normalize > 0
-    if bundle.config.self_normalized and not self_normalized:
+    if config.self_normalized and not self_normalized:
         _log.info(
             "%s can be scored without its softmax; without `self_normalize` the new model cannot",
             bundle.path,
         )
-    return replace(bundle.config, self_normalized=self_normalized, training={}, graphs={})
+    return replace(config, self_normalized=self_normalized, training={}, graphs={})
+
+
+def _extended(
+    data: bytes, bundle: Bundle, options: TrainOptions, lines: Iterable[str]
+) -> tuple[bytes, int]:
+    """The bytes and the size of a tokenizer.json with units of the text to train on."""
+    from lmscore.runtime.text import read_tokenizer
+    from lmscore.train.extend import extend_tokenizer
+
+    tokenizer = extend_tokenizer(
+        read_tokenizer(data, str(bundle.tokenizer_file()), trust=options.trust),
+        lines,
+        size=options.extend_vocabulary or 0,
+        min_count=options.min_count,
+        source=str(bundle.tokenizer_file()),
+    )
+    V, old = tokenizer.get_vocab_size(with_added_tokens=True), bundle.config.vocab_size
+    first = ", ".join(str(tokenizer.id_to_token(index)) for index in range(old, min(V, old + 5)))
+    _log.info(
+        "vocabulary: %s of the model and %s of the text%s",
+        *(f"{old:,}", f"{V - old:,}", f" ({first}, ...)" if first else ""),
+    )
+    return tokenizer.to_str(pretty=True).encode(), V
+
+
+def load_initial_weights(
+    network: RecurrentLM, options: TrainOptions, counts: NDArray[np.int64]
+) -> None:
+    """Load the weights of the model that a run goes on from, with rows for units it lacks.
+
+    `counts` are the frequencies of the ids in the text to train on, [V].
+
+    Raises ModelNotFoundError or ModelError if they are missing or damaged.
+    """
+    from lmscore.bundle import load_weights
+    from lmscore.runtime.text import read_tokenizer
+    from lmscore.train.extend import extended_weights
+
+    bundle, config = Bundle.read(str(options.init_from)), network.config
+    weights = load_weights(bundle)
+    if config.vocab_size > bundle.config.vocab_size:
+        path = Path(options.output) / bundle.tokenizer_file().name
+        tokenizer = read_tokenizer(path.read_bytes(), str(path), trust=options.trust)
+        weights = extended_weights(weights, tokenizer, config, counts)
+    network.load_weights(weights)
 
 
 def _check_fixed(values: Mapping[str, Any], bundle: Bundle) -> None:

@@ -65,7 +65,7 @@ def prepare(folder: Path, options: TrainOptions, *, resume: bool) -> Prepared:
     """
     text = RunText(options)
     if options.init_from:
-        config = inherit_files(folder, options, resume=resume)
+        config = inherit_files(folder, options, text.train_lines, resume=resume)
     else:
         config = _make_tokenizer(folder / TOKENIZER_FILE, text, options, resume=resume)
     tokenizer = TextTokenizer.load(Bundle(folder, config), trust=options.trust)
@@ -87,7 +87,7 @@ def prepare(folder: Path, options: TrainOptions, *, resume: bool) -> Prepared:
 def _cure(options: TrainOptions) -> str:
     """What leaves fewer unknown words, in the words of a warning."""
     if options.init_from:
-        return "without `init_from` a model gets the vocabulary of its text"
+        return "`extend_vocabulary` 1000, say, adds words of the text to train on"
     if options.vocabulary:
         return f"{options.vocabulary} lacks these words, or spells them in another case"
     if options.tokenizer not in TOKENIZER_KINDS:

@@ -35,7 +35,7 @@ from lmscore.train.device import torch_device
 from lmscore.train.dropout import Rates
 from lmscore.train.evaluate import held_out, held_out_batches, mean_log_z
 from lmscore.train.heads import SelfNormalisedHead
-from lmscore.train.inherit import load_weights_into
+from lmscore.train.inherit import load_initial_weights, load_weights_into
 from lmscore.train.memory import explained_shortage, keep_freed_memory
 from lmscore.train.metrics import import_summary_writer
 from lmscore.train.network import RecurrentLM
@@ -194,7 +194,7 @@ def _network(prepared: Prepared, options: TrainOptions) -> RecurrentLM:
     if checkpoints(Path(options.output) / CHECKPOINTS):
         return network  # the trainer restores it
     if options.init_from:
-        load_weights_into(network, Bundle.read(options.init_from))
+        load_initial_weights(network, options, corpus.token_counts(config.vocab_size))
         return network
     if options.recurrent_init == "identity":
         start_from_identity(network.layers)

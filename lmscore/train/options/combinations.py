@@ -21,6 +21,10 @@ def check_combinations(options: TrainOptions) -> None:
         raise OptionError("train: no text file given")
     if options.vocabulary is not None and options.tokenizer != "word":
         raise OptionError("vocabulary is a list of words: give tokenizer='word'")
+    if options.extend_vocabulary is not None and options.init_from is None:
+        raise OptionError("extend_vocabulary is of the model that init_from names")
+    if options.extend_vocabulary is not None and options.output_layer == "classes":
+        raise OptionError("extend_vocabulary adds no words to output_layer classes")
     if options.valid_share is not None and options.valid:
         raise OptionError("valid_share is of the text to train on: not with valid")
     if options.epochs is not None and options.minutes is not None:

@@ -38,7 +38,8 @@ def _without_vocabulary(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     tokenizer = values.get("tokenizer") or "bpe"
     if values.get("init_from"):
         reason = "init_from brings its tokenizer along"
-        return [(name, reason) for name in _OF_VOCABULARIES]
+        chosen = {"min_count"} if values.get("extend_vocabulary") else set()
+        return [(name, reason) for name in _OF_VOCABULARIES if name not in chosen]
     if values.get("vocabulary"):
         return [(name, "vocabulary lists the words") for name in ("vocab_size", "min_count")]
     if tokenizer not in TOKENIZER_KINDS:

@@ -142,6 +142,15 @@ class TrainOptions:
             path=True,
         ),
     ] = None
+    extend_vocabulary: Annotated[
+        int | None,
+        Option(
+            "Add up to N words, characters or pieces of the text to the vocabulary of --init-from "
+            "MODEL, which keeps its own; --min-count leaves out rare ones.",
+            "N",
+            _COUNT,
+        ),
+    ] = None
     tokenizer: Annotated[
         str, Option("bpe, unigram, word, char, or a tokenizer.json.", "KIND", path=True)
     ] = "bpe"
