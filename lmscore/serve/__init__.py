@@ -4,5 +4,6 @@ from lmscore.serve.app import make_app
 from lmscore.serve.loading import load_whole
 from lmscore.serve.served import Limits, Models
 from lmscore.serve.server import open_socket, serve
+from lmscore.serve.workers import fork_workers
 
-__all__ = ["Limits", "Models", "load_whole", "make_app", "open_socket", "serve"]
+__all__ = ["Limits", "Models", "fork_workers", "load_whole", "make_app", "open_socket", "serve"]

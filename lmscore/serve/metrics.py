@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -10,10 +12,19 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from starlette.responses import Response
+
+SHARED = "PROMETHEUS_MULTIPROC_DIR"  # where several processes write their figures
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+def forget_process(pid: int) -> None:
+    """Leave what a process that has ended was doing out of the sums; what it did stays in."""
+    if SHARED in os.environ:
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 class Metrics:
@@ -40,6 +51,7 @@ class Metrics:
             "Requests that a model works on, or that wait for it.",
             ["model"],
             registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self.rows = Histogram(
             "lmscore_run_rows",
@@ -61,5 +73,9 @@ class Metrics:
         self.tokens.labels(model).inc(rows * time)
 
     def response(self) -> Response:
-        """The page."""
-        return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
+        """The page, with the sums over all processes of a server."""
+        registry = self.registry
+        if SHARED in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -27,6 +27,10 @@ class StateStore:
 
     def check_room(self, count: int) -> None:
         """Raise ApiError unless `count` more states fit."""
+        if not self._most:
+            raise ApiError(
+                400, "this server keeps no states: several processes answer", code="no_states"
+            )
         if len(self) + count > self._most:
             raise ApiError(
                 429,

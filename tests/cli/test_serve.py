@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -60,6 +61,37 @@ def ask(url: str, body: Any = None, key: str = "k") -> Any:
     request = urllib.request.Request(url, data, {"Authorization": f"Bearer {key}"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
+
+
+def test_several_processes(model_path: Path) -> None:
+    program = start("serve", "-m", str(model_path), "--port", "0", "--workers", "2")
+    assert program.stderr is not None
+    lines = [program.stderr.readline().decode() for _ in range(2)]
+    url = lines[0].split()[-1]
+    assert all(line.startswith("lmscore: serving model (int8, cpu) on http") for line in lines)
+    for _ in range(8):
+        ask(f"{url}/v1/score", {"input": "the cat"})
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        ask(f"{url}/v1/states", {"prompt": "the"})
+    counted = 'lmscore_requests_total{route="/v1/score",status="200"} 8.0'
+
+    children = Path(f"/proc/{program.pid}/task/{program.pid}/children")
+    if children.exists():  # one that is killed is replaced, and what it counted is kept
+        os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+        assert b"was killed: a new one" in program.stderr.readline()
+        assert b"serving model" in program.stderr.readline()
+    with urllib.request.urlopen(f"{url}/metrics") as page:
+        assert counted in page.read().decode()
+    program.send_signal(signal.SIGTERM)
+    result = finish(program)
+    assert (result.status, result.out, result.err) == (0, "", "")
+
+
+def test_workers_that_fail_end_the_server() -> None:
+    result = finish(start("serve", "-m", "nowhere", "--port", "0", "--workers", "2"))
+    assert result.status == 1
+    assert "nowhere" in result.err
+    assert "a worker ended by itself; its error stands above" in result.err
 
 
 def test_a_real_server(model_path: Path, tmp_path: Path) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,10 +19,13 @@ from lmscore.cli.usage import UsageError
 from lmscore.errors import OptionError, needs_extra
 
 if TYPE_CHECKING:
+    import socket
+
     from lmscore.runtime.model import LanguageModel
     from lmscore.serve import Limits, Models
 
 KEY_VARIABLE = "LMSCORE_API_KEY"
+SHARED_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +46,7 @@ class LimitOptions:
         int, typer.Option(metavar="N", min=1, help="Unfinished requests; more get status 429.")
     ] = 512
     max_states: Annotated[
-        int, typer.Option(metavar="N", min=1, help="States of decoders that are kept.")
+        int, typer.Option(metavar="N", min=0, help="States of decoders that are kept.")
     ] = 10_000
     state_seconds: Annotated[
         float, typer.Option(metavar="S", min=1, help="That a state is kept after its last use.")
@@ -90,6 +97,14 @@ def serve(
             f"Default: ${KEY_VARIABLE}, else none.",
         ),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Processes, each with the models and its share of the cores; they keep no states.",
+        ),
+    ] = 1,
     bounds: LimitOptions,
 ) -> None:
     """Serve models over HTTP: completions as OpenAI's, scores, next words, lists, tokens.
@@ -102,33 +117,83 @@ def serve(
         raise UsageError("--api-key is empty")
     if name and len(name) != len(model or [None]):
         raise UsageError("--name is given for some models only: give one for each")
-    with needs_extra("serve"):
-        from lmscore.serve import Models, load_whole, make_app, open_socket
-        from lmscore.serve import serve as run
-    import lmscore
+    chosen = _Served([*model] if model else [None], name, variant, device, threads)
+    with _shared_figures(workers), needs_extra("serve"):
+        from lmscore.serve import fork_workers, open_socket
 
-    def load(path: Path) -> LanguageModel:
-        return lmscore.load(path, variant=variant, device=device, threads=threads)
+        with open_socket(host, port) as bound:
+            if workers == 1:
+                _serve(chosen, bounds, bound, key)
+                return
+            chosen = dataclasses.replace(chosen, threads=threads or _share_of_cores(workers))
+            number = fork_workers(
+                workers, on_restart=lambda pid: streams.note(f"worker {pid} was killed: a new one")
+            )
+            if number is not None:
+                _serve(chosen, dataclasses.replace(bounds, max_states=0), bound, key)
 
-    paths: list[Path | None] = [*model] if model else [None]
 
-    def load_all() -> dict[str, LanguageModel]:
-        return named([load_whole(path, load) for path in paths], name)
+@dataclass(frozen=True)
+class _Served:
+    """The models that are served, and how they are loaded."""
 
-    with open_socket(host, port) as bound:
-        models = Models(load_all(), limits=bounds.limits())
+    paths: Sequence[Path | None]
+    names: Sequence[str] | None
+    variant: str | None
+    device: str
+    threads: int | None
 
-        def reload() -> None:
-            models.replace(load_all())
-            streams.note(f"loaded {described(models)} again")
+    def load(self) -> dict[str, LanguageModel]:
+        """All of them by name."""
+        from lmscore.serve import load_whole
 
-        run(
-            make_app(models, api_key=key),
-            bound,
-            on_start=lambda url: streams.note(f"serving {described(models)} on {url}"),
-            on_hangup=reload,
-            on_failure=lambda error: streams.note(f"error: {error}; the old models go on"),
-        )
+        return named([load_whole(path, self._load_one) for path in self.paths], self.names)
+
+    def _load_one(self, path: Path) -> LanguageModel:
+        import lmscore
+
+        return lmscore.load(path, variant=self.variant, device=self.device, threads=self.threads)
+
+
+def _serve(chosen: _Served, bounds: LimitOptions, bound: socket.socket, key: str | None) -> None:
+    """Serve in this process until a signal ends it."""
+    from lmscore.serve import Models, make_app
+    from lmscore.serve import serve as run
+
+    models = Models(chosen.load(), limits=bounds.limits())
+
+    def reload() -> None:
+        models.replace(chosen.load())
+        streams.note(f"loaded {described(models)} again")
+
+    run(
+        make_app(models, api_key=key),
+        bound,
+        on_start=lambda url: streams.note(f"serving {described(models)} on {url}"),
+        on_hangup=reload,
+        on_failure=lambda error: streams.note(f"error: {error}; the old models go on"),
+    )
+
+
+@contextmanager
+def _shared_figures(workers: int) -> Iterator[None]:
+    """A directory in which several processes count together, for as long as this one runs."""
+    if workers == 1:
+        yield
+        return
+    parent, path = os.getpid(), tempfile.mkdtemp(prefix="lmscore-")
+    os.environ[SHARED_VARIABLE] = path  # prometheus_client reads it when it is imported
+    try:
+        yield
+    finally:
+        if os.getpid() == parent:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _share_of_cores(workers: int) -> int:
+    from lmscore.runtime.engine import usable_cores
+
+    return max(1, usable_cores() // workers)
 
 
 def named(lms: Sequence[LanguageModel], names: Sequence[str] | None) -> dict[str, LanguageModel]:
