@@ -16,12 +16,22 @@ from lmscore.runtime.model import LanguageModel
 # As lmscore does it: some tests import onnxruntime first, and in this process others fork.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+# Tests that say no device mean the CPU, also on a machine with a GPU; `tests/devices.py` has those
+# that compare devices. A subprocess inherits it.
+os.environ["LMSCORE_DEVICE"] = "cpu"
+
 # Time is not what tests are about: the machine may be busy.
 settings.register_profile("lmscore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # `.ci/run`: the same examples every time, so that it fails for what was changed and nothing else.
 # Whoever runs pytest draws new ones, and commits a failing one as an @example or its own test.
 settings.register_profile("ci", settings.get_profile("lmscore"), derandomize=True)
 settings.load_profile("lmscore")
+
+
+@pytest.fixture
+def any_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Device "auto" chooses by what there is, as it does for users."""
+    monkeypatch.delenv("LMSCORE_DEVICE")
 
 
 @pytest.fixture(scope="session")

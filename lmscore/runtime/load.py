@@ -10,7 +10,14 @@ from pathlib import Path
 
 from lmscore.bundle import FINISH, FP16, FP32, INT8, Bundle, is_unfinished
 from lmscore.errors import DeviceError, ModelNotFoundError, OptionError, VariantError
-from lmscore.runtime.engine import CPU, CUDA, Engine, find_providers, import_onnxruntime
+from lmscore.runtime.engine import (
+    CPU,
+    CUDA,
+    Engine,
+    default_device,
+    find_providers,
+    import_onnxruntime,
+)
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.text import TextTokenizer
 
@@ -37,7 +44,8 @@ def load(
 
     Args:
         path: a model directory. Default: $LMSCORE_MODEL, else the bundled English model.
-        device: "auto" (CUDA where it works, else CPU), "cpu", "cuda" or "cuda:1".
+        device: "auto" ($LMSCORE_DEVICE, else CUDA where it works, else CPU), "cpu", "cuda" or
+            "cuda:1".
         variant: "int8", "fp32", ... Default: int8 on CPU; elsewhere fp16, or fp32 without one.
         threads: CPU threads of one scoring call. Default: one per core.
         providers: ONNX Runtime execution providers by name, instead of `device`.
@@ -103,6 +111,8 @@ def _load_engine(
     device: str,
     providers: Sequence[str] | None,
 ) -> Engine:
+    if providers is None:
+        device = default_device(device)
     if providers is None and device == "auto":
         return _load_engine_anywhere(bundle, open_engine, variant)
     find_providers(device, providers)  # raises for an impossible device before choosing a variant

@@ -17,6 +17,7 @@ from lmscore.errors import (
     VariantError,
 )
 from lmscore.runtime import load as loading
+from lmscore.runtime.engine import default_device
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.load import find_model, load
 from tests.models import make_model
@@ -114,6 +115,23 @@ def pretend_cuda(monkeypatch: pytest.MonkeyPatch, *, works: bool) -> list[tuple[
     return asked
 
 
+def test_the_environment_names_the_device(
+    model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LMSCORE_DEVICE", "tpu")
+    with pytest.raises(OptionError, match=r"^\$LMSCORE_DEVICE: device must be auto, cpu, cuda or"):
+        load(model_path)
+    assert load(model_path, device="cpu").device == "cpu"  # what is said outright goes first
+    monkeypatch.setenv("LMSCORE_DEVICE", "cuda:9")
+    with pytest.raises(DeviceError):  # as if the option had named it
+        load(model_path)
+    for value in ("", "auto", "cpu"):
+        monkeypatch.setenv("LMSCORE_DEVICE", value)
+        assert default_device("auto") == (value or "auto")
+        assert default_device("cuda:1") == "cuda:1"
+
+
+@pytest.mark.usefixtures("any_device")
 def test_auto_takes_cuda_where_it_works(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = pretend_cuda(monkeypatch, works=True)
     lm = load(copy)
@@ -122,6 +140,7 @@ def test_auto_takes_cuda_where_it_works(copy: Path, monkeypatch: pytest.MonkeyPa
     assert asked == [("fp32", "cuda"), ("int8", "cpu")]
 
 
+@pytest.mark.usefixtures("any_device")
 def test_fp16_comes_first_on_cuda_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_model(tmp_path, variants=("fp32", "int8", "fp16"))
     assert load(tmp_path, device="cpu").variant == "int8"
@@ -142,6 +161,7 @@ def test_fp16_scores_on_the_cpu_too(tmp_path: Path) -> None:
         assert ours.log_prob != theirs.log_prob
 
 
+@pytest.mark.usefixtures("any_device")
 def test_auto_falls_back_to_the_cpu(
     copy: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -152,6 +172,7 @@ def test_auto_falls_back_to_the_cpu(
     assert "using the CPU: no GPU" in caplog.text
 
 
+@pytest.mark.usefixtures("any_device")
 def test_auto_needs_a_variant_for_cuda(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = pretend_cuda(monkeypatch, works=True)
     (copy / graph_file("fp32")).unlink()

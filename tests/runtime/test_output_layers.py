@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from lmscore.bundle import Bundle, Parity
 from lmscore.errors import ModelError, OptionError
 from lmscore.runtime.checking import check_graph, check_model, measure_log_z, rank_agreement
-from lmscore.runtime.engine import Engine
+from lmscore.runtime.engine import Engine, open_session
+from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.models.list_scoring import score_lists
@@ -178,6 +179,58 @@ def test_more_tokens_fit_into_a_run_that_leaves_most_out(folders: dict[str, Path
         engine = Engine.load(bundle, "fp32", unnormalized=name == "self")
         engine.config = config
         assert engine.target_budget > 4 * engine.token_budget
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_graph_that_always_has_targets_gives_the_same(
+    folders: dict[str, Path], variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on CUDA, where a self-normalised graph fails without any."""
+    asked: list[int] = []
+    feeds = Graph._feeds
+
+    def watched(self: Graph, *given: Any) -> dict[str, Any]:
+        asked.append(given[3].shape[2])
+        found: dict[str, Any] = feeds(self, *given)
+        return found
+
+    bundle = Bundle.read(folders["self"])
+    path = bundle.graph_path(variant)
+    session = open_session(path, device="cpu")
+    plain = Engine(Graph(session, bundle.config, variant, path))
+    engine = Engine(Graph(session, bundle.config, variant, path, always_has_targets=True))
+    tokens, state = np.array([[5, 6, 7], [8, 9, 3]]), plain.initial_state(2)
+    none, two = np.empty((2, 3, 0), np.int64), np.array([[[1, 4]] * 3, [[30, 2]] * 3])
+    expected_step = plain.top([5, 6], state, 3)
+    expected = [plain.distributions(tokens, state, targets=t, k=2) for t in (None, none, two)]
+    measured = plain.measures(tokens, none, state)
+    monkeypatch.setattr(Graph, "_feeds", watched)
+    found_step = engine.top([5, 6], state, 3)
+    found = [engine.distributions(tokens, state, targets=t, k=2) for t in (None, none, two)]
+    for one, other in [
+        (found_step, expected_step),
+        (engine.measures(tokens, none, state), measured),
+        *zip(found, expected, strict=True),
+    ]:
+        for array, same in zip(one, other, strict=True):
+            equal: Any = array == same
+            assert np.all(equal)
+            assert getattr(array, "shape", None) == getattr(same, "shape", None)
+    assert asked == [1, 1, 1, 2, 1]
+
+
+def test_runs_on_a_device_are_larger(folders: dict[str, Path]) -> None:
+    for name in ("classes", "self"):
+        engine = Engine.load(Bundle.read(folders[name]), "fp32", device="cpu")
+        before, whole = engine.target_budget, engine.token_budget
+        assert engine.window_scale == 1
+        engine.device = "cuda:0"
+        assert engine.target_budget == 1 << 16 > before
+        assert engine.token_budget == whole  # what the host may fetch
+        assert engine.window_scale == 8
+    engine.config = dataclasses.replace(engine.config, vocab_size=1 << 20)
+    # 1 GiB of floats: the exact scores of a self-normalised model need whole distributions.
+    assert 1 << 29 < 4 * engine.target_budget * (1 << 20) <= 1 << 30
 
 
 def test_windows_are_among_the_widest_arrays(folders: dict[str, Path]) -> None:

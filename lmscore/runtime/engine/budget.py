@@ -8,6 +8,12 @@ from lmscore.bundle import Config
 # measured, twice as much is no quicker, half as much is slower.
 _MAX_FLOATS = 3 << 20
 _MIN_TOKENS = 64  # fewer leave the matrix products waiting for the weights
+# A GPU has no such cache and needs many rows to be busy: its widest arrays have up to 1 GiB each.
+_MAX_FLOATS_ON_DEVICE = 1 << 28
+_MAX_TOKENS_ON_DEVICE = 1 << 16
+# A window of short lines has some 40,000 tokens. Sorted by length, a batch of a fifth of them has
+# few padding tokens.
+_TOKENS_OF_A_WINDOW = 1 << 13
 
 
 def token_budget(config: Config) -> int:
@@ -15,16 +21,32 @@ def token_budget(config: Config) -> int:
     return _budget(config, config.vocab_size)
 
 
-def target_budget(config: Config, *, unnormalized: bool) -> int:
-    """Like `token_budget`, for runs that score targets alone, as the output layer allows."""
+def target_budget(config: Config, *, unnormalized: bool, on_cpu: bool = True) -> int:
+    """The tokens of runs that score targets alone, as the output layer allows.
+
+    On the CPU its arrays have the sizes of `token_budget`; on another device, which need not send
+    distributions to the host, the run is as large as keeps the device busy.
+    """
     head = config.head_spec
-    if head.targets_need_whole and not unnormalized:
-        return token_budget(config)
-    return _budget(config, head.target_width(config))
+    needs_whole = head.targets_need_whole and not unnormalized
+    width = config.vocab_size if needs_whole else head.target_width(config)
+    if on_cpu:
+        return _budget(config, width)
+    fitting = _MAX_FLOATS_ON_DEVICE // _width(config, width)
+    return max(_MIN_TOKENS, min(fitting, _MAX_TOKENS_ON_DEVICE))
+
+
+def window_scale(budget: int) -> int:
+    """How many windows of a stream are read as one, so that a device's runs can be full."""
+    return max(1, budget // _TOKENS_OF_A_WINDOW)
 
 
 def _budget(config: Config, output_width: int) -> int:
     """The tokens of a run whose output layer has arrays of `output_width` floats a token."""
+    return max(_MIN_TOKENS, _MAX_FLOATS // _width(config, output_width))
+
+
+def _width(config: Config, output_width: int) -> int:
+    """The floats a token in the widest arrays of a run."""
     read = (config.window_size or 0) * config.embedding_dim
-    width = output_width + config.cell_spec.gates * config.hidden_size + read
-    return max(_MIN_TOKENS, _MAX_FLOATS // width)
+    return output_width + config.cell_spec.gates * config.hidden_size + read

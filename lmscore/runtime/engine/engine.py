@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from lmscore.bundle import Bundle, Config
 from lmscore.errors import DeviceError, InputError, ModelError, OptionError, VariantError
 from lmscore.runtime.arguments import as_integers
-from lmscore.runtime.engine.budget import target_budget, token_budget
+from lmscore.runtime.engine.budget import target_budget, token_budget, window_scale
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.sessions import CPU_DEVICE, Placement, open_session, thread_count
 from lmscore.runtime.engine.state import State, Tensor
@@ -182,13 +182,19 @@ class Engine:
 
     @property
     def token_budget(self) -> int:
-        """The tokens B * T that one run should read at most."""
+        """The tokens B * T of one run whose distributions the host may fetch."""
         return token_budget(self.config)
 
     @property
     def target_budget(self) -> int:
         """The tokens B * T that one run of `targets` should read at most."""
-        return target_budget(self.config, unnormalized=self.unnormalized)
+        on_cpu = self.device == CPU_DEVICE
+        return target_budget(self.config, unnormalized=self.unnormalized, on_cpu=on_cpu)
+
+    @property
+    def window_scale(self) -> int:
+        """How much larger the windows of a stream should be than they are for the CPU."""
+        return 1 if self.device == CPU_DEVICE else window_scale(self.target_budget)
 
     def without_softmax(self) -> Engine:
         """The same graph with targets scored without the softmax; for self-normalised models."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _MEASURED = "measured"  # the input that switches the measures on
 _MEASURES = {"entropies", "target_ranks"}
+_OF_TARGETS = {"target_log_probs", "target_scores", "target_ranks"}
 _NONE = np.zeros(1, np.int64)  # of a number of rows or tokens
 
 # The types of values as ONNX Runtime names them.
@@ -48,10 +49,13 @@ class Graph:
         source: str | Path,
         *,
         keep_state_on_device: bool | None = None,
+        always_has_targets: bool | None = None,
     ) -> None:
         """Take a session on the file `source`, and compare it with `config`.
 
         `keep_state_on_device`: give the state as `DeviceTensor`s. Default: on CUDA.
+        `always_has_targets`: run the graph with a target where none is wanted. Default: for
+        self-normalised models on a device, since CUDA's ReduceSum gives a wrong shape if K is 0.
 
         Raises:
             ModelError: an input or output is missing, unknown, or of another type or size.
@@ -73,6 +77,11 @@ class Graph:
         self._source = source
         self._whole = {value.name for value in graph_outputs(config) if value.is_whole}
         self.has_measures = measures
+        self._always_has_targets = (
+            self.device != CPU_DEVICE and config.head_spec.has_scores
+            if always_has_targets is None
+            else always_has_targets
+        )
         self._keep_state_on_device = (
             is_cuda(self.device) if keep_state_on_device is None else keep_state_on_device
         )
@@ -133,7 +142,14 @@ class Graph:
         S = _state_rows(self.config, state)
         if not checked:
             self._check(tokens, S, k, targets=targets, lengths=lengths, parents=parents)
-        feeds = self._feeds(outputs, tokens, state, targets, k, lengths, parents)
+        has_targets = targets is not None and targets.size > 0
+        if self._always_has_targets and not has_targets:
+            one = np.zeros((*tokens.shape, 1), np.int64)
+            feeds = self._feeds(outputs, tokens, state, one, k, lengths, parents)
+            return _without_targets(outputs, self._run(outputs, feeds))
+        return self._run(outputs, self._feeds(outputs, tokens, state, targets, k, lengths, parents))
+
+    def _run(self, outputs: list[str], feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         try:
             if self._keep_state_on_device:
                 found = run_bound(
@@ -219,6 +235,12 @@ class Graph:
         for name, array in {"tokens": tokens, **given}.items():
             if array is not None:
                 _check_array(name, array, *fits[name])
+
+
+def _without_targets(outputs: list[str], found: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Empty the outputs that have an axis of targets, which were not asked for."""
+    pairs = zip(outputs, found, strict=True)
+    return [array[:, :, :0] if name in _OF_TARGETS else array for name, array in pairs]
 
 
 def _has_measures(session: InferenceSession) -> bool:

@@ -35,6 +35,8 @@ TENSORRT = "TensorrtExecutionProvider"
 
 CPU_DEVICE = "cpu"
 
+_DEVICE = "LMSCORE_DEVICE"
+
 Provider = str | tuple[str, dict[str, str]]
 
 
@@ -89,6 +91,22 @@ def check_builds(folder: Path) -> None:
             "pip uninstall onnxruntime onnxruntime-gpu, then "
             f"{how_to_install('cpu')} (for CUDA: 'gpu')"
         )
+
+
+def default_device(device: str) -> str:
+    """Return `device`; for "auto", the one that $LMSCORE_DEVICE names, if it is set.
+
+    Raises:
+        OptionError: the variable names no device.
+    """
+    named = os.environ.get(_DEVICE) if device == "auto" else None
+    if not named:
+        return device
+    try:
+        check_device(named)
+    except OptionError as error:
+        raise OptionError(f"${_DEVICE}: {error}") from error
+    return named
 
 
 def choose_providers(device: str, available: Sequence[str]) -> list[Provider]:
@@ -188,6 +206,7 @@ def open_session(
         DeviceError: a device or provider asked for by name cannot be used.
         ModelError: ONNX Runtime cannot load the file.
     """
+    device = default_device(device)
     chosen = find_providers(device, providers)
     session, reason = _create(path, chosen, session_options(threads))
     try:

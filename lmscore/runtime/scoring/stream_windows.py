@@ -28,6 +28,7 @@ def windows(
     *,
     size: int | None = None,
     overhead: int = 0,
+    scale: int = 1,
 ) -> Iterator[Window]:
     """Cut a stream of texts into non-empty windows of bounded size.
 
@@ -36,11 +37,13 @@ def windows(
         prefixes: one for each text, if any.
         size: the most texts in a window. Default: enough to sort into batches of even length.
         overhead: characters to count for each text beside its own and its prefix's.
+        scale: how much larger the default windows are than for a CPU.
 
     Raises:
         InputError: an item is not a string, or has no counterpart; says which.
     """
-    size = size or _WINDOW_TEXTS
+    size = size or _WINDOW_TEXTS * scale
+    most = _WINDOW_CHARACTERS * scale
     window, characters = Window(1), 0
     for number, (text, prefix) in enumerate(_pairs(texts, prefixes), 1):
         window.texts.append(text)
@@ -48,7 +51,7 @@ def windows(
         if prefix is not None:
             window.prefixes.append(prefix)
             characters += len(prefix)
-        if len(window.texts) == size or characters >= _WINDOW_CHARACTERS:
+        if len(window.texts) == size or characters >= most:
             yield window
             window, characters = Window(number + 1), 0
     if window.texts:

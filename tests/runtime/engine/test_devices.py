@@ -52,6 +52,7 @@ def test_what_preloading_cuda_prints_is_the_reason(
         open_session(model_path / "model.onnx", device="cuda")
 
 
+@pytest.mark.usefixtures("any_device")
 def test_auto_takes_the_cpu_and_logs_why(
     model_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

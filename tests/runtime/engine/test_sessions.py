@@ -182,6 +182,7 @@ def test_an_error_of_cuda_is_the_reason(
         open_session("damaged", **options)
 
 
+@pytest.mark.usefixtures("any_device")
 @pytest.mark.usefixtures("gpu_build")
 def test_auto_takes_the_cpu_it_got_and_logs_why(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture

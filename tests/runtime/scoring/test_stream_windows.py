@@ -56,6 +56,14 @@ def test_what_comes_before_a_text_takes_room_too() -> None:
         assert len(next(cut).texts) < 300
 
 
+def test_windows_for_a_device_are_larger() -> None:
+    for text in ("x", "x" * 1000):
+        one, four = (
+            len(next(windows(itertools.repeat(text), scale=scale)).texts) for scale in (1, 4)
+        )
+        assert four == pytest.approx(4 * one, rel=0.01)
+
+
 def test_without_prefixes_there_are_none() -> None:
     assert list(windows(["a", "b"])) == [Window(1, ["a", "b"], [])]
 
