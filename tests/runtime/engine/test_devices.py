@@ -64,6 +64,7 @@ def test_auto_takes_the_cpu_and_logs_why(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.usefixtures("any_device")
 def test_opening_a_graph_anywhere_logs_why_it_is_on_the_cpu(
     model_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
