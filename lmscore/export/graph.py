@@ -57,20 +57,31 @@ HEADS: Mapping[HeadName, Callable[[GraphBuilder, Config, Operators, str], None]]
 def build_model(config: Config, weights: Weights, variant: str) -> ModelProto:
     """Build a variant's graph; the file's metadata declares the state."""
     builder = GraphBuilder()
-    operators = OPERATORS[variant](builder, config, weights)
-    _add_body(builder, config, operators)
-    inputs, outputs = (_declared(declare(config)) for declare in (graph_inputs, graph_outputs))
+    add_network(builder, config, weights, variant)
+    values = graph_inputs(config), graph_outputs(config)
+    return make_file(builder, *values, _metadata(config, variant))
+
+
+def make_file(
+    builder: GraphBuilder,
+    inputs: Sequence[Value],
+    outputs: Sequence[Value],
+    metadata: Mapping[str, str],
+) -> ModelProto:
+    """Make a file of collected nodes."""
     model = helper.make_model(
-        builder.graph("lmscore", inputs, outputs),
+        builder.graph("lmscore", _declared(inputs), _declared(outputs)),
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)],
         ir_version=IR_VERSION,
         producer_name="lmscore",
     )
-    helper.set_model_props(model, _metadata(config, variant))
+    helper.set_model_props(model, dict(metadata))
     return model
 
 
-def _add_body(b: GraphBuilder, config: Config, operators: Operators) -> None:
+def add_network(b: GraphBuilder, config: Config, weights: Weights, variant: str) -> None:
+    """Add the nodes that make all outputs of a model's graph of all its inputs."""
+    operators = OPERATORS[variant](b, config, weights)
     # ONNX's recurrent cells are time-major: transposing ids is cheaper than transposing vectors.
     x = operators.embed(b.op("Transpose", "tokens", to="tokens_by_time", perm=[1, 0]))
     hidden = add_layers(b, config, operators, x)

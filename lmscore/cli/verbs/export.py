@@ -10,6 +10,7 @@ import typer
 from lmscore.bundle import FP32, INT8
 from lmscore.cli import streams
 from lmscore.cli.graph_records import graph_table
+from lmscore.cli.table import table
 from lmscore.cli.usage import command_line
 
 
@@ -24,17 +25,32 @@ def export(
             help="fp32, int8 or, for GPUs, fp16; may be repeated. Default: fp32 and int8.",
         ),
     ] = None,
+    layout: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Write graphs for another program, too: sherpa-online, sherpa-offline, rasr or "
+            "triton; may be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Write the ONNX graphs of a trained model, and check them.
 
     They are held against what PyTorch computed when the model was trained; PyTorch itself is not
     needed. Prints, per graph, the largest difference of a log-probability (in nats) and the change
-    of perplexity on held-out text.
+    of perplexity on held-out text. With --layout the same network is written once more, with the
+    inputs and outputs that another program expects, and held against the model's own graph.
     """
-    from lmscore.export import check_variants, export_model
+    from lmscore.export import check_layout, check_variants, export_layout, export_model
 
     variants = tuple(dict.fromkeys(variant or (FP32, INT8)))
     with command_line():
         check_variants(variants)
+        for name in layout or ():
+            check_layout(name)
     config = export_model(directory, variants=variants)
+    written = [export_layout(directory, name, variant=v) for name in layout or () for v in variants]
     streams.write(graph_table(config, variants))
+    if written:
+        rows = [(path.relative_to(directory), f"{apart:.2g} nats") for path, apart in written]
+        streams.write("\n" + table([("layout", "max |Δ| from the model's graph"), *rows]))

@@ -1,0 +1,130 @@
+"""Layouts: what other programs read of the files, and how they run them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnxruntime import InferenceSession
+
+from lmscore.bundle import CELLS, Bundle, Cell
+from lmscore.errors import ExportError, OptionError, VariantError
+from lmscore.export import LAYOUTS, export_layout
+from lmscore.export.layouts import write
+from lmscore.runtime.engine import Engine
+from tests.models import make_model
+
+OPTIONS: list[tuple[Cell, dict[str, Any]]] = [
+    *((cell, {"layers": 2}) for cell in CELLS),
+    ("lstm", {"embedding": 7, "cutoffs": (20, 30)}),
+    ("gru", {"self_normalized": True}),
+    ("lstm", {"context": "document"}),
+]
+
+
+@pytest.mark.parametrize(("cell", "options"), OPTIONS)
+def test_every_layout_of_every_cell(cell: Cell, options: dict[str, Any], tmp_path: Path) -> None:
+    bundle = make_model(tmp_path / "m", cell=cell, variants=("fp32", "int8"), **options)
+    for name in LAYOUTS:
+        for variant in ("fp32", "int8"):
+            path, difference = export_layout(bundle.path, name, variant=variant)
+            assert difference < (0.02 if cell == "rnn-relu" and variant == "int8" else 2e-5)
+            onnx.checker.check_model(onnx.load(path))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_model(tmp_path_factory.mktemp("m") / "m", cell="gru", layers=2, variants=("fp32",))
+
+
+def session_of(bundle: Bundle, layout: str) -> InferenceSession:
+    path, _ = export_layout(bundle.path, layout, variant="fp32")
+    return InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def test_sherpa_online_reads_three_inputs_and_its_metadata(bundle: Bundle) -> None:
+    session = session_of(bundle, "sherpa-online")
+    assert [value.type for value in session.get_inputs()] == [
+        "tensor(int64)",
+        *["tensor(float)"] * 2,
+    ]
+    assert [value.shape for value in session.get_inputs()[1:]] == [[2, 1, 16]] * 2
+    assert len(session.get_outputs()) == 3
+    metadata = session.get_modelmeta().custom_metadata_map
+    wanted = {"num_layers": "2", "hidden_size": "16", "sos_id": str(bundle.config.bos_token_id)}
+    assert wanted.items() <= metadata.items()
+    second = np.full((2, 1, 16), 0.5, np.float32)  # a GRU has one state: the other is passed on
+    feeds = [np.array([[3]]), np.zeros((2, 1, 16), np.float32), second]
+    names = [value.name for value in session.get_inputs()]
+    *_, passed = session.run(None, dict(zip(names, feeds, strict=True)))
+    np.testing.assert_array_equal(passed, second)
+
+
+def test_sherpa_offline_scores_whole_sequences(bundle: Bundle) -> None:
+    session, engine = session_of(bundle, "sherpa-offline"), Engine.load(bundle, "fp32")
+    assert [value.name for value in session.get_inputs()] == ["x", "x_lens"]
+    x = np.array([[4, 5, 6], [7, 0, 0], [0, 0, 0]], np.int64)
+    lengths = np.array([3, 1, 0], np.int64)
+    (found,) = session.run(None, {"x": x, "x_lens": lengths})
+    for row, length, cost in zip(x, lengths, found, strict=True):
+        total, step = 0.0, engine.read([])
+        for token in [*row[:length], bundle.config.eos_token_id]:
+            total += float(step.log_probs[0, token])
+            step = engine.step([token], step.state)
+        assert cost == pytest.approx(-total, abs=1e-4)
+    padding = np.array([[4, 5, 6, 9], [7, 9, 9, 9], [9, 9, 9, 9]], np.int64)
+    np.testing.assert_array_equal(session.run(None, {"x": padding, "x_lens": lengths})[0], found)
+    empty = session.run(None, {"x": np.zeros((1, 0), np.int64), "x_lens": np.zeros(1, np.int64)})
+    assert empty[0][0] == pytest.approx(found[2], abs=1e-5)
+
+
+def test_rasr_finds_the_state_by_its_metadata(bundle: Bundle) -> None:
+    session = session_of(bundle, "rasr")
+    types = {value.name: (value.type, len(value.shape)) for value in session.get_inputs()}
+    assert types == {
+        "word": ("tensor(int32)", 2),
+        "word-length": ("tensor(int32)", 1),
+        "state": ("tensor(float)", 2),
+    }
+    state = session.get_modelmeta().custom_metadata_map["STATE_state"]
+    shapes = {value.name: value.shape for value in session.get_outputs()}
+    assert shapes[state][1] == session.get_inputs()[2].shape[1] == 2 * 16
+    assert shapes["nn-output"][2] == bundle.config.vocab_size
+
+
+def test_triton_begins_after_the_start_of_a_sentence(bundle: Bundle) -> None:
+    path, _ = export_layout(bundle.path, "triton", variant="fp32")
+    folder = path.parents[1]
+    assert path == bundle.path / "triton" / "m_fp32" / "1" / "model.onnx"
+    state = np.fromfile(folder / "initial_state" / "after_bos", "<f4")[None]
+    config = (folder / "config.pbtxt").read_text()
+    assert 'name: "m_fp32"' in config
+    assert f"dims: [ {bundle.config.vocab_size} ]" in config
+    assert config.count(f"dims: [ {state.size} ]") == 2
+    session = InferenceSession(path, providers=["CPUExecutionProvider"])
+    found, _ = session.run(None, {"token": np.array([[4]]), "state": state})
+    engine = Engine.load(bundle, "fp32")
+    np.testing.assert_allclose(found, engine.read([4]).log_probs, atol=1e-5)
+
+
+def test_what_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="no layout 'kaldi'; there are sherpa-online, sherpa-off"):
+        export_layout(bundle.path, "kaldi", variant="fp32")
+    with pytest.raises(VariantError, match="no variant 'int8'"):
+        export_layout(bundle.path, "rasr", variant="int8")
+    backward = make_model(tmp_path / "b", direction="backward", variants=("fp32",))
+    with pytest.raises(ExportError, match="reads sentences from their ends"):
+        export_layout(backward.path, "rasr", variant="fp32")
+
+
+def test_a_graph_that_gives_something_else_is_not_put_in_place(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bundle.path / "rasr.onnx").unlink(missing_ok=True)
+    monkeypatch.setattr(write, "compare", lambda *_: float("nan"))
+    with pytest.raises(ExportError, match=r"rasr.onnx not written: nan nats from the model's own"):
+        export_layout(bundle.path, "rasr", variant="fp32")
+    assert not (bundle.path / "rasr.onnx").exists()
