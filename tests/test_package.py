@@ -19,7 +19,7 @@ from lmscore.runtime import engine
 PACKAGE = Path(lmscore.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "files", "locks", "names", "compression", "encodings"}
+BASE = {"errors", "files", "locks", "names", "compression", "encodings", "protobuf"}
 ENGINE = BASE | {"bundle", "runtime.arguments", "runtime.ngram", "runtime.text", "runtime.engine"}
 MODEL = ENGINE | {"runtime.scoring", "runtime.decoding", "runtime.model", "runtime.load"}
 
@@ -29,6 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "names": set(),
     "locks": {"errors"},
+    "protobuf": set(),
     "compression": {"errors"},
     "encodings": {"errors"},
     "files": {"errors", "locks", "names", "compression", "encodings"},

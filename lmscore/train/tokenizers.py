@@ -17,7 +17,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from lmscore.bundle import TOKENIZER_KINDS, TokenizerKind
 from lmscore.errors import ModelError, OptionError
 from lmscore.files import open_input_raw
-from lmscore.runtime.text import read_tokenizer
+from lmscore.runtime.text import looks_like_model, read_tokenizer, tokenizer_from_model
 from lmscore.train.normalization import make_normalizer
 from lmscore.train.options import TrainOptions, option_fields
 from lmscore.train.word_lists import (
@@ -80,7 +80,8 @@ def make_vocabulary(lines: Iterable[str], options: TrainOptions) -> Vocabulary:
             return load_vocabulary(path, options)
         kinds = ", ".join((*_BYTE_LEVEL, *_CLOSED))
         raise OptionError(
-            f"tokenizer is {options.tokenizer!r}, expected {kinds} or the path of a tokenizer.json"
+            f"tokenizer is {options.tokenizer!r}, expected {kinds}, or the path of a "
+            "tokenizer.json or of a SentencePiece model"
         )
     train = _train_byte_level if options.tokenizer in _BYTE_LEVEL else _train_closed
     kind = cast(TokenizerKind, options.tokenizer)
@@ -89,7 +90,7 @@ def make_vocabulary(lines: Iterable[str], options: TrainOptions) -> Vocabulary:
 
 
 def load_vocabulary(path: Path, options: TrainOptions) -> Vocabulary:
-    """Load a tokenizer.json for the run that the options describe.
+    """Load a tokenizer.json or a SentencePiece model for the run that the options describe.
 
     Raises:
         InputFileError: the file cannot be read.
@@ -103,16 +104,19 @@ def load_vocabulary(path: Path, options: TrainOptions) -> Vocabulary:
 
 
 def load_tokenizer(path: Path, *, trust: bool) -> Tokenizer:
-    """Load a tokenizer.json, without padding and truncation.
+    """Load a tokenizer.json or a SentencePiece model, without padding and truncation.
 
     Raises:
         InputFileError: the file cannot be read.
-        ModelError: the file is not a tokenizer, has steps that are loaded only with `trust`, or
-            cannot read every text.
+        ModelError: the file is not a tokenizer, has no equivalent as a tokenizer.json, has steps
+            that are loaded only with `trust`, or cannot read every text.
     """
     with open_input_raw(path) as file:
         data = file.read()
-    tokenizer = read_tokenizer(data, str(path), trust=trust)
+    if looks_like_model(data):
+        tokenizer = tokenizer_from_model(data, source=path)
+    else:
+        tokenizer = read_tokenizer(data, str(path), trust=trust)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     _check_ids(tokenizer, str(path))
@@ -182,12 +186,12 @@ def vocabulary_of(
     """
 
     def find(name: str, option: str) -> int:
-        token = tokenizer.token_to_id(name)
+        token = _find(tokenizer, name)
         if token is None:
             raise ModelError(
                 f"{source}: no token {name!r} in the vocabulary; name it with `{option}`"
             )
-        return int(token)
+        return token
 
     eos = find(names.eos, "eos_token")
     bos = eos if names.bos is None else find(names.bos, "bos_token")
@@ -205,8 +209,13 @@ def _unknown_id(tokenizer: Tokenizer, kind: TokenizerKind, names: SpecialTokens)
         return None  # even if it learnt a piece that is spelt like <unk>
     # A given tokenizer has its own name for the token.
     name = getattr(tokenizer.model, "unk_token", None) or names.unk
-    unk = tokenizer.token_to_id(name)
-    return None if unk is None else int(unk)
+    return _find(tokenizer, name)
+
+
+def _find(tokenizer: Tokenizer, name: str) -> int | None:
+    """The id of a special token; those of SentencePiece have a space in front of their names."""
+    ids = (tokenizer.token_to_id(spelt) for spelt in (name, f" {name}"))
+    return next((int(token) for token in ids if token is not None), None)
 
 
 def _special(options: TrainOptions) -> list[str]:

@@ -1,6 +1,6 @@
 """The structure of an ONNX file: nodes, shapes of weights, opsets, read without the onnx package.
 
-The file is a protobuf message: fields, each a key (the field's number and kind) and a value.
+The file is a protobuf message.
 https://github.com/onnx/onnx/blob/main/onnx/onnx.proto has the numbers. Weights are not copied.
 """
 
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from lmscore.protobuf import Place, Reader, Refused, RefusedError
 
 AttributeValue: TypeAlias = "int | str | tuple[int, ...] | tuple[str, ...] | GraphMessage"
 
@@ -20,12 +22,7 @@ _ELEMENT_BYTES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2}
 _INT64 = 7
 _MOST_NUMBERS = 4096  # of an integer tensor whose values are read: axes, shapes, sizes of parts
 _LONGEST_NUMBER = 64  # bytes of a tensor of one number
-_MOST_FIELDS = 4_000_000  # of a file; a graph of a thousand layers has half a million
-
-_SIZES = {1: 8, 5: 4}  # bytes of a value, by the kind of its field
-_VARINT, _BYTES = 0, 2
-
-_REFUSED: Mapping[str, Mapping[int, str]] = {
+_REFUSED: Refused = {
     "model": {20: "training steps", 25: "functions"},
     "graph": {15: "sparse weights"},
     "attribute": dict.fromkeys((22, 23), "sparse weights")
@@ -35,10 +32,6 @@ _REFUSED: Mapping[str, Mapping[int, str]] = {
     | dict.fromkeys((3, 4, 5, 6, 7, 10, 11), "weights that are not stored as raw bytes"),
 }
 """What lmscore export never writes, by message and number of the field."""
-
-
-class RefusedError(ValueError):
-    """Something in a graph that lmscore export never writes; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +85,7 @@ def read_model(data: mmap.mmap) -> ModelMessage:
         RefusedError: it holds what export never writes.
         ValueError: it is not an ONNX file.
     """
-    model = _Reader(data).fields("model", 0, len(data))
+    model = Reader(data, _REFUSED).fields("model", 0, len(data))
     graphs = model.messages(7)
     if len(graphs) != 1:  # protobuf would merge several
         raise ValueError(f"{len(graphs)} graphs")
@@ -101,7 +94,7 @@ def read_model(data: mmap.mmap) -> ModelMessage:
     return ModelMessage(_graph(model.reader, graphs[0], depth=0), versions)
 
 
-def _graph(reader: _Reader, place: _Place, *, depth: int) -> GraphMessage:
+def _graph(reader: Reader, place: Place, *, depth: int) -> GraphMessage:
     if depth > 1:
         raise RefusedError("a loop inside a loop")
     fields = reader.fields("graph", *place)
@@ -113,7 +106,7 @@ def _graph(reader: _Reader, place: _Place, *, depth: int) -> GraphMessage:
     )
 
 
-def _node(reader: _Reader, place: _Place, depth: int) -> Node:
+def _node(reader: Reader, place: Place, depth: int) -> Node:
     fields = reader.fields("node", *place)
     attributes = dict(_attribute(reader, each, depth) for each in fields.messages(5))
     if len(attributes) < len(fields.messages(5)):
@@ -121,7 +114,7 @@ def _node(reader: _Reader, place: _Place, depth: int) -> Node:
     return Node(fields.text(4), fields.text(7), fields.texts(1), fields.texts(2), attributes)
 
 
-def _attribute(reader: _Reader, place: _Place, depth: int) -> tuple[str, AttributeValue]:
+def _attribute(reader: Reader, place: Place, depth: int) -> tuple[str, AttributeValue]:
     fields = reader.fields("attribute", *place)
     value: AttributeValue
     if bodies := fields.messages(6):
@@ -141,7 +134,7 @@ def _attribute(reader: _Reader, place: _Place, depth: int) -> tuple[str, Attribu
     return fields.text(1), value
 
 
-def _one_number(reader: _Reader, place: _Place) -> str:
+def _one_number(reader: Reader, place: Place) -> str:
     """Check that an attribute that is a tensor is as short as one number; its value is not read."""
     reader.fields("number", *place)
     if place[1] - place[0] > _LONGEST_NUMBER:
@@ -149,7 +142,7 @@ def _one_number(reader: _Reader, place: _Place) -> str:
     return "a number"
 
 
-def _tensor(reader: _Reader, place: _Place) -> StoredTensor:
+def _tensor(reader: Reader, place: Place) -> StoredTensor:
     fields = reader.fields("tensor", *place)
     name, shape, kind = fields.text(8), fields.numbers(1), fields.number(2)
     if kind not in _ELEMENT_BYTES:
@@ -163,111 +156,3 @@ def _tensor(reader: _Reader, place: _Place) -> StoredTensor:
     if kind == _INT64 and size <= _MOST_NUMBERS:
         numbers = tuple(memoryview(reader.data[start:end]).cast("q"))
     return StoredTensor(name, shape, end - start, numbers)
-
-
-_Place = tuple[int, int]
-"""Where a value lies in the file: its start and end."""
-
-
-@dataclass(frozen=True)
-class _Fields:
-    """The fields of one message, by number: places of bytes, and numbers."""
-
-    reader: _Reader
-    found: Mapping[int, list[_Place | int]]
-
-    def messages(self, number: int) -> list[_Place]:
-        """The places of all values of a field that is stored as bytes."""
-        places = self.found.get(number, [])
-        if not all(isinstance(place, tuple) for place in places):
-            raise ValueError("a number in the place of bytes")
-        return [place for place in places if isinstance(place, tuple)]
-
-    def texts(self, number: int) -> tuple[str, ...]:
-        """The values of a field of texts."""
-        return tuple(
-            self.reader.data[start:end].decode("utf-8") for start, end in self.messages(number)
-        )
-
-    def text(self, number: int) -> str:
-        """The value of a field that is there once, or the empty string."""
-        texts = self.texts(number)
-        if len(texts) > 1:
-            raise ValueError("a text that is there twice")
-        return texts[0] if texts else ""
-
-    def numbers(self, number: int) -> tuple[int, ...]:
-        """The values of a field of integers, one by one or packed into bytes."""
-        values: list[int] = []
-        for value in self.found.get(number, []):
-            values += [value] if isinstance(value, int) else self.reader.packed(*value)
-        return tuple(value - (1 << 64) if value >> 63 else value for value in values)
-
-    def number(self, number: int) -> int:
-        """The value of an integer that is there once, or 0."""
-        values = self.numbers(number)
-        if len(values) > 1:
-            raise ValueError("a number that is there twice")
-        return values[0] if values else 0
-
-
-class _Reader:
-    """Reads messages of a file, up to a number of fields."""
-
-    def __init__(self, data: mmap.mmap) -> None:
-        self.data = data
-        self._num_fields = 0
-
-    def fields(self, message: str, start: int, end: int) -> _Fields:
-        """Read the fields of a message; RefusedError for those that export never writes."""
-        found: dict[int, list[_Place | int]] = {}
-        refused = _REFUSED.get(message, {})
-        for number, value in self._fields(start, end):
-            if number in refused:
-                raise RefusedError(refused[number])
-            found.setdefault(number, []).append(value)
-        return _Fields(self, found)
-
-    def packed(self, position: int, end: int) -> Iterator[int]:
-        """Read integers that are packed into bytes."""
-        while position < end:
-            value, position = self._varint(position, end)
-            self._count()
-            yield value
-
-    def _count(self) -> None:
-        self._num_fields += 1
-        if self._num_fields > _MOST_FIELDS:
-            raise RefusedError(f"more than {_MOST_FIELDS} parts")
-
-    def _fields(self, position: int, end: int) -> Iterator[tuple[int, _Place | int]]:
-        """Yield number and value of each field of the message up to `end`."""
-        while position < end:
-            self._count()
-            key, position = self._varint(position, end)
-            kind, start, value = key & 7, position, 0
-            if kind == _VARINT:
-                value, position = self._varint(position, end)
-            elif kind == _BYTES:
-                size, start = self._varint(position, end)
-                position = start + size
-            elif kind in _SIZES:
-                position += _SIZES[kind]
-            else:
-                raise ValueError(f"a field of kind {kind}")
-            if position > end or key >> 32:
-                raise ValueError("truncated or damaged")
-            yield key >> 3, value if kind == _VARINT else (start, position)
-
-    def _varint(self, position: int, end: int) -> tuple[int, int]:
-        """Read a number in groups of seven bits, lowest first; return it and where it ends."""
-        value = 0
-        for shift in range(0, 70, 7):
-            if position >= end:
-                break
-            byte = self.data[position]
-            position += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value & 0xFFFF_FFFF_FFFF_FFFF, position
-        raise ValueError("truncated or damaged")

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lmscore.runtime.engine.onnx_reading import Node, RefusedError
+from lmscore.protobuf import RefusedError
+from lmscore.runtime.engine.onnx_reading import Node
 from lmscore.runtime.engine.size_bounds import Bound, Shape, elements
 
 CONTRIB = "com.microsoft"

@@ -26,10 +26,10 @@ from pathlib import Path
 from lmscore.bundle import CONFIG_FILE, EXPORT_AGAIN, Config, graph_inputs
 from lmscore.errors import ModelError
 from lmscore.files import open_input_raw
+from lmscore.protobuf import RefusedError
 from lmscore.runtime.engine.onnx_reading import (
     GraphMessage,
     Node,
-    RefusedError,
     StoredTensor,
     read_model,
 )

@@ -7,6 +7,7 @@ from lmscore.runtime.text.characters import (
 )
 from lmscore.runtime.text.id_rows import IdRows, Ids, places
 from lmscore.runtime.text.parts import Part, split_text, text_parts
+from lmscore.runtime.text.sentencepiece import looks_like_model, tokenizer_from_model
 from lmscore.runtime.text.spellings import SpellingTokenizer
 from lmscore.runtime.text.tokenizer import (
     Encoded,
@@ -26,8 +27,10 @@ __all__ = [
     "check_text",
     "extends_character",
     "first_character",
+    "looks_like_model",
     "places",
     "read_tokenizer",
     "split_text",
     "text_parts",
+    "tokenizer_from_model",
 ]

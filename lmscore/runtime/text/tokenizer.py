@@ -70,6 +70,9 @@ class TextTokenizer:
         self._spellings = _Spellings(tokenizer)
         self._unk_id = config.unk_token_id
         self._bos_id, self._eos_id = config.bos_token_id, config.eos_token_id
+        for token_id in (self._bos_id, self._eos_id, self._unk_id):
+            if token_id is not None:  # SentencePiece's have a space in front, which no text has
+                self._spellings[token_id] = self._spellings[token_id].removeprefix(" ")
 
     @classmethod
     def load(cls, bundle: Bundle, *, trust: bool = False) -> TextTokenizer:

@@ -8,6 +8,7 @@ a text in time and memory in proportion to the text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,9 @@ _LONGEST_PIECE = 256  # bytes of a unigram piece: its time is their square
 Step = dict[str, Any]
 
 
+_INSERTION = re.compile(r"\(\?!\\A\)\(\?=(\[[^\\\[\]]+\])(?:\(\?<!.*\))?\)\Z", re.DOTALL)
+
+
 class _StepError(ValueError):
     """A tokenizer.json holds a step that could do harm; says what."""
 
@@ -40,9 +44,22 @@ class _Kind:
 
 def _of_replacement(step: Step) -> float:
     content = _text(step, "content")
-    shortest = _shortest(step.get("pattern"))
+    pattern = step.get("pattern")
+    shortest = _shortest(pattern)
     size = len(_bytes(content))
-    return 1.0 + size if shortest == 0 else max(1.0, size / shortest)
+    if shortest == 0:
+        return 1.0 + size / _shortest_after_insertion(pattern)
+    return max(1.0, size / shortest)
+
+
+def _shortest_after_insertion(pattern: object) -> int:
+    """The bytes, at least, of the character before which an empty match puts something.
+
+    It is 1 unless the pattern is a look ahead, not at the beginning, to a class of characters.
+    """
+    regex = pattern.get("Regex") if isinstance(pattern, dict) else None
+    ahead = _INSERTION.match(regex) if isinstance(regex, str) else None
+    return read_pattern(ahead[1]).shortest if ahead else 1
 
 
 def _shortest(pattern: object) -> int:

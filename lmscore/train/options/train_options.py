@@ -152,7 +152,12 @@ class TrainOptions:
         ),
     ] = None
     tokenizer: Annotated[
-        str, Option("bpe, unigram, word, char, or a tokenizer.json.", "KIND", path=True)
+        str,
+        Option(
+            "bpe, unigram, word, char, a tokenizer.json, or a SentencePiece model.",
+            "KIND",
+            path=True,
+        ),
     ] = "bpe"
     vocabulary: Annotated[
         str | None,
