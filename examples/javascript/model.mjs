@@ -4,13 +4,18 @@ import { Tokenizer } from "@huggingface/tokenizers";
 const int64 = (ort, values, shape) =>
   new ort.Tensor("int64", BigInt64Array.from(values, BigInt), shape);
 
+function fail(text) {
+  throw new Error(`a reserved word, and no unknown one to put in its place: ${text}`);
+}
+
 export class Model {
   // ort: onnxruntime-web; read: a function from the name of a file to its bytes
   static async load(ort, read, graph = "model_int8.onnx") {
     const json = async (name) => JSON.parse(new TextDecoder().decode(await read(name)));
     const [config, tokenizer] = [await json("config.json"), await json("tokenizer.json")];
     const session = await ort.InferenceSession.create(await read(graph));
-    return new Model(ort, config, new Tokenizer(tokenizer, {}), session);
+    // Text is text: a typed </s> is no control token, so the tokenizer knows of none.
+    return new Model(ort, config, new Tokenizer({ ...tokenizer, added_tokens: [] }, {}), session);
   }
 
   constructor(ort, config, tokenizer, session) {
@@ -18,7 +23,9 @@ export class Model {
   }
 
   ids(text) {
-    return this.tokenizer.encode(text, { add_special_tokens: false }).ids;
+    const { bos_token_id: bos, eos_token_id: eos, unk_token_id: unk } = this.config;
+    const { ids } = this.tokenizer.encode(text, { add_special_tokens: false });
+    return ids.map((id) => (id === bos || id === eos ? unk ?? fail(text) : id)); // of a word model
   }
 
   // Zeros, one row: the state before <s>.
