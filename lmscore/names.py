@@ -41,7 +41,6 @@ Per = Literal["sentence", "token", "word"]  # one output row for each
 
 # --- n-best lists and lattices
 
-LatticeFormat = Literal["kaldi-lattice", "htk-slf"]
 MissingList = Literal["stop", "skip", "empty"]  # what a reference without a list is
 ScoreKind = Literal["log-probabilities", "costs", "probabilities"]
 MetricName = Literal["wer", "cer", "bleu", "chrf"]

@@ -6,12 +6,10 @@ from typing import get_args
 
 from lmscore import names
 from lmscore.bundle import CELLS, CONTEXTS, HEADS, TOKENIZER_KINDS
-from lmscore.runtime.rescoring import lattices
 from lmscore.runtime.rescoring.lists import METRICS
 
 
-def test_names_of_lattice_formats_and_metrics() -> None:
-    assert get_args(names.LatticeFormat) == lattices.FORMATS
+def test_names_of_metrics() -> None:
     assert get_args(names.MetricName) == tuple(METRICS)
 
 

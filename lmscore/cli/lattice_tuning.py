@@ -4,32 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-from lmscore import names
 from lmscore.cli import streams
 from lmscore.cli.list_options import ListInput, ListModels, SeenText
 from lmscore.cli.progress import Progress
 from lmscore.cli.usage import UsageError
 
 if TYPE_CHECKING:
-    from lmscore.runtime.rescoring.lattices import Lattice, LatticeLists, LatticeOptions
+    from lmscore.runtime.rescoring.lattices import (
+        Lattice,
+        LatticeFormat,
+        LatticeLists,
+        LatticeOptions,
+    )
     from lmscore.runtime.rescoring.lists import Metric, NBestList, Weights
 
 _MAX_ROUNDS = 10
-_LATTICE_FORMATS: tuple[names.LatticeFormat, ...] = get_args(names.LatticeFormat)
 
 
-def lattice_format(lists: ListInput) -> names.LatticeFormat | None:
+def lattice_format(lists: ListInput) -> LatticeFormat | None:
     """The format of the input if it holds lattices; standard input holds them if it is named.
 
     Raises:
         UsageError: options for lists contradict each other.
         InputFileError: the first file cannot be read.
     """
-    known = {str(name): name for name in _LATTICE_FORMATS}
-    if lists.input_format in known:
-        return known[lists.input_format]
+    from lmscore.runtime.rescoring.lattices import known_formats
+
+    found = known_formats().get(lists.input_format or "")
+    if found is not None:
+        return found
     lists.check()
     if lists.input_format is not None:
         return None
@@ -82,7 +87,7 @@ class LatticeTuning:
     seed: int  # of all that is random
 
     def lists(
-        self, given: ListInput, found_format: names.LatticeFormat, weights: Weights | None
+        self, given: ListInput, found_format: LatticeFormat, weights: Weights | None
     ) -> tuple[list[NBestList], list[str]]:
         """Lists with all scores, and the names of the lattices' own.
 
@@ -125,16 +130,16 @@ class LatticeTuning:
         return as_weights(judged, find_weights(judged, seed=self.seed))
 
 
-def _read(
-    given: ListInput, found_format: names.LatticeFormat
-) -> tuple[list[Lattice], list[str | None]]:
+def _read(given: ListInput, found_format: LatticeFormat) -> tuple[list[Lattice], list[str | None]]:
     """The lattices that have references, and these."""
     from lmscore.runtime.rescoring.lattices import open_lattices
     from lmscore.runtime.rescoring.lists import NBestList, with_references
 
-    _, read = open_lattices(given.paths, found_format, symbols=given.symbols, errors=given.errors)
+    _, read = open_lattices(
+        given.paths, found_format.name, symbols=given.symbols, errors=given.errors
+    )
     lattices = {lattice.id: lattice for lattice in read}
-    streams.note(f"{len(lattices)} lattices, {found_format}")
+    streams.note(f"{len(lattices)} lattices, {found_format.name}")
     lists = with_references(
         (NBestList(name, ()) for name in lattices),
         given.references or "",  # which `check_lattice_options` asks for

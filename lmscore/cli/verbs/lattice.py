@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lmscore import names
 from lmscore.cli import options, streams
 from lmscore.cli.list_options import ListOutput, SeenText, check_lists_stay, write_texts
 from lmscore.cli.rescored_lattices import SCORES, LatticeJob, lists_line
@@ -115,15 +114,19 @@ def lattice(
     feature: options.Feature = "lmscore",
     model: options.ModelOptions,
     input_format: Annotated[
-        names.LatticeFormat | None,
+        str | None,
         typer.Option(
-            help="The format of the lattices. Default: told from the content.", show_default=False
+            metavar="FORMAT",
+            help="The format of the lattices, of those in docs/lattices.md. Default: told from the "
+            "content.",
+            show_default=False,
         ),
     ] = None,
     output_format: Annotated[
-        names.LatticeFormat | None,
+        str | None,
         typer.Option(
             "--format",
+            metavar="FORMAT",
             help="The format to write lattices in. Default: the one they were read in.",
             show_default=False,
         ),
@@ -194,7 +197,7 @@ def lattice(
         write_texts((lists_line(found, n_best, feature) for found in rescored), output)
     else:
         expanded = (found.lattice for found in rescored)
-        _write(expanded, output, output_format or lattice_format, words)
+        _write(expanded, output, output_format or lattice_format.name, words)
     if not quiet:
         streams.note(work.summary())
         if work.unscaled and search.lm_scale is None and search.acoustic_scale is None:
@@ -202,8 +205,8 @@ def lattice(
 
 
 def _check_formats(
-    read: names.LatticeFormat | None,
-    written: names.LatticeFormat | None,
+    read: str | None,
+    written: str | None,
     output: str | None,
     *,
     texts: bool,
@@ -214,10 +217,15 @@ def _check_formats(
         raise UsageError("--best and --n-best write one file: give --output a file")
     if written is not None and texts:
         raise UsageError("--format is for lattices, not for --best and --n-best")
-    if words is not None and read == "htk-slf":
-        raise UsageError("--words is for kaldi-lattice: HTK's lattices have no use for it")
-    if (written or read) == "kaldi-lattice" and is_directory:
-        raise UsageError("an archive of Kaldi's is one file: give --output a file")
+    from lmscore.runtime.rescoring.lattices import format_named
+
+    with command_line():
+        known = {name: format_named(name) for name in (read, written) if name is not None}
+    if words is not None and read is not None and not known[read].has_symbols:
+        raise UsageError(f"--words is for kaldi-lattice: {read} has no use for it")
+    target = written or read
+    if target is not None and known[target].is_archive and is_directory:
+        raise UsageError(f"{target} is one file: give --output a file")
 
 
 @dataclass(frozen=True)
@@ -256,7 +264,7 @@ class _Decision:
 def _write(
     lattices: Iterable[Lattice],
     output: str | None,
-    lattice_format: names.LatticeFormat,
+    lattice_format: str,
     symbols: Path | None,
 ) -> None:
     from lmscore.runtime.rescoring.lattices import render_lattices, write_lattices

@@ -25,6 +25,7 @@ from lmscore.cli.usage import UsageError, command_line
 from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
+    from lmscore.runtime.rescoring.lattices import LatticeFormat
     from lmscore.runtime.rescoring.lists import NBestList
     from lmscore.runtime.rescoring.models import ListScorer
 
@@ -159,7 +160,7 @@ def tune(
 
 def _checked_format(
     lists: ListInput, models: ListModels, seen: SeenText, *, of_lists: bool
-) -> names.LatticeFormat | None:
+) -> LatticeFormat | None:
     """The format of the input if it holds lattices; raises UsageError for options that clash."""
     found = lattice_format(lists)
     if found is not None and of_lists:

@@ -1,16 +1,19 @@
 """Lattices of other recognisers: reading, rescoring, searching, and writing them."""
 
 from lmscore.runtime.rescoring.lattices.expansion import RescoredLattice, rescore_lattice
-from lmscore.runtime.rescoring.lattices.lattice import Arc, Lattice, Scales, Scores
-from lmscore.runtime.rescoring.lattices.lattice_reading import (
+from lmscore.runtime.rescoring.lattices.format import LatticeFormat
+from lmscore.runtime.rescoring.lattices.format_table import (
     FORMATS,
     detect,
-    open_lattices,
-    read_lattices,
+    format_named,
+    known_formats,
 )
+from lmscore.runtime.rescoring.lattices.lattice import Arc, Lattice, Scales, Scores
+from lmscore.runtime.rescoring.lattices.lattice_reading import open_lattices, read_lattices
 from lmscore.runtime.rescoring.lattices.lattice_writing import render_lattices, write_lattices
 from lmscore.runtime.rescoring.lattices.paths import LatticePath, all_paths, n_best
 from lmscore.runtime.rescoring.lattices.probabilities import (
+    best_network,
     least_risk_path,
     word_confidences,
     word_graph,
@@ -30,6 +33,7 @@ __all__ = [
     "OLD_LM",
     "Arc",
     "Lattice",
+    "LatticeFormat",
     "LatticeLists",
     "LatticeOptions",
     "LatticePath",
@@ -37,8 +41,11 @@ __all__ = [
     "Scales",
     "Scores",
     "all_paths",
+    "best_network",
     "detect",
     "first_options",
+    "format_named",
+    "known_formats",
     "least_risk_path",
     "n_best",
     "open_lattices",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 from lmscore.errors import OptionError
-from lmscore.runtime.rescoring.lattices.kaldi import KaldiArc, KaldiSource
+from lmscore.runtime.rescoring.lattices.format import LatticeFormat
+from lmscore.runtime.rescoring.lattices.kaldi import NAME, KaldiArc, KaldiSource, read
 from lmscore.runtime.rescoring.lattices.lattice import MARKS, Arc, Lattice, Scores
 
 
@@ -88,3 +90,18 @@ def _weight(
 
 def _cost(log_prob: float) -> str:
     return "Infinity" if log_prob == -math.inf else f"{0.0 - log_prob:.10g}"
+
+
+_HEAD = re.compile(
+    r"\s*(\S+\s*?\n[ \t\r]*\n"  # an empty lattice, or an id and an arc or a final state
+    r"|\S.*\n(\d+[ \t]+\d+[ \t]+\S+([ \t]+\S+){0,2}|\d+([ \t]+\S+,\S*)?)\s*?(\n|$))"
+)
+
+KALDI = LatticeFormat(
+    name=NAME,
+    recognises=lambda head: _HEAD.match(head) is not None,
+    read=read,
+    render=render,
+    is_archive=True,
+    has_symbols=True,
+)

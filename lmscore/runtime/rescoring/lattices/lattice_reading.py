@@ -1,28 +1,19 @@
-"""Reading lattices from files of any format: Kaldi archives and HTK's SLF files."""
+"""Reading lattices from files of any format of the table."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
-from typing import get_args
 
 from lmscore.errors import InputError, OptionError
 from lmscore.files import expanded_paths
-from lmscore.names import LatticeFormat, Utf8Errors
+from lmscore.names import Utf8Errors
 from lmscore.runtime.rescoring.formats import Document, read_symbols
-from lmscore.runtime.rescoring.lattices import kaldi, slf
+from lmscore.runtime.rescoring.lattices.format import LatticeFormat, Symbols
+from lmscore.runtime.rescoring.lattices.format_table import detect, format_named, known_formats
 from lmscore.runtime.rescoring.lattices.lattice import Lattice
-
-FORMATS: tuple[LatticeFormat, ...] = get_args(LatticeFormat)
-
-_SLF_SIZE = re.compile(r"^[^#\n]*\b(N|NODES|L|LINKS)=\d", re.MULTILINE)
-_KALDI = re.compile(
-    r"\s*(\S+\s*?\n[ \t\r]*\n"  # an empty lattice, or an id and an arc or a final state
-    r"|\S.*\n(\d+[ \t]+\d+[ \t]+\S+([ \t]+\S+){0,2}|\d+([ \t]+\S+,\S*)?)\s*?(\n|$))"
-)
 
 
 def open_lattices(
@@ -40,12 +31,12 @@ def open_lattices(
     Args:
         paths: a file or several, `-` for standard input; a directory stands for all its files, and
             `@FILE` for the paths that are the lines of FILE. gzip and xz are recognised by content.
-        lattice_format: "kaldi-lattice" or "htk-slf"; None to detect it in the first file.
+        lattice_format: its name in the table of formats; None to detect it in the first file.
         symbols: Kaldi's symbol table (`words.txt`), if words are numbers.
         errors: "replace" puts U+FFFD in the place of invalid UTF-8.
 
     Raises:
-        OptionError: an unknown format, or a symbol table for HTK's, which does not use any.
+        OptionError: an unknown format, or a symbol table for one that does not use any.
         InputFileError: a file cannot be opened or read.
         InputError: the format cannot be detected, or a lattice cannot be used; names file, line
             and field.
@@ -55,13 +46,13 @@ def open_lattices(
         raise OptionError("no file with lattices")
     with ExitStack() as stack:
         first = stack.enter_context(Document(files[0], errors=errors))
-        name = _format_of(first, lattice_format)
-        if name != kaldi.NAME and symbols is not None:
-            raise OptionError(f"{first.name}: a lattice of HTK's has no use for a symbol table")
+        found = _format_of(first, lattice_format)
+        if symbols is not None and not found.has_symbols:
+            raise OptionError(f"{first.name}: {found.name} has no use for a symbol table")
         table = None if symbols is None else read_symbols(symbols, errors=errors)
         stack.pop_all()
     rest = (Document(path, errors=errors) for path in files[1:])
-    return name, _read(name, chain([first], rest), table)
+    return found, _read(found, chain([first], rest), table)
 
 
 def read_lattices(
@@ -69,21 +60,6 @@ def read_lattices(
 ) -> Iterator[Lattice]:
     """The lattices of one path; see `open_lattices`."""
     return open_lattices(path, lattice_format, symbols=symbols)[1]
-
-
-def check_format(name: str) -> LatticeFormat:
-    """The name of a format; raises OptionError if there is no such format."""
-    for known in FORMATS:
-        if name == known:
-            return known
-    raise OptionError(f"no lattice format {name!r}; there are {', '.join(FORMATS)}")
-
-
-def detect(head: str) -> LatticeFormat | None:
-    """The format of a file that begins with these lines; None if it is neither of the two."""
-    if _SLF_SIZE.search(head):
-        return "htk-slf"
-    return "kaldi-lattice" if _KALDI.match(head) else None
 
 
 def _check_text(document: Document) -> None:
@@ -95,7 +71,7 @@ def _check_text(document: Document) -> None:
 
 def _format_of(document: Document, name: str | None) -> LatticeFormat:
     if name is not None:
-        return check_format(name)
+        return format_named(name)
     _check_text(document)
     found = detect(document.head)
     if found is None and not document.head:
@@ -103,20 +79,20 @@ def _format_of(document: Document, name: str | None) -> LatticeFormat:
     if found is None:
         raise InputError(
             f"{document.name}: cannot tell the lattice format from the first lines; "
-            f"name it (`input_format`): {', '.join(FORMATS)}; n-best lists are for lmscore rescore"
+            f"name it (`input_format`): {', '.join(known_formats())}; n-best lists are for lmscore "
+            "rescore"
         )
     return found
 
 
 def _read(
-    name: LatticeFormat, documents: Iterable[Document], symbols: Mapping[str, str] | None
+    lattice_format: LatticeFormat, documents: Iterable[Document], symbols: Symbols
 ) -> Iterator[Lattice]:
     seen: set[str] = set()
     for document in documents:
         with document:
             _check_text(document)
-            lattices = kaldi.read(document, symbols) if name == kaldi.NAME else slf.read(document)
-            for lattice in lattices:
+            for lattice in lattice_format.read(document, symbols):
                 if lattice.id in seen:
                     raise InputError(
                         f"{document.name}: a second lattice {lattice.id!r}; "

@@ -1,4 +1,4 @@
-"""Writing lattices, in the format they were read in or in the other."""
+"""Writing lattices, in the format they were read in or in another."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from lmscore.errors import OptionError
 from lmscore.files import names_directory, open_output, write_directory
 from lmscore.runtime.rescoring.formats import read_symbols
-from lmscore.runtime.rescoring.lattices import kaldi, kaldi_writing, slf, slf_writing
+from lmscore.runtime.rescoring.lattices import kaldi_writing, slf_writing
+from lmscore.runtime.rescoring.lattices.format_table import format_named
 from lmscore.runtime.rescoring.lattices.lattice import Lattice
-from lmscore.runtime.rescoring.lattices.lattice_reading import check_format
 
 
 def write_lattices(
@@ -23,10 +23,10 @@ def write_lattices(
     """Write lattices as `render_lattices` renders them.
 
     Args:
-        path: a file for an archive or for one lattice of HTK's; or, for HTK's, a directory (an
-            existing one, or a name that ends in `/`), where each lattice gets a file of the name
-            it was read from. A name that ends in .gz or .xz means compression.
-        lattice_format: "kaldi-lattice" or "htk-slf".
+        path: a file for an archive or for one lattice; or, for formats with one lattice a file, a
+            directory (an existing one, or a name that ends in `/`), where each lattice gets a file
+            of the name it was read from. A name that ends in .gz or .xz means compression.
+        lattice_format: its name in the table of formats.
         symbols: Kaldi's symbol table, to write words of other formats as numbers.
 
     Raises:
@@ -34,11 +34,10 @@ def write_lattices(
         OptionError: an unknown format, or the lattices cannot be written to such a path.
     """
     if names_directory(path):
-        if check_format(lattice_format) == kaldi.NAME:
-            raise OptionError(
-                f"{Path(path)}: is a directory, but an archive of Kaldi's is one file"
-            )
-        named = ((slf_writing.file_name(each), [slf_writing.render(each)]) for each in lattices)
+        known = format_named(lattice_format)
+        if known.is_archive:
+            raise OptionError(f"{Path(path)}: is a directory, but {known.name} is one file")
+        named = ((slf_writing.file_name(each), [known.render(each, None)]) for each in lattices)
         write_directory(Path(path), named, "lattices")
         return
     with open_output(path) as file:
@@ -60,21 +59,18 @@ def render_lattices(
         OptionError: an unknown format, several lattices in one file of HTK's, or a word that is
             not in the symbol table.
     """
-    check_format(lattice_format)
+    known = format_named(lattice_format)
     labels = None
     if symbols is not None:
         labels = {word: label for label, word in read_symbols(symbols).items()}
     last = "\n\n"
     for number, lattice in enumerate(lattices, 1):
-        if lattice_format == slf.NAME:
-            if number > 1:
-                raise OptionError(
-                    "a file of HTK's holds one lattice: write into a directory, one that is there "
-                    "or whose name ends in /"
-                )
-            yield slf_writing.render(lattice)
-            continue
-        if not kaldi_writing.is_ended(last):
+        if number > 1 and not known.is_archive:
+            raise OptionError(
+                f"a file of {known.name} holds one lattice: write into a directory, one that is "
+                "there or whose name ends in /"
+            )
+        if known.is_archive and not kaldi_writing.is_ended(last):
             yield "\n" if last.endswith("\n") else "\n\n"
-        last = kaldi_writing.render(lattice, labels)
+        last = known.render(lattice, labels)
         yield last

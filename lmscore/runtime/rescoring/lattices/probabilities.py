@@ -8,7 +8,12 @@ from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.lattices.lattice import MARKS, Lattice, Scales
 from lmscore.runtime.rescoring.lattices.paths import LatticePath, n_best
 from lmscore.runtime.rescoring.lattices.search_options import as_it_is
-from lmscore.runtime.rescoring.posteriors import WordGraph, confusion_network, least_risk
+from lmscore.runtime.rescoring.posteriors import (
+    ConfusionNetwork,
+    WordGraph,
+    confusion_network,
+    least_risk,
+)
 
 _THRESHOLD = 1e-4  # arcs below this posterior are left out; they change a risk by about 2 %
 _CANDIDATES = 100
@@ -81,8 +86,15 @@ def word_confidences(
     All paths are aligned with this one by the fewest word edits, as in `confusion_network`. Raises
     what `word_graph` raises.
     """
+    return best_network(lattice, path, posterior_scale=posterior_scale).confidences
+
+
+def best_network(
+    lattice: Lattice, path: LatticePath, *, posterior_scale: float | None = None
+) -> ConfusionNetwork:
+    """The confusion network of a lattice along a path; raises what `word_graph` raises."""
     graph = word_graph(lattice, posterior_scale=posterior_scale).pruned(_THRESHOLD)
-    return confusion_network(graph, path.words).confidences
+    return confusion_network(graph, path.words)
 
 
 def _numbers(lattice: Lattice) -> dict[int, int]:

@@ -8,15 +8,14 @@ by default; base 0 means probabilities. The scales in the header (`lmscale`, `wd
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from lmscore.errors import InputError
-from lmscore.files import STANDARD_INPUT
 from lmscore.runtime.rescoring.formats import Document, Line, checked_score
 from lmscore.runtime.rescoring.lattices.checks import checked, parse_count, parse_number
+from lmscore.runtime.rescoring.lattices.file_ids import file_id, file_name
+from lmscore.runtime.rescoring.lattices.format import Symbols
 from lmscore.runtime.rescoring.lattices.lattice import END, MARKS, Arc, Lattice, Scales, Scores
 from lmscore.runtime.rescoring.lattices.slf_text import Fields, parse_fields
 
@@ -24,7 +23,6 @@ NAME = "htk-slf"
 
 _ENDS = frozenset({"</s>", "!SENT_END"})
 _NO_SUBLATTICES = "a lattice with sub-lattices cannot be rescored; expand it first"
-_SUFFIX = re.compile(r"(\.(lat|slf|htk|gz|xz))+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +57,14 @@ class _Parts:
         return self.document.where(self.setting_lines[name], f"field {name!r}")
 
 
-def read(document: Document) -> Iterator[Lattice]:
+def read(document: Document, symbols: Symbols = None) -> Iterator[Lattice]:
     """Read the only lattice of a file.
 
     Raises:
         InputFileError: the file is damaged.
         InputError: a line is malformed, or the lattice cannot be used.
     """
+    del symbols  # words are spelt
     lines = list(document.lines())
     parts = _Parts(document)
     for line in lines:
@@ -117,14 +116,14 @@ def _lattice(parts: _Parts, text: str) -> Lattice:
     arcs = tuple(_arc(document, *link, nodes, unit, other_scale) for link in links)
     header_line = parts.header[0].number if parts.header else 1
     lattice = Lattice(
-        parts.settings.get("U") or _SUFFIX.sub("", _file_name(document)),
+        parts.settings.get("U") or file_id(document),
         tuple(nodes),
         _start(parts, nodes, arcs, header_line),
         arcs,
         dict.fromkeys(_finals(parts, num_nodes, arcs), Scores()),
         scales,
         text,
-        SlfSource(_file_name(document), tuple(parts.header), unit, scales),
+        SlfSource(file_name(document), tuple(parts.header), unit, scales),
     )
     return checked(lattice, document, header_line, [line for _, line in links])
 
@@ -248,7 +247,3 @@ def _finals(parts: _Parts, num_nodes: int, arcs: tuple[Arc, ...]) -> list[int]:
         return [_node(parts.settings["end"], num_nodes, parts.where("end"))]
     left = {arc.start for arc in arcs}
     return [node for node in range(num_nodes) if node not in left]
-
-
-def _file_name(document: Document) -> str:
-    return "" if document.name == STANDARD_INPUT else Path(document.name).name

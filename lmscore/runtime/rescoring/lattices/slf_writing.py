@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lmscore.runtime.rescoring.formats import Line
+from lmscore.runtime.rescoring.lattices.format import LatticeFormat, Symbols
 from lmscore.runtime.rescoring.lattices.lattice import Arc, Lattice, Scales, Scores
-from lmscore.runtime.rescoring.lattices.slf import SlfSource
+from lmscore.runtime.rescoring.lattices.slf import NAME, SlfSource, read
 from lmscore.runtime.rescoring.lattices.slf_text import Fields, quoted, replace_fields
 
 
@@ -20,8 +21,9 @@ def file_name(lattice: Lattice) -> str:
     return re.sub(r'[\\/:*?"<>|\s]', "_", lattice.id) + ".lat"
 
 
-def render(lattice: Lattice) -> str:
+def render(lattice: Lattice, symbols: Symbols = None) -> str:
     """The text of a file with a lattice; an unchanged one from an SLF file is copied."""
+    del symbols  # words are spelt
     if lattice.text is not None and isinstance(lattice.source, SlfSource):
         return lattice.text
     lattice = _with_one_end(lattice)
@@ -111,3 +113,13 @@ def _in_base(score: float, unit: float) -> str:
 
 def _number(value: float) -> str:
     return f"{value + 0.0:.10g}"
+
+
+_SIZE = re.compile(r"^[^#\n]*\b(N|NODES|L|LINKS)=\d", re.MULTILINE)
+
+SLF = LatticeFormat(
+    name=NAME,
+    recognises=lambda head: _SIZE.search(head) is not None,
+    read=read,
+    render=render,
+)
