@@ -2,7 +2,8 @@
 
 Usage: python benchmarks/host.py TEXT [--model PATH] [--lines 20000] [--rounds 7] [--json FILE]
 
-Rows take turns in one process; medians; the ratio to the first row is what counts:
+Rows take turns in one process; medians; the ratio to the first row is what counts. The processor
+time is that of all threads, which a busy machine changes least:
 
 * `encode_batch_fast`: the tokenizer alone, on all lines at once, on all of its threads.
 * `tokens=False`, `tokens=True`: `score_stream` with a stub in the place of ONNX Runtime, which
@@ -32,7 +33,7 @@ from typing import Any
 import numpy as np
 from texts import first_lines
 from tokenizers import Tokenizer
-from turns import report
+from turns import save
 
 import lmscore
 from lmscore.bundle import Config
@@ -120,10 +121,11 @@ def run_graph(lm: LanguageModel, calls: list[Call]) -> None:
             pass
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def seconds(work: Callable[[], object]) -> tuple[float, float]:
+    """The time that some work takes, and the processor time of all threads."""
+    start, cpu = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - cpu
 
 
 def main() -> None:
@@ -160,12 +162,22 @@ def main() -> None:
     if not options.no_graph:
         rows["graph alone"] = lambda: run_graph(lm, calls)
         rows["together"] = lambda: stream(lm, lines, tokens=False)
-    times: dict[str, list[float]] = {name: [] for name in rows}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in rows}
     for _ in range(options.rounds):
         for name, work in rows.items():
             times[name].append(seconds(work))
-    title = f"{len(lines):,} lines, {tokens:,} tokens with </s>"
-    report(title, {n: tokens / statistics.median(ts) for n, ts in times.items()}, options.json)
+    print(f"{len(lines):,} lines, {tokens:,} tokens with </s>\n")
+    found = {
+        name: [statistics.median(column) for column in zip(*taken, strict=True)]
+        for name, taken in times.items()
+    }
+    (first, first_cpu), *_ = found.values()
+    print("| | tokens/s | ratio | processor time | ratio |\n|---|---|---|---|---|")
+    for name, (wall, cpu) in found.items():
+        each = f"{1e6 * cpu / len(lines):.1f} µs a line"
+        rate = f"{tokens / wall:,.0f} | {first / wall:.2f}"
+        print(f"| {name} | {rate} | {each} | {cpu / first_cpu:.2f} |")
+    save(options.json, {"tokens": tokens, "lines": len(lines), "seconds": found})
 
 
 if __name__ == "__main__":
