@@ -37,7 +37,7 @@ Tool = Literal["kenlm", "srilm"]  # the tools whose report layouts are available
 Unit = Literal["word", "token", "character", "byte"]
 Measure = Literal["entropy", "rank", "alternatives"]  # of the distribution at a token
 NextUnit = Literal["auto", "word", "character", "token"]  # of continuations
-Per = Literal["sentence", "token", "word"]  # one output row for each
+Per = Literal["sentence", "token", "word", "part"]  # one output row for each
 
 # --- n-best lists and lattices
 

@@ -16,6 +16,7 @@ from lmscore.names import Measure, Per, RecordFormat
 
 if TYPE_CHECKING:
     from lmscore.runtime.scoring import (
+        PartScore,
         Score,
         TextMeasures,
         TokenMeasures,
@@ -37,13 +38,15 @@ class Layout:
     surprisal: bool  # print bits instead of nats
     ids: bool  # whether the input has ids
     measures: tuple[Measure, ...] = ()  # further columns of the rows
+    eos: bool = True  # whether </s> is scored, and counted as a word
 
     @property
     def columns(self) -> list[str]:
         """The names of the columns of tsv."""
         if self.per == "sentence":
             return [*["id"] * self.ids, self.measure, "num_tokens", "num_oov", "text"]
-        return ["id", "index", "text", "start", "end", self.measure, "is_oov", *self.measure_names]
+        counts = ["num_tokens", "num_oov"] if self.per == "part" else ["is_oov"]
+        return ["id", "index", "text", "start", "end", self.measure, *counts, *self.measure_names]
 
     @property
     def measure_names(self) -> list[str]:
@@ -119,13 +122,15 @@ class Layout:
         """The name of the column with the log-probability."""
         return "surprisal" if self.surprisal else "log_prob"
 
-    def _value(self, score: Score | TokenScore | WordScore) -> float:
+    def _value(self, score: Score | TokenScore | WordScore | PartScore) -> float:
         return score.surprisal if self.surprisal else score.log_prob
 
-    def _cell(self, score: Score | TokenScore | WordScore) -> str:
+    def _cell(self, score: Score | TokenScore | WordScore | PartScore) -> str:
         return f"{self._value(score):z.4f}"
 
-    def _units(self, score: Score) -> Sequence[TokenScore | WordScore]:
+    def _units(self, score: Score) -> Sequence[TokenScore | WordScore | PartScore]:
+        if self.per == "part":
+            return score.parts or [_only_part(score)]
         return score.tokens if self.per == "token" else score.words
 
     def _sentence(self, record: Record, score: Score) -> str:
@@ -136,7 +141,7 @@ class Layout:
     def _rows(
         self,
         key: str,
-        units: Sequence[TokenScore | WordScore],
+        units: Sequence[TokenScore | WordScore | PartScore],
         measured: TextMeasures | None,
     ) -> Iterator[str]:
         further = self._measured(units, measured)
@@ -144,11 +149,11 @@ class Layout:
             span = [str(unit.start), str(unit.end)]
             text = unit.text.translate(_ESCAPES)
             cells = [_measure_cell(value) for value in values.values()]
-            oov = str(int(unit.is_oov))
-            yield _row([key, str(index), text, *span, self._cell(unit), oov, *cells])
+            counts = [str(int(count)) for count in _counts(unit).values()]
+            yield _row([key, str(index), text, *span, self._cell(unit), *counts, *cells])
 
     def _measured(
-        self, units: Sequence[TokenScore | WordScore], measured: TextMeasures | None
+        self, units: Sequence[TokenScore | WordScore | PartScore], measured: TextMeasures | None
     ) -> list[dict[str, Any]]:
         """The wanted measures of each unit by name; None for a unit without a token."""
         if measured is None:
@@ -195,11 +200,15 @@ class Layout:
             "num_oov",
             "perplexity",
             "perplexity_per_token",
+            "perplexity_per_word",
         } | units
 
     def _document(
         self, record: Record, score: Score, measured: TextMeasures | None = None
     ) -> dict[str, Any]:
+        from lmscore.runtime.scoring import perplexity_of
+
+        words = score.num_words + self.eos * score.num_sentences
         document = {
             **record.as_fields(),
             self.measure: self._value(score),
@@ -208,6 +217,7 @@ class Layout:
             "num_oov": score.num_oov,
             # JSON has no nan (there is no token) and no inf.
             "perplexity_per_token": _finite(score.perplexity),
+            "perplexity_per_word": _finite(perplexity_of(score.log_prob, words)),
             "perplexity": _finite(score.perplexity),  # the name of earlier versions
         }
         if self.per != "sentence":
@@ -219,19 +229,36 @@ class Layout:
             ]
         return document
 
-    def _object(self, unit: TokenScore | WordScore) -> dict[str, Any]:
+    def _object(self, unit: TokenScore | WordScore | PartScore) -> dict[str, Any]:
         return {
             "text": unit.text,
             "start": unit.start,
             "end": unit.end,
             self.measure: self._value(unit),
-            "is_oov": unit.is_oov,
+            **_counts(unit),
         }
 
 
 def _on_a_line(text: str) -> str:
     """The text as the last cell of a line: as it is, unless it holds line breaks."""
     return text.translate(_ESCAPES) if "\n" in text else text
+
+
+def _only_part(score: Score) -> PartScore:
+    """A text that was not split, as its only part."""
+    from lmscore.runtime.scoring import PartScore
+
+    counts = (score.num_tokens, score.num_words, score.num_oov)
+    return PartScore(score.text, score.log_prob, 0, len(score.text), *counts)
+
+
+def _counts(unit: TokenScore | WordScore | PartScore) -> dict[str, int]:
+    """What stands beside the log-probability of a unit."""
+    from lmscore.runtime.scoring import PartScore
+
+    if isinstance(unit, PartScore):
+        return {"num_tokens": unit.num_tokens, "num_oov": unit.num_oov}
+    return {"is_oov": unit.is_oov}
 
 
 def _finite(value: float) -> float | None:

@@ -192,6 +192,18 @@ Encoding = Annotated[
     str | None,
     _input_option(metavar="NAME", help="Of files without a byte-order mark. Default: utf-8."),
 ]
+Split = Annotated[
+    names.Split | None,
+    _input_option(
+        "--split",
+        help="Score the lines, or the sentences (extra sentences), of each text apart, and add "
+        "them up. Default: lines, of plain text none.",
+        show_default=False,
+    ),
+]
+Language = Annotated[
+    str, _input_option(metavar="CODE", help="The language of --split sentences: de, zh, ...")
+]
 OnError = Annotated[
     names.OnError,
     _input_option(

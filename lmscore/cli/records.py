@@ -7,9 +7,16 @@ from dataclasses import dataclass
 
 from lmscore.cli import options, streams
 from lmscore.cli.usage import UsageError, command_line
-from lmscore.corpus.reading import BadRecords, ReadOptions, Record, format_named, read_records
+from lmscore.corpus.reading import (
+    BadRecords,
+    ReadOptions,
+    Record,
+    format_named,
+    format_of,
+    read_records,
+)
 from lmscore.files import read_lines
-from lmscore.names import InputFormat, Utf8Errors
+from lmscore.names import InputFormat, Split, Utf8Errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +31,8 @@ class TextInput:
     delimiter: options.Delimiter = ","
     encoding: options.Encoding = None
     errors: options.Utf8Errors = "strict"
+    split: options.Split = None
+    language: options.Language = "en"
     on_error: options.OnError = "stop"
     max_errors: options.MaxErrors = None
 
@@ -42,6 +51,24 @@ class TextInput:
         """Whether the first line of a TSV file names its columns."""
         named = self.field is not None or self.id_field is not None
         return named and self.columns is None
+
+    def splits(self, *, apart: str = "") -> Split:
+        """How texts are split: as told, else those that are fields into lines.
+
+        Args:
+            apart: an option that is of whole texts, if one was given.
+
+        Raises:
+            UsageError: it is given beside --split lines or sentences.
+        """
+        if apart:
+            if self.split not in (None, "none"):
+                raise UsageError(f"{apart} is of whole texts: leave --split out")
+            return "none"
+        if self.split is not None:
+            return self.split
+        is_text = all(format_of(path, self.input_format) == "text" for path in self.paths)
+        return "none" if is_text else "lines"
 
     @property
     def has_ids(self) -> bool:

@@ -18,7 +18,7 @@ from lmscore.cli.progress import Progress
 from lmscore.compression import SUFFIXES
 from lmscore.corpus.reading import Record
 from lmscore.errors import LmscoreError
-from lmscore.names import Unit
+from lmscore.names import Split, Unit
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
@@ -41,6 +41,8 @@ def score_records(
     words: bool = False,
     prefix: str | None = None,
     own_prefixes: bool = False,
+    split: Split = "none",
+    language: str = "en",
     line_buffered: bool = False,
     flush: Callable[[], None] = streams.flush,
 ) -> Iterator[tuple[Record, Score]]:
@@ -69,6 +71,8 @@ def score_records(
             tokens=tokens,
             words=words,
             prefix=(record.prefix or "" for record in second) if own_prefixes else prefix,
+            split=split,
+            language=language,
             window=1 if line_buffered else None,
         )
 
@@ -183,12 +187,14 @@ def input_progress(
 
 
 def count(score: Score, unit: Unit, *, eos: bool) -> int:
-    """The number of units in a scored text; `eos` adds one for </s>."""
+    """The number of units in a scored text; `eos` adds one for each </s>."""
     if unit == "token":
         return score.num_tokens
-    if unit == "byte":
-        return len(score.text.encode()) + eos
-    return (score.num_words if unit == "word" else len(score.text)) + eos
+    ends = score.num_sentences * eos
+    if unit == "word":
+        return score.num_words + ends
+    texts = [part.text for part in score.parts] or [score.text]
+    return sum(len(text.encode() if unit == "byte" else text) for text in texts) + ends
 
 
 def interactive(paths: Sequence[str]) -> bool:

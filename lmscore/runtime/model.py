@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from lmscore.bundle import CONTEXTS, Bundle, Config, Context
 from lmscore.errors import InputError, OptionError
-from lmscore.names import Unit
+from lmscore.names import Split, Unit
 from lmscore.runtime.arguments import as_integers, check_argument, check_count, check_keywords
 from lmscore.runtime.engine import Engine, State
 from lmscore.runtime.scoring import (
     Choice,
+    Documents,
     Score,
     Scorer,
     Summary,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:  # functions import decoding when they need it: scoring starts
         SamplingOptions,
     )
 
+_SPLITS: tuple[Split, ...] = get_args(Split)
 _UNITS: tuple[Unit, ...] = get_args(Unit)
 _MEASURED_TEXTS = 2048  # of a window; each token has a pair for each alternative
 _MOST_WORDS = 10_000  # of `next_words`: a search sorts and keeps them all
@@ -52,6 +54,8 @@ class ScoreOptions(TypedDict, total=False):
     tokens: bool
     words: bool
     joiner: str
+    split: Split
+    language: str
 
 
 class LanguageModel:
@@ -133,6 +137,8 @@ class LanguageModel:
         words: bool = False,
         prefix: str | Iterable[str] | None = None,
         joiner: str = " ",
+        split: Split = "none",
+        language: str = "en",
         window: int | None = None,
     ) -> Iterator[Score]:
         """Score texts as they come, in their order, in bounded memory.
@@ -151,6 +157,10 @@ class LanguageModel:
                 one is no prefix. With prefixes, texts do not pass on their state.
             joiner: put between the prefix and the text, and scored with the text, unless one of
                 them is empty or there is white space already.
+            split: "lines" or "sentences" (extra `sentences`) scores the parts of each text as
+                sentences and adds them up; blank parts are left out, and a blank text is one empty
+                part. `Score.parts` has them; offsets are those in the whole text.
+            language: the code of the language, "de" or "zh", that sentences are split by.
             window: texts read before the first of them is scored; 1 answers each at once, more
                 are quicker. Default: about two thousand, on a GPU up to eight times as many, and as
                 many again while those are scored.
@@ -166,6 +176,10 @@ class LanguageModel:
             raise InputError("expected several texts, got one string; use score, or a list")
         if not isinstance(texts, Iterable):
             raise InputError(f"expected several texts, got {type(texts).__name__}")
+        if split not in _SPLITS:
+            raise OptionError(f"split must be one of {', '.join(_SPLITS)}, not {split!r}")
+        if split != "none" and prefix is not None:
+            raise OptionError("split does not go with a prefix, which is of one sentence")
         if context is not None and context not in CONTEXTS:
             raise OptionError(f"context must be one of {', '.join(CONTEXTS)}, not {context!r}")
         if not isinstance(joiner, str):
@@ -198,8 +212,12 @@ class LanguageModel:
         one = prefix if isinstance(prefix, str) else None
         several = None if isinstance(prefix, str) else prefix
         scale = self.engine.window_scale
-        cut = windows(texts, several, size=window, overhead=len(one or ""), scale=scale)
         carry = scorer.context == "document" and prefix is None
+        if split != "none":
+            whole = Documents(texts, split, language, tokens=tokens, words=words)
+            cut = windows(whole.parts(), size=window, scale=scale)
+            return whole.joined(scorer.stream(cut, None, carry=carry))
+        cut = windows(texts, several, size=window, overhead=len(one or ""), scale=scale)
         return scorer.stream(cut, one, carry=carry)
 
     def perplexity(

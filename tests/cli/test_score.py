@@ -72,6 +72,7 @@ def test_jsonl_has_everything(run: Run, lm: lmscore.LanguageModel) -> None:
             "num_tokens": 4,
             "num_words": 3,
             "num_oov": 2,
+            "perplexity_per_word": math.exp(-score.log_prob / 4),  # </s> counted
             "perplexity": score.perplexity,
             "perplexity_per_token": score.perplexity,
         }

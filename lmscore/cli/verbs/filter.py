@@ -95,6 +95,8 @@ def filter_lines(
             bos=bos,
             eos=eos,
             context=context,
+            split=text.splits(),
+            language=text.language,
             line_buffered=line_buffered or typed,
             flush=out.flush,
         )

@@ -60,6 +60,7 @@ def ppl(
     that takes PyTorch and the weights, and says nothing about the exported graph.
     """
     from lmscore.runtime.scoring import Summary, needs_words
+    from lmscore.runtime.text import split_text
 
     paths = text.paths
     layouts = {"--format": output_format != "text"}
@@ -83,12 +84,22 @@ def ppl(
         check_model(lm.path)
     texts: list[str] = []
     words = report is not None and needs_words(lm.config)
-    scored = score_records(lm, records, bos=bos, eos=eos, context=context, words=words)
+    split = text.splits(apart="--compat" if compat else "")
+    scored = score_records(
+        lm,
+        records,
+        bos=bos,
+        eos=eos,
+        context=context,
+        words=words,
+        split=split,
+        language=text.language,
+    )
     summary = Summary(eos=eos)
     with rejected_records(rejected) as bad.reject:
         for record, score in with_progress(scored, paths, data_on_stdout=False):
             (report or summary).add(score)
-            texts += [record.text] if adaptive else []
+            texts += split_text(record.text, split, text.language) if adaptive else []
     note_bad_records(bad)
     found = {
         name: adapted(lm.path, texts, summary, name, values, model)

@@ -97,11 +97,12 @@ def score(
         surprisal=surprisal,
         ids=text.has_ids,
         measures=measures,
+        eos=eos,
     )
     _check_input(text, layout, compat=bool(compat), rejected=rejected, header=header)
     layouts = {
         "--format": output_format != "tsv",
-        "--per token": per == "token",
+        f"--per {per}": per in ("token", "part"),
         "--surprisal": surprisal,
         "--header": header,
         "--resume": resume,
@@ -109,8 +110,9 @@ def score(
     }
     report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
     check_output(output, resume=resume)
-    if resume:
-        _check_layout_resumes(layout, ends=bos and eos)
+    prefixed = prefix is not None or own_prefixes
+    split = _split(text, compat=bool(compat), prefixed=prefixed, measures=measures)
+    _check_layout_resumes(layout, resume=resume, ends=bos and eos)
     from lmscore.runtime.scoring import Summary, needs_words
 
     typed = interactive(paths)
@@ -137,6 +139,8 @@ def score(
             words=per == "word" or (report is not None and needs_words(lm.config)),
             prefix=prefix,
             own_prefixes=own_prefixes,
+            split=split,
+            language=text.language,
             line_buffered=line_buffered or typed,
             flush=out.flush,
         )
@@ -201,6 +205,14 @@ def _check_input(
         raise UsageError("--on-error keep writes objects with an error: give --format jsonl")
 
 
+def _split(
+    text: TextInput, *, compat: bool, prefixed: bool, measures: Sequence[str]
+) -> names.Split:
+    """How the texts are split; raises UsageError where an option needs them whole."""
+    whole = {"--compat": compat, "a prefix": prefixed, f"--{''.join(measures[:1])}": measures}
+    return text.splits(apart=next((name for name, given in whole.items() if given), ""))
+
+
 def _check_measures(
     measures: Sequence[str],
     per: names.Per,
@@ -225,8 +237,8 @@ def _check_measures(
         raise UsageError(f"{flag} needs whole distributions, which --unnormalized leaves out")
 
 
-def _check_layout_resumes(layout: Layout, *, ends: bool) -> None:
-    rows = layout.output_format == "tsv" and layout.per != "sentence"
+def _check_layout_resumes(layout: Layout, *, resume: bool, ends: bool) -> None:
+    rows = resume and layout.output_format == "tsv" and layout.per != "sentence"
     if rows and layout.ids and not ends:
         raise UsageError(
             f"--resume cannot tell which lines had no {layout.per} to score, since their ids may "

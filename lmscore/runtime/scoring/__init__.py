@@ -2,6 +2,7 @@
 
 from lmscore.runtime.scoring.choose import Choice, choose_among
 from lmscore.runtime.scoring.compat import CompatReport, needs_words
+from lmscore.runtime.scoring.documents import Documents
 from lmscore.runtime.scoring.measures import (
     TextMeasures,
     TokenMeasures,
@@ -10,6 +11,7 @@ from lmscore.runtime.scoring.measures import (
 from lmscore.runtime.scoring.prefix import encode_after, word_before
 from lmscore.runtime.scoring.score import (
     LN10,
+    PartScore,
     Score,
     Summary,
     TokenScore,
@@ -26,6 +28,8 @@ __all__ = [
     "LN10",
     "Choice",
     "CompatReport",
+    "Documents",
+    "PartScore",
     "Score",
     "Scorer",
     "Summary",

@@ -53,6 +53,19 @@ class WordScore(_Surprising):
     num_tokens: int  # scored tokens; 0 if the word was only read
 
 
+@dataclass(frozen=True, slots=True)
+class PartScore(_Surprising):
+    """One part of a text that was split: a line, or a sentence, and its end."""
+
+    text: str  # as it was scored; a line break inside of a sentence is a space
+    log_prob: float  # nats
+    start: int  # offsets into the whole text, in characters
+    end: int
+    num_tokens: int
+    num_words: int
+    num_oov: int
+
+
 class Parts(Protocol):
     """Something that computes the tokens and words of a scored text."""
 
@@ -88,6 +101,12 @@ class Score(_Unread):
     # Empty when scored with tokens=False, and words unless scored with words=True.
     tokens: tuple[TokenScore, ...] = field(default=(), repr=False)
     words: tuple[WordScore, ...] = field(default=(), repr=False)
+    parts: tuple[PartScore, ...] = field(default=(), repr=False)  # of a text that was split
+
+    @property
+    def num_sentences(self) -> int:
+        """The sentences that were scored: the parts of a text that was split, else one."""
+        return len(self.parts) or 1
 
     @property
     def perplexity(self) -> float:
@@ -131,10 +150,12 @@ def unread_scores(
     *,
     tokens: bool = False,
     words: bool = False,
+    of_parts: Sequence[tuple[PartScore, ...]] = (),
 ) -> list[Score]:
     """The scores of R texts, from a column for each field.
 
     `tokens` and `words`: compute them from `parts` when they are read, else they are empty.
+    `of_parts`: the scores of the parts of each text, if the texts were split.
     """
     nothing = [()] * len(texts)
     columns = {
@@ -143,6 +164,7 @@ def unread_scores(
         "num_tokens": num_tokens,
         "num_oov": num_oov,
         "oov_log_prob": oov_log_probs,
+        "parts": of_parts or nothing,
     }
     if parts:
         columns["_parts"] = parts
@@ -171,13 +193,15 @@ class Summary:
     oov_log_prob: float = 0.0  # nats
 
     def add(self, score: Score) -> None:
-        """Count one more sentence."""
-        self.sentences += 1
+        """Count one more sentence, or those of a text that was split."""
+        texts = [part.text for part in score.parts] or [score.text]
+        ends = self.eos * len(texts)
+        self.sentences += len(texts)
         self.words += score.num_words
         self.tokens += score.num_tokens
         self.oovs += score.num_oov
-        self.characters += len(score.text) + self.eos
-        self.bytes += len(score.text.encode()) + self.eos
+        self.characters += sum(map(len, texts)) + ends
+        self.bytes += sum(len(text.encode()) for text in texts) + ends
         self.log_prob += score.log_prob
         self.oov_log_prob += score.oov_log_prob
 
