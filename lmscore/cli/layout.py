@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
+_OURS = "lmscore_"  # before the name of a key that the input has as well
+
+
 @dataclass(frozen=True)
 class Layout:
     """The choice of columns or keys that are printed for each record."""
@@ -39,6 +42,7 @@ class Layout:
     ids: bool  # whether the input has ids
     measures: tuple[Measure, ...] = ()  # further columns of the rows
     eos: bool = True  # whether </s> is scored, and counted as a word
+    prefix: str = ""  # before the names of the keys that are added to an object
 
     @property
     def columns(self) -> list[str]:
@@ -63,7 +67,8 @@ class Layout:
     ) -> str:
         """The output of record `number`, with the measures of its text where they are wanted."""
         if record.error is not None:
-            return json_line({**record.as_fields(), "error": str(record.error)})
+            given = record.as_fields()
+            return json_line({**given, self._name("error", given): str(record.error)})
         if self.output_format == "jsonl":
             return json_line(self._document(record, score, measured))
         if self.per == "sentence":
@@ -105,7 +110,8 @@ class Layout:
         """The log-probability (or surprisal) in a line, then its other fields to compare."""
         if self.output_format == "jsonl":
             document = json.loads(line)
-            return [document.get(name, 0) for name in (self.measure, "num_tokens", "num_oov")]
+            names = (self.measure, "num_tokens", "num_oov")
+            return [document.get(self._last_name(name, document), 0) for name in names]
         cells = self.cells(line)
         return [cells.pop(self.columns.index(self.measure)), *cells]
 
@@ -182,11 +188,12 @@ class Layout:
         except (ValueError, RecursionError):
             return False
         given = json.loads(json_line(record.as_fields()))
-        added = self._keys if record.error is None else {"error"}
+        keys = self._keys if record.error is None else {"error"}
+        added = {self._name(key, given) for key in keys}
         return (
             isinstance(document, dict)
             and document.keys() == given.keys() | added
-            and all(document[name] == given[name] for name in given.keys() - added)
+            and all(document[name] == value for name, value in given.items())
         )
 
     @property
@@ -209,8 +216,8 @@ class Layout:
         from lmscore.runtime.scoring import perplexity_of
 
         words = score.num_words + self.eos * score.num_sentences
-        document = {
-            **record.as_fields(),
+        given = record.as_fields()
+        document: dict[str, Any] = {
             self.measure: self._value(score),
             "num_tokens": score.num_tokens,
             "num_words": score.num_words,
@@ -227,7 +234,21 @@ class Layout:
                 {**self._object(unit), **values}
                 for unit, values in zip(units, further, strict=True)
             ]
-        return document
+        return {**given, **{self._name(key, given): value for key, value in document.items()}}
+
+    def _name(self, key: str, given: Collection[str]) -> str:
+        """The name of a key that is added to a record with the keys `given`: none of these."""
+        name = self.prefix + key
+        while name in given:
+            name = _OURS + name
+        return name
+
+    def _last_name(self, key: str, document: Collection[str]) -> str:
+        """The name that `_name` gave to a key of a document."""
+        name = self.prefix + key
+        while _OURS + name in document:
+            name = _OURS + name
+        return name
 
     def _object(self, unit: TokenScore | WordScore | PartScore) -> dict[str, Any]:
         return {

@@ -104,6 +104,30 @@ def test_csv_keeps_its_columns(run: Run, tmp_path: Path) -> None:
     assert "b.csv, line 2: has other columns than the records before it" in result.err
 
 
+CLASH = '{"text": "the cat", "perplexity": 331.2, "words": ["the", "cat"], "x": 1e400}\n'
+
+
+@pytest.mark.parametrize("prefix", ["", "lm_"])
+def test_fields_of_the_input_stay(run: Run, tmp_path: Path, prefix: str) -> None:
+    added = ("--output-prefix", prefix)
+    options = ("score", "--format", "jsonl", "--per", "word", "--input-format", "jsonl", *added)
+    result = run(*options, stdin=CLASH * 2)
+    assert "Infinity" not in result.out
+    first, second = result.objects
+    assert first == second
+    assert (first["perplexity"], first["words"], first["x"]) == (331.2, ["the", "cat"], None)
+    assert len(first[f"{prefix}words" if prefix else "lmscore_words"]) == 3
+    assert first[f"{prefix}log_prob"] < 0
+    again = run(*options, stdin=json.dumps(first) + "\n").objects[0]
+    assert first.items() <= again.items()  # also of an earlier run
+    assert len(again) > len(first)
+    path = tmp_path / "out"
+    path.write_text(result.out)
+    assert run(*options, "-o", path, "--resume", stdin=CLASH * 2).status == 0
+    assert path.read_text() == result.out
+    assert "is for --format jsonl" in run("score", "--output-prefix", "a", stdin="a\n").err
+
+
 def test_filter_refuses_what_is_no_lines(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('[{"text": "a"}]')

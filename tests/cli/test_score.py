@@ -281,7 +281,8 @@ def test_jsonl_input_keeps_its_fields(run: Run, lm: lmscore.LanguageModel) -> No
     (record,) = run(*options, "--format", "jsonl", stdin=stdin).objects
     assert record["hyp"] == "the cat\nsat"
     assert (record["am"], record["tags"]) == (-1.5, [{"ä": None}])
-    assert record["log_prob"] == lm.score("the cat\nsat").log_prob
+    assert record["log_prob"] == "old"
+    assert record["lmscore_log_prob"] == lm.score("the cat\nsat", split="lines").log_prob
     assert "text" not in record
     (row,) = run(*options, stdin=stdin).rows
     assert row[3] == r"the cat\nsat"

@@ -53,6 +53,9 @@ def score(
     alternatives: Annotated[
         int, typer.Option(metavar="K", min=0, help="The K likeliest tokens at each place.")
     ] = 0,
+    output_prefix: Annotated[
+        str, typer.Option(metavar="TEXT", help="Before the keys added to an object. [none]")
+    ] = "",
     header: Annotated[
         bool, typer.Option("--header", help="Print a first line with the names of the columns.")
     ] = False,
@@ -98,6 +101,7 @@ def score(
         ids=text.has_ids,
         measures=measures,
         eos=eos,
+        prefix=output_prefix,
     )
     _check_input(text, layout, compat=bool(compat), rejected=rejected, header=header)
     layouts = {
@@ -201,6 +205,8 @@ def _check_input(
     check_not_read(rejected, text.paths)
     if header and layout.output_format != "tsv":
         raise UsageError("--header is for --format tsv")
+    if layout.prefix and layout.output_format != "jsonl":
+        raise UsageError("--output-prefix is for --format jsonl")
     if text.on_error == "keep" and (layout.output_format != "jsonl" or compat):
         raise UsageError("--on-error keep writes objects with an error: give --format jsonl")
 
