@@ -94,10 +94,28 @@ def _records(
 ) -> Iterator[Record]:
     number = 0
     for batch in batches:
-        for index, fields in enumerate(batch.to_pylist()):
+        for index, fields in enumerate(_rows(batch)):
             number += 1
+            where = f"{name}, row {number}"
             row = TableRow(batch, index)
-            yield record_of(fields, options, f"{name}, row {number}", file=path, row=row)
+            if isinstance(fields, Exception):
+                error = InputError(f"{where}: a value is not what its column says: {fields}")
+                yield Record("", where=where, file=path, row=row, error=error)
+            else:
+                yield record_of(fields, options, where, file=path, row=row)
+
+
+def _rows(batch: Any) -> Iterator[dict[str, Any] | Exception]:
+    """The fields of each row, or why Python cannot hold them: invalid UTF-8, the year 50,000."""
+    try:
+        yield from batch.to_pylist()
+    except (OverflowError, ValueError):
+        for index in range(batch.num_rows):
+            try:
+                (fields,) = batch.slice(index, 1).to_pylist()
+                yield fields
+            except (OverflowError, ValueError) as error:
+                yield error
 
 
 @contextmanager

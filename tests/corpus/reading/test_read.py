@@ -361,6 +361,17 @@ def test_tables(tmp_path: Path, kind: str) -> None:
         read(path, field="body")
 
 
+def test_a_row_that_is_no_text_spoils_no_other(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    texts = pyarrow.array([b"a", b"\xff", b"b"]).view(pyarrow.string())
+    path = tmp_path / "a.parquet"
+    pq.write_table(pyarrow.table({"text": texts}), path)
+    one, bad, two = read(path)
+    assert (one.text, two.text) == ("a", "b")
+    assert "row 2: a value is not what its column says: 'utf-8' codec" in str(bad.error)
+
+
 def test_damaged_tables(tmp_path: Path) -> None:
     with pytest.raises(LmscoreError, match=r"a.parquet: cannot be read: "):
         read(write(tmp_path / "a.parquet", b"PAR1 and nothing more"))
