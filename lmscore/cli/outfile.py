@@ -11,6 +11,7 @@ from typing import IO
 
 from lmscore.cli import streams
 from lmscore.cli.usage import UsageError
+from lmscore.compression import SUFFIXES
 from lmscore.errors import LmscoreError, OptionError, OutputFileError
 from lmscore.files import input_name, open_input_raw
 from lmscore.locks import lock_file
@@ -96,7 +97,7 @@ def check_output(path: Path | None, *, resume: bool) -> None:
     """Raise UsageError for --resume without an --output, or for a compressed --output."""
     if path is None and resume:
         raise UsageError("--resume goes on with a file: name it with --output")
-    if path is not None and path.suffix in (".gz", ".xz"):
+    if path is not None and path.suffix in SUFFIXES:
         raise UsageError(
             f"{path}: records are written as they come, not compressed; leave out "
             f"{path.suffix}, or pipe them through a packer"

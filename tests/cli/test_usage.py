@@ -59,6 +59,7 @@ WRONG = [
     (["score", *MISSING, "--device", "tpu"], "--device must be auto, cpu, cuda or cuda:N"),
     (["score", *MISSING, "--threads", "2000"], "--threads must be an integer in 1..1024"),
     (["score", *MISSING, "-o", "x.gz"], "not compressed; leave out .gz"),
+    (["score", *MISSING, "-o", "x.zst"], "not compressed; leave out .zst"),
     (["score", *MISSING, "--resume"], "--resume goes on with a file"),
     (["score", *MISSING, "--compat", "kenlm", "--header"], "leave --header out"),
     (["filter", *MISSING, "--max-ppl", "9", "-o", "x.xz"], "not compressed; leave out .xz"),
