@@ -45,6 +45,7 @@ class LineReader:
         file: bytes, not compressed.
         name: the file in error messages.
         encoding: what Python calls the encoding.
+        remedy: what to do about a file in another encoding.
 
     Attributes:
         file: the bytes from the start.
@@ -55,12 +56,20 @@ class LineReader:
         OptionError: there is no such encoding.
     """
 
-    def __init__(self, file: BinaryIO, name: str, encoding: str | None = None) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        name: str,
+        encoding: str | None = None,
+        *,
+        remedy: str = "convert the file",
+    ) -> None:
+        self._remedy = remedy
         given = None if encoding is None else check_encoding(encoding)
         # To look ahead at a terminal would make the user end an empty text twice.
         head, self.file = (b"", file) if file.isatty() else _read_head(file)
         self.encoding = _marked(head) or given or "utf-8"
-        _check_text(head, self.encoding, name, given)
+        _check_text(head, self.encoding, name, given, remedy)
         self._end, carriage = "\n".encode(self.encoding), "\r".encode(self.encoding)
         if self._end not in head and carriage in head:
             self._end = carriage
@@ -80,8 +89,8 @@ class LineReader:
         except UnicodeDecodeError as error:
             shown = "UTF-8" if self.encoding == "utf-8" else self.encoding
             raise InputError(
-                f"{where}: invalid {shown} at byte {error.start + 1}; name the `encoding` of the "
-                "file, or use errors='replace'"
+                f"{where}: invalid {shown} at byte {error.start + 1}; {self._remedy}, or use "
+                "errors='replace'"
             ) from error
         if ended:
             text = text[:-2] if text.endswith("\r\n") else text[:-1]
@@ -139,7 +148,7 @@ def _marked(head: bytes) -> str | None:
     return next(found, None)
 
 
-def _check_text(head: bytes, encoding: str, name: str, given: str | None) -> None:
+def _check_text(head: bytes, encoding: str, name: str, given: str | None, remedy: str) -> None:
     """Raise InputError, which says what a file is, if it begins as no text does."""
     kind = no_text(head)
     if kind is not None:
@@ -148,9 +157,7 @@ def _check_text(head: bytes, encoding: str, name: str, given: str | None) -> Non
     is_told = given is not None or head.startswith(_UTF8_BOM)
     if encoding == "utf-8" and not is_told and zeros > len(head) // 3 > 1:
         guess = "utf-16-le" if head[1::2].count(0) > zeros // 2 else "utf-16-be"
-        raise InputError(
-            f"{name}: looks like UTF-16 without a byte-order mark: use encoding={guess!r}"
-        )
+        raise InputError(f"{name}: looks like {guess.upper()} without a byte-order mark: {remedy}")
 
 
 def no_text(head: bytes) -> str | None:

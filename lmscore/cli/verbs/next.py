@@ -59,6 +59,7 @@ def next_words(
     model: options.ModelOptions,
     input_format: options.Reading = None,
     field: options.Field = None,
+    encoding: options.Encoding = None,
     errors: options.Utf8Errors = "strict",
 ) -> None:
     """Print the likeliest next words after a text, best first, with their probabilities.
@@ -69,7 +70,9 @@ def next_words(
     """
     if text is not None and files is not None:
         raise UsageError("give a TEXT or --input, not both")
-    read = TextInput(files=files, input_format=input_format, field=field, errors=errors)
+    read = TextInput(
+        files=files, input_format=input_format, field=field, encoding=encoding, errors=errors
+    )
     if text is None and interactive(read.paths):
         streams.note(_PROMPT)
     records = read.records() if text is None else iter([Record(text)])

@@ -15,7 +15,6 @@ from lmscore.cli.scored_records import interactive, with_progress
 from lmscore.cli.usage import UsageError, command_line
 from lmscore.corpus.reading import Record, json_line
 from lmscore.errors import LmscoreError
-from lmscore.names import Utf8Errors
 
 if TYPE_CHECKING:
     from lmscore.runtime.decoding import Sample
@@ -90,6 +89,7 @@ def sample(
     ] = 1.0,
     output_format: Annotated[OutputFormat, typer.Option("--format")] = "text",
     model: options.ModelOptions,
+    encoding: options.Encoding = None,
     errors: options.Utf8Errors = "strict",
 ) -> None:
     r"""Continue prompts with texts that are drawn from the model, or the likeliest ones.
@@ -128,7 +128,8 @@ def sample(
         return
     else:
         decode = partial(lm.sample_batch, num_samples=num_samples, **drawing, **limits)
-    for text, samples in _decoded(prompt, files or ["-"], errors, decode):
+    given = TextInput(files=files, encoding=encoding, errors=errors)
+    for text, samples in _decoded(prompt, given, decode):
         for number, found in enumerate(samples):
             streams.write(_line(output_format, text, number, found))
         streams.flush()
@@ -177,16 +178,17 @@ def _check_pattern(pattern: str, allowed_words: str | None) -> None:
 
 
 def _decoded(
-    prompt: str | None, paths: list[str], errors: Utf8Errors, decode: Decode
+    prompt: str | None, given: TextInput, decode: Decode
 ) -> Iterator[tuple[str, list[Sample]]]:
     """The prompt, or the prompts of an input, each with its continuations."""
     if prompt is not None:
         yield prompt, decode([prompt])[0]
         return
+    paths = given.paths
     typed = interactive(paths)
     if typed:
         streams.note(_PROMPT)
-    records = TextInput(files=paths, errors=errors).records()
+    records = given.records()
     pairs = (
         pair
         for window in _windows(records, 1 if typed else _WINDOW)

@@ -15,6 +15,8 @@ from lmscore.errors import InputError, InputFileError
 from lmscore.files import check_errors, input_name, open_input
 from lmscore.names import InputFormat
 
+_REMEDY = "name the `encoding` of the file"
+
 
 def read_records(
     paths: Iterable[str], options: ReadOptions | None = None, *, all_fields: bool = True
@@ -88,7 +90,8 @@ def located_lines(paths: Iterable[str], options: ReadOptions | None = None) -> I
     empty = True
     for path in paths:
         names.append(input_name(path))
-        for line in _lines(path, ReadOptions() if options is None else options):
+        found = _lines(path, ReadOptions() if options is None else options, "convert the file")
+        for line in found:
             if line.error is not None:
                 raise line.error
             empty = False
@@ -97,11 +100,11 @@ def located_lines(paths: Iterable[str], options: ReadOptions | None = None) -> I
         raise InputError(f"{', '.join(names)}: empty, there is no line to score")
 
 
-def _lines(path: str, options: ReadOptions) -> Iterator[Line]:
+def _lines(path: str, options: ReadOptions, remedy: str = _REMEDY) -> Iterator[Line]:
     """The lines of a file, those that are no text with an error."""
     name = input_name(path)
     with open_input(path) as file:
-        reader = LineReader(file, name, options.encoding)
+        reader = LineReader(file, name, options.encoding, remedy=remedy)
         number = 0
         lines = iter(reader)
         for found in lines:
@@ -147,7 +150,7 @@ def _json_records(lines: Iterable[Line], options: ReadOptions) -> Iterator[Recor
 def _array_records(path: str, options: ReadOptions) -> Iterator[Record]:
     name = input_name(path)
     with open_input(path) as file:
-        reader = LineReader(file, name, options.encoding)  # knows what is no text
+        reader = LineReader(file, name, options.encoding, remedy=_REMEDY)  # knows what is no text
         elements = array_elements(reader.file, name, reader.encoding, options.errors)
         number = 0
         try:

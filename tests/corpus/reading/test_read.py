@@ -112,9 +112,9 @@ def test_carriage_returns_end_lines_only_without_line_feeds(tmp_path: Path) -> N
     [
         (
             "It was late.\n".encode("utf-16-le"),
-            "looks like UTF-16 without a byte-order mark: use encoding='utf-16-le'",
+            "looks like UTF-16-LE without a byte-order mark: name the `encoding`",
         ),
-        ("It was late.\n".encode("utf-16-be"), "use encoding='utf-16-be'"),
+        ("It was late.\n".encode("utf-16-be"), "looks like UTF-16-BE without"),
         (b"PK\x03\x04\x14\x00", "looks like a zip archive"),
         (b"%PDF-1.7\n", "looks like PDF"),
         (b"SQLite format 3\x00", "looks like an SQLite database"),
