@@ -182,5 +182,5 @@ def test_invalid_utf8_beside_the_lists(run: Run, tmp_path: Path) -> None:
     options = ("rescore", "--remove", f"@{words}")
     result = run(*options, stdin=b"a\t-1\tthe cat\n")
     assert result.status == 1
-    assert f"{words}, line 2: invalid UTF-8 at byte 1; name the --encoding" in result.err
+    assert f"{words}, line 2: invalid UTF-8 at byte 1; convert the file, or use --e" in result.err
     assert run(*options, "--errors", "replace", stdin=b"a\t-1\tthe cat\n").status == 0
