@@ -19,7 +19,7 @@ from lmscore.runtime import engine
 PACKAGE = Path(lmscore.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "files", "locks", "names", "compression", "encodings", "protobuf"}
+BASE = {"errors", "files", "forks", "locks", "names", "compression", "encodings", "protobuf"}
 ENGINE = BASE | {"bundle", "runtime.arguments", "runtime.ngram", "runtime.text", "runtime.engine"}
 MODEL = ENGINE | {"runtime.scoring", "runtime.decoding", "runtime.model", "runtime.load"}
 
@@ -28,6 +28,7 @@ MODEL = ENGINE | {"runtime.scoring", "runtime.decoding", "runtime.model", "runti
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "names": set(),
+    "forks": {"errors"},
     "locks": {"errors"},
     "protobuf": set(),
     "compression": {"errors"},

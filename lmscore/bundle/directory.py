@@ -88,6 +88,18 @@ class Bundle:
             )
         return path, data
 
+    def identity(self, variant: str) -> tuple[str, str]:
+        """The hashes of the tokenizer and of a variant's graph, which tell a model from others."""
+        return self.config.tokenizer_sha256, self.config.graphs[variant].sha256
+
+    def check_identity(self, variant: str, identity: tuple[str, str]) -> None:
+        """Raise ModelError if the model is not the one that `identity` was asked of."""
+        if variant not in self.config.graphs or self.identity(variant) != identity:
+            raise ModelError(
+                f"{self.path}: holds another model than when this one was loaded, before it was "
+                "pickled or its process forked; load it again"
+            )
+
     def variants(self) -> tuple[str, ...]:
         """The exported variants whose graphs are in the directory, in the order of config.json."""
         return tuple(v for v in self.config.graphs if (self.path / graph_file(v)).is_file())

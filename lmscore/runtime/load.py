@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from lmscore.bundle import FINISH, FP16, FP32, INT8, Bundle, is_unfinished
 from lmscore.errors import DeviceError, ModelNotFoundError, OptionError, VariantError
@@ -68,8 +69,9 @@ def load(
     open_engine = functools.partial(Engine.load, bundle, threads=threads, unnormalized=unnormalized)
     engine = _load_engine(bundle, open_engine, variant, device, providers)
     again = functools.partial(
-        load,
+        _load_again,
         bundle.path.absolute(),
+        bundle.identity(engine.variant),
         device=device,
         variant=engine.variant,
         threads=threads,
@@ -79,6 +81,12 @@ def load(
     )
     tokenizer = TextTokenizer.load(bundle, trust=trust)
     return LanguageModel(bundle, engine, tokenizer, reload=again)
+
+
+def _load_again(path: Path, identity: tuple[str, str], **options: Any) -> LanguageModel:
+    """Load a model in another process; raises ModelError if another one has taken its place."""
+    Bundle.read(path).check_identity(options["variant"], identity)
+    return load(path, **options)
 
 
 def find_model(path: str | Path | None = None) -> Path:

@@ -59,7 +59,7 @@ class ScoreOptions(TypedDict, total=False):
 
 
 class LanguageModel:
-    """A loaded model. Threads may share it; unpickling loads it again from its path.
+    """A loaded model. Threads may share it; unpickling loads the same model from its path again.
 
     Attributes:
         config: the contents of config.json.

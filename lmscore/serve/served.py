@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
+from lmscore.forks import lazy
 from lmscore.runtime.model import LanguageModel
 from lmscore.serve.batching import Batcher
 from lmscore.serve.errors import ApiError
@@ -54,7 +55,7 @@ class ServedModel:
         self.states = StateStore(most=limits.states, seconds=limits.state_seconds)
         self.created = int((lm.path / "config.json").stat().st_mtime)
 
-    @cached_property
+    @lazy
     def spelling(self) -> Spelling:
         """How tokens are shown."""
         return Spelling(self.lm)

@@ -11,7 +11,6 @@ import operator
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from lmscore.bundle import Config
 from lmscore.errors import InputError, InputFileError, ModelError
 from lmscore.files import atomic_write, atomic_write_bytes, make_directory
+from lmscore.forks import lazy
 from lmscore.runtime.text import TextTokenizer
 
 Tokens = NDArray[np.unsignedinteger[Any]]
@@ -60,7 +60,7 @@ class Corpus:
     counts: CorpusCounts
     parts: tuple[int, ...] = ()  # the lines of each file
 
-    @cached_property
+    @lazy
     def sha256(self) -> str:
         """The SHA-256 of the token ids in hexadecimal; reads all of them, once."""
         return hashlib.sha256(self.tokens.data).hexdigest()

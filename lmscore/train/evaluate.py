@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lmscore.bundle import Config
+from lmscore.forks import lazy
 from lmscore.runtime.scoring import Summary
 from lmscore.train.batches import Batches, DocumentBatches, SentenceBatches
 from lmscore.train.corpus import Corpus, CorpusCounts, join_corpora
@@ -35,7 +35,7 @@ class HeldOut:
 
     texts: Mapping[str, Corpus]
 
-    @cached_property
+    @lazy
     def whole(self) -> Corpus:
         """All texts, one after another."""
         return join_corpora(list(self.texts.values()))

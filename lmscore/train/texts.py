@@ -6,12 +6,12 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
 
 from lmscore.corpus.reading import BadRecords, ReadOptions, file_records
 from lmscore.errors import InputError, InputFileError, OptionError
 from lmscore.files import open_input
+from lmscore.forks import lazy
 from lmscore.runtime.text import split_text
 from lmscore.train.options import TrainOptions
 from lmscore.train.split import BlockSplit, SentenceSplit, Split, block_split, sentence_limit
@@ -175,11 +175,11 @@ class RunText:
             return BlockSplit(self._blocks.starts, self._blocks.length)
         return SentenceSplit(self._options.seed, self._limit)
 
-    @cached_property
+    @lazy
     def _blocks(self) -> BlockSplit:
         return block_split(*self._to_split, source=self._source)
 
-    @cached_property
+    @lazy
     def _limit(self) -> int:
         return sentence_limit(*self._to_split, source=self._source)
 

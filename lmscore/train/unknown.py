@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lmscore.bundle import Config
+from lmscore.forks import lazy
 from lmscore.runtime.text import Ids
 from lmscore.train.batches import Batch
 from lmscore.train.corpus import Corpus
@@ -51,7 +51,7 @@ class StandIns:
             self._drawn = (epoch, table)
         return self._drawn[1]
 
-    @cached_property
+    @lazy
     def _drawn(self) -> tuple[int, Tensor]:
         return -1, torch.empty(0)
 

@@ -6,6 +6,7 @@ import gc
 import multiprocessing
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import weakref
@@ -16,6 +17,7 @@ import pytest
 
 import lmscore
 from lmscore.bundle import Bundle
+from lmscore.errors import ModelError
 from lmscore.runtime.engine import Engine, Graph, open_session
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.text.tokenizer import TextTokenizer
@@ -96,6 +98,103 @@ def test_a_forked_process_ends(model_path: Path, first: str, then: str) -> None:
         "    gc.collect()\n"
     )
     subprocess.run([sys.executable, "-c", script, model_path], timeout=30, check=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_forks_while_threads_are_busy(model_path: Path) -> None:
+    """What another thread was doing, such as opening a model, does not block the child.
+
+    More forks: LMSCORE_TEST_FORKS=500.
+    """
+    script = (
+        "import os, sys, threading, time, lmscore\n"
+        "lm = lmscore.load(sys.argv[1], threads=2)\n"
+        "def load():\n"
+        "    while True:\n"
+        "        lmscore.load(sys.argv[1], threads=2).next_words('the')\n"
+        "def score():\n"
+        "    while True:\n"
+        "        lm.score_batch(['the cat sat'] * 2000)\n"
+        "for work in (load, score):\n"
+        "    threading.Thread(target=work, daemon=True).start()\n"
+        "expected = lm.score('the cat')\n"
+        "for number in range(int(sys.argv[2])):\n"
+        "    time.sleep(0.003 * (number % 5))\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        assert lm.score('the cat') == expected\n"
+        "        assert lm.next_words('the')\n"
+        "        os._exit(0)\n"
+        "    assert os.waitpid(child, 0)[1] == 0\n"
+        "os._exit(0)\n"
+    )
+    count = os.environ.get("LMSCORE_TEST_FORKS", "6")
+    subprocess.run([sys.executable, "-c", script, model_path, count], timeout=300, check=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_stream_goes_on_only_where_it_was_begun(model_path: Path) -> None:
+    script = (
+        "import os, sys, lmscore\n"
+        "lm = lmscore.load(sys.argv[1], threads=2)\n"
+        "scores = lm.score_stream(['the cat'] * 100, window=5)\n"
+        "next(scores)\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    try:\n"
+        "        list(scores)\n"
+        "    except lmscore.LmscoreError as error:\n"
+        "        print(error, flush=True)\n"
+        "    assert len(list(lm.score_stream(['the cat'] * 100, window=5))) == 100\n"
+        "    sys.exit()\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+        "assert len(list(scores)) == 99\n"
+    )
+    command = [sys.executable, "-c", script, str(model_path)]
+    done = subprocess.run(command, timeout=60, check=True, capture_output=True, text=True)
+    assert done.stdout == (
+        "this stream of scores was begun before a fork, and its threads are those of the other "
+        "process: begin it in this process\n"
+    )
+
+
+def test_another_model_in_the_directory_of_a_pickled_one(
+    model_path: Path, bpe_model_path: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "model"
+    shutil.copytree(model_path, path)
+    data = pickle.dumps(lmscore.load(path, variant="fp32"))
+    assert log_probs(pickle.loads(data))
+    shutil.rmtree(path)
+    shutil.copytree(bpe_model_path, path)
+    with pytest.raises(ModelError, match=f"{path}: holds another model than when this one was"):
+        pickle.loads(data)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_another_model_in_the_directory_of_a_forked_one(
+    model_path: Path, bpe_model_path: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "model"
+    shutil.copytree(model_path, path)
+    script = (
+        "import os, shutil, sys, lmscore\n"
+        "lm = lmscore.load(sys.argv[1], variant='fp32', threads=2)\n"
+        "shutil.rmtree(sys.argv[1])\n"
+        "shutil.copytree(sys.argv[2], sys.argv[1])\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    try:\n"
+        "        lm.score('the cat')\n"
+        "    except lmscore.LmscoreError as error:\n"
+        "        print(error, flush=True)\n"
+        "    os._exit(0)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+        "assert lm.score('the cat').num_tokens == 3\n"
+    )
+    command = [sys.executable, "-c", script, str(path), str(bpe_model_path)]
+    done = subprocess.run(command, timeout=60, check=True, capture_output=True, text=True)
+    assert done.stdout.startswith(f"{path}: holds another model than when this one was loaded")
 
 
 def test_a_model_that_is_dropped_is_freed(model_path: Path) -> None:

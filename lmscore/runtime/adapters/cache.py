@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from threading import Lock
 from typing import Generic, TypeVar
+
+from lmscore.forks import fork_safe_lock
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
@@ -23,7 +24,7 @@ class Cache(Generic[_Key, _Value]):
         self.size = size
         self.hits = self.misses = 0
         self._values: OrderedDict[_Key, _Value] = OrderedDict()
-        self._lock = Lock()
+        self._lock = fork_safe_lock()
 
     def __len__(self) -> int:
         return len(self._values)

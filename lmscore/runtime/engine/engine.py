@@ -166,11 +166,16 @@ class Engine:
         open_one = functools.partial(_on_one_core, graph, bundle, unnormalized, observers)
         count = thread_count(placement.get("threads"))
         there = replace(bundle, path=bundle.path.absolute())
+
+        def reopen() -> Engine:
+            Bundle.read(there.path).check_identity(variant, there.identity(variant))
+            return cls.load(there, variant, unnormalized=unnormalized, **placement)
+
         return cls(
             graph,
             unnormalized=unnormalized,
             workers=Workers(open_one, count) if graph.device == CPU_DEVICE and count > 1 else None,
-            reopen=lambda: cls.load(there, variant, unnormalized=unnormalized, **placement),
+            reopen=reopen,
             observers=observers,
         )
 

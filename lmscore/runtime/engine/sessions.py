@@ -8,7 +8,6 @@ import importlib.util
 import logging
 import os
 import sys
-import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -23,6 +22,7 @@ from lmscore.errors import (
     OptionError,
     how_to_install,
 )
+from lmscore.forks import fork_safe_lock, undivided
 from lmscore.runtime.arguments import check_device, check_threads
 from lmscore.runtime.engine.cores import usable_cores
 
@@ -52,7 +52,7 @@ _WARNINGS, _FATAL_ONLY = 2, 4
 _ON_CUDA = {CUDA, TENSORRT}
 
 _log = logging.getLogger("lmscore")
-_preloading = threading.Lock()
+_preloading = fork_safe_lock()
 _sessions: weakref.WeakSet[InferenceSession] = weakref.WeakSet()
 
 
@@ -274,7 +274,8 @@ def _create(
     wants_cuda = not _ON_CUDA.isdisjoint(map(_name, providers))
     said = _preload_cuda(onnxruntime) if wants_cuda else ""
     try:
-        with _without_complaints(onnxruntime) if wants_cuda else nullcontext():
+        quiet = _without_complaints(onnxruntime) if wants_cuda else nullcontext()
+        with undivided(), quiet:
             session = onnxruntime.InferenceSession(
                 str(path), options, providers=providers, enable_fallback=0
             )

@@ -7,9 +7,10 @@ this way. (A single batch, or step, is quicker on all cores together.)
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from lmscore.forks import fork_safe_lock
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,7 +30,7 @@ class Workers(Generic[Opened]):
         """`open_one` is called once, when the first task comes."""
         self.count = count
         self._open = open_one
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
         self._opened: Opened | None = None
         self._threads: ThreadPoolExecutor | None = None
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lmscore.forks import lazy
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -81,7 +82,7 @@ class NgramModel:
         """V, <unk>, <s> and </s> included."""
         return len(self.words)
 
-    @cached_property
+    @lazy
     def numbers(self) -> dict[str, int]:
         """The number of every word."""
         return {word: number for number, word in enumerate(self.words)}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from lmscore.errors import InputError
+from lmscore.forks import check_process
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+_WHAT = "this stream of scores"
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -36,6 +40,7 @@ def ahead(
     """
     from concurrent.futures import Future, ThreadPoolExecutor  # not needed to score one line
 
+    process = os.getpid()
     started: deque[Future[Result]] = deque()
     thread: ThreadPoolExecutor | None = None
     failures: list[InputError] = []
@@ -50,16 +55,27 @@ def ahead(
                 started.append(thread.submit(function, item))
             while len(started) > count:
                 yield started.popleft().result()
+                check_process(process, _WHAT)
         while started:
             yield started.popleft().result()
+            check_process(process, _WHAT)
         for failure in failures:
             raise failure
     finally:
-        for future in started:
-            if not future.cancel():
-                future.add_done_callback(partial(_drop, drop))
-        if thread is not None:
-            thread.shutdown(wait=False)
+        if os.getpid() == process:  # after a fork, the futures may be locked for ever
+            _stop(started, thread, drop)
+
+
+def _stop(
+    started: Iterable[Future[Result]],
+    thread: ThreadPoolExecutor | None,
+    drop: Callable[[Result], object],
+) -> None:
+    for future in started:
+        if not future.cancel():
+            future.add_done_callback(partial(_drop, drop))
+    if thread is not None:
+        thread.shutdown(wait=False)
 
 
 def _until_failure(items: Iterable[Item], failures: list[InputError]) -> Iterator[Item]:

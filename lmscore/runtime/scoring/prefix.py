@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from lmscore.errors import InputError
+from lmscore.forks import lazy
 from lmscore.runtime.text import Encoded, Ids, TextTokenizer
 
 
@@ -22,7 +22,7 @@ class Prefix:
     lead: Ids  # the tokens that the model reads before `first`
     first: Ids  # [1], which predicts the text's first token; [0]: that token is only read
 
-    @cached_property
+    @lazy
     def tokens(self) -> Ids:
         """All tokens that are read before the text."""
         return np.concatenate((self.lead, self.first))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from tokenizers import Encoding, Tokenizer
 
 from lmscore.bundle import CONFIG_FILE, Bundle, Config
 from lmscore.errors import InputError, ModelError
+from lmscore.forks import lazy
 from lmscore.runtime.text.characters import is_spaceless
 from lmscore.runtime.text.id_rows import IdRows, Ids
 from lmscore.runtime.text.offsets import cover_composed
@@ -162,18 +162,18 @@ class TextTokenizer:
         """Several tokens, each as `token` gives it."""
         return list(map(self._spellings.__getitem__, ids))
 
-    @cached_property
+    @lazy
     def pieces(self) -> tuple[bytes, ...]:
         """The bytes that each token adds to a text that has begun, V of them; `</s>` adds none."""
         return token_pieces(self._tokenizer, (self._bos_id, self._eos_id))
 
-    @cached_property
+    @lazy
     def puts_space_first(self) -> bool:
         """Whether the tokenizer itself puts a space in front of a text, or of each word."""
         first = self.encode("a")[:1].tolist()
         return any(self.pieces[token].startswith(b" ") for token in first)
 
-    @cached_property
+    @lazy
     def begins_word(self) -> NDArray[np.bool_]:
         """Which tokens show that the word before them is over, bool [V]: white space, and </s>."""
         texts = (piece.decode("utf-8", "ignore") for piece in self.pieces)
@@ -181,7 +181,7 @@ class TextTokenizer:
         begins[self._eos_id] = True
         return begins
 
-    @cached_property
+    @lazy
     def spaceless(self) -> bool:
         """Whether the vocabulary spells scripts without spaces, so that a character is a word.
 

@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 
 from lmscore.bundle import parse_object
 from lmscore.errors import ModelError
+from lmscore.forks import undivided
 from lmscore.runtime.text.tokenizer_check import check_tokenizer
 
 
@@ -28,7 +29,7 @@ def read_tokenizer(data: bytes, source: str, *, trust: bool = False) -> Tokenize
             raise ModelError(f"{source}: not UTF-8") from error
         check_tokenizer(parse_object(text, source), source)
     try:
-        with panics_as_errors():
+        with undivided(), panics_as_errors():
             return Tokenizer.from_buffer(data)
     except Exception as error:  # tokenizers raises bare Exception
         raise ModelError(f"{source}: not a tokenizer that tokenizers can read: {error}") from error

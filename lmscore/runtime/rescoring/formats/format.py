@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
-from functools import cached_property
 from pathlib import Path
 
+from lmscore.forks import lazy
 from lmscore.runtime.rescoring.formats.document import Document
 from lmscore.runtime.rescoring.lists import NBestList
 
@@ -41,7 +41,7 @@ class Head:
     text: str
     name: str = ""  # of the file
 
-    @cached_property
+    @lazy
     def lines(self) -> list[str]:
         """The lines without their ends; at least one, which may be empty."""
         lines = self.text.removesuffix("\n").split("\n")

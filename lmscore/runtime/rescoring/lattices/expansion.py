@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 from lmscore.errors import InputError, OptionError
+from lmscore.forks import lazy
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.lattices.histories import Histories, History, Tokens
 from lmscore.runtime.rescoring.lattices.lattice import END, MARKS, Arc, Lattice, Scores
@@ -38,7 +38,7 @@ class RescoredLattice:
     num_tokens: int
     num_read: int
 
-    @cached_property
+    @lazy
     def best(self) -> LatticePath:
         """The best path; it has no words and no scores if the lattice is empty."""
         return self.n_best(1)[0]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from lmscore.errors import InputError
+from lmscore.forks import lazy
 
 END = "</s>"
 """The word of an arc that ends the sentence."""
@@ -100,7 +100,7 @@ class Lattice:
     text: str | None = field(default=None, repr=False, compare=False)
     source: Any = field(default=None, repr=False, compare=False)
 
-    @cached_property
+    @lazy
     def leaving(self) -> Sequence[Sequence[Arc]]:
         """The arcs that leave each node."""
         leaving: list[list[Arc]] = [[] for _ in self.nodes]
@@ -108,7 +108,7 @@ class Lattice:
             leaving[arc.start].append(arc)
         return leaving
 
-    @cached_property
+    @lazy
     def order(self) -> Sequence[int]:
         """All nodes in topological order; raises InputError if there is a cycle."""
         order = _order(self)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from lmscore.errors import InputError, OptionError
+from lmscore.forks import lazy
 from lmscore.runtime.rescoring.lists.nbest import NBestList
 from lmscore.runtime.rescoring.lists.ranking import ranking
 from lmscore.runtime.rescoring.lists.weights import Weights
@@ -44,7 +44,7 @@ class ListPosteriors:
             raise OptionError(f"the scale must be above 0, not {self.scale}")
         self.graph  # noqa: B018 - to learn now that there is none
 
-    @cached_property
+    @lazy
     def graph(self) -> WordGraph:
         """The texts as a graph of words."""
         scores = (self.weights.combine(self.nbest) / self.scale).tolist()
@@ -53,7 +53,7 @@ class ListPosteriors:
         except InputError as error:
             raise InputError(f"list {self.nbest.id!r}: {error}") from error
 
-    @cached_property
+    @lazy
     def texts(self) -> list[list[str]]:
         """The words of each hypothesis."""
         return [self.spoken(hypothesis.text).split() for hypothesis in self.nbest.hypotheses]

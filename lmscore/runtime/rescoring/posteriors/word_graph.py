@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from lmscore.errors import InputError
+from lmscore.forks import lazy
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class WordGraph:
         starts, ends, words, log_weights = map(list, columns)
         return cls(num_nodes, starts, ends, words, log_weights)
 
-    @cached_property
+    @lazy
     def arc_posteriors(self) -> list[float]:
         """The probability that a path goes through each arc, by forward and backward sums."""
         backward, forward = self._backward, self._forward
@@ -83,7 +83,7 @@ class WordGraph:
         columns = zip(self.starts, self.ends, self.log_weights, strict=True)
         return [math.exp(forward[s] + weight + backward[e] - total) for s, e, weight in columns]
 
-    @cached_property
+    @lazy
     def leaving(self) -> list[list[Step]]:
         """The arcs that leave each node and that lead on to the last one, with probabilities.
 
@@ -116,7 +116,7 @@ class WordGraph:
     def _arcs(self) -> Iterator[tuple[int, int, str, float]]:
         return zip(self.starts, self.ends, self.words, self.log_weights, strict=True)
 
-    @cached_property
+    @lazy
     def _forward(self) -> list[float]:
         """The log of the summed weights of the paths from the first node to each."""
         sums = [-math.inf] * self.num_nodes
@@ -127,7 +127,7 @@ class WordGraph:
             sums[end] = add_logs(sums[end], value)
         return sums
 
-    @cached_property
+    @lazy
     def _backward(self) -> list[float]:
         """The log of the summed weights of the paths from each node to the last one."""
         sums = [-math.inf] * self.num_nodes
@@ -138,7 +138,7 @@ class WordGraph:
             sums[start] = add_logs(sums[start], value)
         return sums
 
-    @cached_property
+    @lazy
     def _by_start(self) -> list[int]:
         """The arcs in the topological order of the nodes they leave."""
         return sorted(range(len(self.starts)), key=self.starts.__getitem__)
