@@ -6,13 +6,24 @@ from collections.abc import Iterable, Sequence
 
 
 def table(rows: Iterable[Sequence[object]]) -> str:
-    """The rows as lines, with left-aligned columns two spaces apart."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    """The rows as lines, with left-aligned columns two spaces apart.
+
+    Control characters, which a terminal would obey, are spelt as in Python: a cell may come from
+    the files of a stranger.
+    """
+    cells = [[_printable(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "".join(
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         + "\n"
         for row in cells
+    )
+
+
+def _printable(text: str) -> str:
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
     )
 
 

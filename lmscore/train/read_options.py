@@ -27,7 +27,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         values = tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise InputFileError(f"{path}: not UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # too many digits, nested too deep
         raise OptionError(f"{path}: not TOML: {error}") from error
     for key in values:
         if key not in option_fields():

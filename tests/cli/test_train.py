@@ -186,6 +186,22 @@ def test_errors_are_one_line(
     assert message in last
 
 
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ("a = " + "[" * 10_000, "not TOML: maximum recursion depth"),
+        ("layers = " + "9" * 5_000, "not TOML: Exceeds the limit"),
+        ("layers = [", "not TOML: "),
+    ],
+)
+def test_toml_made_to_hurt(run: Run, tmp_path: Path, toml: str, message: str) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text(toml)
+    result = run("train", "--config", file)
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert f"{file}: {message}" in result.err
+
+
 def test_diagnose(run: Run, text: str, tmp_path: Path) -> None:
     model = tmp_path / "model"
     wanted = ("train", text, "-o", model, *SMALL, "--epochs", "9", "--diagnose", "--no-export")

@@ -120,6 +120,14 @@ def test_a_training_record_that_is_nested_deep(model: Path, run: Run, depth: int
         assert result.status == 0 or result.err.count("\n") == 1
 
 
+def test_a_config_that_would_move_the_cursor(model: Path, run: Run) -> None:
+    note = {"\x1b[2Jnote": "\x9b1A", "number": 10**310}
+    edit_json(model / CONFIG_FILE, lambda document: document.update(training=note))
+    out = run("info", model).out
+    assert "  \\x1b[2Jnote  \\x9b1A\n" in out
+    assert f"1{'0' * 310}\n" in out
+
+
 def test_a_config_that_is_not_utf8(model: Path) -> None:
     (model / CONFIG_FILE).write_bytes("{}".encode("utf-16"))
     refused(model, "not UTF-8")
