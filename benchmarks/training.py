@@ -2,22 +2,31 @@
 
 Usage: python benchmarks/training.py [--vocab 8192] [--hidden 512] [--layers 1]
                                      [--precision auto|fp32|bf16] [--json FILE]
+                                     [--waiting [--beside N]]
 
 One LSTM language model, random tokens, batches of 64 x 32, AdamW; auto is bf16 where the CPU
 multiplies it. The GEMMs alone are the matrix products of such a step and nothing else, as torch.mm:
 no step can be faster, and what lmscore reaches of their speed is its share of the machine's rate.
 Each competitor runs in a process of its own; they take turns; medians; the ratio is what counts.
+
+--waiting compares how the threads of lmscore's step wait for each other instead: they spin as GNU
+OpenMP does by itself, sleep at once, or spin for a moment; or there is one thread. --beside N does
+so while N other processes compute.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from turns import report, take_turns
+from turns import TURNS, report, take_turns
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +34,12 @@ if TYPE_CHECKING:
     from lmscore.bundle import Config
 
 B, T, WARM_UP, STEPS = 64, 32, 3, 10
+WAITING = {  # the environment of each, for libgomp
+    "threads that spin": {},
+    "threads that sleep": {"OMP_WAIT_POLICY": "passive"},
+    "threads that spin for a moment": {"GOMP_SPINCOUNT": "10000"},
+    "one thread": {"OMP_NUM_THREADS": "1"},
+}
 COMPETITORS = ("plain PyTorch", "plain PyTorch, memory kept", "lmscore", "the GEMMs alone")
 
 
@@ -124,11 +139,14 @@ def gemm_step(vocab: int, hidden: int, layers: int, precision: str) -> Callable[
 
 def worker(name: str, vocab: int, hidden: int, layers: int, precision: str) -> None:
     """Print tokens per second of one competitor."""
+    os.environ.update(WAITING.get(name, {}))  # before torch is imported
+
     from lmscore.train.memory import keep_freed_memory
 
     if name != "plain PyTorch":
         keep_freed_memory()
     makers = {"lmscore": lmscore_step, "the GEMMs alone": gemm_step}
+    makers |= dict.fromkeys(WAITING, lmscore_step)
     print(tokens_per_second(makers.get(name, plain_step)(vocab, hidden, layers, precision)))
 
 
@@ -149,6 +167,8 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=1)
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--waiting", action="store_true")
+    parser.add_argument("--beside", type=int, default=0)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     sizes = (options.vocab, options.hidden, options.layers, options.precision)
@@ -158,8 +178,25 @@ def main() -> None:
 
     names = ("vocab", "hidden", "layers", "precision")
     arguments = [f"--{name}={getattr(options, name)}" for name in names]
-    medians = take_turns(__file__, COMPETITORS, arguments)
-    report("V {}, H {}, L {}, {}".format(*sizes), medians, options.json)
+    competitors = tuple(WAITING) if options.waiting else COMPETITORS
+    with busy(options.beside):
+        medians = take_turns(
+            __file__, competitors, arguments, turns=3 if options.waiting else TURNS
+        )
+    beside = f", beside {options.beside}" if options.beside else ""
+    report("V {}, H {}, L {}, {}".format(*sizes) + beside, medians, options.json)
+
+
+@contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """Let processes compute on the same cores meanwhile."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
 
 
 if __name__ == "__main__":

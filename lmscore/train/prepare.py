@@ -19,7 +19,7 @@ from lmscore.train.evaluate import HeldOut
 from lmscore.train.inherit import FIXED, inherit_files
 from lmscore.train.normalization import AUTO, choose_normalization
 from lmscore.train.options import TrainOptions
-from lmscore.train.report import report_marks, report_texts
+from lmscore.train.report import report_ids, report_marks, report_texts
 from lmscore.train.texts import RunText
 from lmscore.train.tokenizers import Vocabulary, load_vocabulary, make_vocabulary
 from lmscore.train.unknown import StandIns, find_stand_ins
@@ -80,6 +80,7 @@ def prepare(folder: Path, options: TrainOptions, *, resume: bool) -> Prepared:
             learns_unk=bool(train.counts.oov or stand_ins or options.init_from),
             cure=_cure(options),
         )
+        report_ids(text.line_id())
         _advise_classes(config, options)
     return Prepared(_with_cutoffs(config, train), train, valid, stand_ins)
 

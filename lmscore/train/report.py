@@ -59,6 +59,16 @@ def report_marks(marks: Counter[str], config: Config) -> None:
         _log.warning("%s stands within lines %s times, and is read there as %s", mark, count, read)
 
 
+def report_ids(first: str | None) -> None:
+    """Warn of lines that seem to begin with ids, such as `first`; None if they do not."""
+    if first is not None:
+        _log.warning(
+            "each line begins with a word of its own that has digits, such as %s, which is learnt; "
+            "if these are ids, train on a text without them: cut -d' ' -f2- removes first words",
+            first,
+        )
+
+
 def _size(counts: CorpusCounts, has_unknown: bool) -> str:
     found = f"{counts.lines:,} lines, {counts.words:,} words, {counts.tokens:,} tokens"
     if not has_unknown:

@@ -20,6 +20,8 @@ HELD_OUT = "held-out text"
 """The name of a held-out text that has no other."""
 
 _WEIGHTED = re.compile(r"(.+):(\d+(?:\.\d*)?|\.\d+)", re.DOTALL)
+_LINES_WITH_IDS = 1000  # that are looked at
+
 _NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
 
 
@@ -144,6 +146,17 @@ class RunText:
     def may_overlap(self) -> bool:
         """Whether held-out lines may also be trained on."""
         return bool(self._valid) or self._in_blocks
+
+    def line_id(self) -> str | None:
+        """The first word of the text if its lines seem to begin with ids, as in Kaldi's `text`.
+
+        They do if the first words of the first lines are distinct, and each has a digit.
+        """
+        lines = itertools.islice(filter(str.strip, self.train_lines), _LINES_WITH_IDS)
+        firsts = [line.split(maxsplit=1)[0] for line in lines]
+        has_digits = all(re.search(r"\d", word) for word in firsts)
+        are_ids = len(firsts) > 1 and has_digits and len(set(firsts)) == len(firsts)
+        return firsts[0] if are_ids else None
 
     def repeated_words(self) -> dict[str, int]:
         """The words in lines of each held-out text that are also trained on; reads all text."""
