@@ -9,6 +9,9 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lmscore.bundle import (
     FP16,
     FP32,
@@ -38,6 +41,10 @@ from lmscore.runtime.engine import (
 _LARGEST_FILE = 2**31 - 2**20  # protobuf's 2 GiB, less some room for the nodes
 _WEIGHT_BYTES = {FP32: 4, FP16: 2, INT8: 1}
 
+_OTHER_TRAINING = (
+    f"{PARITY_FILE} and {WEIGHTS_FILE} may be of different trainings, else please report it"
+)
+
 _log = logging.getLogger("lmscore")
 
 
@@ -57,8 +64,8 @@ def export_model(path: str | Path, *, variants: Sequence[str] = (FP32, INT8)) ->
     bundle = Bundle.read(path)
     weights = load_weights(bundle)
     parity = Parity.load(bundle)
-    for variant in variants:
-        record = _export_variant(bundle, weights, parity, variant)
+    for index, variant in enumerate(variants):
+        record = _export_variant(bundle, weights, parity, variant, proven=FP32 in variants[:index])
         graphs = {**bundle.config.graphs, variant: record}
         bundle = Bundle(bundle.path, dataclasses.replace(bundle.config, graphs=graphs))
         bundle.write_config()
@@ -72,7 +79,10 @@ def check_variants(variants: Iterable[str]) -> None:
             raise OptionError(f"no variant {variant!r}; there are {', '.join(OPERATORS)}")
 
 
-def _export_variant(bundle: Bundle, weights: Weights, parity: Parity, variant: str) -> GraphRecord:
+def _export_variant(
+    bundle: Bundle, weights: Weights, parity: Parity, variant: str, *, proven: bool
+) -> GraphRecord:
+    """Write a graph; `proven` says that the fp32 graph has just reproduced the parity."""
     target = bundle.path / graph_file(variant)
     check_size(bundle.config, variant)
     model = build_model(bundle.config, weights, variant)
@@ -80,7 +90,11 @@ def _export_variant(bundle: Bundle, weights: Weights, parity: Parity, variant: s
     with atomic_write(target) as file:
         file.write(data)
         file.flush()
-        report = _check_file(Path(os.fspath(file.name)), target, bundle.config, parity, variant)
+        written = Path(os.fspath(file.name))
+        report = _check_file(written, target, bundle.config, parity, variant)
+        if failure := report.failure(variant):
+            cause = _loss_of_bits(weights, variant) if proven else _OTHER_TRAINING
+            raise ExportError(f"{target} not written: {failure}; {cause}")
     _log.info(
         "%s: %.1f MB, at most %.2g nats from PyTorch, perplexity %+.2f %%",
         *(target, len(data) / 1e6, report.log_probs.value, 100 * report.perplexity_change),
@@ -106,16 +120,30 @@ def check_size(config: Config, variant: str) -> None:
         )
 
 
+def _loss_of_bits(weights: Weights, variant: str) -> str:
+    """Why a graph with fewer bits is far from the fp32 graph, and what to do."""
+    outliers = {name: _outlier(weight) for name, weight in weights.items() if weight.ndim == 2}
+    worst = max(outliers, key=lambda name: outliers[name])
+    return (
+        f"{variant} has too few bits for these weights: in {worst} the largest of a row is up to "
+        f"{outliers[worst]:.0f} times its median, and the row has one scale. The "
+        "fp32 graph is in place and reproduces the training: use it, or train with more "
+        "`weight_decay` or clip the few large weights"
+    )
+
+
+def _outlier(weight: NDArray[np.float32]) -> float:
+    """The largest ratio, over the rows, of the largest weight's size to the median size."""
+    size = np.abs(weight)
+    median = np.median(size, axis=1)
+    rows = median > 0
+    return float(np.max(size.max(axis=1)[rows] / median[rows], initial=0))
+
+
 def _check_file(
     written: Path, target: Path, config: Config, parity: Parity, variant: str
 ) -> GraphCheck:
     _log.info("%s: checking against %s", target, PARITY_FILE)
     check_structure(written, config)
     graph = Graph(open_session(written, device="cpu"), config, variant, target)
-    report = check_graph(Engine(graph), parity)
-    if failure := report.failure(variant):
-        raise ExportError(
-            f"{target} not written: {failure}; {PARITY_FILE} and {WEIGHTS_FILE} may be of "
-            "different trainings, else please report it"
-        )
-    return report
+    return check_graph(Engine(graph), parity)

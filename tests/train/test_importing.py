@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,14 @@ from torch import Tensor, nn
 
 import lmscore
 from lmscore.bundle import Cell, Config
-from lmscore.errors import InputError, InputFileError, LmscoreError, ModelError, OptionError
+from lmscore.errors import (
+    ExportError,
+    InputError,
+    InputFileError,
+    LmscoreError,
+    ModelError,
+    OptionError,
+)
 from lmscore.export import export_model
 from lmscore.train import ImportOptions, import_weights
 from lmscore.train.foreign_weights import recognise
@@ -311,3 +319,25 @@ def test_a_directory_that_is_taken(tmp_path: Path) -> None:
     imported(tmp_path, NETWORKS["gru"][0]())
     with pytest.raises(OptionError, match="holds a model or a run already"):
         imported(tmp_path, NETWORKS["gru"][0]())
+
+
+def test_int8_of_weights_of_which_a_few_are_large(tmp_path: Path) -> None:
+    """8 bits lose most of a row beside a weight of 1,000 times its size; fp32 stays in place."""
+    torch.manual_seed(1)
+    network = Network(PYTORCH, nn.LSTM)
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.dim() == 2:
+                weight[:, 0] *= 1000
+    imported(tmp_path, network)
+    with pytest.raises(ExportError) as raised:
+        export_model(tmp_path / "model")
+    found = re.fullmatch(
+        r".*model_int8\.onnx not written: held-out perplexity is .* worse than PyTorch's, limit .*;"
+        r" int8 has too few bits for these weights: in [\w.]+ the largest of a row is up to \d{4,}"
+        r" times its median, and the row has one scale\. The fp32 graph is in place and reproduces "
+        r"the training: use it, or train with more `weight_decay` or clip the few large weights",
+        str(raised.value),
+    )
+    assert found is not None, str(raised.value)
+    assert (tmp_path / "model" / "model.onnx").exists()
