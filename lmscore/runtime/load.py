@@ -19,6 +19,7 @@ from lmscore.runtime.engine import (
     find_providers,
     import_onnxruntime,
 )
+from lmscore.runtime.load_ngram import check_ngram_options, load_ngram
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.text import TextTokenizer
 
@@ -44,7 +45,8 @@ def load(
     """Load a language model.
 
     Args:
-        path: a model directory. Default: $LMSCORE_MODEL, else the bundled English model.
+        path: a model directory, or an n-gram model in an ARPA file. Default: $LMSCORE_MODEL, else
+            the bundled English model.
         device: "auto" ($LMSCORE_DEVICE, else CUDA where it works, else CPU), "cpu", "cuda" or
             "cuda:1".
         variant: "int8", "fp32", ... Default: int8 on CPU; elsewhere fp16, or fp32 without one.
@@ -65,7 +67,11 @@ def load(
         OptionError: an argument has an impossible value, or unnormalized for a model that was not
             trained for it.
     """
-    bundle = Bundle.read(find_model(path))
+    found = find_model(path)
+    if found.is_file():
+        check_ngram_options(found, device, variant, providers, unnormalized=unnormalized)
+        return load_ngram(found)
+    bundle = Bundle.read(found)
     open_engine = functools.partial(Engine.load, bundle, threads=threads, unnormalized=unnormalized)
     engine = _load_engine(bundle, open_engine, variant, device, providers)
     again = functools.partial(

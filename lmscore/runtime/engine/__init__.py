@@ -16,6 +16,7 @@ from lmscore.runtime.engine.budget import token_budget
 from lmscore.runtime.engine.cores import usable_cores
 from lmscore.runtime.engine.engine import Distributions, Engine, Measured, Ranked, Step, Top
 from lmscore.runtime.engine.graph import Graph
+from lmscore.runtime.engine.ngram_graph import NgramGraph
 from lmscore.runtime.engine.prompts import ReadPrompt, read_prompts
 from lmscore.runtime.engine.sessions import (
     CPU,
@@ -40,6 +41,7 @@ __all__ = [
     "Engine",
     "Graph",
     "Measured",
+    "NgramGraph",
     "Ranked",
     "ReadPrompt",
     "Row",

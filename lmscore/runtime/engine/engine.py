@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from lmscore.bundle import Bundle, Config
 from lmscore.errors import DeviceError, InputError, ModelError, OptionError, VariantError
 from lmscore.runtime.arguments import as_integers
-from lmscore.runtime.engine.budget import target_budget, token_budget, window_scale
+from lmscore.runtime.engine.budget import token_budget, window_scale
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.sessions import CPU_DEVICE, Placement, open_session, thread_count
 from lmscore.runtime.engine.state import State, Tensor
@@ -193,8 +193,7 @@ class Engine:
     @property
     def target_budget(self) -> int:
         """The tokens B * T that one run of `targets` should read at most."""
-        on_cpu = self.device == CPU_DEVICE
-        return target_budget(self.config, unnormalized=self.unnormalized, on_cpu=on_cpu)
+        return self._graph.target_budget(unnormalized=self.unnormalized)
 
     @property
     def window_scale(self) -> int:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from lmscore.bundle import EXPORT_AGAIN, Bundle, Config, Value, graph_inputs, graph_outputs
 from lmscore.errors import DeviceError, InputError, LmscoreError, ModelError
 from lmscore.runtime.engine.binding import run_bound
+from lmscore.runtime.engine.budget import target_budget
 from lmscore.runtime.engine.sessions import (
     CPU_DEVICE,
     Placement,
@@ -139,7 +140,7 @@ class Graph:
             InputError: an argument has the wrong shape, type or range.
             ModelError, DeviceError: ONNX Runtime fails on the CPU, or on another device.
         """
-        S = _state_rows(self.config, state)
+        S = state_rows(self.config, state)
         if not checked:
             self._check(tokens, S, k, targets=targets, lengths=lengths, parents=parents)
         has_targets = targets is not None and targets.size > 0
@@ -191,6 +192,11 @@ class Graph:
             feeds[_MEASURED] = np.array([B], np.int64) if measured else _NONE
         names = (tensor.name for tensor in self.config.state)
         return {**feeds, **dict(zip(names, state, strict=True))}
+
+    def target_budget(self, *, unnormalized: bool) -> int:
+        """The tokens B * T that one run for targets should read at most."""
+        on_cpu = self.device == CPU_DEVICE
+        return target_budget(self.config, unnormalized=unnormalized, on_cpu=on_cpu)
 
     def check_ids(self, *arrays: NDArray[np.int64]) -> None:
         """Raise InputError if an id of these arrays is not in the vocabulary."""
@@ -270,7 +276,7 @@ def _text(shape: Sequence[int | None]) -> str:
     return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"
 
 
-def _state_rows(config: Config, state: Sequence[Tensor]) -> int:
+def state_rows(config: Config, state: Sequence[Tensor]) -> int:
     """S, the number of rows of a state; raises InputError unless it fits the model."""
     if len(state) != len(config.state):
         raise InputError(f"state has {len(state)} tensors, expected {len(config.state)}")

@@ -104,16 +104,65 @@ class NgramModel:
         `starts` marks the tokens before which nothing is known: where a sentence begins with <s>,
         it is the <s>, whose log-probability means nothing.
         """
-        found = self.tables[0].log_probs[tokens].astype(np.float64)
+        contexts = []
         nodes = tokens
-        for below, table in zip(self.tables, self.tables[1:], strict=False):
-            contexts = np.roll(nodes, 1)
-            contexts[starts] = -1
-            nodes = self._children(table, contexts, tokens)
-            known = np.flatnonzero(nodes >= 0)
+        for table in self.tables[1:]:
+            before = np.roll(nodes, 1)
+            before[starts] = -1
+            contexts.append(before)
+            nodes = self._children(table, before, tokens)
+        return self.log_probs_after(contexts, tokens)
+
+    def suffixes(self, tokens: Ids) -> list[Ids]:
+        """The n-grams of 1, 2, ..., order - 1 words that end at each token of [B, T], as numbers.
+
+        -1 stands for a token where nothing was, and for an n-gram that is not in the model.
+        """
+        found = []
+        for table in [None, *self.tables[1:-1]][: self.order - 1]:
+            if table is None:
+                found.append(tokens)
+                continue
+            before = np.full(tokens.shape, -1, np.int64)
+            before[:, 1:] = found[-1][:, :-1]
+            before[tokens < 0] = -1
+            nodes = self._children(table, before.reshape(-1), tokens.reshape(-1))
+            found.append(nodes.reshape(tokens.shape))
+        return found
+
+    def log_probs_after(self, contexts: Sequence[Ids], words: Ids) -> Doubles:
+        """The log-probability (nats) of M words, each after contexts of 1, 2, ... words [M].
+
+        A context is the number of an n-gram, -1 where there is none.
+        """
+        found = self.tables[0].log_probs[words].astype(np.float64)
+        for before, below, table in zip(contexts, self.tables, self.tables[1:], strict=False):
+            nodes = self._children(table, before, words)
             # An unknown context has no back-off weight, and no longer n-gram.
-            found += np.where(contexts >= 0, below.backoffs[contexts], 0)
+            found += np.where(before >= 0, below.backoffs[before], 0)
+            known = nodes >= 0
             found[known] = table.log_probs[nodes[known]]
+        return found
+
+    def distributions_after(self, contexts: Sequence[Ids], count: int) -> Floats:
+        """The log-probabilities (nats) of all V words after `count` contexts, float32 [count, V].
+
+        Contexts are as in `log_probs_after`. <s> never comes.
+        """
+        found = np.tile(self.tables[0].log_probs, (count, 1))
+        for before, below, table in zip(contexts, self.tables, self.tables[1:], strict=False):
+            known = np.flatnonzero(before >= 0)
+            found[known] += below.backoffs[before[known], None]
+            first, last = np.searchsorted(
+                table.keys, [before[known] * self.vocab_size, (before[known] + 1) * self.vocab_size]
+            )
+            counts = last - first
+            rows = np.repeat(known, counts)
+            numbers = np.arange(counts.sum()) + np.repeat(
+                first - (np.cumsum(counts) - counts), counts
+            )
+            found[rows, table.keys[numbers] % self.vocab_size] = table.log_probs[numbers]
+        found[:, BOS] = IMPOSSIBLE
         return found
 
     def next_log_probs(self, history: Ids) -> Doubles:
@@ -158,16 +207,7 @@ class NgramModel:
     def log_probs_of(self, rows: NDArray[np.int32]) -> Doubles:
         """Look up log P(last word | the others) (nats) of M rows of n words, int [M, n]."""
         flat = rows.astype(np.int64)
-        found = self.tables[0].log_probs[flat[:, -1]].astype(np.float64)
-        # nodes[k] are the n-grams of k + 1 words that end at the last but one.
-        contexts = self._suffix_nodes(flat[:, :-1])
-        for n, (below, table) in enumerate(zip(self.tables, self.tables[1:], strict=False)):
-            if n >= len(contexts):
-                break
-            nodes = self._children(table, contexts[n], flat[:, -1])
-            found += np.where(contexts[n] >= 0, below.backoffs[contexts[n]], 0)
-            found[nodes >= 0] = table.log_probs[nodes[nodes >= 0]]
-        return found
+        return self.log_probs_after(self._suffix_nodes(flat[:, :-1]), flat[:, -1])
 
     def _suffix_nodes(self, rows: Ids) -> list[Ids]:
         """The n-grams of 1, 2, ... words that end the rows [M, n], as numbers in their tables."""

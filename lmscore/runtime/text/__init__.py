@@ -15,6 +15,7 @@ from lmscore.runtime.text.tokenizer import (
     check_text,
 )
 from lmscore.runtime.text.tokenizer_file import read_tokenizer
+from lmscore.runtime.text.words import word_tokenizer
 
 __all__ = [
     "Encoded",
@@ -33,4 +34,5 @@ __all__ = [
     "split_text",
     "text_parts",
     "tokenizer_from_model",
+    "word_tokenizer",
 ]

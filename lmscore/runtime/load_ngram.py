@@ -1,0 +1,62 @@
+"""An n-gram model in an ARPA file as a language model like any other."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+from lmscore.bundle import Bundle
+from lmscore.errors import DeviceError, ModelError, OptionError, VariantError
+from lmscore.files import open_input
+from lmscore.runtime.engine import Engine, NgramGraph
+from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.ngram import read_arpa
+from lmscore.runtime.text import word_tokenizer
+
+KENLM_BINARY = b"mmap lm http://kheafield.com/code"
+"""How the binary files of KenLM begin."""
+
+
+def load_ngram(path: Path) -> LanguageModel:
+    """Load an ARPA file, which may be compressed; its tokens are the words between white space.
+
+    Raises:
+        InputFileError: the file cannot be read.
+        ModelError: it is no ARPA file, or a damaged one; names the line.
+    """
+    with open_input(path) as file:
+        if file.read(len(KENLM_BINARY)) == KENLM_BINARY:
+            raise ModelError(
+                f"{path}: a binary file of KenLM, which only `lms` reads, by the package kenlm; "
+                "take the ARPA file that it was made of"
+            )
+    model = read_arpa(path)
+    graph = NgramGraph(model, path)
+    engine = Engine(graph, reopen=lambda: Engine(graph))  # nothing in it is lost by a fork
+    tokenizer = word_tokenizer(model.words, graph.config, source=str(path))
+    again = functools.partial(load_ngram, path.absolute())
+    return LanguageModel(Bundle(path, graph.config), engine, tokenizer, reload=again)
+
+
+def check_ngram_options(
+    path: Path,
+    device: str,
+    variant: str | None,
+    providers: Sequence[str] | None,
+    *,
+    unnormalized: bool,
+) -> None:
+    """Check the options of `load` for an ARPA file.
+
+    Raises:
+        DeviceError: another device than the CPU is asked for by name.
+        VariantError: a variant is asked for.
+        OptionError: unnormalized.
+    """
+    if device not in ("auto", "cpu") or providers is not None:
+        raise DeviceError(f"{path}: an n-gram model runs on the CPU; leave `device` out")
+    if variant is not None:
+        raise VariantError(f"{path}: an n-gram model has no variants; leave `variant` out")
+    if unnormalized:
+        raise OptionError(f"{path}: an n-gram model is normalised; leave `unnormalized` out")
