@@ -87,7 +87,8 @@ Model = Annotated[
         "-m",
         "--model",
         metavar="PATH",
-        help="Model directory. Default: $LMSCORE_MODEL, else the bundled English model.",
+        help="Model directory, or an n-gram model in an ARPA file. Default: $LMSCORE_MODEL, else "
+        "the bundled English model.",
     ),
 ]
 ModelArgument = Annotated[

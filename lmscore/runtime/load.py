@@ -19,7 +19,7 @@ from lmscore.runtime.engine import (
     find_providers,
     import_onnxruntime,
 )
-from lmscore.runtime.load_ngram import check_ngram_options, load_ngram
+from lmscore.runtime.load_ngram import check_ngram_options, is_arpa_path, load_ngram
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.text import TextTokenizer
 
@@ -60,7 +60,7 @@ def load(
 
     Raises:
         ModelNotFoundError: there is no such directory, or a file is missing in it.
-        ModelError: a file is damaged, or the files do not fit each other.
+        ModelError: a file is damaged or no ARPA file, or the files do not fit each other.
         VariantError: the variant, or any that suits the device, was not exported.
         DeviceError: a device or provider asked for by name cannot be used.
         MissingExtraError: ONNX Runtime is not installed, or installed twice.
@@ -68,7 +68,7 @@ def load(
             trained for it.
     """
     found = find_model(path)
-    if found.is_file():
+    if is_arpa_path(found):
         check_ngram_options(found, device, variant, providers, unnormalized=unnormalized)
         return load_ngram(found)
     bundle = Bundle.read(found)

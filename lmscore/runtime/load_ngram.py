@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lmscore.bundle import Bundle
@@ -18,6 +19,13 @@ KENLM_BINARY = b"mmap lm http://kheafield.com/code"
 """How the binary files of KenLM begin."""
 
 
+def is_arpa_path(path: Path) -> bool:
+    """Whether a path leads to a file: model directories are the other kind."""
+    with suppress(OSError):  # too long a name, a folder that may not be entered
+        return path.is_file()
+    return False
+
+
 def load_ngram(path: Path) -> LanguageModel:
     """Load an ARPA file, which may be compressed; its tokens are the words between white space.
 
@@ -28,8 +36,8 @@ def load_ngram(path: Path) -> LanguageModel:
     with open_input(path) as file:
         if file.read(len(KENLM_BINARY)) == KENLM_BINARY:
             raise ModelError(
-                f"{path}: a binary file of KenLM, which only `lms` reads, by the package kenlm; "
-                "take the ARPA file that it was made of"
+                f"{path}: a binary file of KenLM; take the ARPA file that it was made of (only "
+                "rescoring reads binary files, by the package kenlm)"
             )
     model = read_arpa(path)
     graph = NgramGraph(model, path)

@@ -162,3 +162,32 @@ def test_what_is_wrong(run: Run, out: Path, argv: str, status: int, message: str
     assert (result.status, result.out) == (status, "")
     assert message in result.err
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ("score", "-17.8317\t7\t0\tthe cat sleeps in the evening\n"),  # as KenLM
+        ("ppl", "3-gram, sentence context"),
+        ("filter --max-ppl 1000", "the cat sleeps in the evening\n"),
+        ("next -k 2", "1\t0.1156\tmorning\n1\t0.1156\twinter\n"),
+        ("sample --seed 1 --max-tokens 3", "the cat sleeps in the evening"),
+        ("pairs --input-format tsv", "\t1\t"),
+    ],
+)
+def test_every_verb_takes_an_arpa_file(run: Run, argv: str, expected: str) -> None:
+    text = "the cat sleeps in the evening\n"
+    if argv.startswith("next"):
+        text = "the cat sleeps in the\n"
+    if argv.startswith("pairs"):
+        text = "the cat sleeps\tsleeps the cat\n"
+    result = run(*argv.split(), "-m", DATA / "trigrams.arpa", stdin=text)
+    assert result.status == 0
+    assert expected in result.out
+
+
+def test_lists_are_rescored(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "lists").write_text("u1\t-1\tsleeps the cat\nu1\t-1\tthe cat sleeps\n")
+    result = run("rescore", tmp_path / "lists", "--lm", DATA / "trigrams.arpa", "--best")
+    assert result.status == 0, result.err
+    assert "the cat sleeps" in result.out

@@ -55,7 +55,7 @@ class WordScorer(ListScorer, Protocol):
 
 @dataclass(frozen=True)
 class RecurrentScorer:
-    """A recurrent model; every hypothesis is a sentence of its own."""
+    """A `LanguageModel`, recurrent or of n-grams; every hypothesis is a sentence of its own."""
 
     name: str
     lm: LanguageModel

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lmscore.bundle import Direction
 from lmscore.errors import InputError, ModelError, needs_extra
 from lmscore.files import open_input
+from lmscore.runtime.load_ngram import KENLM_BINARY
 from lmscore.runtime.rescoring.models.list_scorer import score_distinct, score_of_words
 from lmscore.runtime.rescoring.models.list_scoring import ListScores
 from lmscore.runtime.scoring import END, LN10, Score, WordScore
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"\S+")
 _UNKNOWN = "<unk>"
 _CONTROL = ("<s>", END)
-_BINARY = b"mmap lm http://kheafield.com/code"
 _ARPA = b"\\data\\"
 _HEADER = 1 << 16  # bytes: an ARPA file may begin with blank lines
 
@@ -110,4 +110,10 @@ def is_ngram_file(path: str | Path) -> bool:
     """Whether a file looks like an ARPA file or a binary file of KenLM; raises InputFileError."""
     with open_input(path) as file:
         header = file.read(_HEADER)
-    return header.startswith(_BINARY) or _ARPA in header.split()
+    return header.startswith(KENLM_BINARY) or _ARPA in header.split()
+
+
+def is_kenlm_binary(path: str | Path) -> bool:
+    """Whether a file is a binary file of KenLM; raises InputFileError."""
+    with open_input(path) as file:
+        return file.read(len(KENLM_BINARY)) == KENLM_BINARY

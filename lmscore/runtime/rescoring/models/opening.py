@@ -10,11 +10,12 @@ from pathlib import Path
 from lmscore.errors import ModelError, ModelNotFoundError, OptionError
 from lmscore.names import Mix
 from lmscore.runtime.load import load
+from lmscore.runtime.load_ngram import load_ngram
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.ngram import check_shares
 from lmscore.runtime.rescoring.models.list_scorer import ListScorer, RecurrentScorer, WordScorer
 from lmscore.runtime.rescoring.models.mixture import Mixture, fit_mixture
-from lmscore.runtime.rescoring.models.ngram import NgramScorer, is_ngram_file
+from lmscore.runtime.rescoring.models.ngram import NgramScorer, is_kenlm_binary, is_ngram_file
 from lmscore.runtime.rescoring.models.walk import Method
 
 _NAMED = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
@@ -139,4 +140,6 @@ def _open(
             f"{path}: neither a model directory nor an n-gram model: no ARPA file, and no binary "
             "file of KenLM"
         )
-    return NgramScorer.load(name, path, eos=eos)
+    if is_kenlm_binary(path):
+        return NgramScorer.load(name, path, eos=eos)
+    return RecurrentScorer(name, load_ngram(Path(path)), eos, method)
