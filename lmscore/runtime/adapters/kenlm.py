@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import total_ordering
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +36,33 @@ class FullScoreReturn(NamedTuple):
     log_prob: float  # base 10
     ngram_length: int  # words that it depends on, itself included: the whole history
     oov: bool
+
+
+class LoadMethod:
+    """The ways in which KenLM reads a binary file; a model directory is always read whole."""
+
+    LAZY = 0
+    POPULATE_OR_LAZY = 1
+    POPULATE_OR_READ = 2
+    READ = 3
+    PARALLEL_READ = 4
+
+
+class ARPALoadComplain:
+    """What KenLM says of ARPA files; there are none here."""
+
+    ALL = 0
+    EXPENSIVE = 1
+    NONE = 2
+
+
+@dataclass
+class Config:
+    """The settings that programs give to `Model`; they change nothing about a model directory."""
+
+    show_progress: bool = True
+    arpa_complain: int = ARPALoadComplain.ALL
+    load_method: int = LoadMethod.POPULATE_OR_READ
 
 
 @total_ordering
@@ -79,6 +107,7 @@ class Model:
     def __init__(
         self,
         path: str | bytes | Path | None = None,
+        config: Config | None = None,
         *,
         device: str = "auto",
         variant: str | None = None,
@@ -87,9 +116,12 @@ class Model:
     ) -> None:
         """Load a model directory; see `lmscore.load` for the options and errors.
 
+        A `config` is taken as KenLM takes it, and changes nothing; InputError if it is none.
         The default of `path` is $LMSCORE_MODEL, else the bundled English model; see `WordHistories`
         for `cache_size`.
         """
+        if not isinstance(config, Config | None):
+            raise InputError(f"expected a Config of this module, got {_described(config)}")
         lm = load(
             os.fsdecode(path) if isinstance(path, bytes) else path,
             device=device,
@@ -137,11 +169,11 @@ class Model:
 
     def BeginSentenceWrite(self, state: State) -> None:  # noqa: N802
         """Write the beginning of a sentence to a state."""
-        state.history = self.scorer.begin()
+        _checked(state).history = self.scorer.begin()
 
     def NullContextWrite(self, state: State) -> None:  # noqa: N802
         """Write the empty context to a state; the next token is read, not scored."""
-        state.history = self.scorer.nothing()
+        _checked(state).history = self.scorer.nothing()
 
     def BaseScore(self, in_state: State, word: str, out_state: State) -> float:  # noqa: N802
         """Log10 of the probability of a word, or "</s>", after a state; writes the next state.
@@ -161,7 +193,8 @@ class Model:
         return FullScoreReturn(step.log_prob / LN10, step.history.num_words, step.is_oov)
 
     def _step(self, in_state: State, word: str, out_state: State) -> WordStep:
-        history = in_state.history or self.scorer.nothing()
+        history = _checked(in_state).history or self.scorer.nothing()
+        _checked(out_state)
         text = _text(word)
         step = self.scorer.end(history) if text == END else self.scorer.score(history, text)
         out_state.history = step.history
@@ -179,6 +212,22 @@ class Model:
 
 
 LanguageModel = Model  # its name in old code
+
+
+def _checked(state: State) -> State:
+    """The state; raises InputError for one of another module, which cannot hold a history."""
+    if not isinstance(state, State):
+        raise InputError(
+            f"expected a State of {__name__}, got {_described(state)}: import the module from "
+            "there everywhere; in pyctcdecode use lmscore.runtime.adapters.pyctcdecode"
+        )
+    return state
+
+
+def _described(given: object) -> str:
+    """The class of an object, and its module unless that is Python's own."""
+    kind = type(given)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 def _text(given: str | bytes) -> str:

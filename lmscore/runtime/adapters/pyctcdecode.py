@@ -1,7 +1,6 @@
 """The language model of a pyctcdecode decoder, and a decoder that asks it for many words at once.
 
-    class Decoder(BatchedBeams, BeamSearchDecoderCTC): ...
-    decoder = Decoder(alphabet, LanguageModel(lm))
+    decoder = build_ctcdecoder(labels, "my-lm")
 
 The model weights scores as pyctcdecode weights those of an n-gram model, to base 10, so the same
 weights have the same meaning.
@@ -12,10 +11,12 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from lmscore.errors import OptionError
+from lmscore.errors import MissingExtraError, OptionError
 from lmscore.runtime.adapters.histories import History, WordHistories
+from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel as _LanguageModel
 from lmscore.runtime.scoring import LN10
 
@@ -179,6 +180,63 @@ class BatchedBeams:
         return decoder._get_lm_beams(
             beams, hotword_scorer, cached_lm_scores, cached_partial_token_scores, is_eos
         )
+
+
+def build_ctcdecoder(
+    labels: Sequence[str],
+    model: str | Path | _LanguageModel | None = None,
+    unigrams: Collection[str] | None = None,
+    alpha: float = 0.5,
+    beta: float = 1.5,
+    unk_score_offset: float = -10.0,
+    lm_score_boundary: bool = True,
+    *,
+    cache_size: int | None = None,
+) -> Any:
+    """Build a `BeamSearchDecoderCTC` that asks a model for many words at once.
+
+    As the function of that name in pyctcdecode, with a model directory in the place of an n-gram
+    file; see `LanguageModel` for the other arguments.
+
+    Args:
+        labels: the outputs of the acoustic model.
+        model: a model directory or a loaded model. Default: $LMSCORE_MODEL, else the bundled
+            English model.
+        unigrams: the known words.
+        alpha: the weight of the language model.
+        beta: is added for each word.
+        unk_score_offset: base 10; is added for each unknown word.
+        lm_score_boundary: whether a text begins with <s> and ends with </s>.
+        cache_size: of `WordHistories`.
+
+    Raises:
+        MissingExtraError: pyctcdecode is not installed.
+        ModelNotFoundError, ModelError, OptionError: as `lmscore.load` and `LanguageModel`.
+    """
+    try:
+        from pyctcdecode import (  # type: ignore[import-not-found,unused-ignore]
+            Alphabet,
+            BeamSearchDecoderCTC,
+        )
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "this needs the package 'pyctcdecode': pip install pyctcdecode"
+        ) from error
+
+    class Decoder(BatchedBeams, BeamSearchDecoderCTC):  # type: ignore[misc]  # of any base
+        """A decoder whose language model scores the words of a frame in one batch."""
+
+    lm = model if isinstance(model, _LanguageModel) else load(model)
+    language_model = LanguageModel(
+        lm,
+        unigrams,
+        alpha=alpha,
+        beta=beta,
+        unk_score_offset=unk_score_offset,
+        score_boundary=lm_score_boundary,
+        cache_size=cache_size,
+    )
+    return Decoder(Alphabet.build_alphabet(list(labels)), language_model)
 
 
 def _begins(words: list[str], start: str) -> bool:

@@ -34,7 +34,7 @@ def test_pyctcdecode() -> None:
     names = run(
         {"labels": labels, "logits": np.eye(5)[[2, 3, 1, 4]], "unigrams": ["ab"]}, BLOCKS[1]
     )
-    assert names["language_model"].scorer.steps.misses > 0
+    assert names["decoder"]._language_model.scorer.steps.misses > 0
 
 
 def test_flashlight() -> None:

@@ -201,3 +201,42 @@ def test_code_written_for_the_package(tmp_path: Path, lm: LanguageModel) -> None
         assert total == pytest.approx(model.score("the cat"), abs=1e-4)
         assert model.perplexity("the cat") == pytest.approx(10 ** (-total / 3), rel=1e-3)
         assert model.order >= 2
+
+
+def test_the_settings_of_the_package(lm: LanguageModel) -> None:
+    config = kenlm.Config()
+    config.load_method = kenlm.LoadMethod.LAZY
+    config.arpa_complain = kenlm.ARPALoadComplain.NONE
+    model = kenlm.LanguageModel(lm.path, config)
+    assert model.score("the cat") == pytest.approx(kenlm.Model(lm.path).score("the cat"))
+    with pytest.raises(InputError, match="expected a Config of this module, got int"):
+        kenlm.Model(lm.path, 3)  # type: ignore[arg-type]
+    package = pytest.importorskip("kenlm")
+    for name in ("Config", "LoadMethod", "ARPALoadComplain"):
+        ours, theirs = getattr(kenlm, name)(), getattr(package, name)()
+        public = [member for member in dir(theirs) if not member.startswith("_")]
+        assert public
+        assert {n: getattr(ours, n) for n in public} == {n: getattr(theirs, n) for n in public}
+    with pytest.raises(InputError, match=r"expected a Config of this module, got kenlm\.Config"):
+        kenlm.Model(lm.path, package.Config())
+
+
+def test_states_of_another_module(lm: LanguageModel) -> None:
+    model = kenlm.Model.of(lm)
+    ours = kenlm.State()
+    package = pytest.importorskip("kenlm")
+    message = (
+        r"^expected a State of lmscore\.runtime\.adapters\.kenlm, got kenlm\.State: import the "
+        r"module from there everywhere"
+    )
+    for call in (
+        model.BeginSentenceWrite,
+        model.NullContextWrite,
+        lambda state: model.BaseScore(state, "the", ours),
+        lambda state: model.BaseFullScore(ours, "the", state),
+    ):
+        with pytest.raises(InputError, match=message):
+            call(package.State())
+    assert ours.history is None
+    model.BeginSentenceWrite(ours)
+    assert ours.history == model.scorer.begin()

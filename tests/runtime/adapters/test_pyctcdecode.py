@@ -15,10 +15,11 @@ import pytest
 from numpy.typing import NDArray
 
 import lmscore
-from lmscore.errors import InputError, OptionError
-from lmscore.runtime.adapters.pyctcdecode import BatchedBeams
+from lmscore.errors import InputError, MissingExtraError, OptionError
+from lmscore.runtime.adapters.pyctcdecode import BatchedBeams, build_ctcdecoder
 from lmscore.runtime.adapters.pyctcdecode import LanguageModel as Adapter
 from lmscore.runtime.model import LanguageModel
+from tests.missing import hide_package
 
 LN10 = math.log(10)
 
@@ -239,3 +240,27 @@ def _acoustics(labels: list[str], text: str, sounds_like: str) -> NDArray[np.flo
         frames[2 * i + 1, 0] += 1
     log_probs: NDArray[np.float64] = np.log(frames / frames.sum(axis=1, keepdims=True))
     return log_probs
+
+
+def test_a_decoder_with_a_model_directory(bpe_lm: LanguageModel) -> None:
+    pytest.importorskip("pyctcdecode")
+    logits = np.log(np.random.default_rng(1).dirichlet(np.ones(len(LABELS)), 6))
+    unigrams = ["a", "ab", "b"]
+    (_, batched) = real_decoders()
+    package = pytest.importorskip("pyctcdecode")
+    alphabet = package.Alphabet.build_alphabet(LABELS)
+    for given, lm in ((bpe_lm, bpe_lm), (bpe_lm.path, lmscore.load(bpe_lm.path))):
+        model = Adapter(lm, unigrams, alpha=0.75, beta=0.25, unk_score_offset=-4.0)
+        expected = batched(alphabet, model).decode_beams(logits)
+        decoder = build_ctcdecoder(LABELS, given, unigrams, 0.75, 0.25, -4.0)
+        found = decoder.decode_beams(logits)
+        assert [beam[0] for beam in found] == [beam[0] for beam in expected]
+        assert [beam[-1] for beam in found] == pytest.approx([beam[-1] for beam in expected])
+
+
+def test_the_decoder_is_not_installed(
+    bpe_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hide_package(monkeypatch, "pyctcdecode")
+    with pytest.raises(MissingExtraError, match=r"package 'pyctcdecode': pip install pyctcdecode"):
+        build_ctcdecoder(LABELS, bpe_lm)
