@@ -45,4 +45,5 @@ MissingList = Literal["stop", "skip", "empty"]  # what a reference without a lis
 ScoreKind = Literal["log-probabilities", "costs", "probabilities"]
 MetricName = Literal["wer", "cer", "bleu", "chrf"]
 Mix = Literal["linear"]
+Case = Literal["keep", "lower", "auto"]  # of the texts that a model gets
 SubwordMark = Literal["@@", "▁"]

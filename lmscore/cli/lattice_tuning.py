@@ -59,6 +59,7 @@ def check_lattice_options(lists: ListInput, models: ListModels, seen: SeenText) 
         "--unnormalized": models.unnormalized,
         "--no-eos": not models.eos,
         "--join": seen.join,
+        "--case": seen.case != "keep",
         "--costs": lists.costs,
         "--probabilities": lists.probabilities,
         "--beam-size": lists.beam_size,

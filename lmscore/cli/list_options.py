@@ -299,21 +299,38 @@ class SeenText:
         typer.Option(help="Join subwords for the model: the mark they bear.", show_default=False),
     ] = None
     lowercase: options.Lowercase = False
+    case: Annotated[
+        names.Case,
+        typer.Option(
+            help="The case of the text for the model; auto: lower, where the models find the first "
+            "texts likelier so."
+        ),
+    ] = "keep"
     remove: options.Remove = None
 
+    @property
+    def is_lower(self) -> bool:
+        """Whether the text is lower-cased for the model, whatever it is."""
+        return self.lowercase or self.case == "lower"
+
     def check(self) -> None:
-        """Raise UsageError if a --remove on the command line is not one word."""
+        """Raise UsageError for contradictions, or a --remove that is not one word."""
+        if self.lowercase and self.case != "keep":
+            raise UsageError("--lowercase is --case lower: give one")
         from lmscore.runtime.rescoring.lists import preparation
 
         with command_line():
             preparation(remove={word for word in self.remove or [] if not _names_file(word)})
 
-    def preparation(self, errors: names.Utf8Errors, *, seen: bool = True) -> Callable[[str], str]:
+    def preparation(
+        self, errors: names.Utf8Errors, *, seen: bool = True, lower: bool = False
+    ) -> Callable[[str], str]:
         """A function from the text of a hypothesis to the text that a model scores.
 
         Args:
             errors: how to treat invalid UTF-8 in files with words.
             seen: False for a comparison with references: the text is not lower-cased.
+            lower: whether it is lower-cased, whatever the options say.
 
         Raises:
             InputFileError: a file with words cannot be read.
@@ -322,7 +339,7 @@ class SeenText:
         from lmscore.runtime.rescoring.lists import preparation
 
         return preparation(
-            join=self.join, remove=self.removed(errors), lowercase=self.lowercase and seen
+            join=self.join, remove=self.removed(errors), lowercase=lower or (self.is_lower and seen)
         )
 
     def removed(self, errors: names.Utf8Errors) -> frozenset[str]:

@@ -791,6 +791,88 @@ def test_directories(run: Run, tmp_path: Path, lm: LanguageModel) -> None:
     assert best.rows == [["a", TEXTS[0][0]]]
 
 
+# --- capitals and subwords
+
+ARPA = """\\data\\
+ngram 1=5
+ngram 2=1
+
+\\1-grams:
+-2.0\t<unk>
+-9.0\t<s>\t0
+-0.5\t</s>
+-0.5\tpassed\t0
+-0.5\tdoor\t0
+
+\\2-grams:
+-0.5\tpassed door
+
+\\end\\
+"""
+
+
+def _capitals(tmp_path: Path) -> tuple[Path, tuple[str | Path, ...]]:
+    """A list in capitals, and options with a model in lower case."""
+    pytest.importorskip("kenlm")
+    path = _file(tmp_path / "list", "u\tPASSED DOOR\nu\tPAST DOOR\n")
+    return path, ("--lm", _file(tmp_path / "tiny.arpa", ARPA))
+
+
+def _columns(text: str) -> list[float]:
+    return [float(line.split("\t")[1]) for line in text.splitlines()]
+
+
+def test_capitals_are_said(run: Run, tmp_path: Path) -> None:
+    path, model = _capitals(tmp_path)
+    result = run("rescore", path, *model)
+    nats = "(-3 nats instead of -10)"
+    assert (
+        f"the texts are in capitals, and likelier in lower case {nats}: --case auto" in result.err
+    )
+    assert _columns(result.out) == pytest.approx([-4.5 * math.log(10)] * 2)
+    quiet = run("rescore", path, *model, "-q")
+    assert (quiet.out, quiet.err) == (result.out, "")
+
+
+def test_case_auto(run: Run, tmp_path: Path) -> None:
+    path, model = _capitals(tmp_path)
+    result = run("rescore", path, *model, "--case", "auto")
+    assert "the models get the texts in lower case, where they are likelier" in result.err
+    assert result.rows[0][2] == "PASSED DOOR"
+    assert _columns(result.out) == pytest.approx([-1.5 * math.log(10), -3.0 * math.log(10)])
+    for lower in (("--case", "lower"), ("--lowercase",)):
+        other = run("rescore", path, *model, *lower)
+        assert other.out == result.out
+        assert "lower case" not in other.err
+
+
+def test_case_auto_keeps_what_the_model_knows(run: Run, tmp_path: Path) -> None:
+    path, _ = _capitals(tmp_path)
+    model = ("--lm", _file(tmp_path / "tiny.arpa", ARPA.replace("passed", "PASSED")))
+    result = run("rescore", path, *model, "--case", "auto")
+    lower = run("rescore", path, *model, "--case", "lower")
+    # -0.5 -2 -0.5 either way: the first word is known as it is, the second in lower case.
+    assert _columns(result.out)[0] == pytest.approx(_columns(lower.out)[0])
+    assert "lower case" not in result.err
+
+
+def test_tune_says_it_too(run: Run, tmp_path: Path) -> None:
+    path, model = _capitals(tmp_path)
+    path.write_text("".join(f"{key}\tPASSED DOOR\n{key}\tPAST DOOR\n" for key in "uv"))
+    references = _file(tmp_path / "references", "u PASSED DOOR\nv PAST DOOR\n")
+    options = ("--references", references, "--folds", "2")
+    assert "--case auto" in run("tune", path, *model, *options).err
+    result = run("tune", path, *model, *options, "--case", "auto")
+    assert (result.status, "the models get the texts in lower case" in result.err) == (0, True)
+
+
+def test_subwords_are_said(run: Run, tmp_path: Path) -> None:
+    path = _file(tmp_path / "list", "u\tthe c@@ at\n")
+    message = "the texts are of subwords; --join @@ joins them for the model"
+    assert message in run("rescore", path).err
+    assert message not in run("rescore", path, "--join", "@@").err
+
+
 # --- errors
 
 
@@ -800,6 +882,7 @@ def test_directories(run: Run, tmp_path: Path, lm: LanguageModel) -> None:
         (["--rerank", "--best"], "give one"),
         (["--map", "list"], "'list' in a mapping: expected PART=PATH"),
         (["--map", "list=a", "--input-format", "tsv"], "leave out --input-format"),
+        (["--lowercase", "--case", "auto"], "--lowercase is --case lower: give one"),
         (["--mbr"], "--mbr chooses: it goes with --best, --rerank or --metric"),
         (["--confidence"], "--confidence goes with --best"),
         (["--best", "--posterior-scale", "2"], "goes with --mbr or --confidence"),

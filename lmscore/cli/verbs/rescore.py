@@ -27,6 +27,7 @@ from lmscore.cli.list_options import (
 )
 from lmscore.cli.ranked_lists import Job, Meter, Ranked, summary
 from lmscore.cli.scored_records import interactive
+from lmscore.cli.text_form import SAMPLE, settled_preparation
 from lmscore.cli.usage import UsageError, command_line
 from lmscore.files import names_directory
 
@@ -141,6 +142,7 @@ def rescore(
     from lmscore.runtime.rescoring.lists import (
         LM_WEIGHT,
         RANK,
+        ahead,
         default_weights,
         peek,
         read_weights,
@@ -167,13 +169,23 @@ def rescore(
     list_format, found = lists.read(seen.removed(lists.errors))
     if not texts:
         check_output(list_format, output)
+    sample, found = ([], found) if interactive(lists.paths) else ahead(found, SAMPLE)
     first, found = peek(found)
     scorers = models.open(prepare, lists.errors)
+    prepare = settled_preparation(seen, sample, scorers, lists.errors, quiet=quiet)
     if not quiet:
         note_mixtures(scorers)
     chosen = tuned or weigh(first, list_format.score)
-    normalize = seen.preparation(lists.errors, seen=False)
-    job = Job(scorers, chosen, prepare, context, models.eos, judge, normalize, posteriors)
+    job = Job(
+        scorers,
+        chosen,
+        prepare,
+        context,
+        models.eos,
+        judge,
+        seen.preparation(lists.errors, seen=False),
+        posteriors,
+    )
     if explain is not None:
         found = up_to(found, explain, alone=context == "sentence")
         write_texts([explanation(list(job.rank(found))[-1], job)], output)

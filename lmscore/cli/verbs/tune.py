@@ -20,6 +20,7 @@ from lmscore.cli.list_options import (
 )
 from lmscore.cli.plot import check_picture, plot_metric
 from lmscore.cli.ranked_lists import score_hint
+from lmscore.cli.text_form import SAMPLE, settled_preparation
 from lmscore.cli.tuning_report import measured, tuned, with_scores
 from lmscore.cli.usage import UsageError, command_line
 from lmscore.errors import OptionError
@@ -137,10 +138,11 @@ def tune(
         terms = _names(weigh or own, added, word_penalty=word_penalty)
     else:
         terms, length_normalization = list(given.terms()), given.length_normalization
+    prepare = settled_preparation(seen, found[:SAMPLE], scorers, lists.errors)
     joined = seen.preparation(lists.errors, seen=False)
     compared = normalization(ignore_case=ignore_case, ignore_punctuation=ignore_punctuation)
     judged = candidates(
-        with_scores(found, scorers, seen.preparation(lists.errors)),
+        with_scores(found, scorers, prepare),
         terms,
         METRICS[metric],
         length_normalization=length_normalization,

@@ -12,6 +12,12 @@ from lmscore.runtime.rescoring.lists.features import (
     peek,
     scored_lists,
 )
+from lmscore.runtime.rescoring.lists.letter_case import (
+    CaseLikelihood,
+    TextForm,
+    ahead,
+    case_likelihood,
+)
 from lmscore.runtime.rescoring.lists.marks import MARKS, without_marks
 from lmscore.runtime.rescoring.lists.metrics import METRICS, Metric, Statistics, normalization
 from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
@@ -42,6 +48,7 @@ __all__ = [
     "METRICS",
     "RANK",
     "WORDS",
+    "CaseLikelihood",
     "Counts",
     "Floats",
     "Gain",
@@ -52,8 +59,11 @@ __all__ = [
     "ScoreSigns",
     "ScoredList",
     "Statistics",
+    "TextForm",
     "Weights",
     "add_scores",
+    "ahead",
+    "case_likelihood",
     "default_weights",
     "in_log_domain",
     "normalization",
