@@ -24,6 +24,7 @@ class LatticeJob:
     def __init__(self, lm: LanguageModel, search: LatticeOptions) -> None:
         self._lm, self._search = lm, search
         self._lattices = self._expanded = self._read = self._changed = 0
+        self.in_capitals = 0  # lattices whose words are
         self.unscaled = 0  # lattices without LM scores and without a scale
 
     def shown(
@@ -39,10 +40,12 @@ class LatticeJob:
 
     def _rescored(self, old: Lattice) -> RescoredLattice:
         from lmscore.runtime.rescoring.lattices import n_best, rescore_lattice
+        from lmscore.runtime.rescoring.lists import TextForm
 
         found = rescore_lattice(self._lm, old, self._search)
         self._lattices += 1
         self.unscaled += _is_unscaled(old)
+        self.in_capitals += TextForm.of_words(arc.word for arc in old.arcs).in_capitals
         self._expanded += found.num_tokens
         self._read += found.num_read
         self._changed += found.best.words != n_best(old, 1)[0].words

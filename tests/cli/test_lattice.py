@@ -105,6 +105,16 @@ def test_confidences(run: Run, kaldi: Path) -> None:
     assert result.rows == [["utt-0001", "the dog", f"1.000 {share:.3f}"], ["empty-1", "", ""]]
 
 
+def test_capitals_get_a_hint(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "capitals.slf"
+    arcs = (f"J={i} S={i} E={i + 1} W={w} a=-1\n" for i, w in enumerate(["HE", "PASSED", "BY"]))
+    nodes = (f"I={i}\n" for i in range(4))
+    path.write_text("".join(["VERSION=1.0\nN=4 L=3\n", *nodes, *arcs]))
+    hint = "1 lattices are in capitals; --lowercase if the model is in lower case"
+    assert hint in run("lattice", "--best", path).err
+    assert hint not in run("lattice", "--best", "--lowercase", path).err
+
+
 def test_a_lattice_without_a_scale_gets_a_hint(run: Run, htk: Path) -> None:
     path = htk / "a.lat"
     path.write_text(re.sub(r" l=\S+|lmscale=2\n", "", HTK))

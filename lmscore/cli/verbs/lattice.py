@@ -19,6 +19,7 @@ from lmscore.files import names_directory
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.lattices import Lattice, RescoredLattice
 
+_CAPITALS = "{} lattices are in capitals; --lowercase if the model is in lower case"
 _UNSCALED = (
     "{} lattices have neither language model scores nor a scale, so the acoustic scores outweigh "
     "the model; give --lm-scale (often 5 to 15), or tune it (lmscore tune, --weights)"
@@ -200,6 +201,8 @@ def lattice(
         _write(expanded, output, output_format or lattice_format.name, words)
     if not quiet:
         streams.note(work.summary())
+        if work.in_capitals and not lowercase:
+            streams.note(_CAPITALS.format(work.in_capitals))
         if work.unscaled and search.lm_scale is None and search.acoustic_scale is None:
             streams.note(_UNSCALED.format(work.unscaled))
 

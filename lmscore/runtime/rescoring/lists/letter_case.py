@@ -25,7 +25,12 @@ class TextForm:
     @classmethod
     def of(cls, lists: Iterable[NBestList], prepare: Prepare = str) -> TextForm:
         """The form of the texts, as `prepare` leaves them."""
-        words = [w for n in lists for h in n.hypotheses for w in prepare(h.text).split()]
+        return cls.of_words(w for n in lists for h in n.hypotheses for w in prepare(h.text).split())
+
+    @classmethod
+    def of_words(cls, found: Iterable[str]) -> TextForm:
+        """The form of some words."""
+        words = list(found)
         letters = [c for word in words for c in word if c.isupper() or c.islower()]
         capitals = sum(map(str.isupper, letters))
         marks: dict[SubwordMark, int] = {
