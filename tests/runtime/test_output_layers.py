@@ -224,11 +224,11 @@ def test_runs_on_a_device_are_larger(folders: dict[str, Path]) -> None:
         engine = Engine.load(Bundle.read(folders[name]), "fp32", device="cpu")
         before, whole = engine.target_budget, engine.token_budget
         assert engine.window_scale == 1
-        engine.device = "cuda:0"
+        _pretend(engine, device="cuda:0")
         assert engine.target_budget == 1 << 16 > before
         assert engine.token_budget == whole  # what the host may fetch
         assert engine.window_scale == 8
-    engine.config = dataclasses.replace(engine.config, vocab_size=1 << 20)
+    _pretend(engine, config=dataclasses.replace(engine.config, vocab_size=1 << 20))
     # 1 GiB of floats: the exact scores of a self-normalised model need whole distributions.
     assert 1 << 29 < 4 * engine.target_budget * (1 << 20) <= 1 << 30
 
@@ -238,8 +238,15 @@ def test_windows_are_among_the_widest_arrays(folders: dict[str, Path]) -> None:
         bundle = Bundle.read(folders[name])
         engine = Engine.load(bundle, "fp32", unnormalized=name == "self")
         big = _with_big_vocabulary(bundle)
-        engine.config = dataclasses.replace(big, cell="window", window_size=60)
+        _pretend(engine, config=dataclasses.replace(big, cell="window", window_size=60))
         assert engine.target_budget * 60 * big.embedding_dim * 4 <= 12 << 20
+
+
+def _pretend(engine: Engine, **attributes: object) -> None:
+    """Give an engine and its graph a device or a config that they do not have."""
+    for part in (engine, engine._graph):
+        for name, value in attributes.items():
+            setattr(part, name, value)
 
 
 def _with_big_vocabulary(bundle: Bundle) -> Any:
