@@ -813,7 +813,6 @@ ngram 2=1
 
 def _capitals(tmp_path: Path) -> tuple[Path, tuple[str | Path, ...]]:
     """A list in capitals, and options with a model in lower case."""
-    pytest.importorskip("kenlm")
     path = _file(tmp_path / "list", "u\tPASSED DOOR\nu\tPAST DOOR\n")
     return path, ("--lm", _file(tmp_path / "tiny.arpa", ARPA))
 
