@@ -45,6 +45,14 @@ def parse_count(text: str, where: str) -> int:
     return int(text)
 
 
+def parse_node(text: str, num_nodes: int, where: str) -> int:
+    """The number of a node, from 0; raises InputError if there is no such node."""
+    node = parse_count(text, where)
+    if node >= num_nodes:
+        raise InputError(f"{where}: there is no node {node}")
+    return node
+
+
 def parse_number(text: str, where: str) -> float:
     """A finite number as a float; raises InputError if the text is no such number."""
     value = to_float(text)

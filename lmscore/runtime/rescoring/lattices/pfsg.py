@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats import Document, Line
-from lmscore.runtime.rescoring.lattices.checks import checked, parse_count, parse_number
+from lmscore.runtime.rescoring.lattices.checks import checked, parse_count, parse_node, parse_number
 from lmscore.runtime.rescoring.lattices.format import LatticeFormat, Symbols
 from lmscore.runtime.rescoring.lattices.lattice import END, Arc, Lattice, Scores
 from lmscore.runtime.rescoring.lattices.node_words import words_on_nodes
@@ -123,7 +123,7 @@ def _check_count(where: str, words: list[str], found: int, what: str) -> None:
 def _arc(words: list[str], where: str, spoken: list[str]) -> Arc:
     if len(words) != 3:
         raise InputError(f"{where}: expected FROM TO COST, got {' '.join(words)!r}")
-    start, end = (_node(word, len(spoken), where) for word in words[:2])
+    start, end = (parse_node(word, len(spoken), where) for word in words[:2])
     cost = parse_number(words[2], where)
     lm = -math.inf if cost <= _IMPOSSIBLE else cost * _UNIT
     return Arc(start, end, spoken[end], Scores(lm=lm))
@@ -134,14 +134,7 @@ def _end(document: Document, field: tuple[list[str], int], size: int) -> int:
     where = document.where(line)
     if len(words) != 1:
         raise InputError(f"{where}: expected the number of one node")
-    return _node(words[0], size, where)
-
-
-def _node(text: str, size: int, where: str) -> int:
-    node = parse_count(text, where)
-    if node >= size:
-        raise InputError(f"{where}: there is no node {node}")
-    return node
+    return parse_node(words[0], size, where)
 
 
 def _cost(log_prob: float) -> int:

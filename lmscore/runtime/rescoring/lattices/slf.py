@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats import Document, Line, checked_score
-from lmscore.runtime.rescoring.lattices.checks import checked, parse_count, parse_number
+from lmscore.runtime.rescoring.lattices.checks import checked, parse_count, parse_node, parse_number
 from lmscore.runtime.rescoring.lattices.file_ids import file_id, file_name
 from lmscore.runtime.rescoring.lattices.format import Symbols
 from lmscore.runtime.rescoring.lattices.lattice import END, MARKS, Arc, Lattice, Scales, Scores
@@ -185,14 +185,7 @@ def _arc(
 def _end_of_link(fields: Fields, name: str, num_nodes: int, where: str) -> int:
     if name not in fields.values:
         raise InputError(f"{where}: a link needs S= and E=, the nodes it goes from and to")
-    return _node(fields.values[name], num_nodes, f"{where}, field {name!r}")
-
-
-def _node(text: str, num_nodes: int, where: str) -> int:
-    node = parse_count(text, where)
-    if node >= num_nodes:
-        raise InputError(f"{where}: there is no node {node}")
-    return node
+    return parse_node(fields.values[name], num_nodes, f"{where}, field {name!r}")
 
 
 def _word(word: str) -> str:
@@ -222,7 +215,7 @@ def _score(values: Mapping[str, str], name: str, unit: float, where: str) -> flo
 def _start(parts: _Parts, nodes: list[Fields], arcs: tuple[Arc, ...], line: int) -> int:
     entered = {arc.end for arc in arcs}
     if "start" in parts.settings:
-        starts = [_node(parts.settings["start"], len(nodes), parts.where("start"))]
+        starts = [parse_node(parts.settings["start"], len(nodes), parts.where("start"))]
     else:
         starts = [node for node in range(len(nodes)) if node not in entered]
     where = f"{parts.document.where(line)}: the lattice"
@@ -244,6 +237,6 @@ def _start(parts: _Parts, nodes: list[Fields], arcs: tuple[Arc, ...], line: int)
 
 def _finals(parts: _Parts, num_nodes: int, arcs: tuple[Arc, ...]) -> list[int]:
     if "end" in parts.settings:
-        return [_node(parts.settings["end"], num_nodes, parts.where("end"))]
+        return [parse_node(parts.settings["end"], num_nodes, parts.where("end"))]
     left = {arc.start for arc in arcs}
     return [node for node in range(num_nodes) if node not in left]

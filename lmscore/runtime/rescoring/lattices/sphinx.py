@@ -37,7 +37,6 @@ _HEAD = re.compile(r"(#[^\n]*\n|\s*\n)*Frames \d+\s*\n(#[^\n]*\n|\s*\n)*Nodes \d
 _LOGBASE = re.compile(r"#\s*-logbase\s+(\S+)")
 _PRONUNCIATION = re.compile(r"\(\d+\)$")
 _FILLER = re.compile(r"<[^<>]*>|\+\+.*\+\+|\[[^\[\]]*\]")
-_END_WORDS = frozenset({"</s>"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ def _spelt(word: str, number: int, last: int) -> str:
 
 def _spoken(word: str) -> str:
     """The word as it is read, or one of `MARKS`; fillers are nothing."""
-    if word in _END_WORDS:
+    if word == END:
         return END
     return "" if _FILLER.fullmatch(word) else _PRONUNCIATION.sub("", word)
 
