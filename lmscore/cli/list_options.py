@@ -389,6 +389,10 @@ class PosteriorOptions:
             raise UsageError("--confidence goes with --best")
         if self.mbr and not chooses:
             raise UsageError("--mbr chooses: it goes with --best, --rerank or --metric")
+        self.check_scale()
+
+    def check_scale(self) -> None:
+        """Raise UsageError for a scale of probabilities that is none, or that nothing asks for."""
         if self.posterior_scale is None:
             return
         if not self.are_wanted:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.list_options import ListOutput, SeenText, check_lists_stay, write_texts
+from lmscore.cli.list_options import (
+    ListOutput,
+    PosteriorOptions,
+    SeenText,
+    check_lists_stay,
+    write_texts,
+)
 from lmscore.cli.rescored_lattices import SCORES, LatticeJob, lists_line
 from lmscore.cli.usage import UsageError, command_line
 from lmscore.files import names_directory
@@ -48,26 +53,7 @@ def lattice(
             metavar="N", min=1, help="Write the N best texts of each, as JSON Lines lists."
         ),
     ] = None,
-    mbr: Annotated[
-        bool,
-        typer.Option(
-            "--mbr",
-            help="With --best: the text with the fewest expected word errors, of the 100 best.",
-        ),
-    ] = False,
-    confidence: Annotated[
-        bool,
-        typer.Option(
-            "--confidence", help="With --best: a last column, the probability of every word."
-        ),
-    ] = False,
-    posterior_scale: Annotated[
-        float | None,
-        typer.Option(
-            metavar="X",
-            help="What scores are divided by for the probabilities. Default: the LM scale.",
-        ),
-    ] = None,
+    posteriors: PosteriorOptions,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -157,7 +143,7 @@ def lattice(
         raise UsageError("--best prints texts and --n-best lists: give one")
     if with_ids and not best:
         raise UsageError("--with-ids goes with --best")
-    decision = _Decision(mbr, confidence, posterior_scale)
+    decision = _Decision(posteriors)
     decision.check(best=best)
     _check_formats(input_format, output_format, output, texts=texts, words=words)
     if n_best is not None and feature in SCORES:
@@ -235,30 +221,26 @@ def _check_formats(
 class _Decision:
     """How the text of --best is chosen, and what is said about it."""
 
-    mbr: bool
-    confidence: bool
-    posterior_scale: float | None
+    wanted: PosteriorOptions
 
     def check(self, *, best: bool) -> None:
         """Raise UsageError for options that do not go together."""
-        for option, is_given in {"--mbr": self.mbr, "--confidence": self.confidence}.items():
+        for option, is_given in {
+            "--mbr": self.wanted.mbr,
+            "--confidence": self.wanted.confidence,
+        }.items():
             if is_given and not best:
                 raise UsageError(f"{option} goes with --best")
-        if self.posterior_scale is None:
-            return
-        if not (self.mbr or self.confidence):
-            raise UsageError("--posterior-scale goes with --mbr or --confidence")
-        if not (math.isfinite(self.posterior_scale) and self.posterior_scale > 0):
-            raise UsageError(f"--posterior-scale must be above 0, not {self.posterior_scale}")
+        self.wanted.check_scale()
 
     def line(self, found: RescoredLattice, *, with_ids: bool) -> str:
         """The columns of a lattice: its id, the text, the probability of every word."""
         from lmscore.runtime.rescoring.lattices import least_risk_path, word_confidences
 
-        lattice, scale = found.lattice, self.posterior_scale
-        path = least_risk_path(lattice, posterior_scale=scale) if self.mbr else found.best
+        lattice, scale = found.lattice, self.wanted.posterior_scale
+        path = least_risk_path(lattice, posterior_scale=scale) if self.wanted.mbr else found.best
         fields = [lattice.id, path.text] if with_ids else [path.text]
-        if self.confidence:
+        if self.wanted.confidence:
             shares = word_confidences(lattice, path, posterior_scale=scale)
             fields.append(" ".join(f"{share:.3f}" for share in shares))
         return "\t".join(fields) + "\n"
