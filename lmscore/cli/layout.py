@@ -41,7 +41,6 @@ class Layout:
     surprisal: bool  # print bits instead of nats
     ids: bool  # whether the input has ids
     measures: tuple[Measure, ...] = ()  # further columns of the rows
-    eos: bool = True  # whether </s> is scored, and counted as a word
     prefix: str = ""  # before the names of the keys that are added to an object
 
     @property
@@ -213,9 +212,6 @@ class Layout:
     def _document(
         self, record: Record, score: Score, measured: TextMeasures | None = None
     ) -> dict[str, Any]:
-        from lmscore.runtime.scoring import perplexity_of
-
-        words = score.num_words + self.eos * score.num_sentences
         given = record.as_fields()
         document: dict[str, Any] = {
             self.measure: self._value(score),
@@ -223,9 +219,9 @@ class Layout:
             "num_words": score.num_words,
             "num_oov": score.num_oov,
             # JSON has no nan (there is no token) and no inf.
-            "perplexity_per_token": _finite(score.perplexity),
-            "perplexity_per_word": _finite(perplexity_of(score.log_prob, words)),
-            "perplexity": _finite(score.perplexity),  # the name of earlier versions
+            "perplexity_per_token": _finite(score.perplexity_per_token),
+            "perplexity_per_word": _finite(score.perplexity_per_word),
+            "perplexity": _finite(score.perplexity_per_token),  # the name of earlier versions
         }
         if self.per != "sentence":
             units = self._units(score)

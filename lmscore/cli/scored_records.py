@@ -18,7 +18,7 @@ from lmscore.cli.progress import Progress
 from lmscore.compression import SUFFIXES
 from lmscore.corpus.reading import Record
 from lmscore.errors import LmscoreError
-from lmscore.names import Split, Unit
+from lmscore.names import Split
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
@@ -184,17 +184,6 @@ def input_progress(
     size = total_bytes(paths)
     total = None if size is None else max(0, size - skipped)
     return Progress(description, total=total, shown=shown)
-
-
-def count(score: Score, unit: Unit, *, eos: bool) -> int:
-    """The number of units in a scored text; `eos` adds one for each </s>."""
-    if unit == "token":
-        return score.num_tokens
-    ends = score.num_sentences * eos
-    if unit == "word":
-        return score.num_words + ends
-    texts = [part.text for part in score.parts] or [score.text]
-    return sum(len(text.encode() if unit == "byte" else text) for text in texts) + ends
 
 
 def interactive(paths: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from lmscore.bundle import Context
 from lmscore.names import Per
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.scoring import Score, TextMeasures, TokenScore, WordScore, perplexity_of
+from lmscore.runtime.scoring import Score, TextMeasures, TokenScore, WordScore
 from lmscore.serve.errors import ApiError
 from lmscore.serve.requests import ScoreRequest
 from lmscore.serve.served import Limits, ServedModel
@@ -92,7 +92,7 @@ async def score(model: ServedModel, body: ScoreRequest, limits: Limits) -> dict[
     if measures:
         measured = await model.batcher.run(Measuring(body.alternatives), texts, sizes)
     data = [
-        {"index": index, **record(one, per, found, measures, eos=body.eos)}
+        {"index": index, **record(one, per, found, measures)}
         for index, (one, found) in enumerate(zip(scores, measured, strict=True))
     ]
     tokens = sum(one.num_tokens for one in scores)
@@ -165,11 +165,9 @@ def record(
     per: Per,
     measured: TextMeasures | None,
     measures: Sequence[str],
-    *,
-    eos: bool,
 ) -> dict[str, Any]:
     """A text's object, with the keys of `lmscore score --format jsonl`."""
-    per_word = perplexity_of(score.log_prob, score.num_words + eos * score.num_sentences)
+    per_token, per_word = score.perplexity_per_token, score.perplexity_per_word
     document: dict[str, Any] = {
         "text": score.text,
         "log_prob": score.log_prob,
@@ -177,7 +175,7 @@ def record(
         "num_words": score.num_words,
         "num_oov": score.num_oov,
         # JSON has no nan (there is no token) and no inf.
-        "perplexity_per_token": score.perplexity if math.isfinite(score.perplexity) else None,
+        "perplexity_per_token": per_token if math.isfinite(per_token) else None,
         "perplexity_per_word": per_word if math.isfinite(per_word) else None,
     }
     if per == "token":

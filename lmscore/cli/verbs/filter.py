@@ -17,7 +17,6 @@ from lmscore.cli.records import TextInput, note_bad_records
 from lmscore.cli.rejected import rejected_records, whole_records
 from lmscore.cli.scored_records import (
     PROMPT,
-    count,
     describe,
     interactive,
     score_records,
@@ -78,8 +77,6 @@ def filter_lines(
     typed = interactive(paths)
     if typed and not quiet:
         streams.note(PROMPT)
-    from lmscore.runtime.scoring import perplexity_of
-
     bad = text.bad_records()
     records = text.records(bad=bad)
     # In this order: the rejected lines appear once those kept are safe.
@@ -110,7 +107,7 @@ def filter_lines(
         tally = _Tally()
         keep = whole_records(out.write_bytes, begun=out.size > 0)
         for record, score in pairs:
-            perplexity = perplexity_of(score.log_prob, count(score, per, eos=eos))
+            perplexity = score.perplexity_per(per)
             kept = (lowest <= perplexity <= highest) != invert
             tally.add(score, kept=kept, defined=not math.isnan(perplexity))
             if not kept:

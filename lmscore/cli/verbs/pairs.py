@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.scored_records import count, describe, score_records, with_progress
+from lmscore.cli.scored_records import describe, score_records, with_progress
 from lmscore.cli.table import table
 from lmscore.corpus.reading import (
     Line,
@@ -78,7 +78,7 @@ def pairs(
     as_line = _jsonl if output_format == "jsonl" else _tsv
     tallies: dict[str | None, _Tally] = {}
     for pair, scores in _score_pairs(lm, read(lines, good, bad), paths, bos=bos, eos=eos):
-        result = Result(*(_normalized(score, normalize, pair, eos=eos) for score in scores))
+        result = Result(*(_normalized(score, normalize, pair) for score in scores))
         tallies.setdefault(_group(pair, by), _Tally()).add(result)
         streams.write(as_line(pair, result))
     streams.flush()
@@ -164,10 +164,10 @@ def _score_pairs(
         yield waiting.popleft(), (good, bad)
 
 
-def _normalized(score: Score, unit: Literal["none", Unit], pair: Pair, *, eos: bool) -> float:
+def _normalized(score: Score, unit: Literal["none", Unit], pair: Pair) -> float:
     if unit == "none":
         return score.log_prob
-    units = count(score, unit, eos=eos)
+    units = score.count(unit)
     if not units:
         raise InputError(f"{pair.where}: a sentence without a {unit} has no score per {unit}")
     return score.log_prob / units

@@ -100,7 +100,6 @@ def score(
         surprisal=surprisal,
         ids=text.has_ids,
         measures=measures,
-        eos=eos,
         prefix=output_prefix,
     )
     _check_input(text, layout, compat=bool(compat), rejected=rejected, header=header)

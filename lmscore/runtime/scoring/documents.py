@@ -70,6 +70,7 @@ class Documents:
             tokens=self._tokens,
             words=self._words,
             of_parts=[tuple(map(_part_score, parts, scores))],
+            num_ends=sum(score.num_ends for score in scores),
         )
         return joined
 

@@ -102,16 +102,41 @@ class Score(_Unread):
     tokens: tuple[TokenScore, ...] = field(default=(), repr=False)
     words: tuple[WordScore, ...] = field(default=(), repr=False)
     parts: tuple[PartScore, ...] = field(default=(), repr=False)  # of a text that was split
+    num_ends: int = field(default=1, repr=False)  # </s> among the scored tokens
 
     @property
     def num_sentences(self) -> int:
         """The sentences that were scored: the parts of a text that was split, else one."""
         return len(self.parts) or 1
 
+    def count(self, unit: Unit) -> int:
+        """The words, tokens, characters or bytes of UTF-8; each scored </s> is one more."""
+        if unit == "token":
+            return self.num_tokens
+        if unit == "word":
+            return self.num_words + self.num_ends
+        texts = [part.text for part in self.parts] or [self.text]
+        sizes = (len(text.encode() if unit == "byte" else text) for text in texts)
+        return sum(sizes) + self.num_ends
+
+    def perplexity_per(self, unit: Unit) -> float:
+        """Per word, token, character or byte of UTF-8, OOVs included; nan if there is none."""
+        return perplexity_of(self.log_prob, self.count(unit))
+
+    @property
+    def perplexity_per_token(self) -> float:
+        """Per token, OOVs included; nan without one. Not comparable across vocabularies."""
+        return self.perplexity_per("token")
+
+    @property
+    def perplexity_per_word(self) -> float:
+        """Per word, each scored </s> counted as one; nan where there is nothing to divide by."""
+        return self.perplexity_per("word")
+
     @property
     def perplexity(self) -> float:
-        """Per token, OOVs included; nan without a token."""
-        return perplexity_of(self.log_prob, self.num_tokens)
+        """Per token; `perplexity_per_token` is the name from now on."""
+        return self.perplexity_per_token
 
     if not TYPE_CHECKING:  # for a type checker, the fields are just there
 
@@ -151,9 +176,11 @@ def unread_scores(
     tokens: bool = False,
     words: bool = False,
     of_parts: Sequence[tuple[PartScore, ...]] = (),
+    num_ends: int = 1,
 ) -> list[Score]:
     """The scores of R texts, from a column for each field.
 
+    `num_ends`: the scored </s> of each text.
     `tokens` and `words`: compute them from `parts` when they are read, else they are empty.
     `of_parts`: the scores of the parts of each text, if the texts were split.
     """
@@ -165,6 +192,7 @@ def unread_scores(
         "num_oov": num_oov,
         "oov_log_prob": oov_log_probs,
         "parts": of_parts or nothing,
+        "num_ends": [num_ends] * len(texts),
     }
     if parts:
         columns["_parts"] = parts

@@ -213,6 +213,7 @@ class Scorer:
             parts=parts,
             tokens=self.tokens,
             words=self.words,
+            num_ends=int(self.eos),
         )
 
     def _measures(self, reading: Reading, found: RowScores) -> Iterator[TextMeasures]:
@@ -274,6 +275,7 @@ def sum_scores(
     parts: Sequence[Parts] = (),
     tokens: bool = False,
     words: bool = False,
+    num_ends: int = 1,
 ) -> list[Score]:
     """The scores of R texts.
 
@@ -285,6 +287,7 @@ def sum_scores(
         parts: R, from which tokens and words are computed when they are read.
         tokens: whether `Score.tokens` is computed so; else it is empty.
         words: whether `Score.words` is.
+        num_ends: the scored </s> of each text.
     """
     R, unknown = len(texts), owners[oov]
     return unread_scores(
@@ -296,6 +299,7 @@ def sum_scores(
         parts,
         tokens=tokens,
         words=words,
+        num_ends=num_ends,
     )
 
 

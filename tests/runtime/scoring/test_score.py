@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
+from lmscore.names import Unit
 from lmscore.runtime.scoring.score import Score, Summary, TokenScore, WordScore
 
 
@@ -42,6 +44,25 @@ def test_perplexity_of_a_score() -> None:
     assert make_score("a", [HALF, HALF]).perplexity == pytest.approx(2)
     assert math.isnan(make_score("", []).perplexity)
     assert make_score("a", [-1e6]).perplexity == math.inf
+
+
+@pytest.mark.parametrize(
+    ("unit", "ends", "count"),
+    [
+        ("token", 1, 3),
+        ("word", 1, 3),
+        ("word", 0, 2),
+        ("character", 1, 4),
+        ("byte", 1, 5),
+        ("byte", 2, 6),
+    ],
+)
+def test_units_of_a_score(unit: Unit, ends: int, count: int) -> None:
+    score = replace(make_score("ü d", [QUARTER, QUARTER, HALF]), num_ends=ends)
+    assert score.count(unit) == count
+    assert score.perplexity_per(unit) == pytest.approx(2 ** (5 / count))
+    assert score.perplexity_per_word == score.perplexity_per("word")
+    assert score.perplexity_per_token == score.perplexity == pytest.approx(2 ** (5 / 3))
 
 
 def test_score_is_a_frozen_value() -> None:
