@@ -58,7 +58,7 @@ def test_python_of_the_readme(
     names: dict[str, Any] = {}
     exec(first, names)  # our own page
     score, following = names["score"], names["lm"].next_words("Thanks for all the", k=2)
-    for figure in (f"{score.log_prob:.4f} (nats)", f"{score.perplexity:.2f} (per token)"):
+    for figure in (f"{score.log_prob:.4f} (nats)", f"{score.perplexity_per_word:.2f} (per word)"):
         number, unit = figure.split(" ", 1)
         (shown,) = re.findall(rf"(-?[\d.]+) {re.escape(unit)}", first)
         assert float(number) == pytest.approx(float(shown), rel=1e-3)
