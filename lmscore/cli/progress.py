@@ -33,14 +33,23 @@ class Progress:
         """The time since the start; never 0."""
         return max(time.monotonic() - self._start, 1e-9)
 
-    def update(self, done: float, text: str = "", *, seconds_left: float | None = None) -> None:
+    def update(
+        self,
+        done: float,
+        text: str = "",
+        *,
+        seconds_left: float | None = None,
+        description: str | None = None,
+    ) -> None:
         """Show the progress.
 
         Args:
             done: the part of the total that is done.
             text: shown after the bar: a rate, a loss.
             seconds_left: the time left. Default: estimated from the rate so far.
+            description: what is being done now. Default: as before.
         """
+        self._description = description or self._description
         if not self._shown or self.seconds < _DELAY:
             return
         if self._bar is None:
@@ -48,7 +57,8 @@ class Progress:
         if seconds_left is None and self._total and done:
             seconds_left = self.seconds * max(0.0, self._total / done - 1)
         left = "" if seconds_left is None else f"{duration(seconds_left)} left"
-        self._bar.update(self._bar.task_ids[0], completed=done, text=text, left=left)
+        (task,) = self._bar.task_ids
+        self._bar.update(task, completed=done, description=self._description, text=text, left=left)
 
     def __enter__(self) -> Self:
         return self

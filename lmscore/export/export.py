@@ -52,7 +52,8 @@ def export_model(path: str | Path, *, variants: Sequence[str] = (FP32, INT8)) ->
     """Export a model directory's weights to graphs, and return the new configuration.
 
     A graph takes its final name only after the comparison with parity.npz. config.json, which
-    records the comparison, is written after each graph. Variants exported earlier are kept.
+    records the comparison, is written after each graph that is new or another than before: the
+    same weights, exported again, leave a checkout clean. Variants exported earlier are kept.
 
     Raises:
         OptionError: a variant that cannot be exported.
@@ -66,9 +67,11 @@ def export_model(path: str | Path, *, variants: Sequence[str] = (FP32, INT8)) ->
     parity = Parity.load(bundle)
     for index, variant in enumerate(variants):
         record = _export_variant(bundle, weights, parity, variant, proven=FP32 in variants[:index])
-        graphs = {**bundle.config.graphs, variant: record}
+        before = bundle.config.graphs
+        graphs = {**before, variant: record}
         bundle = Bundle(bundle.path, dataclasses.replace(bundle.config, graphs=graphs))
-        bundle.write_config()
+        if variant not in before or before[variant].sha256 != record.sha256:
+            bundle.write_config()
     return bundle.config
 
 

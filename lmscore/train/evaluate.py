@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -74,8 +74,12 @@ def measure(
     *,
     dtype: torch.dtype = torch.float32,
     workers: Workers = _ALONE,
+    report: Callable[[int], None] = lambda _: None,
 ) -> Losses:
-    """The losses of all tokens of the batches; `workers` share the work."""
+    """The losses of all tokens of the batches; `workers` share the work.
+
+    `report` is called with the number of tokens of each batch.
+    """
     unk, head = network.config.unk_token_id, network.head
     total = oov = oovs = 0.0
     for features, targets in _evaluated(network, batches, dtype, workers):
@@ -86,6 +90,7 @@ def measure(
         known = ~unknown
         if known.any():
             total += float(head.loss(features[known], targets[known], dtype))
+        report(len(targets))
     return Losses(workers.sum(total), batches.tokens, workers.sum(oov), round(workers.sum(oovs)))
 
 
@@ -113,13 +118,16 @@ def _evaluated(
     network.train(was_training)
 
 
-def held_out(network: RecurrentLM, text: HeldOut) -> dict[str, Any]:
+def held_out(
+    network: RecurrentLM, text: HeldOut, *, report: Callable[[int], None] = lambda _: None
+) -> dict[str, Any]:
     """Measure held-out text in float32; the figures have their names in config.json.
 
-    Of several texts there are the figures of all together, and of each in `texts`.
+    Of several texts there are the figures of all together, and of each in `texts`. `report` is
+    called with the number of tokens of each batch.
     """
     losses = {
-        name: measure(network, held_out_batches(corpus, network.config)).scaled(
+        name: measure(network, held_out_batches(corpus, network.config), report=report).scaled(
             corpus.counts.tokens
         )
         for name, corpus in text.texts.items()

@@ -32,27 +32,34 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     for key in values:
         if key not in option_fields():
             raise OptionError(f"{path}: unknown key {key!r}")
-    folder = Path(path).parent
-    return {key: _from_toml(folder, option_fields()[key], values[key]) for key in values}
+    return relative_to(Path(path).parent, values)
 
 
-def _from_toml(folder: Path, field: Field, value: Any) -> Any:
-    """An option's value; paths are made relative to the folder of the TOML file."""
+def relative_to(folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by name, whose paths are relative to a folder, with paths that can be opened.
+
+    Lists become tuples. Raises OptionError for what cannot be the name of a file.
+    """
+    return {key: _from_folder(folder, option_fields()[key], values[key]) for key in values}
+
+
+def _from_folder(folder: Path, field: Field, value: Any) -> Any:
+    """An option's value; its paths are made relative to the folder."""
     is_list = get_origin(field.type) is tuple
     if not field.option.path:
         return tuple(value) if is_list and isinstance(value, list) else value
     if is_list:
         names = [value] if isinstance(value, str) else value
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             raise OptionError(
                 f"{field.name} is {value!r}, expected the name of a file, or a list of them"
             )
-        return tuple(_from_folder(folder, field, name) for name in names)
+        return tuple(_named_path(folder, field, name) for name in names)
     is_kind = field.name == "tokenizer" and value in TOKENIZER_KINDS
     return str(folder / value) if isinstance(value, str) and value and not is_kind else value
 
 
-def _from_folder(folder: Path, field: Field, given: str) -> str:
+def _named_path(folder: Path, field: Field, given: str) -> str:
     name, mark, path = given.partition("=")
     if field.option.named and mark and path and not (folder / given).exists():
         return f"{name}={folder / path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from lmscore.errors import ModelError, OptionError
 from lmscore.files import atomic_write_bytes, open_input_raw
 from lmscore.train.checkpoint import checkpoints
 from lmscore.train.options import TrainOptions, option_fields
+from lmscore.train.read_options import relative_to
 
 OPTIONS_FILE = "train.json"
 
@@ -18,13 +20,19 @@ OPTIONS_FILE = "train.json"
 RESUMABLE = tuple(name for name, field in option_fields().items() if field.option.resumable)
 
 
+_DIRECTORY = "directory"  # the key of the working directory, relative to the run's folder
+
+
 def write_options(folder: Path, options: TrainOptions) -> None:
-    """Record the options of a run."""
-    atomic_write_bytes(folder / OPTIONS_FILE, json.dumps(options.in_force(), indent=2).encode())
+    """Record the options of a run, and the directory that their paths are relative to."""
+    record = {**options.in_force(), _DIRECTORY: os.path.relpath(Path.cwd(), folder.resolve())}
+    atomic_write_bytes(folder / OPTIONS_FILE, json.dumps(record, indent=2).encode())
 
 
 def resumed_options(output: str | Path, changes: dict[str, Any]) -> TrainOptions:
     """The options of the run in `output`, with `changes` to the ones that may change.
+
+    Paths are as they can be opened from here, wherever the run was started.
 
     Raises:
         OptionError: there is no run, or a change affects the model.
@@ -70,9 +78,12 @@ def _read(path: Path) -> dict[str, Any]:
         data = file.read()
     try:
         values: dict[str, Any] = json.loads(data)
+        directory = values.pop(_DIRECTORY, None)  # version 0.1.0 had none
         lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
         values.update(lists)
         values["cutoffs"] = tuple(values.get("cutoffs", ()))
+        if directory is not None and (here := _from_here(path.parent / directory)) != Path():
+            values = relative_to(here, values)
         TrainOptions(**values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
@@ -80,3 +91,8 @@ def _read(path: Path) -> dict[str, Any]:
             "train anew in another directory"
         ) from error
     return values
+
+
+def _from_here(directory: Path) -> Path:
+    """A directory relative to the working directory; the latter is `Path()`."""
+    return Path(os.path.relpath(directory.resolve()))

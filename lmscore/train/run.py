@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+import math
 import os
 import shutil
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -54,6 +57,8 @@ LOCK_FILE = ".lock"
 
 _SAMPLE_TOKENS = 1 << 16  # the held-out tokens over which log Z is averaged
 
+_log = logging.getLogger("lmscore")
+
 
 def train(
     options: TrainOptions,
@@ -68,7 +73,7 @@ def train(
         options: the options of the run; from `resumed_options` if the run is resumed.
         resume: go on from the last checkpoint in the output directory.
         finish: with `resume`: train no more, and make the model of the best weights so far.
-        report: called after every update.
+        report: called after every update, and while the best weights are measured at the end.
 
     Returns:
         The model directory, with the best weights on the held-out text.
@@ -110,7 +115,7 @@ def train(
         else:
             trainer.run()
         if workers.is_first:
-            _finish(Bundle(folder, prepared.config), trainer, prepared)
+            _finish(Bundle(folder, prepared.config), trainer, prepared, report)
         workers.wait()
         return Bundle.read(folder)
 
@@ -216,18 +221,50 @@ def _rates(options: TrainOptions) -> Rates:
     )
 
 
-def _finish(bundle: Bundle, trainer: Trainer, prepared: Prepared) -> None:
+def _finish(
+    bundle: Bundle, trainer: Trainer, prepared: Prepared, report: Callable[[Status], None]
+) -> None:
     valid = prepared.valid.whole
+    trained = trainer.position.seconds / 60
+    _log.info(
+        "trained for %.1f minutes; the best weights are now measured on all %s held-out tokens",
+        *(trained, f"{valid.counts.tokens:,}"),
+    )
     network = trainer.network.eval()
     load_weights_into(network, bundle)  # the best ones
     if network.config.head_spec.has_scores:
         _center(network, valid)
         save_weights(bundle.path, network.to_weights())
     make_parity(network, valid).save(bundle.path)
-    summary = _summary(trainer, prepared, held_out(network, prepared.valid))
+    measuring = _Measuring(valid.counts.tokens, trainer.position.step, report)
+    summary = _summary(trainer, prepared, held_out(network, prepared.valid, report=measuring.add))
     bundle = Bundle(bundle.path, replace(bundle.config, training=summary))
     bundle.write_card(model_card(bundle.config))
     bundle.write_config()
+
+
+class _Measuring:
+    """The progress of measuring held-out text of so many tokens."""
+
+    def __init__(self, tokens: int, step: int, report: Callable[[Status], None]) -> None:
+        self._tokens, self._step, self._report = tokens, step, report
+        self._done, self._started = 0, time.monotonic()
+
+    def add(self, tokens: int) -> None:
+        """Report that so many more tokens are measured."""
+        self._done += tokens
+        rate = self._done / max(1e-9, time.monotonic() - self._started)
+        self._report(
+            Status(
+                progress=min(1.0, self._done / self._tokens),
+                step=self._step,
+                loss=math.nan,
+                tokens_per_second=rate,
+                seconds_left=max(0, self._tokens - self._done) / rate,
+                held_out_perplexity=None,
+                is_measuring=True,
+            )
+        )
 
 
 def _center(network: RecurrentLM, valid: Corpus) -> None:

@@ -53,12 +53,13 @@ _log = logging.getLogger("lmscore")
 class Status:
     """The state of a run, for a progress display."""
 
-    progress: float  # part of the budget, 0 to 1
+    progress: float  # part of the budget, 0 to 1; once it is measuring, of the held-out text
     step: int
     loss: float  # nats per token, over the last updates
     tokens_per_second: float
     seconds_left: float
     held_out_perplexity: float | None  # per token, at the last intermediate evaluation
+    is_measuring: bool = False  # the training is over, and the best weights are measured
 
     @property
     def perplexity(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import pytest
 from lmscore.cli import progress
 from lmscore.cli.progress import Progress, duration
 from lmscore.cli.scored_records import total_bytes
+from lmscore.cli.verbs import train as train_verb
+from lmscore.train import Status
 from tests.cli.conftest import Run
 
 
@@ -55,6 +58,30 @@ def test_the_time_left_follows_from_the_rate(terminal: Callable[[], Terminal]) -
         bar._start -= 10
         bar.update(1)
     assert "0:30 left" in shown(screen)
+
+
+@pytest.mark.parametrize("held_out", [None, 1234.56, 56.78])
+def test_a_training_fits_into_80_columns(
+    terminal: Callable[[], Terminal], monkeypatch: pytest.MonkeyPatch, held_out: float | None
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    screen = terminal()
+    with Progress("training", total=1.0) as bar:
+        train_verb._show(bar, Status(0.5, 10, 7.25, 123456.7, 3723.0, held_out))
+    parts = ["training", "50%", "perplexity 1408", "123,457/s", "1:02:03 left"]
+    if held_out is not None:
+        parts.append(f"held out {held_out:.0f}" if held_out > 1000 else "held out 56.8")
+    for part in parts:
+        assert part in shown(screen)
+
+
+def test_what_comes_after_the_training(terminal: Callable[[], Terminal]) -> None:
+    screen = terminal()
+    with Progress("training", total=1.0) as bar:
+        status = Status(0.25, 10, math.nan, 2000.0, 65.0, None, is_measuring=True)
+        train_verb._show(bar, status)
+    for part in ("measuring", "25%", "2,000/s", "1:05 left"):
+        assert part in shown(screen)
 
 
 def test_an_unknown_total(terminal: Callable[[], Terminal]) -> None:

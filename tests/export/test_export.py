@@ -87,6 +87,19 @@ def test_exporting_again_gives_the_same_bytes(tmp_path: Path) -> None:
     assert export_model(bundle.path) == bundle.config
 
 
+def test_the_same_graph_keeps_its_record(tmp_path: Path) -> None:
+    """As after an export in a checkout, on a machine whose figures differ."""
+    bundle = make_model(tmp_path / "model", variants=("fp32", "int8"))
+    records = {
+        variant: dataclasses.replace(record, checked_with="onnxruntime 1.0")
+        for variant, record in bundle.config.graphs.items()
+    }
+    Bundle(bundle.path, dataclasses.replace(bundle.config, graphs=records)).write_config()
+    before = (bundle.path / "config.json").read_bytes()
+    assert export_model(bundle.path) == bundle.config
+    assert (bundle.path / "config.json").read_bytes() == before
+
+
 def test_earlier_variants_are_kept(tmp_path: Path) -> None:
     bundle = make_model(tmp_path / "model", variants=("int8",))
     config = export_model(bundle.path, variants=["fp32"])

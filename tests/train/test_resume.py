@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -161,6 +162,26 @@ def test_what_is_learnt_may_not_change(tmp_path: Path) -> None:
     assert resumed_options(path, {"hidden_size": 16, "train": options.train}).hidden_size == 16
     with pytest.raises(OptionError, match=r"hidden_size is 17, the run in .* was started with 16;"):
         resumed_options(path, {"hidden_size": 17})
+
+
+def test_from_another_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths that were relative where the run began are found from wherever it goes on."""
+    write(tmp_path / "text", sentences(200))
+    write(tmp_path / "held-out", sentences(20, seed=2))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    options = toy_options(
+        Path(), train=("text",), valid=("of=held-out",), output="runs/one", epochs=2
+    )
+    with pytest.raises(StopError):
+        train(dataclasses.replace(options, checkpoint_minutes=1e-9), report=stop_at(3))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    found = resumed_options("../runs/one", {"train": ("../text",)})
+    assert (found.train, found.valid) == (("../text",), ("of=../held-out",))
+    assert train(found, resume=True).config.training["epochs"] == 2
+    monkeypatch.chdir(tmp_path)
+    (path,) = resumed_options("runs/one", {}).train
+    assert Path(path).samefile("text")
 
 
 def test_no_run_there(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def train(
         if export:  # before a word is said: standard output may be closed by now
             from lmscore.export import export_model
 
+            streams.note("making the graphs, and comparing them with PyTorch")
             text += graph_table(export_model(bundle.path), (FP32, INT8))
     finally:
         streams.write(text)
@@ -153,8 +154,18 @@ def _summary(bundle: Bundle) -> str:
 
 
 def _show(bar: Progress, status: Status) -> None:
-    text = f"loss {status.loss:.3f}  perplexity {status.perplexity:.1f}"
-    text += f"  {status.tokens_per_second:,.0f} tokens/s"
-    if status.held_out_perplexity is not None:
-        text += f"  held-out perplexity {status.held_out_perplexity:.1f}"
-    bar.update(status.progress, text, seconds_left=status.seconds_left)
+    """Show a run in a line of 80 columns: perplexities, tokens per second, the time left."""
+    rate = f"{status.tokens_per_second:,.0f}/s"
+    if status.is_measuring:
+        doing, text = "measuring", rate
+    else:
+        doing, text = "training", f"perplexity {_rounded(status.perplexity)}"
+        if status.held_out_perplexity is not None:
+            text += f", held out {_rounded(status.held_out_perplexity)}"
+        text += f", {rate}"
+    bar.update(status.progress, text, seconds_left=status.seconds_left, description=doing)
+
+
+def _rounded(perplexity: float) -> str:
+    """A perplexity in six characters at most, up to a million."""
+    return f"{perplexity:.0f}" if perplexity >= 1000 else f"{perplexity:.1f}"
