@@ -40,6 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "compression": {"errors"},
     "encodings": {"errors"},
     "files": {"errors", "locks", "names", "compression", "encodings"},
+    "pages": BASE,
     "bundle": BASE,
     "corpus.reading": BASE,
     "runtime.arguments": BASE,
@@ -61,7 +62,7 @@ ROOMS: dict[str, set[str]] = {
     "runtime.rescoring.tuning": BASE | {"runtime.rescoring.lists"},
     "runtime.rescoring.lattices": MODEL
     | {"runtime.rescoring.formats", "runtime.rescoring.lists", "runtime.rescoring.posteriors"},
-    "serve": MODEL | {"runtime.rescoring.models", "runtime.rescoring.lists"},
+    "serve": MODEL | {"pages", "runtime.rescoring.models", "runtime.rescoring.lists"},
     "export": BASE | {"bundle", "runtime.engine", "runtime.checking"},
     "train.options": BASE | {"bundle"},
     "train": BASE

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hmac
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lmscore.serve import completions, lists, scores, searches, states, tokens
 from lmscore.serve.errors import ApiError, as_api_error, json_response
+from lmscore.serve.front import front_page
 from lmscore.serve.metrics import Metrics
 from lmscore.serve.requests import (
     Body,
@@ -114,6 +116,10 @@ class Service:
         model = self.models.find(request.query_params.get("model"))
         return json_response(tokens.tokenizer_info(model))
 
+    async def page(self, _: Request) -> Response:
+        """GET /: the page for a browser."""
+        return front_page()
+
     async def list_models(self, _: Request) -> Response:
         """GET /v1/models."""
         return json_response({"object": "list", "data": [one.document() for one in self.models]})
@@ -159,6 +165,7 @@ class Service:
             Route("/v1/states/drop", self._reads(DropRequest, self.drop_states), methods=post),
             Route("/tokenize", self._reads(TokenizeRequest, self.tokenize), methods=post),
             Route("/detokenize", self._reads(DetokenizeRequest, self.detokenize), methods=post),
+            Route("/", self.page, methods=get),
             Route("/tokenizer_info", self.tokenizer_info, methods=get),
             Route("/v1/models", self.list_models, methods=get),
             Route("/v1/models/{name:path}", self.one_model, methods=get),
@@ -193,7 +200,7 @@ class Guard:
     def __init__(self, app: ASGIApp, *, api_key: str | None, metrics: Metrics) -> None:
         """Wrap an application."""
         self._app, self._metrics = app, metrics
-        self._expected = None if api_key is None else f"Bearer {api_key}".encode()
+        self._key = None if api_key is None else api_key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -212,12 +219,7 @@ class Guard:
             if self._is_allowed(scope):
                 await self._app(scope, receive, count)
             else:
-                error = ApiError(
-                    401,
-                    "the key is missing or wrong: Authorization: Bearer KEY",
-                    code="invalid_api_key",
-                )
-                await error.response()(scope, receive, count)
+                await _key_is_missing(scope)(scope, receive, count)
         finally:
             endpoint = scope.get("path", "") if scope.get("endpoint") else "other"
             route = "/v1/models" if endpoint.startswith("/v1/models/") else endpoint
@@ -225,10 +227,33 @@ class Guard:
             self._metrics.seconds.labels(route).observe(time.perf_counter() - started)
 
     def _is_allowed(self, scope: Scope) -> bool:
-        if self._expected is None or scope["path"] in _OPEN:
+        if self._key is None or scope["path"] in _OPEN:
             return True
         given = dict(scope["headers"]).get(b"authorization", b"")
-        return hmac.compare_digest(given, self._expected)
+        key = _key_of(given)
+        return key is not None and hmac.compare_digest(key, self._key)
+
+
+def _key_of(authorization: bytes) -> bytes | None:
+    """The key in a header: a bearer's, or the password that a browser asked its user for."""
+    scheme, _, value = authorization.partition(b" ")
+    if scheme.lower() == b"bearer":
+        return value
+    if scheme.lower() == b"basic":
+        with suppress(ValueError):
+            return base64.b64decode(value, validate=True).partition(b":")[2]
+    return None
+
+
+def _key_is_missing(scope: Scope) -> Response:
+    """The answer 401; a browser that opens the page asks its user for the key."""
+    error = ApiError(
+        401, "the key is missing or wrong: Authorization: Bearer KEY", code="invalid_api_key"
+    )
+    answer = error.response()
+    if scope["path"] == "/":
+        answer.headers["WWW-Authenticate"] = 'Basic realm="lmscore: the key as password"'
+    return answer
 
 
 def make_app(models: Models, *, api_key: str | None = None) -> ASGIApp:
