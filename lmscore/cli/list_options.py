@@ -282,6 +282,7 @@ class ListModels(options.ModelOptions):
             threads=self.threads,
             trust=self.trust,
             unnormalized=self.unnormalized,
+            unk_penalty=self.unk_penalty,
         )
 
     def _shares(self) -> list[float] | None:

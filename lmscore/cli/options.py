@@ -56,6 +56,15 @@ def checked_threads(threads: int | None) -> int | None:
     return threads
 
 
+def checked_unk_penalty(penalty: float | None) -> float | None:
+    """The cost of an unknown word; raises UsageError if it is not finite, or below 0."""
+    from lmscore.runtime.arguments import check_unk_penalty
+
+    with command_line():
+        check_unk_penalty(penalty)
+    return penalty
+
+
 # Options under a heading of their own in the help of a verb.
 _model_option = functools.partial(typer.Option, rich_help_panel="The model")
 _input_option = functools.partial(typer.Option, rich_help_panel="Input")
@@ -113,6 +122,15 @@ Trust = Annotated[
         "--trust",
         help="Load a tokenizer whatever its steps may do to a text: for models of people whom you "
         "trust.",
+    ),
+]
+UnkPenalty = Annotated[
+    float | None,
+    _model_option(
+        metavar="X",
+        help="What an unknown word costs, in nats, in an n-gram model without <unk>. Default: 230, "
+        "as in KenLM.",
+        callback=checked_unk_penalty,
     ),
 ]
 Unnormalized = Annotated[
@@ -265,6 +283,7 @@ class ModelOptions:
     device: Device = "auto"
     threads: Threads = None
     trust: Trust = False
+    unk_penalty: UnkPenalty = None
 
     def load(self, *, unnormalized: bool = False) -> LanguageModel:
         """Load the model; raises what `lmscore.load` raises."""
@@ -277,6 +296,7 @@ class ModelOptions:
             threads=self.threads,
             unnormalized=unnormalized,
             trust=self.trust,
+            unk_penalty=self.unk_penalty,
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lmscore.bundle import Context
-from lmscore.cli.scored_records import describe, input_progress
+from lmscore.cli.scored_records import describe, input_progress, unknown_words
 from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
@@ -197,7 +197,9 @@ def _model(scorer: ListScorer, context: Context) -> str:
     if isinstance(scorer, RecurrentScorer):
         return describe(scorer.lm, context)
     if isinstance(scorer, NgramScorer):
-        return f"({scorer.model.order}-gram)"
+        penalty = scorer.unk_penalty
+        unknown = "" if penalty is None else f", {unknown_words(penalty)}"
+        return f"({scorer.model.order}-gram{unknown})"
     return str(replace(scorer, fit=None)) if isinstance(scorer, Mixture) else ""
 
 

@@ -193,10 +193,16 @@ def interactive(paths: Sequence[str]) -> bool:
 
 def describe(lm: LanguageModel, context: Context | None) -> str:
     """The name of a model, and in brackets how it scores."""
+    unknown = "" if lm.unk_penalty is None else f", {unknown_words(lm.unk_penalty)}"
     backward = ", backward" if lm.config.direction == "backward" else ""
     softmax = ", unnormalized" if lm.unnormalized else ""
-    how = f"{lm.variant}{softmax}, {context or lm.config.context} context{backward}"
+    how = f"{lm.variant}{softmax}, {context or lm.config.context} context{backward}{unknown}"
     return f"{lm.path.resolve().name} ({how})"
+
+
+def unknown_words(penalty: float) -> str:
+    """What is said of an n-gram model in which an unknown word has no probability of its own."""
+    return f"no <unk>: an unknown word costs {penalty:.4g} nats"
 
 
 def total_bytes(paths: Sequence[str]) -> int | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,13 @@ def check_threads(threads: object) -> None:
     """Raise OptionError unless `threads` is a number of threads that a session may have."""
     allowed = f"an integer in 1..{_MOST_THREADS}"
     check_argument("threads", threads, int, lambda n: 1 <= n <= _MOST_THREADS, allowed)
+
+
+def check_unk_penalty(unk_penalty: object) -> None:
+    """Raise OptionError unless `unk_penalty` is None or a cost in nats, finite and not below 0."""
+    if unk_penalty is not None:
+        expected = "a number of nats, 0 or more"
+        check_argument("unk_penalty", unk_penalty, Real, lambda x: 0 <= x < math.inf, expected)
 
 
 def check_stop(stop: object) -> None:

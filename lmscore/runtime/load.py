@@ -11,6 +11,7 @@ from typing import Any
 
 from lmscore.bundle import FINISH, FP16, FP32, INT8, Bundle, is_unfinished
 from lmscore.errors import DeviceError, ModelNotFoundError, OptionError, VariantError
+from lmscore.runtime.arguments import check_unk_penalty
 from lmscore.runtime.engine import (
     CPU,
     CUDA,
@@ -29,6 +30,10 @@ BUNDLED_MODEL = Path(__file__).parents[1] / "models" / "english"
 _ON_CPU = (INT8, FP32)  # best first
 _ON_ACCELERATORS = (FP16, FP32)  # ONNX Runtime's int8 kernels are for the CPU
 
+HAS_UNK = (
+    "`unk_penalty` is for n-gram models without <unk>; this one has a probability for unknown words"
+)
+
 _log = logging.getLogger("lmscore")
 
 
@@ -41,6 +46,7 @@ def load(
     providers: Sequence[str] | None = None,
     unnormalized: bool = False,
     trust: bool = False,
+    unk_penalty: float | None = None,
 ) -> LanguageModel:
     """Load a language model.
 
@@ -57,6 +63,8 @@ def load(
             Everything else (`step`, sampling, next words) stays exact.
         trust: load a tokenizer.json whatever its steps may do to a text: for models of people whom
             you trust. See "What a model directory may do" in docs/model.md.
+        unk_penalty: what an unknown word costs (nats) in an ARPA file without <unk>. Default:
+            230.26, for a probability of 10^-100, as in KenLM.
 
     Raises:
         ModelNotFoundError: there is no such directory, or a file is missing in it.
@@ -65,12 +73,18 @@ def load(
         DeviceError: a device or provider asked for by name cannot be used.
         MissingExtraError: ONNX Runtime is not installed, or installed twice.
         OptionError: an argument has an impossible value, or unnormalized for a model that was not
-            trained for it.
+            trained for it, or unk_penalty for one that has a probability of <unk>.
     """
+    check_unk_penalty(unk_penalty)
     found = find_model(path)
     if is_arpa_path(found):
         check_ngram_options(found, device, variant, providers, unnormalized=unnormalized)
-        return load_ngram(found)
+        lm = load_ngram(found, unk_penalty=unk_penalty)
+        if unk_penalty is not None and lm.unk_penalty is None:
+            raise OptionError(f"{found}: {HAS_UNK}")
+        return lm
+    if unk_penalty is not None:
+        raise OptionError(f"{found}: {HAS_UNK}")
     bundle = Bundle.read(found)
     open_engine = functools.partial(Engine.load, bundle, threads=threads, unnormalized=unnormalized)
     engine = _load_engine(bundle, open_engine, variant, device, providers)

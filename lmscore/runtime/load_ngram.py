@@ -12,7 +12,7 @@ from lmscore.errors import DeviceError, ModelError, OptionError, VariantError
 from lmscore.files import open_input
 from lmscore.runtime.engine import Engine, NgramGraph
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.ngram import read_arpa
+from lmscore.runtime.ngram import UNKNOWN_LOG_PROB, read_arpa
 from lmscore.runtime.text import word_tokenizer
 
 KENLM_BINARY = b"mmap lm http://kheafield.com/code"
@@ -26,8 +26,13 @@ def is_arpa_path(path: Path) -> bool:
     return False
 
 
-def load_ngram(path: Path) -> LanguageModel:
+def load_ngram(path: Path, *, unk_penalty: float | None = None) -> LanguageModel:
     """Load an ARPA file, which may be compressed; its tokens are the words between white space.
+
+    Args:
+        path: the file.
+        unk_penalty: -log P(<unk>) (nats) where the file has no <unk>, else unused. Default: 230.26,
+            for a probability of 10^-100.
 
     Raises:
         InputFileError: the file cannot be read.
@@ -39,12 +44,19 @@ def load_ngram(path: Path) -> LanguageModel:
                 f"{path}: a binary file of KenLM; take the ARPA file that it was made of (only "
                 "rescoring reads binary files, by the package kenlm)"
             )
-    model = read_arpa(path)
+    cost = -UNKNOWN_LOG_PROB if unk_penalty is None else float(unk_penalty)
+    model = read_arpa(path, unknown_log_prob=-cost)
     graph = NgramGraph(model, path)
     engine = Engine(graph, reopen=lambda: Engine(graph))  # nothing in it is lost by a fork
     tokenizer = word_tokenizer(model.words, graph.config, source=str(path))
-    again = functools.partial(load_ngram, path.absolute())
-    return LanguageModel(Bundle(path, graph.config), engine, tokenizer, reload=again)
+    again = functools.partial(load_ngram, path.absolute(), unk_penalty=unk_penalty)
+    return LanguageModel(
+        Bundle(path, graph.config),
+        engine,
+        tokenizer,
+        reload=again,
+        unk_penalty=None if model.has_unknown else cost,
+    )
 
 
 def check_ngram_options(

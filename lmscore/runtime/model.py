@@ -74,6 +74,7 @@ class LanguageModel:
         tokenizer: TextTokenizer,
         *,
         reload: Callable[[], LanguageModel],
+        unk_penalty: float | None = None,
     ) -> None:
         """Use `lmscore.load` instead; `reload` loads this model again in another process."""
         self.config: Config = bundle.config
@@ -81,6 +82,7 @@ class LanguageModel:
         self.engine = engine
         self._path = bundle.path
         self._reload = reload
+        self._unk_penalty = unk_penalty
 
     @property
     def path(self) -> Path:
@@ -101,6 +103,14 @@ class LanguageModel:
     def unnormalized(self) -> bool:
         """Whether texts are scored without the softmax."""
         return self.engine.unnormalized
+
+    @property
+    def unk_penalty(self) -> float | None:
+        """What an unknown word costs (nats) in an ARPA file without <unk>; None for other models.
+
+        It stands for -log P(<unk>), to which weights of backing off are added.
+        """
+        return self._unk_penalty
 
     @property
     def vocab_size(self) -> int:

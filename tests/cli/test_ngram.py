@@ -191,3 +191,24 @@ def test_lists_are_rescored(run: Run, tmp_path: Path) -> None:
     result = run("rescore", tmp_path / "lists", "--lm", DATA / "trigrams.arpa", "--best")
     assert result.status == 0, result.err
     assert "the cat sleeps" in result.out
+
+
+CLOSED = "\\data\\\nngram 1=3\n\\1-grams:\n-0.5\t</s>\n-99\t<s>\n-0.5\tcat\n\\end\\\n"
+
+
+@pytest.mark.parametrize("argv", ["score", "ppl", "filter --max-ppl 1e99", "rescore"])
+def test_what_unknown_words_cost(run: Run, tmp_path: Path, argv: str) -> None:
+    (tmp_path / "closed.arpa").write_text(CLOSED)
+    text = "a\t-1\tcat dog\n" if argv == "rescore" else "cat dog\n"
+    default = run(*argv.split(), "-m", tmp_path / "closed.arpa", stdin=text)
+    said = "closed.arpa (1-gram, sentence context, no <unk>: an unknown word costs"
+    assert f"{said} 230.3 nats)" in default.out + default.err
+    cheap = run(*argv.split(), "-m", tmp_path / "closed.arpa", "--unk-penalty", "7", stdin=text)
+    assert (default.status, cheap.status) == (0, 0)
+    assert f"{said} 7 nats)" in cheap.out + cheap.err
+
+
+def test_costs_of_unknown_words_that_are_none(run: Run) -> None:
+    result = run("score", "--unk-penalty", "-1")
+    assert result.status == 2
+    assert "unk-penalty must be a number of nats, 0 or more, not -1.0" in result.err

@@ -109,6 +109,51 @@ def test_what_it_says_of_itself() -> None:
     assert again.score("the cat").log_prob == TRIGRAMS.score("the cat").log_prob
 
 
+CLOSED = r"""
+\data\
+ngram 1=4
+ngram 2=2
+
+\1-grams:
+-1.0	</s>
+-99	<s>	-0.5
+-0.5	the	-0.25
+-0.75	cat
+
+\2-grams:
+-0.25	<s> the
+-0.0625	cat </s>
+
+\end\
+"""
+
+
+@pytest.mark.parametrize(("options", "cost"), [({}, 100 * LN10), ({"unk_penalty": 7}, 7.0)])
+def test_what_an_unknown_word_costs(tmp_path: Path, options: dict[str, float], cost: float) -> None:
+    (tmp_path / "closed.arpa").write_text(CLOSED)
+    lm = lmscore.load(tmp_path / "closed.arpa", **options)  # type: ignore[arg-type]
+    score = lm.score("the dog", words=True)
+    assert [word.log_prob for word in score.words] == pytest.approx(
+        [-0.25 * LN10, -0.25 * LN10 - cost, -1.0 * LN10]
+    )
+    assert lm.unk_penalty == pytest.approx(cost)
+    assert score.num_oov == 1
+    again = pickle.loads(pickle.dumps(lm))
+    assert again.score("the dog").log_prob == lm.score("the dog").log_prob
+
+
+@pytest.mark.parametrize("penalty", [-1, float("inf"), float("nan"), True, "7"])
+def test_costs_of_unknown_words_that_are_none(penalty: object) -> None:
+    with pytest.raises(OptionError, match="unk_penalty must be a number of nats, 0 or more"):
+        lmscore.load(DATA / "unigrams.arpa", unk_penalty=penalty)  # type: ignore[arg-type]
+
+
+def test_a_model_with_an_unknown_word_says_what_it_costs() -> None:
+    assert TRIGRAMS.unk_penalty is None
+    with pytest.raises(OptionError, match="`unk_penalty` is for n-gram models without <unk>"):
+        lmscore.load(DATA / "trigrams.arpa", unk_penalty=7)
+
+
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [

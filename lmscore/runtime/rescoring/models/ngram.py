@@ -24,20 +24,35 @@ _WORD = re.compile(r"\S+")
 _UNKNOWN = "<unk>"
 _CONTROL = ("<s>", END)
 _ARPA = b"\\data\\"
+_MISSING = -100.0  # what KenLM puts for log10 P(<unk>) where a model has none
 _HEADER = 1 << 16  # bytes: an ARPA file may begin with blank lines
 
 
 @dataclass(frozen=True)
 class NgramScorer:
-    """A back-off n-gram model; its tokens are words."""
+    """A back-off n-gram model; its tokens are words.
+
+    Attributes:
+        unk_penalty: what an unknown word costs (nats) where the model has no <unk>, else None.
+    """
 
     name: str
     model: kenlm.Model
     eos: bool = True  # whether </s> is scored
+    unk_penalty: float | None = None
 
     @classmethod
-    def load(cls, name: str, path: str | Path, *, eos: bool = True) -> NgramScorer:
+    def load(
+        cls, name: str, path: str | Path, *, eos: bool = True, unk_penalty: float | None = None
+    ) -> NgramScorer:
         """Load an ARPA file, which may be compressed, or a binary file of KenLM.
+
+        Args:
+            name: of the feature.
+            path: the file.
+            eos: whether </s> is scored.
+            unk_penalty: what an unknown word costs (nats) where the model has no <unk>, else
+                unused. Default: 230.26, for a probability of 10^-100.
 
         Raises:
             MissingExtraError: kenlm is not installed.
@@ -49,9 +64,12 @@ class NgramScorer:
         config.show_progress = False
         config.arpa_complain = kenlm.ARPALoadComplain.NONE
         try:
-            return cls(name, kenlm.Model(str(path), config), eos)
+            model = kenlm.Model(str(path), config)
         except (OSError, RuntimeError) as error:
             raise ModelError(f"{path}: {' '.join(str(error).split())}") from error
+        if _has_unknown(model):
+            return cls(name, model, eos)
+        return cls(name, model, eos, -_MISSING * LN10 if unk_penalty is None else unk_penalty)
 
     @property
     def direction(self) -> Direction:
@@ -70,7 +88,7 @@ class NgramScorer:
         """Score texts as they come, each a sentence of its own, with `Score.words`.
 
         Log-probabilities are in nats. A word that the model does not have is an OOV, and scores
-        what the model gives `<unk>`, or 10 ** -100 if it has none.
+        what the model gives `<unk>`, or else costs `unk_penalty`.
 
         Raises:
             InputError: a text is not a string, or no valid Unicode; says which.
@@ -89,7 +107,10 @@ class NgramScorer:
         self.model.BeginSentenceWrite(before)
         for word, spelling, start, end in self._spelt(text):
             found = self.model.BaseFullScore(before, spelling, after)
-            yield WordScore(word, found.log_prob * LN10, found.oov, start, end, 1)
+            log_prob = found.log_prob * LN10
+            if found.oov and self.unk_penalty is not None:
+                log_prob -= _MISSING * LN10 + self.unk_penalty
+            yield WordScore(word, log_prob, found.oov, start, end, 1)
             before, after = after, before
 
     def _spelt(self, text: str) -> Iterator[tuple[str, str, int, int]]:
@@ -104,6 +125,15 @@ class NgramScorer:
             yield word, word if known else _UNKNOWN, *match.span()
         if self.eos:
             yield END, END, len(text), len(text)
+
+
+def _has_unknown(model: kenlm.Model) -> bool:
+    """Whether a model has a probability for <unk> of its own."""
+    import kenlm
+
+    nothing, after = kenlm.State(), kenlm.State()
+    model.NullContextWrite(nothing)
+    return bool(model.BaseFullScore(nothing, _UNKNOWN, after).log_prob != _MISSING)
 
 
 def is_ngram_file(path: str | Path) -> bool:

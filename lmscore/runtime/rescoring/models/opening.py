@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lmscore.errors import ModelError, ModelNotFoundError, OptionError
 from lmscore.names import Mix
+from lmscore.runtime.arguments import check_unk_penalty
 from lmscore.runtime.load import load
 from lmscore.runtime.load_ngram import load_ngram
 from lmscore.runtime.model import LanguageModel
@@ -36,6 +37,7 @@ def open_scorers(
     threads: int | None = None,
     trust: bool = False,
     unnormalized: bool = False,
+    unk_penalty: float | None = None,
 ) -> list[ListScorer]:
     """Open the models that lists are scored with: a feature for each, or one for their mixture.
 
@@ -53,9 +55,12 @@ def open_scorers(
         variant: the same for all of them.
         threads: of the CPU.
         unnormalized: score without the softmax, as `lmscore.load` says.
+        unk_penalty: what an unknown word costs (nats) in n-gram models without <unk>, of which
+            there must be one.
 
     Raises:
-        OptionError: a name is missing, or given twice, or the options do not go together.
+        OptionError: a name is missing, or given twice, or the options do not go together, or fit
+            no model.
         ModelNotFoundError: there is nothing at a path.
         ModelError: a path holds something else than a model, or a damaged model.
         InputError: the models divide a text of `texts` into different words.
@@ -64,6 +69,7 @@ def open_scorers(
         DeviceError: the device cannot be used.
     """
     named = check_models(lms, model=model, name=name, mix=mix, weights=weights, texts=texts)
+    check_unk_penalty(unk_penalty)
     load_model = partial(
         load,
         device=device,
@@ -73,8 +79,13 @@ def open_scorers(
         trust=trust,
     )
     if not named:
-        return [RecurrentScorer(name, load_model(model), eos, method)]
-    scorers = [_open(*pair, load_model, eos=eos, method=method) for pair in named.items()]
+        return [RecurrentScorer(name, load_model(model, unk_penalty=unk_penalty), eos, method)]
+    scorers = [
+        _open(*pair, load_model, eos=eos, method=method, unk_penalty=unk_penalty)
+        for pair in named.items()
+    ]
+    if unk_penalty is not None and all(_unk_penalty(scorer) is None for scorer in scorers):
+        raise OptionError("`unk_penalty` is for n-gram models without <unk>; no model is one")
     if mix is None:
         return list(scorers)
     if texts is not None:
@@ -129,7 +140,13 @@ def _named(lms: Sequence[str], name: str) -> dict[str, str]:
 
 
 def _open(
-    name: str, path: str, load_model: Callable[[str], LanguageModel], *, eos: bool, method: Method
+    name: str,
+    path: str,
+    load_model: Callable[[str], LanguageModel],
+    *,
+    eos: bool,
+    method: Method,
+    unk_penalty: float | None,
 ) -> WordScorer:
     if not path or Path(path).is_dir():
         return RecurrentScorer(name, load_model(path), eos, method)
@@ -141,5 +158,12 @@ def _open(
             "file of KenLM"
         )
     if is_kenlm_binary(path):
-        return NgramScorer.load(name, path, eos=eos)
-    return RecurrentScorer(name, load_ngram(Path(path)), eos, method)
+        return NgramScorer.load(name, path, eos=eos, unk_penalty=unk_penalty)
+    return RecurrentScorer(name, load_ngram(Path(path), unk_penalty=unk_penalty), eos, method)
+
+
+def _unk_penalty(scorer: WordScorer) -> float | None:
+    """What an unknown word costs (nats) where the model itself does not say, else None."""
+    if isinstance(scorer, RecurrentScorer):
+        return scorer.lm.unk_penalty
+    return scorer.unk_penalty if isinstance(scorer, NgramScorer) else None

@@ -85,9 +85,23 @@ def test_unknown_words_are_counted(ngram: NgramScorer) -> None:
 def test_without_an_unknown_word_in_the_model(tmp_path: Path) -> None:
     pytest.importorskip("kenlm")
     closed = ARPA.replace("-2.0\t<unk>\n", "").replace("ngram 1=5", "ngram 1=4")
-    (score,) = NgramScorer.load("ngram", written(tmp_path / "a", closed)).score_stream(["dog"])
-    assert in_base_10(score) == pytest.approx([-100.5, -1.0])
-    assert score.num_oov == 1
+    path = written(tmp_path / "a", closed)
+    for scorer, cost in [
+        (NgramScorer.load("ngram", path), 100.0),
+        (NgramScorer.load("ngram", path, unk_penalty=3 * log(10)), 3.0),
+    ]:
+        (score,) = scorer.score_stream(["dog"])
+        assert in_base_10(score) == pytest.approx([-0.5 - cost, -1.0], abs=1e-4)
+        assert score.num_oov == 1
+        assert scorer.unk_penalty == pytest.approx(cost * log(10))
+
+
+def test_an_unknown_word_of_the_model_keeps_its_probability(arpa: Path) -> None:
+    pytest.importorskip("kenlm")
+    scorer = NgramScorer.load("ngram", arpa, unk_penalty=1.0)
+    assert scorer.unk_penalty is None
+    (score,) = scorer.score_stream(["dog cat"])
+    assert in_base_10(score) == pytest.approx([-0.5 - 2.0, -0.75, -0.0625])
 
 
 def test_without_the_end(arpa: Path) -> None:

@@ -70,6 +70,17 @@ def test_a_path_may_have_an_equals_sign(tmp_path: Path) -> None:
     assert scorer.name == "lm"
 
 
+def test_what_unknown_words_cost(model_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.arpa").write_text(ARPA)
+    lms = [f"rnn={model_path}", f"ngram={tmp_path / 'a.arpa'}"]
+    (score,) = next(open_scorers(lms, unk_penalty=7)[1].score_lists([["zebra"]])).scores
+    assert score.oov_log_prob == pytest.approx(-7)
+    with pytest.raises(OptionError, match="no model is one"):
+        open_scorers(lms[:1], unk_penalty=7)
+    with pytest.raises(OptionError, match="this one has a probability for unknown words"):
+        open_scorers(model=model_path, unk_penalty=7)
+
+
 def test_forward_and_backward_together(model_path: Path, tmp_path: Path) -> None:
     make_model(tmp_path / "back", direction="backward", variants=["fp32"])
     forward, backward = open_scorers([f"f={model_path}", f"b={tmp_path / 'back'}"], variant="fp32")
