@@ -34,6 +34,7 @@ from lmscore.bundle.directory import (
     is_unfinished,
 )
 from lmscore.bundle.heads import HEADS, OUTPUT_LAYERS, HeadSpec
+from lmscore.bundle.layouts import LAYOUT_NAMES, LayoutRecord, Layouts, layout_file, without_variant
 from lmscore.bundle.records import GraphRecord, LogZRecord, parse_object
 from lmscore.bundle.signature import Value, graph_inputs, graph_outputs
 from lmscore.names import Cell, Context, Direction, HeadName, OutputLayer, TokenizerKind
@@ -56,6 +57,7 @@ __all__ = [
     "FP32",
     "HEADS",
     "INT8",
+    "LAYOUT_NAMES",
     "MAX_COLUMNS",
     "OUTPUT_LAYERS",
     "PARITY_FILE",
@@ -71,6 +73,8 @@ __all__ = [
     "GraphRecord",
     "HeadName",
     "HeadSpec",
+    "LayoutRecord",
+    "Layouts",
     "LogZRecord",
     "OutputLayer",
     "Parity",
@@ -82,9 +86,11 @@ __all__ = [
     "graph_inputs",
     "graph_outputs",
     "is_unfinished",
+    "layout_file",
     "load_weights",
     "parse_object",
     "save_weights",
+    "without_variant",
 ]
 
 if not TYPE_CHECKING:  # or mypy would believe in any name

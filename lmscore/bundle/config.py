@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 from lmscore.bundle.cells import CELLS, CellSpec
 from lmscore.bundle.heads import HEADS, OUTPUT_LAYERS, HeadSpec
+from lmscore.bundle.layouts import Layouts, layout_records
 from lmscore.bundle.records import GraphRecord, check_keys, graph_record, is_int, parse_object
 from lmscore.errors import ModelError
 from lmscore.names import Cell, Context, Direction, OutputLayer, TokenizerKind
@@ -80,6 +81,7 @@ class Config:
     window_size: int | None = None  # tokens that the cell `window` reads; None for other cells
     training: Mapping[str, Any] = field(default_factory=dict)  # a free-form record of the training
     graphs: Mapping[str, GraphRecord] = field(default_factory=dict)  # by variant
+    layouts: Layouts = field(default_factory=dict)  # graphs for other programs
 
     @property
     def embedding_dim(self) -> int:
@@ -192,6 +194,7 @@ class Config:
         graphs = document.pop("graphs", {})
         if not isinstance(graphs, dict):
             raise ModelError(f"{source}: graphs must be an object")
+        layouts = layout_records(document.pop("layouts", {}), source)
         cutoffs = document.pop("cutoffs", [])
         if not isinstance(cutoffs, list) or not all(map(is_int, cutoffs)):
             raise ModelError(f"{source}: cutoffs are {cutoffs!r}, expected a list of ids")
@@ -199,6 +202,7 @@ class Config:
             **document,
             cutoffs=tuple(cutoffs),
             graphs={name: graph_record(record, name, source) for name, record in graphs.items()},
+            layouts=layouts,
         )
         config._validate(source)
         if state != [dataclasses.asdict(tensor) for tensor in config.state]:

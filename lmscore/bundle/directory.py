@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmscore.bundle.config import CONFIG_FILE, FP32, Config
+from lmscore.bundle.layouts import LayoutRecord, layout_file
+from lmscore.bundle.records import GraphRecord
 from lmscore.errors import ModelError, ModelNotFoundError, VariantError
 from lmscore.files import atomic_write_bytes, open_input_raw, sha256_file
 
@@ -117,18 +119,32 @@ class Bundle:
                 f"{self.path}: no variant {variant!r} (there: {there}); "
                 "lmscore export makes fp32, int8 and fp16"
             )
-        path = self.path / graph_file(variant)
-        record, size = self.config.graphs[variant], path.stat().st_size
-        if size != record.size_bytes:
-            raise ModelError(
-                f"{path}: {size} bytes, {CONFIG_FILE} says {record.size_bytes}; "
-                "the file is truncated or not the one exported; copy or export it again"
-            )
-        if sha256_file(path) != record.sha256:
-            raise ModelError(
-                f"{path}: does not match its sha256 in {CONFIG_FILE}; copy or export it again"
-            )
-        return path
+        return _as_recorded(self.path / graph_file(variant), self.config.graphs[variant])
+
+    def layouts(self) -> tuple[tuple[str, str], ...]:
+        """The layouts whose files are in the directory, each with its variant."""
+        recorded = ((name, v) for name, by in self.config.layouts.items() for v in by)
+        return tuple(pair for pair in recorded if (self.path / layout_file(*pair)).is_file())
+
+    def layout_path(self, layout: str, variant: str) -> Path:
+        """The path of a layout's file that is there; raises ModelError as `graph_path` does."""
+        record = self.config.layouts[layout][variant]
+        return _as_recorded(self.path / layout_file(layout, variant), record)
+
+
+def _as_recorded(path: Path, record: GraphRecord | LayoutRecord) -> Path:
+    """Return `path`, or raise ModelError if its size or hash is another than the recorded one."""
+    size = path.stat().st_size
+    if size != record.size_bytes:
+        raise ModelError(
+            f"{path}: {size} bytes, {CONFIG_FILE} says {record.size_bytes}; "
+            "the file is truncated or not the one exported; copy or export it again"
+        )
+    if sha256_file(path) != record.sha256:
+        raise ModelError(
+            f"{path}: does not match its sha256 in {CONFIG_FILE}; copy or export it again"
+        )
+    return path
 
 
 def _required(folder: Path, name: str) -> Path:

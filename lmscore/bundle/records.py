@@ -82,19 +82,26 @@ def check_keys(
         raise ModelError(f"{where}: key {key!r} is missing")
 
 
+def is_variant_name(name: str) -> bool:
+    """Whether a key may name a variant, which is a part of the names of files."""
+    return bool(_VARIANT_NAME.fullmatch(name))
+
+
 def graph_record(document: object, variant: str, source: str) -> GraphRecord:
     """Convert the JSON object about a variant's graph in config.json into a GraphRecord."""
     where = f"{source}: graphs.{variant}"
-    if not _VARIANT_NAME.fullmatch(variant):
+    if not is_variant_name(variant):
         raise ModelError(f"{source}: graphs has {variant!r}, which is no name of a variant")
-    fields = dict(_fields(document, GraphRecord, where, optional=("log_z",)))
+    fields = dict(checked_fields(document, GraphRecord, where, optional=("log_z",)))
     fields["quantized"] = tuple(fields["quantized"])
     if fields.get("log_z") is not None:
-        fields["log_z"] = LogZRecord(**_fields(fields["log_z"], LogZRecord, f"{where}.log_z"))
+        fields["log_z"] = LogZRecord(
+            **checked_fields(fields["log_z"], LogZRecord, f"{where}.log_z")
+        )
     return GraphRecord(**fields)
 
 
-def _fields(
+def checked_fields(
     document: object, record: type[Any], where: str, optional: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """Check the keys and types of a JSON object that holds a record, and return the object.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lmscore.bundle import Config, graph_file
+from lmscore.bundle import Config, graph_file, layout_file
 from lmscore.cli.table import size, table
 
 
@@ -31,5 +31,22 @@ def graph_table(config: Config, variants: Sequence[str]) -> str:
             graph.checked_with,
         )
         for variant, graph in graphs
+    ]
+    return table([header, *rows])
+
+
+def layout_table(config: Config, pairs: Sequence[tuple[str, str]]) -> str:
+    """A table with a row of measurements for each layout and variant."""
+    header = ("layout", "file", "size", "max |Δ| from the model's graph", "checked with")
+    records = [(name, variant, config.layouts[name][variant]) for name, variant in pairs]
+    rows = [
+        (
+            name,
+            layout_file(name, variant),
+            size(record.size_bytes),
+            f"{record.max_difference:.2g} nats",
+            record.checked_with,
+        )
+        for name, variant, record in records
     ]
     return table([header, *rows])

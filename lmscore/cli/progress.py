@@ -87,6 +87,25 @@ class Progress:
         return bar
 
 
+class Steps:
+    """A bar for work in a few named steps; a context manager. No time left: steps differ."""
+
+    def __init__(self, description: str, *, total: int | None = None) -> None:
+        self._progress = Progress(description, total=total)
+        self._begun = 0
+
+    def begin(self, name: str) -> None:
+        """Show that the step before is done, and the name of the next one."""
+        self._progress.update(self._begun, name)
+        self._begun += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.__exit__(*exception)
+
+
 def duration(seconds: float) -> str:
     """Seconds as m:ss or h:mm:ss."""
     minutes, rest = divmod(round(seconds), 60)

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from lmscore.bundle import (
     Weights,
     graph_file,
     load_weights,
+    without_variant,
 )
 from lmscore.errors import ExportError, OptionError
 from lmscore.export.graph import OPERATORS, build_model
@@ -48,12 +49,18 @@ _OTHER_TRAINING = (
 _log = logging.getLogger("lmscore")
 
 
-def export_model(path: str | Path, *, variants: Sequence[str] = (FP32, INT8)) -> Config:
+def export_model(
+    path: str | Path,
+    *,
+    variants: Sequence[str] = (FP32, INT8),
+    progress: Callable[[str], None] = lambda _: None,
+) -> Config:
     """Export a model directory's weights to graphs, and return the new configuration.
 
     A graph takes its final name only after the comparison with parity.npz. config.json, which
     records the comparison, is written after each graph that is new or another than before: the
     same weights, exported again, leave a checkout clean. Variants exported earlier are kept.
+    `progress` is called with the name of each file before it is made.
 
     Raises:
         OptionError: a variant that cannot be exported.
@@ -66,11 +73,16 @@ def export_model(path: str | Path, *, variants: Sequence[str] = (FP32, INT8)) ->
     weights = load_weights(bundle)
     parity = Parity.load(bundle)
     for index, variant in enumerate(variants):
+        progress(graph_file(variant))
         record = _export_variant(bundle, weights, parity, variant, proven=FP32 in variants[:index])
-        before = bundle.config.graphs
+        before, layouts = bundle.config.graphs, bundle.config.layouts
+        is_new = variant not in before or before[variant].sha256 != record.sha256
+        if is_new:
+            layouts = without_variant(layouts, variant)  # they are of other weights
         graphs = {**before, variant: record}
-        bundle = Bundle(bundle.path, dataclasses.replace(bundle.config, graphs=graphs))
-        if variant not in before or before[variant].sha256 != record.sha256:
+        config = dataclasses.replace(bundle.config, graphs=graphs, layouts=layouts)
+        bundle = Bundle(bundle.path, config)
+        if is_new:
             bundle.write_config()
     return bundle.config
 

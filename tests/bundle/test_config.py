@@ -201,6 +201,11 @@ def _graph_with(**changes: object) -> Callable[[Document], object]:
         (_graph_with(log_z=0.1), "graphs.int8.log_z must be an object"),
         (_graph_with(log_z={"mean": 0}), "graphs.int8.log_z: key '\\w+' is missing"),
         (_log_z(std="wide"), "graphs.int8.log_z.std is 'wide', expected float"),
+        (_with(layouts=[]), "layouts must be an object"),
+        (_with(layouts={"../x": {}}), r"layouts.../x: no such layout; there are sherpa-online, "),
+        (_with(layouts={"rasr": []}), "layouts.rasr must be an object"),
+        (_with(layouts={"rasr": {"../x": {}}}), "layouts.rasr has '../x', which is no name of a"),
+        (_with(layouts={"rasr": {"fp32": {}}}), r"layouts.rasr.fp32: key '\w+' is missing"),
     ],
 )
 def test_a_wrong_key_is_named(

@@ -121,8 +121,8 @@ def test_export_of_layouts(run: Run, tmp_path: Path) -> None:
     given = ("--variant", "fp32", "--layout", "sherpa-online", "--layout", "triton")
     result = run("export", bundle.path, *given)
     assert (result.status, result.err) == (0, "")
-    rows = [line.split()[0] for line in result.out.partition("layout ")[2].splitlines()[1:]]
-    assert rows == ["sherpa-online.onnx", "triton/new_fp32/1/model.onnx"]
+    rows = [line.split()[1] for line in result.out.partition("layout ")[2].splitlines()[1:]]
+    assert rows == ["sherpa-online.onnx", "triton/lm_fp32/1/model.onnx"]
     assert all((bundle.path / row).is_file() for row in rows)
     result = run("export", bundle.path, "--layout", "kaldi")
     assert (result.status, result.out) == (2, "")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lmscore.cli import FAILED, options, streams
+from lmscore.cli.progress import Steps
 from lmscore.cli.table import table
 
 if TYPE_CHECKING:
@@ -36,13 +37,15 @@ def check(
     """
     from lmscore.runtime.checking import check_model
 
-    found = check_model(
-        options.one_model(directory, model),
-        variants=variant,
-        device=device,
-        threads=threads,
-        trust=trust,
-    )
+    with Steps("check") as steps:
+        found = check_model(
+            options.one_model(directory, model),
+            variants=variant,
+            device=device,
+            threads=threads,
+            trust=trust,
+            progress=steps.begin,
+        )
     streams.write(_as_json(found) if output_format == "json" else _as_text(found))
     for problem in found.problems:
         streams.note(f"error: {problem}")

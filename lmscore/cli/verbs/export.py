@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from lmscore.bundle import FP32, INT8
+from lmscore.bundle import FP32, INT8, Bundle
 from lmscore.cli import streams
-from lmscore.cli.graph_records import graph_table
-from lmscore.cli.table import table
+from lmscore.cli.graph_records import graph_table, layout_table
+from lmscore.cli.progress import Steps
 from lmscore.cli.usage import command_line
 
 
@@ -29,8 +29,8 @@ def export(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Write graphs for another program, too: sherpa-online, sherpa-offline, rasr or "
-            "triton; may be repeated.",
+            help="Write graphs for another program, too: sherpa-online, sherpa-offline, rasr, "
+            "rasr-scorer or triton; may be repeated.",
         ),
     ] = None,
 ) -> None:
@@ -48,9 +48,12 @@ def export(
         check_variants(variants)
         for name in layout or ():
             check_layout(name)
-    config = export_model(directory, variants=variants)
-    written = [export_layout(directory, name, variant=v) for name in layout or () for v in variants]
+    pairs = [(name, each) for name in dict.fromkeys(layout or ()) for each in variants]
+    with Steps("export", total=len(variants) + len(pairs)) as steps:
+        config = export_model(directory, variants=variants, progress=steps.begin)
+        for name, each in pairs:
+            steps.begin(f"{name}, {each}")
+            export_layout(directory, name, variant=each)
     streams.write(graph_table(config, variants))
-    if written:
-        rows = [(path.relative_to(directory), f"{apart:.2g} nats") for path, apart in written]
-        streams.write("\n" + table([("layout", "max |Δ| from the model's graph"), *rows]))
+    if pairs:
+        streams.write("\n" + layout_table(Bundle.read(directory).config, pairs))

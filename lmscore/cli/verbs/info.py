@@ -10,7 +10,7 @@ import typer
 
 from lmscore.bundle import Bundle, Config
 from lmscore.cli import options, streams
-from lmscore.cli.graph_records import graph_table
+from lmscore.cli.graph_records import graph_table, layout_table
 from lmscore.cli.signature import signature_document, signature_text
 from lmscore.cli.table import size, table
 
@@ -55,6 +55,8 @@ def _as_text(bundle: Bundle) -> str:
     if bundle.variants():
         blocks.append(graph_table(config, bundle.variants()))
         blocks.append(_graphs(bundle))
+    if bundle.layouts():
+        blocks.append(layout_table(config, bundle.layouts()))
     if config.training:
         blocks.append(table([("training", ""), *_flat(config.training, "  ")]))
     return "\n".join(blocks)

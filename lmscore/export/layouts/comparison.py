@@ -1,4 +1,4 @@
-"""A layout's graph, run as its program runs it, beside the model's own graph.
+"""A layout's graph, run as its program runs it, beside the model's own, over all of parity.npz.
 
 Letters in shapes: N sequences of parity.npz, T their tokens, V vocabulary, S one state in a row.
 """
@@ -16,22 +16,19 @@ from lmscore.runtime.engine import Engine, State
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-_ROWS, _TOKENS = 4, 8  # of the sequences in parity.npz
-
 Array = NDArray[Any]
 
 
 def compare(session: InferenceSession, layout: str, engine: Engine, parity: Parity) -> float:
     """The largest difference of a token's log-probability, in nats (offline: of a sequence's)."""
-    lengths = np.minimum(parity.lengths[:_ROWS], _TOKENS)
-    tokens = np.ascontiguousarray(parity.inputs[:_ROWS, : lengths.max()])
     run = {
         "sherpa-online": _online,
         "sherpa-offline": _offline,
         "rasr": _rasr,
+        "rasr-scorer": _rasr_scorer,
         "triton": _triton,
     }[layout]
-    return run(session, engine, tokens, lengths.astype(np.int32))
+    return run(session, engine, parity.inputs, parity.lengths)
 
 
 def _online(session: InferenceSession, engine: Engine, tokens: Array, lengths: Array) -> float:
@@ -72,26 +69,46 @@ def _offline(session: InferenceSession, engine: Engine, tokens: Array, lengths: 
 
 def _rasr(session: InferenceSession, engine: Engine, tokens: Array, lengths: Array) -> float:
     """Padded rows in one run, then one token more from the state that came of it."""
-    flat: Array = np.zeros((len(tokens), session.get_inputs()[2].shape[1]), np.float32)
+    flat: Array = np.zeros((len(tokens), _state_size(session)), np.float32)
     feeds = {"word": tokens.astype(np.int32), "word-length": lengths, "state": flat}
     found, flat = session.run(None, feeds)
     expected = engine.distributions(tokens, engine.initial_state(len(tokens)), lengths=lengths)
     inside = np.arange(tokens.shape[1]) < lengths[:, None]
     worst = _distance(found[inside], expected.log_probs[inside])
-    ones = np.ones(len(tokens), np.int32)
+    ones = np.ones_like(lengths)
     feeds = {"word": tokens[:, :1].astype(np.int32), "word-length": ones, "state": flat}
     after = engine.step(tokens[:, 0], expected.state)
     return max(worst, _distance(session.run(None, feeds)[0][:, 0], after.log_probs))
 
 
+def _rasr_scorer(session: InferenceSession, engine: Engine, tokens: Array, lengths: Array) -> float:
+    """Hypotheses that grow token by token, those that go on in one run."""
+    rows = np.zeros((len(tokens), _state_size(session)), np.float32)
+    state, worst = engine.initial_state(len(tokens)), 0.0
+    for place in range(tokens.shape[1]):
+        going = np.flatnonzero(lengths > place)
+        feeds = {
+            "token": tokens[going, place, None].astype(np.int32),
+            "token-length": np.ones(len(going), np.int32),
+            "prefix-length": np.full(len(going), place, np.int32),
+            "state": rows[going],
+        }
+        scores, rows[going] = session.run(None, feeds)
+        places = np.searchsorted(np.flatnonzero(lengths > place - 1), going)
+        expected, state = engine.step(tokens[going, place], state.select(places))
+        worst = max(worst, _distance(-scores[:, 0], expected))
+    return worst
+
+
 def _triton(session: InferenceSession, engine: Engine, tokens: Array, lengths: Array) -> float:
-    """All rows in one run, then two sequences in turns, as the server batches them."""
-    size, worst = session.get_inputs()[1].shape[1], 0.0
-    rows: list[Array] = [np.zeros((1, size), np.float32)] * len(tokens)
+    """All rows in one run, then the longest two in turns, as the server batches sequences."""
+    worst = 0.0
+    rows: list[Array] = [np.zeros((1, _state_size(session)), np.float32)] * len(tokens)
     states: list[State] = [engine.initial_state()] * len(tokens)
-    everyone = list(range(len(tokens)))
-    for place in range(lengths.min()):
-        for batch in (everyone, everyone[:1], everyone[1:2]):
+    longest = np.argsort(-lengths)
+    for place in range(tokens.shape[1]):
+        going = [row for row in longest if lengths[row] > place]
+        for batch in filter(None, (going, going[:1], going[1:2])):
             token = tokens[batch, place]
             feeds = {"token": token[:, None], "state": np.concatenate([rows[i] for i in batch])}
             found, after = session.run(None, feeds)
@@ -101,6 +118,12 @@ def _triton(session: InferenceSession, engine: Engine, tokens: Array, lengths: A
                 rows[row] = after[index : index + 1]
                 states[row] = expected.state.select([index])
     return worst
+
+
+def _state_size(session: InferenceSession) -> int:
+    """S, where the state is the last input."""
+    size: int = session.get_inputs()[-1].shape[1]
+    return size
 
 
 def _distance(found: Array, expected: Array) -> float:

@@ -21,15 +21,16 @@ def _state(config: Config, name: str) -> Value:
     return Value(name, ("B", state_size(config)))
 
 
-def _before_rasr(b: GraphBuilder, config: Config) -> None:
-    tokens = b.cast("word", TensorProto.INT64, to="tokens")
+def _read_rows(b: GraphBuilder, config: Config, words: str, lengths: str) -> None:
+    """Make the model's inputs of rows of words, int32 [B, T] and [B], and the state."""
+    tokens = b.cast(words, TensorProto.INT64, to="tokens")
     add_constant_inputs(b, config, tokens, targets=True)
     shape = b.op("Shape", tokens, to="layout_shape")
     from_none = b.integers("layout_no_targets", 0)
     empty = b.op("Concat", shape, from_none, to="layout_no_shape", axis=0)
     zeros = b.op("ConstantOfShape", empty, to="layout_zeros")
     b.cast(zeros, TensorProto.INT64, to="targets")
-    b.op("Identity", "word-length", to="lengths")
+    b.op("Identity", lengths, to="lengths")
     add_split_state(b, config, "state")
 
 
@@ -49,8 +50,32 @@ RASR = Layout(
         Value("nn-output", ("B", "T", config.vocab_size)),
         _state(config, "next_state"),
     ],
-    _before_rasr,
+    lambda b, config: _read_rows(b, config, "word", "word-length"),
     _after_rasr,
+    lambda _: {"STATE_state": "next_state"},
+)
+
+
+def _after_scorer(b: GraphBuilder, config: Config) -> None:
+    b.op("Neg", "log_probs", to="scores")
+    add_joined_state(b, config, "next_state")
+
+
+# Label scorers add up costs. The state says what was read, however long the prefix is.
+RASR_SCORER = Layout(
+    "rasr-scorer",
+    lambda config: [
+        Value("token", ("B", "T"), "int32"),
+        Value("token-length", ("B",), "int32"),
+        Value("prefix-length", ("B",), "int32"),
+        _state(config, "state"),
+    ],
+    lambda config: [
+        Value("scores", ("B", "T", config.vocab_size)),
+        _state(config, "next_state"),
+    ],
+    lambda b, config: _read_rows(b, config, "token", "token-length"),
+    _after_scorer,
     lambda _: {"STATE_state": "next_state"},
 )
 
@@ -78,7 +103,6 @@ TRITON = Layout(
 )
 
 _CONFIG = """\
-name: "{name}"
 backend: "onnxruntime"
 max_batch_size: 64
 input [ {{ name: "token" data_type: TYPE_INT64 dims: [ 1 ] }} ]
@@ -100,6 +124,9 @@ sequence_batching {{
 """
 
 
-def triton_config(config: Config, name: str) -> str:
-    """The text of config.pbtxt: a sequence's state is kept by the server, `<s>` read already."""
-    return _CONFIG.format(name=name, vocabulary=config.vocab_size, size=state_size(config))
+def triton_config(config: Config) -> str:
+    """The text of config.pbtxt: a sequence's state is kept by the server, `<s>` read already.
+
+    It names no model, so that the server takes the name of the folder, which may be changed.
+    """
+    return _CONFIG.format(vocabulary=config.vocab_size, size=state_size(config))

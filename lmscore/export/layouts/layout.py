@@ -29,10 +29,6 @@ class Layout:
     after: Callable[[GraphBuilder, Config], None]  # nodes that make the outputs of the layout
     metadata: Callable[[Config], Mapping[str, str]] = field(default=lambda _: {})
 
-    def file(self, variant: str) -> str:
-        """The name of the file beside the model's own graphs."""
-        return f"{self.name}.onnx" if variant == "fp32" else f"{self.name}_{variant}.onnx"
-
 
 def add_constant_inputs(b: GraphBuilder, config: Config, tokens: str, *, targets: bool) -> None:
     """Make what one run over whole rows needs beside `tokens` int64 [B, T] and the state.

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from lmscore.bundle import PARITY_FILE, Bundle, Config, Parity, Weights, load_weights
+from lmscore.bundle import (
+    PARITY_FILE,
+    Bundle,
+    Config,
+    LayoutRecord,
+    Parity,
+    Weights,
+    layout_file,
+    load_weights,
+)
 from lmscore.errors import ExportError, OptionError, needs_extra
 from lmscore.export.builder import GraphBuilder
 from lmscore.export.graph import add_network, make_file
 from lmscore.export.layouts.comparison import compare
-from lmscore.export.layouts.flat_state import RASR, TRITON, triton_config
+from lmscore.export.layouts.flat_state import RASR, RASR_SCORER, TRITON, triton_config
 from lmscore.export.layouts.layout import Layout
 from lmscore.export.layouts.sherpa import OFFLINE, ONLINE
 from lmscore.files import atomic_write, atomic_write_bytes
-from lmscore.runtime.engine import Engine, open_session
+from lmscore.runtime.engine import Engine, import_onnxruntime, open_session
 
 with needs_extra("export"):
     from onnx import ModelProto
 
-LAYOUTS: Mapping[str, Layout] = {each.name: each for each in (ONLINE, OFFLINE, RASR, TRITON)}
+LAYOUTS: Mapping[str, Layout] = {
+    each.name: each for each in (ONLINE, OFFLINE, RASR, RASR_SCORER, TRITON)
+}
 """The programs whose contracts are known, by the name of the layout."""
 
 _TOLERANCE = 1e-3  # nats: the same nodes, in a run of another shape
@@ -35,11 +48,11 @@ def check_layout(name: str) -> None:
         raise OptionError(f"no layout {name!r}; there are {', '.join(LAYOUTS)}")
 
 
-def export_layout(path: str | Path, name: str, *, variant: str) -> tuple[Path, float]:
-    """Write a model's graph in another program's layout, and return its file and a difference.
+def export_layout(path: str | Path, name: str, *, variant: str) -> tuple[Path, LayoutRecord]:
+    """Write a model's graph in another program's layout; return its file and what was measured.
 
     The file takes its name only after it gave the log-probabilities that the model's own graph of
-    the variant gives; the difference is the largest one found, in nats.
+    the variant gives for the sequences of parity.npz; config.json records it.
 
     Raises:
         OptionError: there is no such layout.
@@ -54,12 +67,23 @@ def export_layout(path: str | Path, name: str, *, variant: str) -> tuple[Path, f
         raise ExportError(f"{bundle.path}: reads sentences from their ends, and {name} forward")
     weights, parity = load_weights(bundle), Parity.load(bundle)
     engine = Engine.load(bundle, variant, device="cpu", threads=1)
-    target = _target(bundle, layout, variant)
+    target = bundle.path / layout_file(name, variant)
     target.parent.mkdir(parents=True, exist_ok=True)
-    difference = _write(target, layout, weights, engine, parity)
+    record = _write(target, layout, weights, engine, parity)
     if layout is TRITON:
         _write_repository(target.parents[1], engine)
-    return target, difference
+    _record(bundle, name, variant, record)
+    return target, record
+
+
+def _record(bundle: Bundle, name: str, variant: str, record: LayoutRecord) -> None:
+    """Write a record into config.json, unless the same file is recorded there."""
+    layouts = bundle.config.layouts
+    before = layouts.get(name, {}).get(variant)
+    if before is not None and before.sha256 == record.sha256:
+        return
+    recorded = {**layouts, name: {**layouts.get(name, {}), variant: record}}
+    Bundle(bundle.path, dataclasses.replace(bundle.config, layouts=recorded)).write_config()
 
 
 def build_layout(config: Config, weights: Weights, variant: str, layout: Layout) -> ModelProto:
@@ -72,18 +96,14 @@ def build_layout(config: Config, weights: Weights, variant: str, layout: Layout)
     return make_file(builder, layout.inputs(config), layout.outputs(config), metadata)
 
 
-def _target(bundle: Bundle, layout: Layout, variant: str) -> Path:
-    if layout is not TRITON:
-        return bundle.path / layout.file(variant)
-    # A repository of models: in it, a directory a model, and in that one a version.
-    return bundle.path / "triton" / f"{bundle.path.resolve().name}_{variant}" / "1" / "model.onnx"
-
-
-def _write(target: Path, layout: Layout, weights: Weights, engine: Engine, parity: Parity) -> float:
+def _write(
+    target: Path, layout: Layout, weights: Weights, engine: Engine, parity: Parity
+) -> LayoutRecord:
     config: Config = engine.config
     model = build_layout(config, weights, engine.variant, layout)
+    data: bytes = model.SerializeToString(deterministic=True)
     with atomic_write(target) as file:
-        file.write(model.SerializeToString(deterministic=True))
+        file.write(data)
         file.flush()
         session = open_session(Path(os.fspath(file.name)), device="cpu", threads=1)
         difference = compare(session, layout.name, engine, parity)
@@ -93,7 +113,12 @@ def _write(target: Path, layout: Layout, weights: Weights, engine: Engine, parit
                 f"{target} not written: {difference:.2g} nats from the model's own graph on "
                 f"{PARITY_FILE}; please report it"
             )
-    return difference
+    return LayoutRecord(
+        sha256=hashlib.sha256(data).hexdigest(),
+        size_bytes=len(data),
+        max_difference=difference,
+        checked_with=f"onnxruntime {import_onnxruntime().__version__}",
+    )
 
 
 def _write_repository(folder: Path, engine: Engine) -> None:
@@ -102,4 +127,4 @@ def _write_repository(folder: Path, engine: Engine) -> None:
     flat = np.concatenate([np.asarray(tensor)[:, 0].ravel() for tensor in state.tensors])
     (folder / "initial_state").mkdir(exist_ok=True)
     atomic_write_bytes(folder / "initial_state" / "after_bos", flat.astype("<f4").tobytes())
-    atomic_write_bytes(folder / "config.pbtxt", triton_config(engine.config, folder.name).encode())
+    atomic_write_bytes(folder / "config.pbtxt", triton_config(engine.config).encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from lmscore.bundle import (
     GraphRecord,
     Parity,
     graph_file,
+    layout_file,
 )
 from lmscore.errors import InputFileError, ModelError, ModelNotFoundError, VariantError
 from lmscore.runtime.checking.graph_check import (
@@ -76,13 +77,15 @@ def check_model(
     device: str = CPU_DEVICE,
     threads: int | None = None,
     trust: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> ModelCheck:
     """Check that a model computes the same here as in PyTorch where it was trained.
 
     No torch is needed: `parity.npz` holds PyTorch's results. Each graph runs whole sequences,
     chunks and single steps, padded in a batch and alone, with rows re-ordered by `parents`, with
     all numbers of targets and best tokens, and a held-out sample; int8 is compared with fp32.
-    Hashes tie the files to config.json. The check finds damage, mixed-up files and a machine that
+    Hashes tie the files to config.json, those of layouts for other programs, too, which are not
+    run. The check finds damage, mixed-up files and a machine that
     computes otherwise. It is no signature: whoever can write all the files can make them agree.
 
     Args:
@@ -91,6 +94,7 @@ def check_model(
         device: "cpu", "cuda", ...: where the graphs run.
         threads: the number of CPU threads. Default: one per core.
         trust: as in `lmscore.load`.
+        progress: called with the name of each file before it is checked.
 
     Raises:
         ModelNotFoundError: no such directory, or it has no config.json or parity.npz.
@@ -104,10 +108,12 @@ def check_model(
         raise VariantError(f"{bundle.path}: no exported graph; {EXPORT_AGAIN}")
     checker = _Checker(bundle, parity, device, threads)
     names = dict.fromkeys(variants or bundle.variants())
-    findings = [
-        checker.tokenizer(trust=trust),
-        *(found for name in names for found in checker.graph(name)),
-    ]
+    progress("tokenizer.json")
+    findings = [checker.tokenizer(trust=trust)]
+    for name in names:
+        progress(graph_file(name))
+        findings += checker.graph(name)
+        findings += checker.layouts(name)
     if FP32 in checker.engines and INT8 in checker.engines:
         findings.append(checker.int8_against_fp32())
     devices = {engine.device for engine in checker.engines.values()} or {device}
@@ -148,6 +154,19 @@ class _Checker:
         yield from self._differences(file, report, record, variant)
         yield self._perplexity(file, report, record, variant)
         yield from self._scores(file, report, record, variant)
+
+    def layouts(self, variant: str) -> Iterator[Finding]:
+        """Compare the layouts of a variant with their hashes."""
+        for layout, of_variant in self._bundle.layouts():
+            if of_variant != variant:
+                continue
+            file, what = layout_file(layout, variant), "size, hash"
+            try:
+                self._bundle.layout_path(layout, variant)
+            except _SPOILT as error:
+                yield Finding(file, what, str(error))
+            else:
+                yield Finding(file, what)
 
     def int8_against_fp32(self) -> Finding:
         """Compare int8 with fp32: they differ at most by the sum of both distances from PyTorch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import onnx
 import pytest
 from onnxruntime import InferenceSession
 
-from lmscore.bundle import CELLS, Bundle, Cell
-from lmscore.errors import ExportError, OptionError, VariantError
-from lmscore.export import LAYOUTS, export_layout
+from lmscore.bundle import CELLS, LAYOUT_NAMES, Bundle, Cell
+from lmscore.errors import ExportError, ModelError, OptionError, VariantError
+from lmscore.export import LAYOUTS, export_layout, export_model
 from lmscore.export.layouts import write
+from lmscore.files import sha256_file
+from lmscore.runtime.checking import check_model
 from lmscore.runtime.engine import Engine
 from tests.models import make_model
 
@@ -30,9 +33,15 @@ def test_every_layout_of_every_cell(cell: Cell, options: dict[str, Any], tmp_pat
     bundle = make_model(tmp_path / "m", cell=cell, variants=("fp32", "int8"), **options)
     for name in LAYOUTS:
         for variant in ("fp32", "int8"):
-            path, difference = export_layout(bundle.path, name, variant=variant)
-            assert difference < (0.02 if cell == "rnn-relu" and variant == "int8" else 2e-5)
+            path, record = export_layout(bundle.path, name, variant=variant)
+            assert record.max_difference < (
+                0.02 if cell == "rnn-relu" and variant == "int8" else 2e-5
+            )
             onnx.checker.check_model(onnx.load(path))
+
+
+def test_every_name_has_a_layout() -> None:
+    assert tuple(LAYOUTS) == LAYOUT_NAMES
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +104,62 @@ def test_rasr_finds_the_state_by_its_metadata(bundle: Bundle) -> None:
     assert shapes["nn-output"][2] == bundle.config.vocab_size
 
 
+def test_rasr_s_scorer_gives_costs_and_reads_a_prefix_length(bundle: Bundle) -> None:
+    session, engine = session_of(bundle, "rasr-scorer"), Engine.load(bundle, "fp32")
+    types = {value.name: (value.type, len(value.shape)) for value in session.get_inputs()}
+    assert types == {
+        **dict.fromkeys(("token-length", "prefix-length"), ("tensor(int32)", 1)),
+        "token": ("tensor(int32)", 2),
+        "state": ("tensor(float)", 2),
+    }
+    assert session.get_modelmeta().custom_metadata_map["STATE_state"] == "next_state"
+    feeds = {
+        "token": np.array([[4], [5]], np.int32),
+        "token-length": np.ones(2, np.int32),
+        "prefix-length": np.array([3, 0], np.int32),  # the state knows what was read
+        "state": np.zeros((2, 32), np.float32),
+    }
+    scores, _ = session.run(["scores", "next_state"], feeds)
+    expected = engine.step([4, 5], engine.initial_state(2)).log_probs
+    np.testing.assert_allclose(scores[:, 0], -expected, atol=1e-5)
+
+
+def test_what_was_measured_is_recorded(bundle: Bundle) -> None:
+    path, record = export_layout(bundle.path, "rasr", variant="fp32")
+    export_layout(bundle.path, "triton", variant="fp32")
+    found = Bundle.read(bundle.path)
+    assert found.config.layouts["rasr"] == {"fp32": record}
+    assert record.sha256 == sha256_file(path)
+    assert {("rasr", "fp32"), ("triton", "fp32")} <= set(found.layouts())
+    assert found.layout_path("rasr", "fp32") == path
+    assert check_model(bundle.path).problems == []
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(ModelError, match=r"rasr.onnx: does not match its sha256 in config.json"):
+        found.layout_path("rasr", "fp32")
+    (problem,) = check_model(bundle.path).problems
+    assert "rasr.onnx: does not match" in problem
+    path.unlink()
+    assert ("rasr", "fp32") not in found.layouts()
+
+
+def test_layouts_of_other_weights_are_forgotten(tmp_path: Path) -> None:
+    """They stay where the same graph is exported again, and go where it is another one."""
+    bundle = make_model(tmp_path / "m", variants=("fp32", "int8"))
+    for variant in ("fp32", "int8"):
+        export_layout(bundle.path, "rasr", variant=variant)
+    assert set(export_model(bundle.path, variants=("fp32",)).layouts["rasr"]) == {"fp32", "int8"}
+    config = Bundle.read(bundle.path).config
+    graphs = {**config.graphs, "fp32": dataclasses.replace(config.graphs["fp32"], sha256="")}
+    Bundle(bundle.path, dataclasses.replace(config, graphs=graphs)).write_config()
+    assert set(export_model(bundle.path, variants=("fp32",)).layouts["rasr"]) == {"int8"}
+
+
 def test_triton_begins_after_the_start_of_a_sentence(bundle: Bundle) -> None:
     path, _ = export_layout(bundle.path, "triton", variant="fp32")
     folder = path.parents[1]
-    assert path == bundle.path / "triton" / "m_fp32" / "1" / "model.onnx"
+    assert path == bundle.path / "triton" / "lm_fp32" / "1" / "model.onnx"
     state = np.fromfile(folder / "initial_state" / "after_bos", "<f4")[None]
     config = (folder / "config.pbtxt").read_text()
-    assert 'name: "m_fp32"' in config
     assert f"dims: [ {bundle.config.vocab_size} ]" in config
     assert config.count(f"dims: [ {state.size} ]") == 2
     session = InferenceSession(path, providers=["CPUExecutionProvider"])
