@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,15 @@ settings.load_profile("lmscore")
 def any_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Device "auto" chooses by what there is, as it does for users."""
     monkeypatch.delenv("LMSCORE_DEVICE")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium; the test is skipped where there is none."""
+    from tests.browsing import open_browser
+
+    with open_browser() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

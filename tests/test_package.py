@@ -47,7 +47,7 @@ ROOMS: dict[str, set[str]] = {
     "runtime.ngram": BASE,
     "runtime.text": BASE | {"bundle"},
     "runtime.engine": BASE | {"bundle", "runtime.arguments", "runtime.ngram", "runtime.text"},
-    "runtime.scoring": ENGINE,
+    "runtime.scoring": ENGINE | {"pages"},
     "runtime.decoding": ENGINE | {"runtime.scoring"},
     "runtime.model": ENGINE | {"runtime.scoring", "runtime.decoding"},
     "runtime.load_ngram": ENGINE | {"runtime.model"},
@@ -68,7 +68,7 @@ ROOMS: dict[str, set[str]] = {
     "train": BASE
     | {"bundle", "corpus.reading", "runtime.text", "runtime.scoring", "train.options"},
     "corpus": MODEL | {"corpus.reading"},
-    "cli": BASE | {"bundle", "corpus.reading", "train.options"},
+    "cli": BASE | {"pages", "bundle", "corpus.reading", "train.options"},
     "cli.verbs": BASE | {"bundle", "corpus.reading", "cli"},
 }
 # Rooms that are entered by any of their files: a file for each decoder, a file for each verb.

@@ -1,5 +1,21 @@
 """Pages to look at: one HTML file each, without a network, whose texts cannot become markup."""
 
-from lmscore.pages.frame import WORDS_SCRIPT, frame, part
+from lmscore.pages.elements import Child, element, markup, table
+from lmscore.pages.frame import REPORT_SCRIPT, WORDS_SCRIPT, frame, part, report_page
+from lmscore.pages.words import LEVELS, Word, WordTexts, level
 
-__all__ = ["WORDS_SCRIPT", "frame", "part"]
+__all__ = [
+    "LEVELS",
+    "REPORT_SCRIPT",
+    "WORDS_SCRIPT",
+    "Child",
+    "Word",
+    "WordTexts",
+    "element",
+    "frame",
+    "level",
+    "markup",
+    "part",
+    "report_page",
+    "table",
+]

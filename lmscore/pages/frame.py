@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from lmscore.pages.elements import markup
 
 _HERE = Path(__file__).parent
 
@@ -18,6 +21,9 @@ def part(path: Path) -> str:
 
 WORDS_SCRIPT = _HERE / "words.js"
 """Defines `attachWords`, with which words tell more about themselves."""
+
+REPORT_SCRIPT = _HERE / "report.js"
+"""Uses it for the words of a report."""
 
 
 def frame(
@@ -65,6 +71,12 @@ def frame(
 </body>
 </html>
 """
+
+
+def report_page(title: str, body: Iterable[Element], *, words: bool = False) -> str:
+    """The page of a report; `words`: it has the elements of `WordTexts`."""
+    scripts = [part(WORDS_SCRIPT), part(REPORT_SCRIPT)] if words else []
+    return frame(title, markup(body), scripts=scripts)
 
 
 def _hash(source: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lmscore.runtime.model import LanguageModel
-from tests.browsing import PHONE, fits, open_browser, open_page, wait_until
+from tests.browsing import PHONE, fits, open_page, wait_until
 
 uvicorn = pytest.importorskip("uvicorn")
 
@@ -36,12 +36,6 @@ def started(lm: LanguageModel, api_key: str | None = None) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def url(lm_int8: LanguageModel) -> Iterator[str]:
     yield from started(lm_int8)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with open_browser() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from lmscore.cli.layout import Layout
 from lmscore.cli.outfile import check_not_read, check_output, open_records
 from lmscore.cli.records import TextInput, note_bad_records
 from lmscore.cli.rejected import rejected_records
+from lmscore.cli.report_files import Html, check_html
+from lmscore.cli.score_page import ALTERNATIVES, Totals
 from lmscore.cli.scored_records import (
     PROMPT,
     describe,
@@ -71,6 +73,7 @@ def score(
     text: TextInput,
     rejected: options.Rejected = None,
     output: options.Output = None,
+    html: Html = None,
     resume: options.Resume = False,
     line_buffered: options.LineBuffered = False,
     quiet: options.Quiet = False,
@@ -87,13 +90,9 @@ def score(
     """
     own_prefixes = _has_own_prefixes(prefix, prefix_field, text.kind, column=prefix_column)
     paths = text.paths
-    wanted = {"entropy": entropy, "rank": rank, "alternatives": alternatives > 0}
-    measures = tuple(name for name in get_args(names.Measure) if wanted[name])
-    if measures:
-        plain = bos and eos and prefix is None and not own_prefixes
-        _check_measures(
-            measures, per, context, plain=plain, resume=resume, unnormalized=unnormalized
-        )
+    measures = _measures(entropy=entropy, rank=rank, alternatives=alternatives > 0)
+    plain = bos and eos and prefix is None and not own_prefixes
+    _check_measures(measures, per, context, plain=plain, resume=resume, unnormalized=unnormalized)
     layout = Layout(
         output_format,
         per,
@@ -111,10 +110,20 @@ def score(
         "--resume": resume,
         **{f"--{name}": name in measures for name in measures},
     }
+    check_html(
+        html,
+        paths,
+        output,
+        apart={"--compat": compat, "--resume": resume, "--unnormalized": unnormalized},
+    )
     report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
     check_output(output, resume=resume)
-    prefixed = prefix is not None or own_prefixes
-    split = _split(text, compat=bool(compat), prefixed=prefixed, measures=measures)
+    split = _split(
+        text,
+        compat=bool(compat),
+        prefixed=prefix is not None or own_prefixes,
+        measures=measures,
+    )
     _check_layout_resumes(layout, resume=resume, ends=bos and eos)
     from lmscore.runtime.scoring import Summary, needs_words
 
@@ -139,7 +148,9 @@ def score(
             eos=eos,
             context=context,
             tokens=per == "token" or (report is not None and per == "word"),
-            words=per == "word" or (report is not None and needs_words(lm.config)),
+            words=per == "word"
+            or html is not None
+            or (report is not None and needs_words(lm.config)),
             prefix=prefix,
             own_prefixes=own_prefixes,
             split=split,
@@ -150,8 +161,8 @@ def score(
         measure = partial(
             measure_records,
             lm,
-            alternatives=alternatives,
-            words=per == "word",
+            alternatives=alternatives if measures else ALTERNATIVES,
+            words=per == "word" or html is not None,
             line_buffered=line_buffered or typed,
             flush=out.flush,
         )
@@ -162,22 +173,24 @@ def score(
                 note_bad_records(bad)
             return
         earlier = Earlier(out, layout, header=header)
-        run: Callable[..., Scored] = measure if measures else scored
+        alone = plain and split == "none" and (context or lm.config.context) == "sentence"
+        run: Callable[..., Scored] = measure if measures or (html and alone) else scored
+        totals = Totals(html, lm, Summary(eos=eos))
         if (context or lm.config.context) == "sentence" or prefix is not None or own_prefixes:
             rest = earlier.skip(records, lambda record: record, bar=not typed)
             pairs: Scored = shown(run(rest), skipped=earlier.bytes)
         else:  # the state depends on all lines, so all are scored again
             pairs = earlier.skip(shown(run(records)), itemgetter(0), bar=False)
-        summary = Summary(eos=eos)
         for number, (record, result) in enumerate(pairs, earlier.count + 1):
             scored_text, measured = _parts(result)
             lines = layout.lines(number, record, scored_text, measured)
             earlier.settle(lines, scored_text.num_tokens)
             out.write(lines)
             if record.error is None:
-                summary.add(scored_text)
+                totals.add(layout.key(number, record), scored_text, measured)
+    totals.write(describe(lm, context))
     if not quiet:
-        _note(summary, describe(lm, context), resumed=earlier.count)
+        _note(totals.summary, describe(lm, context), resumed=earlier.count)
         note_bad_records(bad)
 
 
@@ -218,6 +231,11 @@ def _split(
     return text.splits(apart=next((name for name, given in whole.items() if given), ""))
 
 
+def _measures(**wanted: bool) -> tuple[names.Measure, ...]:
+    """The names of the wanted measures, in the order of their columns."""
+    return tuple(name for name in get_args(names.Measure) if wanted[name])
+
+
 def _check_measures(
     measures: Sequence[str],
     per: names.Per,
@@ -228,6 +246,8 @@ def _check_measures(
     unnormalized: bool,
 ) -> None:
     """Raise UsageError where tokens are not measured."""
+    if not measures:
+        return
     flag = f"--{measures[0]}"
     if per == "sentence":
         raise UsageError(f"{flag} is of tokens and words: give --per token or --per word")

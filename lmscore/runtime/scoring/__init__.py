@@ -20,6 +20,7 @@ from lmscore.runtime.scoring.score import (
     rounded,
 )
 from lmscore.runtime.scoring.scorer import Scorer, sum_scores
+from lmscore.runtime.scoring.shown import shown_words
 from lmscore.runtime.scoring.stream_windows import windows
 from lmscore.runtime.scoring.words import END, boundary_tokens
 
@@ -44,6 +45,7 @@ __all__ = [
     "needs_words",
     "perplexity_of",
     "rounded",
+    "shown_words",
     "sum_scores",
     "windows",
     "word_before",

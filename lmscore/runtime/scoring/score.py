@@ -138,6 +138,12 @@ class Score(_Unread):
         """Per token; `perplexity_per_token` is the name from now on."""
         return self.perplexity_per_token
 
+    def _repr_html_(self) -> str:
+        """The words, or else the tokens, by their surprisal, for a notebook."""
+        from lmscore.runtime.scoring.shown import notebook_html
+
+        return notebook_html(self)
+
     if not TYPE_CHECKING:  # for a type checker, the fields are just there
 
         def __getattr__(self, name: str) -> Any:
