@@ -13,8 +13,10 @@ import typer
 from lmscore.cli import options, streams
 from lmscore.cli.kept import Kept
 from lmscore.cli.outfile import check_not_read, check_output, open_records, same_file
+from lmscore.cli.perplexity_page import PerplexityPage
 from lmscore.cli.records import TextInput, note_bad_records
 from lmscore.cli.rejected import rejected_records, whole_records
+from lmscore.cli.report_files import Html, check_html
 from lmscore.cli.scored_records import (
     PROMPT,
     describe,
@@ -56,6 +58,7 @@ def filter_lines(
     bos: options.Bos = True,
     eos: options.Eos = True,
     text: TextInput,
+    html: Html = None,
     output: options.Output = None,
     resume: options.Resume = False,
     line_buffered: options.LineBuffered = False,
@@ -74,6 +77,7 @@ def filter_lines(
     paths = text.paths
     check_not_read(rejected, paths)
     _check_kinds(text, resume=resume)
+    check_html(html, paths, output, apart={"--resume": resume})
     typed = interactive(paths)
     if typed and not quiet:
         streams.note(PROMPT)
@@ -104,17 +108,20 @@ def filter_lines(
             pairs = shown(scored(rest), skipped=earlier.bytes)
         else:  # the state depends on all lines, so all are scored again
             pairs = shown(scored(records))
-        tally = _Tally()
+        tally, page = _Tally(), PerplexityPage(html, per)
         keep = whole_records(out.write_bytes, begun=out.size > 0)
         for record, score in pairs:
             perplexity = score.perplexity_per(per)
             kept = (lowest <= perplexity <= highest) != invert
             tally.add(score, kept=kept, defined=not math.isnan(perplexity))
+            page.add(record.text, score)
             if not kept:
                 reject(record)
             elif not earlier.has(record):
                 keep(record)
         earlier.check_end()
+    bounds = {"--min-ppl": lowest, "--max-ppl": highest}
+    page.write(describe(lm, context), str(tally), bounds)
     if not quiet:
         before = f"resumed after {earlier.count} lines: " if earlier.count else ""
         streams.note(f"{describe(lm, context)}: {before}{tally}")

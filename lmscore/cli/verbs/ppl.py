@@ -11,8 +11,10 @@ from lmscore.cli import options, streams
 from lmscore.cli.adaptive import adapted, check_model, check_options, describe_adapted
 from lmscore.cli.compat import start_report
 from lmscore.cli.outfile import check_not_read
+from lmscore.cli.perplexity_page import PerplexityPage
 from lmscore.cli.records import TextInput, note_bad_records
 from lmscore.cli.rejected import rejected_records
+from lmscore.cli.report_files import Html, check_html
 from lmscore.cli.scored_records import PROMPT, describe, interactive, score_records, with_progress
 from lmscore.cli.usage import UsageError
 
@@ -27,6 +29,7 @@ def ppl(
     eos: options.Eos = True,
     text: TextInput,
     rejected: options.Rejected = None,
+    html: Html = None,
     cache: Annotated[
         bool,
         typer.Option("--cache", help="Beside it, with a cache of the words read (extra train)."),
@@ -64,6 +67,7 @@ def ppl(
 
     paths = text.paths
     layouts = {"--format": output_format != "text"}
+    check_html(html, paths, apart={"--compat": compat})
     report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
     wanted = {"cache": cache, "dynamic": dynamic}
     settings: dict[str, dict[str, float]] = {
@@ -95,12 +99,14 @@ def ppl(
         split=split,
         language=text.language,
     )
-    summary = Summary(eos=eos)
+    summary, page = Summary(eos=eos), PerplexityPage(html, "word")
     with rejected_records(rejected) as bad.reject:
         for record, score in with_progress(scored, paths, data_on_stdout=False):
             (report or summary).add(score)
+            page.add(record.text, score)
             texts += split_text(record.text, split, text.language) if adaptive else []
     note_bad_records(bad)
+    page.write(describe(lm, context), str(summary))
     found = {
         name: adapted(lm.path, texts, summary, name, values, model)
         for name, values in adaptive.items()
