@@ -12,7 +12,7 @@ Direction = Literal["forward", "backward"]
 OutputLayer = Literal["softmax", "classes"]
 HeadName = Literal["softmax", "self-normalised", "classes"]
 TokenizerKind = Literal["bpe", "unigram", "word", "char", "custom"]
-LayoutName = Literal["sherpa-online", "sherpa-offline", "rasr", "rasr-scorer", "triton"]
+LayoutName = Literal["sherpa-online", "sherpa-offline", "rasr", "rasr-scorer", "triton", "ort"]
 
 # --- training
 

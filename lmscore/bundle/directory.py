@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,15 @@ class Bundle:
     def write_config(self) -> None:
         """Write config.json, atomically."""
         atomic_write_bytes(self.path / CONFIG_FILE, self.config.to_json().encode())
+
+    def record_layout(self, layout: str, variant: str, record: LayoutRecord) -> None:
+        """Write a record into config.json, unless the same file is recorded there."""
+        layouts = self.config.layouts
+        before = layouts.get(layout, {}).get(variant)
+        if before is not None and before.sha256 == record.sha256:
+            return
+        recorded = {**layouts, layout: {**layouts.get(layout, {}), variant: record}}
+        Bundle(self.path, dataclasses.replace(self.config, layouts=recorded)).write_config()
 
     def write_card(self, text: str) -> None:
         """Write the model card, README.md, atomically."""

@@ -19,7 +19,7 @@ class LayoutRecord:
 
     sha256: str
     size_bytes: int
-    max_difference: float  # nats, against the model's own graph over the parity grid
+    max_difference: float  # nats, over the parity grid: from the model's graph; ort: from PyTorch
     checked_with: str  # "onnxruntime 1.31.1"
 
 
@@ -30,6 +30,8 @@ def layout_file(layout: str, variant: str) -> str:
     """The file of a layout, relative to the model directory."""
     if layout == "triton":  # a repository of models: a directory each, and in it one per version
         return f"triton/lm_{variant}/1/model.onnx"
+    if layout == "ort":  # the model's own graph in ONNX Runtime's format
+        return "model.ort" if variant == "fp32" else f"model_{variant}.ort"
     return f"{layout}.onnx" if variant == "fp32" else f"{layout}_{variant}.onnx"
 
 

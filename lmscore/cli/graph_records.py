@@ -37,7 +37,7 @@ def graph_table(config: Config, variants: Sequence[str]) -> str:
 
 def layout_table(config: Config, pairs: Sequence[tuple[str, str]]) -> str:
     """A table with a row of measurements for each layout and variant."""
-    header = ("layout", "file", "size", "max |Δ| from the model's graph", "checked with")
+    header = ("layout", "file", "size", "max |Δ log-prob|", "checked with")
     records = [(name, variant, config.layouts[name][variant]) for name, variant in pairs]
     rows = [
         (

@@ -33,27 +33,40 @@ def export(
             "rasr-scorer or triton; may be repeated.",
         ),
     ] = None,
+    ort: Annotated[
+        bool,
+        typer.Option(
+            "--ort",
+            help="Write .ort files and lists of their operators, too, for small builds of ONNX "
+            "Runtime.",
+        ),
+    ] = False,
 ) -> None:
     """Write the ONNX graphs of a trained model, and check them.
 
     They are held against what PyTorch computed when the model was trained; PyTorch itself is not
     needed. Prints, per graph, the largest difference of a log-probability (in nats) and the change
     of perplexity on held-out text. With --layout the same network is written once more, with the
-    inputs and outputs that another program expects, and held against the model's own graph.
+    inputs and outputs that another program expects, and held against the model's own graph; --ort
+    stores the graphs as ONNX Runtime's builds for phones read them, held against PyTorch's results.
     """
-    from lmscore.export import check_layout, check_variants, export_layout, export_model
+    from lmscore.export import check_layout, check_variants, export_layout, export_model, export_ort
 
     variants = tuple(dict.fromkeys(variant or (FP32, INT8)))
     with command_line():
         check_variants(variants)
         for name in layout or ():
             check_layout(name)
-    pairs = [(name, each) for name in dict.fromkeys(layout or ()) for each in variants]
+    names = [*dict.fromkeys(layout or ()), *(["ort"] if ort else [])]
+    pairs = [(name, each) for name in names for each in variants]
     with Steps("export", total=len(variants) + len(pairs)) as steps:
         config = export_model(directory, variants=variants, progress=steps.begin)
         for name, each in pairs:
             steps.begin(f"{name}, {each}")
-            export_layout(directory, name, variant=each)
+            if name == "ort":
+                export_ort(directory, variant=each)
+            else:
+                export_layout(directory, name, variant=each)
     streams.write(graph_table(config, variants))
     if pairs:
         streams.write("\n" + layout_table(Bundle.read(directory).config, pairs))

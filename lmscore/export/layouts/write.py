@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 from collections.abc import Mapping
@@ -72,18 +71,8 @@ def export_layout(path: str | Path, name: str, *, variant: str) -> tuple[Path, L
     record = _write(target, layout, weights, engine, parity)
     if layout is TRITON:
         _write_repository(target.parents[1], engine)
-    _record(bundle, name, variant, record)
+    bundle.record_layout(name, variant, record)
     return target, record
-
-
-def _record(bundle: Bundle, name: str, variant: str, record: LayoutRecord) -> None:
-    """Write a record into config.json, unless the same file is recorded there."""
-    layouts = bundle.config.layouts
-    before = layouts.get(name, {}).get(variant)
-    if before is not None and before.sha256 == record.sha256:
-        return
-    recorded = {**layouts, name: {**layouts.get(name, {}), variant: record}}
-    Bundle(bundle.path, dataclasses.replace(bundle.config, layouts=recorded)).write_config()
 
 
 def build_layout(config: Config, weights: Weights, variant: str, layout: Layout) -> ModelProto:
