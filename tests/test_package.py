@@ -61,7 +61,12 @@ ROOMS: dict[str, set[str]] = {
     "runtime.rescoring.formats": BASE | {"runtime.scoring", "runtime.rescoring.lists"},
     "runtime.rescoring.tuning": BASE | {"runtime.rescoring.lists"},
     "runtime.rescoring.lattices": MODEL
-    | {"runtime.rescoring.formats", "runtime.rescoring.lists", "runtime.rescoring.posteriors"},
+    | {
+        "runtime.rescoring.formats",
+        "runtime.rescoring.lists",
+        "runtime.rescoring.models",
+        "runtime.rescoring.posteriors",
+    },
     "serve": MODEL | {"pages", "runtime.rescoring.models", "runtime.rescoring.lists"},
     "export": BASE | {"bundle", "runtime.engine", "runtime.checking"},
     "train.options": BASE | {"bundle"},

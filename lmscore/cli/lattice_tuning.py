@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lmscore.cli import streams
 from lmscore.cli.list_options import ListInput, ListModels, SeenText
 from lmscore.cli.progress import Progress
+from lmscore.cli.text_form import SAMPLE, settled_preparation, texts_of_lattices
 from lmscore.cli.usage import UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +60,6 @@ def check_lattice_options(lists: ListInput, models: ListModels, seen: SeenText) 
         "--unnormalized": models.unnormalized,
         "--no-eos": not models.eos,
         "--join": seen.join,
-        "--case": seen.case != "keep",
         "--costs": lists.costs,
         "--probabilities": lists.probabilities,
         "--beam-size": lists.beam_size,
@@ -70,8 +70,9 @@ def check_lattice_options(lists: ListInput, models: ListModels, seen: SeenText) 
         if given:
             raise UsageError(f"{option} is for lists, not for lattices")
     from lmscore.runtime.rescoring.lattices import ACOUSTIC, OLD_LM
+    from lmscore.runtime.rescoring.models import LODR
 
-    if models.feature in (ACOUSTIC, OLD_LM):
+    if models.feature in (ACOUSTIC, OLD_LM, LODR):
         raise UsageError(
             f"lattices have a score {models.feature!r} already; choose another --feature"
         )
@@ -103,11 +104,16 @@ class LatticeTuning:
             first_options,
             weighted_options,
         )
+        from lmscore.runtime.rescoring.models import RecurrentScorer
 
         lattices, references = _read(given, found_format)
-        options = LatticeOptions(prepare=self.seen.preparation(given.errors))
         feature = self.models.feature
-        grown = LatticeLists.of(self.models.load(), lattices, references, options, feature=feature)
+        lm, lodr = self.models.load_with_lodr(self.models.lodr)
+        sample, scorers = texts_of_lattices(lattices[:SAMPLE]), [RecurrentScorer(feature, lm)]
+        options = LatticeOptions(
+            prepare=settled_preparation(self.seen, sample, scorers, given.errors)
+        )
+        grown = LatticeLists.of(lm, lattices, references, options, feature=feature, lodr=lodr)
         if weights is not None:
             _grow(grown, [weighted_options(options, weights, feature=feature)])
             return grown.lists, grown.own_scores()
@@ -126,7 +132,7 @@ class LatticeTuning:
         from lmscore.runtime.rescoring.lists import WORDS
         from lmscore.runtime.rescoring.tuning import as_weights, candidates, find_weights
 
-        terms = [*grown.own_scores(), grown.feature, *[WORDS] * self.word_penalty]
+        terms = [*grown.own_scores(), *grown.model_scores(), *[WORDS] * self.word_penalty]
         judged = candidates(grown.lists, terms, self.metric, normalize=compared)
         return as_weights(judged, find_weights(judged, seed=self.seed))
 

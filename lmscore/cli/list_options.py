@@ -239,13 +239,17 @@ class ListModels(options.ModelOptions):
             help="Text that no --lm has seen, to which the shares are fitted instead.",
         ),
     ] = None
+    lodr: options.LodrModel = None
     unnormalized: options.Unnormalized = False
     eos: Annotated[
         bool, typer.Option("--eos/--no-eos", help="Score the end of every hypothesis, </s>.")
     ] = True
 
     def feature_names(self) -> list[str]:
-        """The names of the new features; raises UsageError if the options are not valid."""
+        """The names of the models' features; raises UsageError if the options are not valid.
+
+        The one of --lodr is not among them.
+        """
         from lmscore.runtime.rescoring.models import check_models
 
         with command_line(lms="--lm", weights="--mix-weights", texts="--mix-text"):
@@ -256,6 +260,7 @@ class ListModels(options.ModelOptions):
                 mix=self.mix,
                 weights=self._shares(),
                 texts=self.mix_text,
+                lodr=self.lodr,
             )
         return [self.feature] if self.mix or not named else list(named)
 
@@ -283,6 +288,7 @@ class ListModels(options.ModelOptions):
             trust=self.trust,
             unnormalized=self.unnormalized,
             unk_penalty=self.unk_penalty,
+            lodr=self.lodr,
         )
 
     def _shares(self) -> list[float] | None:
@@ -300,13 +306,7 @@ class SeenText:
         typer.Option(help="Join subwords for the model: the mark they bear.", show_default=False),
     ] = None
     lowercase: options.Lowercase = False
-    case: Annotated[
-        names.Case,
-        typer.Option(
-            help="The case of the text for the model; auto: lower, where the models find the first "
-            "texts likelier so."
-        ),
-    ] = "keep"
+    case: options.Case = "keep"
     remove: options.Remove = None
 
     @property

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
@@ -21,6 +21,7 @@ from lmscore.cli.usage import UsageError, command_line
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
+    from lmscore.runtime.rescoring.models import Lodr
 
 _Path = TypeVar("_Path", str, Path)
 
@@ -261,6 +262,15 @@ Utf8Errors = Annotated[
 Feature = Annotated[
     str, typer.Option(metavar="NAME", help="What the new feature is called in the lists.")
 ]
+LodrModel = Annotated[
+    Path | None,
+    _model_option(
+        "--lodr",
+        metavar="FILE",
+        help="An n-gram model (ARPA) of the text that the recogniser was trained on, over words or "
+        "over the model's token ids: its score counts against the model's.",
+    ),
+]
 WithIds = Annotated[bool, _output_option("--with-ids", help="With --best: id<TAB>text.")]
 Remove = Annotated[
     list[str] | None,
@@ -269,6 +279,14 @@ Remove = Annotated[
         help="A word that the model does not get to see, such as <unk> or [noise]; @FILE for the "
         "words in it; may be given again.",
         show_default=False,
+    ),
+]
+Case = Annotated[
+    names.Case,
+    _input_option(
+        "--case",
+        help="The case of the text for the model; auto: lower, where the models find the first "
+        "texts likelier so.",
     ),
 ]
 Lowercase = Annotated[bool, _input_option("--lowercase", help="Lower-case the text for the model.")]
@@ -298,6 +316,18 @@ class ModelOptions:
             trust=self.trust,
             unk_penalty=self.unk_penalty,
         )
+
+    def load_with_lodr(self, path: Path | None) -> tuple[LanguageModel, Lodr | None]:
+        """Load the model, and the n-gram model of --lodr beside it if there is a path.
+
+        Raises what `lmscore.load` and `lmscore.runtime.rescoring.models.open_lodr` raise.
+        """
+        if path is None:
+            return self.load(), None
+        from lmscore.runtime.rescoring.models import open_lodr
+
+        lm = replace(self, unk_penalty=None).load()
+        return lm, open_lodr(path, lm, unk_penalty=self.unk_penalty)
 
 
 def expanded(verb: Callable[..., None]) -> Callable[..., None]:

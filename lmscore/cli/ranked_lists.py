@@ -192,10 +192,12 @@ def _models(scorers: Sequence[ListScorer], context: Context) -> str:
 
 
 def _model(scorer: ListScorer, context: Context) -> str:
-    from lmscore.runtime.rescoring.models import Mixture, NgramScorer, RecurrentScorer
+    from lmscore.runtime.rescoring.models import LodrScorer, Mixture, NgramScorer, RecurrentScorer
 
     if isinstance(scorer, RecurrentScorer):
         return describe(scorer.lm, context)
+    if isinstance(scorer, LodrScorer):
+        return str(scorer.lodr)
     if isinstance(scorer, NgramScorer):
         penalty = scorer.unk_penalty
         unknown = "" if penalty is None else f", {unknown_words(penalty)}"

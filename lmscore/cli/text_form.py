@@ -1,4 +1,4 @@
-"""Lists in capitals or with subwords in them: told to the user, and lower-cased for --case auto."""
+"""Texts in capitals or with subwords in them: told to the user, and lower-cased for --case auto."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from lmscore.cli import streams
 
 if TYPE_CHECKING:
     from lmscore.cli.list_options import SeenText
+    from lmscore.runtime.rescoring.lattices import Lattice
     from lmscore.runtime.rescoring.lists import NBestList
     from lmscore.runtime.rescoring.models import ListScorer
 
@@ -24,7 +25,22 @@ def settled_preparation(
     *,
     quiet: bool = False,
 ) -> Callable[[str], str]:
-    """The preparation of texts for the models, whether in lower case decided by these for `auto`.
+    """The preparation of texts for the models, whether in lower case decided by `is_lowered`.
+
+    Raises what `is_lowered` raises.
+    """
+    return seen.preparation(errors, lower=is_lowered(seen, sample, scorers, errors, quiet=quiet))
+
+
+def is_lowered(
+    seen: SeenText,
+    sample: Sequence[NBestList],
+    scorers: Sequence[ListScorer],
+    errors: names.Utf8Errors,
+    *,
+    quiet: bool = False,
+) -> bool:
+    """Whether the models get texts in lower case, which they themselves decide for --case auto.
 
     Args:
         seen: the options.
@@ -38,16 +54,18 @@ def settled_preparation(
         InputFileError, OptionError: as `SeenText.preparation`.
     """
     from lmscore.runtime.rescoring.lists import TextForm, case_likelihood
+    from lmscore.runtime.rescoring.models import LODR
 
+    scorers = [scorer for scorer in scorers if scorer.name != LODR]  # it counts against them
     prepare = seen.preparation(errors)
     form = TextForm.of(sample, prepare)
     if form.subwords is not None and not quiet:
         streams.note(f"the texts are of subwords; --join {form.subwords} joins them for the model")
     if not scorers or seen.is_lower or not (form.in_capitals or seen.case == "auto"):
-        return prepare
+        return seen.is_lower
     likelihood = case_likelihood(sample, scorers, prepare)
     if not likelihood.prefers_lower:
-        return prepare
+        return False
     nats = f"{likelihood.lower:.0f} nats instead of {likelihood.as_given:.0f}"
     if seen.case == "auto":
         message = f"the models get the texts in lower case, where they are likelier ({nats})"
@@ -55,4 +73,14 @@ def settled_preparation(
         message = f"the texts are in capitals, and likelier in lower case ({nats}): --case auto"
     if not quiet:
         streams.note(message)
-    return seen.preparation(errors, lower=True) if seen.case == "auto" else prepare
+    return seen.case == "auto"
+
+
+def texts_of_lattices(lattices: Sequence[Lattice]) -> list[NBestList]:
+    """The best texts of lattices by their own scores, as lists of one hypothesis each."""
+    from lmscore.runtime.rescoring.lattices import n_best
+    from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
+
+    return [
+        NBestList(lattice.id, (Hypothesis(n_best(lattice, 1)[0].text, {}),)) for lattice in lattices
+    ]

@@ -15,14 +15,16 @@ _HALF = 0.5
 
 
 def negative_weights(weights: Weights, added: Collection[str] = ()) -> Iterator[str]:
-    """A line for each score whose weight is below 0; a word penalty may be.
+    """A line for each score whose weight is below 0; a word penalty and an n-gram of LODR may be.
 
     Args:
         weights: the weights found.
         added: the scores that are language models'.
     """
+    from lmscore.runtime.rescoring.models import LODR
+
     for name, weight in weights.features.items():
-        if weight >= 0 or name == "words":
+        if weight >= 0 or name in ("words", LODR):
             continue
         if name in added:
             yield (

@@ -105,14 +105,96 @@ def test_confidences(run: Run, kaldi: Path) -> None:
     assert result.rows == [["utt-0001", "the dog", f"1.000 {share:.3f}"], ["empty-1", "", ""]]
 
 
-def test_capitals_get_a_hint(run: Run, tmp_path: Path) -> None:
+LOWER = (
+    "\\data\\\nngram 1=5\n\\1-grams:\n-1\t</s>\n-99\t<s>\n-1\the\n-1\tpassed\n-4\t<unk>\n\\end\\\n"
+)
+
+
+@pytest.fixture
+def capitals(tmp_path: Path) -> tuple[Path, str, Path]:
+    """A lattice in capitals, and a model in lower case."""
     path = tmp_path / "capitals.slf"
-    arcs = (f"J={i} S={i} E={i + 1} W={w} a=-1\n" for i, w in enumerate(["HE", "PASSED", "BY"]))
+    arcs = (f"J={i} S={i} E={i + 1} W={w} a=-1\n" for i, w in enumerate(["HE", "PASSED", "HE"]))
     nodes = (f"I={i}\n" for i in range(4))
     path.write_text("".join(["VERSION=1.0\nN=4 L=3\n", *nodes, *arcs]))
-    hint = "1 lattices are in capitals; --lowercase if the model is in lower case"
-    assert hint in run("lattice", "--best", path).err
-    assert hint not in run("lattice", "--best", "--lowercase", path).err
+    (tmp_path / "lower.arpa").write_text(LOWER)
+    return path, "-m", tmp_path / "lower.arpa"
+
+
+def test_capitals_get_a_hint(run: Run, capitals: tuple[Path, str, Path]) -> None:
+    hint = "the texts are in capitals, and likelier in lower case (-9 nats instead of -30 nats)"
+    hint = hint.replace("-30 nats", "-30")
+    for options, is_told in [((), True), (("--lowercase",), False), (("--case", "lower"), False)]:
+        assert (hint in run("lattice", "--best", *capitals, *options).err) == is_told
+
+
+def test_case_auto_lower_cases(run: Run, capitals: tuple[Path, str, Path]) -> None:
+    result = run("lattice", "--n-best", 1, *capitals, "--case", "auto")
+    assert "the models get the texts in lower case, where they are likelier" in result.err
+    (hypothesis,) = result.objects[0]["hypotheses"]
+    assert hypothesis["text"] == "HE PASSED HE"
+    assert hypothesis["lmscore"] == pytest.approx(-4 * math.log(10))
+    kept = run("lattice", "--n-best", 1, *capitals).objects[0]["hypotheses"][0]
+    assert kept["lmscore"] == pytest.approx(-13 * math.log(10))
+
+
+@pytest.mark.parametrize("options", [("--best", "--with-ids"), ("--format", "kaldi-lattice")])
+def test_files_shared_out_to_processes(run: Run, htk: Path, options: tuple[str, ...]) -> None:
+    alone = run("lattice", htk, *FP32, *options)
+    shared = run("lattice", htk, *FP32, *options, "--jobs", 2)
+    assert (shared.status, shared.out, shared.err) == (0, alone.out, alone.err)
+
+
+def test_files_of_processes_in_a_directory(run: Run, htk: Path, tmp_path: Path) -> None:
+    outputs = [tmp_path / "alone", tmp_path / "shared"]
+    for output, jobs in zip(outputs, (1, 2), strict=True):
+        assert run("lattice", htk, *FP32, "-o", f"{output}/", "--jobs", jobs).status == 0
+    alone, shared = ({p.name: p.read_bytes() for p in path.iterdir()} for path in outputs)
+    assert alone == shared
+    assert sorted(alone) == ["a.lat", "b.lat.gz"]
+
+
+def test_errors_of_processes_name_the_file(run: Run, htk: Path) -> None:
+    (htk / "c.lat").write_text(HTK.replace("a=-20", "a=x"))
+    result = run("lattice", htk, *FP32, "--best", "--jobs", 2)
+    assert result.status == 1
+    assert result.out == "the DOG\n" * 2
+    assert f"{htk / 'c.lat'}, line 8, field 'a': 'x' is no finite number" in result.err
+    (htk / "c.lat").write_text(HTK.replace("VERSION=1.0", "VERSION=1.0 U=a"))
+    result = run("lattice", htk, *FP32, "--best", "--jobs", 2)
+    assert f"{htk / 'c.lat'}: a second lattice 'a'" in result.err
+
+
+def test_standard_input_cannot_be_shared_out(run: Run) -> None:
+    result = run("lattice", "--jobs", 2, "--best", stdin=KALDI)
+    assert (result.status, result.out) == (1, "")
+    assert "--jobs shares out files: name them, standard input is one stream" in result.err
+
+
+def test_errors_of_the_search_name_the_file(run: Run, htk: Path) -> None:
+    (htk / "c.lat").write_text(HTK.replace("W=the", "W=</s>"))
+    result = run("lattice", htk, *FP32, "--best")
+    assert f"{htk / 'c.lat'}: lattice 'c': the word 'cat' comes after </s>" in result.err
+
+
+def test_an_n_gram_of_the_recognisers_text(run: Run, htk: Path, tmp_path: Path) -> None:
+    """What it finds likely counts against a text: here `cat`, by half of the LM weight."""
+    arpa = LOWER.replace("-1\the", "-1\tcat").replace("-1\tpassed", "-4\tthe")
+    (tmp_path / "own.arpa").write_text(arpa)
+    options = (htk / "a.lat", *FP32, *EXACT, "--n-best", 2)
+    before = {h["text"]: h for h in run("lattice", *options).objects[0]["hypotheses"]}
+    result = run("lattice", *options, "--lodr", tmp_path / "own.arpa")
+    assert ", lodr (1-gram of words): 1 lattices" in result.err
+    for hypothesis in result.objects[0]["hypotheses"]:
+        old = before[hypothesis["text"]]
+        lodr = {"the cat": -6, "the DOG": -9}[hypothesis["text"]] * math.log(10)
+        assert hypothesis["lodr"] == pytest.approx(lodr)
+        assert hypothesis["lmscore"] == old["lmscore"]
+        assert hypothesis["score"] == pytest.approx(old["score"] - 2 * 0.25 * lodr, abs=1e-4)
+    weighed = run("lattice", *options, "--lodr", tmp_path / "own.arpa", "--lodr-weight", 0)
+    assert {h["text"]: h["score"] for h in weighed.objects[0]["hypotheses"]} == {
+        text: hypothesis["score"] for text, hypothesis in before.items()
+    }
 
 
 def test_a_lattice_without_a_scale_gets_a_hint(run: Run, htk: Path) -> None:

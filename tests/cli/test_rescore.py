@@ -865,6 +865,34 @@ def test_tune_says_it_too(run: Run, tmp_path: Path) -> None:
     assert (result.status, "the models get the texts in lower case" in result.err) == (0, True)
 
 
+def test_an_n_gram_of_the_recognisers_text(run: Run, tmp_path: Path) -> None:
+    """It counts against a text by half of the model's weight, or by the weight that is given."""
+    path, model = _capitals(tmp_path)
+    options = ("rescore", path, *model, "--lodr", _file(tmp_path / "own.arpa", ARPA))
+    result = run(*options)
+    assert result.status == 0, result.err
+    for row in result.rows:
+        assert row[-3] == row[-2]  # both are by the same n-grams here
+    assert "(-3 nats instead of -10): --case auto" in result.err  # by the model alone
+    assert "lodr (2-gram of words)" in result.err
+    assert "score = 1 * rank + 0.5 * lmscore - 0.25 * lodr" in result.err
+    assert "0.5 * lmscore - 0.7 * lodr" in run(*options, "--weight", "lodr=-0.7").err
+    assert "0.8 * lmscore - 0.4 * lodr" in run(*options, "--lm-weight", 0.8).err
+    document = run(*options, "--context", "document")
+    assert (document.status, document.out) == (2, "")
+
+
+def test_tune_weighs_it(run: Run, tmp_path: Path) -> None:
+    _, model = _capitals(tmp_path)
+    rows = (f"{name}\t{text}\n" for name in "abc" for text in ("passed door", "past door"))
+    path = _file(tmp_path / "lists", "".join(rows))
+    references = ("--references", _file(tmp_path / "ref", "".join(f"{n} past\n" for n in "abc")))
+    lodr = ("--lodr", _file(tmp_path / "own.arpa", ARPA))
+    result = run("tune", path, *model, *lodr, *references, "--folds", 2, "--format", "json")
+    assert result.status == 0, result.err
+    assert list(json.loads(result.out)["weights"]["features"])[-2:] == ["lmscore", "lodr"]
+
+
 def test_subwords_are_said(run: Run, tmp_path: Path) -> None:
     path = _file(tmp_path / "list", "u\tthe c@@ at\n")
     message = "the texts are of subwords; --join @@ joins them for the model"

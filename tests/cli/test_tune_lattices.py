@@ -112,3 +112,21 @@ def test_weights_of_lists_do_not_fit(run: Run, tmp_path: Path, folder: Path) -> 
     result = run("lattice", folder, "--best", "--weights", path)
     assert result.status != 0
     assert "lattices have no score 'rank' that weights could weigh" in result.err
+
+
+def test_an_n_gram_of_the_recognisers_text(
+    run: Run, tmp_path: Path, folder: Path, references: Path
+) -> None:
+    arpa = "\\data\\\nngram 1=4\n\\1-grams:\n-1\t</s>\n-99\t<s>\n-1\tdog\n-3\t<unk>\n\\end\\\n"
+    (tmp_path / "own.arpa").write_text(arpa)
+    out, lodr = tmp_path / "weights.json", ("--lodr", tmp_path / "own.arpa")
+    options = ("--references", references, "--folds", 2, *FP32)
+    result = run("tune", folder, *options, *lodr, "-o", out)
+    assert result.status == 0, result.err
+    weights = json.loads(out.read_text())
+    assert list(weights["features"]) == ["acoustic", "lm", "lmscore", "lodr"]
+    best = run("lattice", folder, "--best", "--weights", out, *lodr, *FP32)
+    assert best.out == "the cat\n" * 4
+    missing = run("lattice", folder, "--best", "--weights", out, *FP32)
+    assert (missing.status, missing.out) == (1, "")
+    assert "the weights have 'lodr': give its n-gram model, --lodr FILE" in missing.err

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lmscore.cli import options, streams
+from lmscore.cli.lattice_run import LatticeRun
+from lmscore.cli.lattice_work import SCORES, LatticeOutput, LatticeResult, LatticeWork
 from lmscore.cli.list_options import (
     ListOutput,
     PosteriorOptions,
@@ -17,18 +18,12 @@ from lmscore.cli.list_options import (
     check_lists_stay,
     write_texts,
 )
-from lmscore.cli.rescored_lattices import SCORES, LatticeJob, lists_line
 from lmscore.cli.usage import UsageError, command_line
+from lmscore.errors import OptionError
 from lmscore.files import names_directory
 
 if TYPE_CHECKING:
-    from lmscore.runtime.rescoring.lattices import Lattice, RescoredLattice
-
-_CAPITALS = "{} lattices are in capitals; --lowercase if the model is in lower case"
-_UNSCALED = (
-    "{} lattices have neither language model scores nor a scale, so the acoustic scores outweigh "
-    "the model; give --lm-scale (often 5 to 15), or tune it (lmscore tune, --weights)"
-)
+    from lmscore.runtime.rescoring.lists import Weights
 
 
 def lattice(
@@ -67,6 +62,14 @@ def lattice(
     old_lm_weight: Annotated[
         float | None,
         typer.Option(metavar="X", help="That of the lattice's own. Default: 1 - LM weight."),
+    ] = None,
+    lodr: options.LodrModel = None,
+    lodr_weight: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="The weight of its n-gram, below 0. Default: minus half of the LM weight.",
+        ),
     ] = None,
     lm_scale: Annotated[
         float | None,
@@ -122,18 +125,25 @@ def lattice(
         Path | None,
         typer.Option(metavar="FILE", help="kaldi-lattice: words.txt, where words are numbers."),
     ] = None,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Share the files out to N processes, each with its own model."
+        ),
+    ] = 1,
     lowercase: options.Lowercase = False,
+    case: options.Case = "keep",
     remove: options.Remove = None,
     errors: options.Utf8Errors = "strict",
     quiet: options.Quiet = False,
 ) -> None:
-    """Rescore lattices: text archives of Kaldi's, or HTK's standard lattice format.
+    """Rescore lattices: text archives of Kaldi's, or HTK's standard lattice format, and others.
 
     They come back in their own format with the language model scores exchanged, unless --best or
     --n-best ask for texts. The score of a path, all scores being natural logarithms:
 
     acoustic scale * acoustic + word penalty * words
-    + LM scale * (LM weight * new LM + old LM weight * old LM)
+    + LM scale * (LM weight * new LM + old LM weight * old LM + LODR weight * n-gram of --lodr)
 
     The new score is that of the whole sentence, </s> included, except where --order, --beam and
     --max-tokens cut the search short.
@@ -143,16 +153,18 @@ def lattice(
         raise UsageError("--best prints texts and --n-best lists: give one")
     if with_ids and not best:
         raise UsageError("--with-ids goes with --best")
-    decision = _Decision(posteriors)
-    decision.check(best=best)
+    _check_posteriors(posteriors, best=best)
     _check_formats(input_format, output_format, output, texts=texts, words=words)
     if n_best is not None and feature in SCORES:
         raise UsageError(f"lattices have a score {feature!r} already; choose another --feature")
-    seen = SeenText(lowercase=lowercase, remove=remove)
+    if lodr is None and lodr_weight is not None:
+        raise UsageError("--lodr-weight goes with --lodr")
+    seen = SeenText(lowercase=lowercase, case=case, remove=remove)
     seen.check()
     scales = {
         "lm_weight": lm_weight,
         "old_lm_weight": old_lm_weight,
+        "lodr_weight": lodr_weight,
         "acoustic_scale": acoustic_scale,
         "lm_scale": lm_scale,
         "word_penalty": word_penalty,
@@ -169,28 +181,58 @@ def lattice(
             **given, order=order or None, beam=beam or None, max_tokens=max_tokens or None
         )
     if weights is not None:
-        search = weighted_options(search, read_weights(weights), feature=feature)
+        known = read_weights(weights)
+        _check_lodr(known, lodr)
+        search = weighted_options(search, known, feature=feature)
     paths = files or ["-"]
     if texts:  # lattices take their own place, texts would take theirs
         check_lists_stay(output, paths)
-    search = replace(search, prepare=seen.preparation(errors))
     lattice_format, lattices = open_lattices(paths, input_format, symbols=words, errors=errors)
-    lm = model.load()
-    work = LatticeJob(lm, search)
-    rescored = work.shown(lattices, paths, data_on_stdout=output is None)
-    if best:
-        write_texts((decision.line(found, with_ids=with_ids) for found in rescored), output)
-    elif n_best is not None:
-        write_texts((lists_line(found, n_best, feature) for found in rescored), output)
+    work = LatticeWork(
+        model=model,
+        lodr=lodr,
+        search=search,
+        seen=seen,
+        errors=errors,
+        input_format=lattice_format.name,
+        symbols=words,
+        output=LatticeOutput(
+            best=best,
+            with_ids=with_ids,
+            posteriors=posteriors,
+            n_best=n_best,
+            feature=feature,
+            lattice_format=output_format or lattice_format.name,
+            symbols=words,
+        ),
+    )
+    run = LatticeRun(work, jobs=jobs, quiet=quiet)
+    results = run.results(lattices, paths, data_on_stdout=output is None)
+    if texts:
+        write_texts((result.written.text for result in results), output)
     else:
-        expanded = (found.lattice for found in rescored)
-        _write(expanded, output, output_format or lattice_format.name, words)
+        _write(results, output, work.output)
     if not quiet:
-        streams.note(work.summary())
-        if work.in_capitals and not lowercase:
-            streams.note(_CAPITALS.format(work.in_capitals))
-        if work.unscaled and search.lm_scale is None and search.acoustic_scale is None:
-            streams.note(_UNSCALED.format(work.unscaled))
+        for line in run.summary():
+            streams.note(line)
+
+
+def _check_posteriors(posteriors: PosteriorOptions, *, best: bool) -> None:
+    for option, is_given in {
+        "--mbr": posteriors.mbr,
+        "--confidence": posteriors.confidence,
+    }.items():
+        if is_given and not best:
+            raise UsageError(f"{option} goes with --best")
+    posteriors.check_scale()
+
+
+def _check_lodr(weights: Weights, lodr: Path | None) -> None:
+    """Raise OptionError if weights have an n-gram model that is not given."""
+    from lmscore.runtime.rescoring.models import LODR
+
+    if weights.features.get(LODR) and lodr is None:
+        raise OptionError(f"the weights have {LODR!r}: give its n-gram model, --lodr FILE")
 
 
 def _check_formats(
@@ -217,44 +259,12 @@ def _check_formats(
         raise UsageError(f"{target} is one file: give --output a file")
 
 
-@dataclass(frozen=True)
-class _Decision:
-    """How the text of --best is chosen, and what is said about it."""
+def _write(results: Iterable[LatticeResult], output: str | None, chosen: LatticeOutput) -> None:
+    from lmscore.runtime.rescoring.lattices import LatticeWriter
 
-    wanted: PosteriorOptions
-
-    def check(self, *, best: bool) -> None:
-        """Raise UsageError for options that do not go together."""
-        for option, is_given in {
-            "--mbr": self.wanted.mbr,
-            "--confidence": self.wanted.confidence,
-        }.items():
-            if is_given and not best:
-                raise UsageError(f"{option} goes with --best")
-        self.wanted.check_scale()
-
-    def line(self, found: RescoredLattice, *, with_ids: bool) -> str:
-        """The columns of a lattice: its id, the text, the probability of every word."""
-        from lmscore.runtime.rescoring.lattices import least_risk_path, word_confidences
-
-        lattice, scale = found.lattice, self.wanted.posterior_scale
-        path = least_risk_path(lattice, posterior_scale=scale) if self.wanted.mbr else found.best
-        fields = [lattice.id, path.text] if with_ids else [path.text]
-        if self.wanted.confidence:
-            shares = word_confidences(lattice, path, posterior_scale=scale)
-            fields.append(" ".join(f"{share:.3f}" for share in shares))
-        return "\t".join(fields) + "\n"
-
-
-def _write(
-    lattices: Iterable[Lattice],
-    output: str | None,
-    lattice_format: str,
-    symbols: Path | None,
-) -> None:
-    from lmscore.runtime.rescoring.lattices import render_lattices, write_lattices
-
+    writer = LatticeWriter(chosen.lattice_format, symbols=chosen.symbols)
+    written = (result.written for result in results)
     if output is None:
-        write_texts(render_lattices(lattices, lattice_format, symbols=symbols), None)
+        write_texts(writer.join(written), None)
     else:
-        write_lattices(lattices, output, lattice_format, symbols=symbols)
+        writer.write(written, output)

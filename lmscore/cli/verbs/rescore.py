@@ -154,7 +154,7 @@ def rescore(
         lm_weight=LM_WEIGHT if lm_weight is None else lm_weight,
         word_penalty=word_penalty or 0.0,
         length_normalization=length_normalization or 0.0,
-        given=own_weights,
+        given=own_weights if models.lodr is None else {**_lodr_weight(lm_weight), **own_weights},
     )
     with command_line():
         weigh(None, None)
@@ -227,9 +227,17 @@ def _check_layout(
 def _new_features(models: ListModels, context: Context) -> list[str]:
     """The names of the new features; raises UsageError if the options of models are not valid."""
     names = models.feature_names()
-    if context == "document" and len(models.lm or []) > 1:
+    if context == "document" and (len(models.lm or []) > 1 or models.lodr is not None):
         raise UsageError("--context document is for one recurrent model alone")
     return names
+
+
+def _lodr_weight(lm_weight: float | None) -> dict[str, float]:
+    """The weight of the n-gram of --lodr, given the models' weight, if none says it."""
+    from lmscore.runtime.rescoring.lists import LM_WEIGHT
+    from lmscore.runtime.rescoring.models import LODR, LODR_SHARE
+
+    return {LODR: -LODR_SHARE * (LM_WEIGHT if lm_weight is None else lm_weight)}
 
 
 def _judge(name: names.MetricName | None) -> Metric | None:

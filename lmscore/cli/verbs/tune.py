@@ -113,12 +113,13 @@ def tune(
     _check_options(weights, weigh or [], output)
     seen.check()
     added = models.feature_names() if use_model else []
+    beside = _beside(models) if use_model else []
     from lmscore.runtime.rescoring.lists import METRICS, Weights, normalization, read_weights
     from lmscore.runtime.rescoring.tuning import as_weights, candidates
 
     with command_line():
         if weigh:
-            _names(weigh, added, word_penalty=word_penalty)
+            _names(weigh, [*added, *beside], word_penalty=word_penalty)
         Weights({"": 0.0}, length_normalization=length_normalization)  # checks the number
     if plot is not None:
         check_picture(plot)
@@ -135,7 +136,7 @@ def tune(
         found, own = search.lists(lists, of_lattices, given)
         scorers = []  # the scores are in the lists
     if given is None:
-        terms = _names(weigh or own, added, word_penalty=word_penalty)
+        terms = _names(weigh or own, [*added, *beside], word_penalty=word_penalty)
     else:
         terms, length_normalization = list(given.terms()), given.length_normalization
     prepare = settled_preparation(seen, found[:SAMPLE], scorers, lists.errors)
@@ -201,6 +202,13 @@ def _check_options(weights: Path | None, weigh: Sequence[str], output: Path | No
         raise UsageError(f"--weights has all weights, and nothing is tuned: no {option}")
     if output == Path("-"):
         raise UsageError("--output needs a file; standard output has the report")
+
+
+def _beside(models: ListModels) -> list[str]:
+    """The features that are taken off the models' scores."""
+    from lmscore.runtime.rescoring.models import LODR
+
+    return [] if models.lodr is None else [LODR]
 
 
 def _names(own: Sequence[str], added: Sequence[str], *, word_penalty: bool) -> list[str]:

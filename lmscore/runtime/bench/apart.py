@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lmscore.errors import DeviceError
+from lmscore.forks import interrupts_held
 
 Result = TypeVar("Result")
 
@@ -37,7 +37,7 @@ def apart(function: Callable[..., Result], *arguments: object, count: int = 1) -
             process: BaseProcess = context.Process(
                 target=_call, args=(sender, function, arguments), daemon=True
             )
-            with _interrupts_held():
+            with interrupts_held():
                 process.start()
             sender.close()  # so that the end of the process is the end of the pipe
             started.append((process, receiver))
@@ -47,19 +47,6 @@ def apart(function: Callable[..., Result], *arguments: object, count: int = 1) -
             process.terminate()
             process.join()
             receiver.close()
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back; a process started meanwhile never gets it: its parent will end it."""
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _call(

@@ -10,7 +10,12 @@ from lmscore.runtime.rescoring.lattices.format_table import (
 )
 from lmscore.runtime.rescoring.lattices.lattice import Arc, Lattice, Scales, Scores
 from lmscore.runtime.rescoring.lattices.lattice_reading import open_lattices, read_lattices
-from lmscore.runtime.rescoring.lattices.lattice_writing import render_lattices, write_lattices
+from lmscore.runtime.rescoring.lattices.lattice_writing import (
+    LatticeWriter,
+    WrittenLattice,
+    render_lattices,
+    write_lattices,
+)
 from lmscore.runtime.rescoring.lattices.paths import LatticePath, all_paths, n_best
 from lmscore.runtime.rescoring.lattices.probabilities import (
     best_network,
@@ -37,9 +42,11 @@ __all__ = [
     "LatticeLists",
     "LatticeOptions",
     "LatticePath",
+    "LatticeWriter",
     "RescoredLattice",
     "Scales",
     "Scores",
+    "WrittenLattice",
     "all_paths",
     "best_network",
     "detect",

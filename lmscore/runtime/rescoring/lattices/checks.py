@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats import Document, to_float
@@ -13,13 +14,14 @@ _MAX_DIGITS = 18  # Python refuses to convert very long numbers
 
 
 def checked(lattice: Lattice, document: Document, line: int, arc_lines: Sequence[int]) -> Lattice:
-    """Return the lattice if it is empty, or has a path and no cycle.
+    """Return the lattice, with its file, if it is empty, or has a path and no cycle.
 
     `line` is the number of its first line in the document; `arc_lines` has the line of each arc.
 
     Raises:
         InputError: the lattice has a cycle, or no path; names file and line.
     """
+    lattice = replace(lattice, file=document.name)
     number = lattice.cyclic_arc()
     if number is not None:
         raise InputError(

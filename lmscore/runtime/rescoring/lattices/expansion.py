@@ -15,11 +15,12 @@ from dataclasses import dataclass, field, replace
 from lmscore.errors import InputError, OptionError
 from lmscore.forks import lazy
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.rescoring.lattices.histories import Histories, History, Tokens
+from lmscore.runtime.rescoring.lattices.histories import History, Tokens
 from lmscore.runtime.rescoring.lattices.lattice import END, MARKS, Arc, Lattice, Scores
 from lmscore.runtime.rescoring.lattices.paths import LatticePath, n_best
+from lmscore.runtime.rescoring.lattices.readers import readers_of
 from lmscore.runtime.rescoring.lattices.search_options import LatticeOptions
-from lmscore.runtime.rescoring.lattices.spelling import spell
+from lmscore.runtime.rescoring.models import Lodr
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class RescoredLattice:
     Attributes:
         lattice: the expanded lattice: each node of the old one appears once for each history that
             is distinguished there and was not pruned. Along a path, `Scores.lm` sums to the old
-            model's score and `Scores.new_lm` to the new model's.
+            model's score, `Scores.new_lm` to the new model's and `Scores.lodr` to that of the
+            n-gram beside it.
         num_tokens: how many tokens (partial hypotheses) were expanded.
         num_read: how many tokens of text the model read.
     """
@@ -49,9 +51,20 @@ class RescoredLattice:
 
 
 def rescore_lattice(
-    lm: LanguageModel, lattice: Lattice, options: LatticeOptions | None = None
+    lm: LanguageModel,
+    lattice: Lattice,
+    options: LatticeOptions | None = None,
+    *,
+    lodr: Lodr | None = None,
 ) -> RescoredLattice:
     """Rescore a lattice.
+
+    Args:
+        lm: the new language model.
+        lattice: the lattice.
+        options: weights, and limits of the search.
+        lodr: an n-gram model of the recogniser's own training text, whose score
+            `options.lodr_weight` weighs.
 
     The new score of a path is `LanguageModel.score` of its text in sentence context; it is exact
     if no histories are merged (`order=None`). The end of the sentence is scored on an arc with the
@@ -69,7 +82,14 @@ def rescore_lattice(
         raise OptionError("a model with direction backward cannot rescore lattices; rescore n-best")
     if not lattice.nodes:
         return RescoredLattice(lattice, 0, 0)
-    return _Expansion(lm, lattice, options).run()
+    return _Expansion(lm, lattice, options, lodr).run()
+
+
+_Histories = tuple[History, ...]
+"""A history for each model that reads."""
+
+_Word = tuple[Tokens, ...]
+"""The tokens of a word by each model that reads; no tokens at all if it is nothing to all."""
 
 
 @dataclass(slots=True, eq=False)
@@ -77,8 +97,8 @@ class _Token:
     """A partial hypothesis: the paths to a node whose histories are not distinguished."""
 
     node: int
-    history: History | None  # of the best path; None after </s>, and when no longer needed
-    words: tuple[Tokens, ...]  # the last words, which distinguish histories
+    histories: _Histories  # of the best path; empty after </s>, and when no longer needed
+    words: tuple[_Word, ...]  # the last words, which distinguish histories
     score: float  # of the best path
     ways: list[tuple[_Token, Arc, Scores]] = field(default_factory=list)  # the steps that led here
     end: Scores | None = None  # the scores of ending here
@@ -86,32 +106,39 @@ class _Token:
     @property
     def has_ended(self) -> bool:
         """Whether </s> is part of the path."""
-        return self.history is None
+        return not self.histories
+
+
+def _after(read: Sequence[tuple[float, History]]) -> tuple[Scores, _Histories]:
+    """What the models say of a word, the new language model first, and their next histories."""
+    log_probs = [log_prob for log_prob, _ in read]
+    scores = Scores(new_lm=log_probs[0], lodr=sum(log_probs[1:]))
+    return scores, tuple(history for _, history in read)
 
 
 class _Expansion:
     """Moves tokens through a lattice, one topological level of nodes at a time."""
 
-    def __init__(self, lm: LanguageModel, lattice: Lattice, options: LatticeOptions) -> None:
+    def __init__(
+        self, lm: LanguageModel, lattice: Lattice, options: LatticeOptions, lodr: Lodr | None
+    ) -> None:
         self._lattice, self._options = lattice, options
-        self._scales = options.scales(lattice.scales)
+        self._scales = options.scales(lattice.scales, has_lodr=lodr is not None)
         if self._scales.lm <= 0:
             raise OptionError(
-                f"lattice {lattice.id!r} has the language model scale {self._scales.lm}; "
+                f"{lattice.name} has the language model scale {self._scales.lm}; "
                 "give one that is above 0"
             )
-        self._old_scales = replace(self._scales, old_weight=1.0, new_weight=0.0)
+        self._old_scales = replace(self._scales, old_weight=1.0, new_weight=0.0, lodr_weight=0.0)
         self._completions = lattice.completions(self._old_scales)
         if self._completions[lattice.start] == -math.inf:
-            raise InputError(f"lattice {lattice.id!r}: no path leads from its start to its end")
-        self._histories = Histories(lm.engine)
-        self._eos = lm.config.eos_token_id
-        words = (arc.word for arc in lattice.arcs)
-        self._spelling = spell(lm.tokenizer, words, options.prepare, eos=self._eos)
-        self._following: dict[int, frozenset[int]] = {}
-        for node in reversed(lattice.order):
-            self._following[node] = self._first_tokens(node)
-        start = _Token(lattice.start, self._histories.root, (), 0.0)
+            raise InputError(f"{lattice.name}: no path leads from its start to its end")
+        try:
+            self._readers = readers_of(lattice, lm, lodr, options.prepare)
+        except InputError as error:
+            raise InputError(f"{lattice.name}: {error}") from error
+        self._roots = tuple(reader.histories.root for reader in self._readers)
+        start = _Token(lattice.start, self._roots, (), 0.0)
         self._arrived: dict[int, dict[object, _Token]] = {lattice.start: {(): start}}
         self._expanded: list[_Token] = []
 
@@ -120,15 +147,8 @@ class _Expansion:
             tokens = self._kept([node for node in level if node in self._arrived])
             self._expand(tokens)
             self._expanded += tokens
-        return RescoredLattice(self._result(), len(self._expanded), self._histories.num_read)
-
-    def _first_tokens(self, node: int) -> frozenset[int]:
-        """The first tokens of the words that may follow a node, past arcs with nothing to read."""
-        tokens = {self._eos} if node in self._lattice.finals else set()
-        for arc in self._lattice.leaving[node]:
-            word = self._spelling[arc.word].later
-            tokens |= {word[0]} if word else self._following[arc.end]
-        return frozenset(tokens)
+        num_read = self._readers[0].histories.num_read
+        return RescoredLattice(self._result(), len(self._expanded), num_read)
 
     def _kept(self, nodes: Iterable[int]) -> list[_Token]:
         """The tokens at some nodes that survive pruning."""
@@ -152,59 +172,70 @@ class _Expansion:
         ]
         finals, total = self._lattice.finals, self._old_scales.total
         ends = [t for t in tokens if t.node in finals and total(finals[t.node]) > -math.inf]
-        ways = [(token.history, word) for token, _, word in moves if token.history and word]
-        ways += [(token.history, (self._eos,)) for token in ends if token.history]
-        found = iter(self._histories.extend(ways))
+        ending = tuple(reader.ending() for reader in self._readers)
+        ways = [(token.histories, word) for token, _, word in moves]
+        ways += [(token.histories, ending) for token in ends]
+        found = iter(self._read(ways))
         for token, arc, word in moves:
-            log_prob, history = next(found) if word else (0.0, token.history)
-            self._move(token, arc, word, log_prob, history)
+            self._move(token, arc, word, *next(found))
         for token in ends:
-            log_prob = 0.0 if token.has_ended else next(found)[0]
-            token.end = finals[token.node] + Scores(new_lm=log_prob)
+            token.end = finals[token.node] + next(found)[0]
         for token in tokens:
-            token.history = None  # frees its state
+            token.histories = ()  # frees their states
 
-    def _read_on(self, token: _Token, word: str) -> Tokens:
-        """The tokens that the model reads for a word after a token's history."""
+    def _read_on(self, token: _Token, word: str) -> _Word:
+        """The tokens that each model reads for a word after a token's histories."""
         if token.has_ended and word not in MARKS:
-            raise InputError(f"lattice {self._lattice.id!r}: the word {word!r} comes after </s>")
-        if token.has_ended:
-            return ()
-        is_first = token.history is self._histories.root
-        return self._spelling[word].first if is_first else self._spelling[word].later
+            raise InputError(f"{self._lattice.name}: the word {word!r} comes after </s>")
+        pairs = zip(self._readers, token.histories, strict=False)  # none after </s>
+        found = tuple(reader.tokens(history, word) for reader, history in pairs)
+        return found if any(found) else ()
+
+    def _read(self, ways: Sequence[tuple[_Histories, _Word]]) -> list[tuple[Scores, _Histories]]:
+        """The scores of words after their histories, and the histories with the words."""
+        reading = [way for way in ways if all(way)]
+        columns = [
+            reader.extend([(histories[place], word[place]) for histories, word in reading])
+            for place, reader in enumerate(self._readers)
+        ]
+        found = iter(zip(*columns, strict=True))
+        return [
+            _after(next(found)) if histories and word else (Scores(), histories)
+            for histories, word in ways
+        ]
 
     def _move(
-        self, token: _Token, arc: Arc, word: Tokens, log_prob: float, history: History | None
+        self, token: _Token, arc: Arc, word: _Word, read: Scores, histories: _Histories
     ) -> None:
-        """Move a token to the end of an arc, where it has this history."""
-        scores = arc.scores + Scores(new_lm=log_prob)
+        """Move a token to the end of an arc, where it has these histories."""
+        scores = arc.scores + read
         score = token.score + self._scales.total(scores, arc.num_words)
         if arc.word == END:
-            history = None
+            histories = ()
         words = self._last_words(token.words, word)
-        key = self._key(words, history)
+        key = self._key(words, histories)
         arrived = self._arrived.setdefault(arc.end, {})
         there = arrived.get(key)
         if there is None:
-            there = arrived[key] = _Token(arc.end, history, words, score)
+            there = arrived[key] = _Token(arc.end, histories, words, score)
         there.ways.append((token, arc, scores))
         if score > there.score:
-            there.history, there.score = history, score
-        if history is not None:
-            history.wanted |= self._following[arc.end]
+            there.histories, there.score = histories, score
+        for reader, history in zip(self._readers, histories, strict=False):
+            reader.expect(history, arc.end)
 
-    def _last_words(self, words: tuple[Tokens, ...], word: Tokens) -> tuple[Tokens, ...]:
+    def _last_words(self, words: tuple[_Word, ...], word: _Word) -> tuple[_Word, ...]:
         if self._options.order is None or not word:
             return words
         return (*words, word)[max(0, len(words) + 2 - self._options.order) :]
 
-    def _key(self, words: tuple[Tokens, ...], history: History | None) -> object:
+    def _key(self, words: tuple[_Word, ...], histories: _Histories) -> object:
         """The key that distinguishes the tokens at a node."""
-        if history is None:
+        if not histories:
             return None
         if self._options.order is None:
-            return history.number
-        return words, history is self._histories.root
+            return tuple(history.number for history in histories)
+        return words, histories == self._roots
 
     def _result(self) -> Lattice:
         """The expanded lattice, without the tokens from which no end was reached."""

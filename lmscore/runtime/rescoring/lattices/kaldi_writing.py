@@ -30,7 +30,7 @@ def render(lattice: Lattice, labels: Mapping[str, str] | None = None) -> str:
         is_compact = lattice.source.is_compact
     elif lattice.scales.lm <= 0:
         raise OptionError(
-            f"lattice {lattice.id!r} has the language model scale {lattice.scales.lm}, which "
+            f"{lattice.name} has the language model scale {lattice.scales.lm}, which "
             "lattices of Kaldi's cannot express"
         )
     lines = [f"{lattice.id} \n"]

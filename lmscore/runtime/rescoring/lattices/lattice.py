@@ -25,6 +25,7 @@ class Scores:
     lm: float = 0.0  # of the file's language model; Kaldi's graph score
     other: float = 0.0  # of pronunciations, for example; scaled already
     new_lm: float = 0.0  # of the model that rescored the lattice
+    lodr: float = 0.0  # of an n-gram model of the recogniser's own training text
 
     def __add__(self, more: Scores) -> Scores:
         return Scores(
@@ -32,6 +33,7 @@ class Scores:
             self.lm + more.lm,
             self.other + more.other,
             self.new_lm + more.new_lm,
+            self.lodr + more.lodr,
         )
 
 
@@ -44,11 +46,12 @@ class Scales:
     word_penalty: float = 0.0  # nats, added for every word: a negative one favours few words
     old_weight: float = 1.0  # of `Scores.lm` within the language model score
     new_weight: float = 0.0  # of `Scores.new_lm`
+    lodr_weight: float = 0.0  # of `Scores.lodr`
 
     def lm_score(self, scores: Scores) -> float:
         """The weighted sum of the language models' scores, in nats, unscaled."""
         old = self.old_weight * scores.lm if self.old_weight else 0.0  # not 0 * -inf
-        return old + self.new_weight * scores.new_lm
+        return old + self.new_weight * scores.new_lm + self.lodr_weight * scores.lodr
 
     def total(self, scores: Scores, num_words: int = 0) -> float:
         """The total score, by which paths are compared."""
@@ -89,6 +92,7 @@ class Lattice:
         scales: the scales in the file.
         text: the text of the file, which is written again; None for a lattice made or changed.
         source: other data that the format needs to write the lattice back.
+        file: the file that it was read from, for messages.
     """
 
     id: str
@@ -99,6 +103,13 @@ class Lattice:
     scales: Scales = Scales()
     text: str | None = field(default=None, repr=False, compare=False)
     source: Any = field(default=None, repr=False, compare=False)
+    file: str = field(default="", repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """How error messages name the lattice: by its file and id."""
+        named = f"lattice {self.id!r}"
+        return f"{self.file}: {named}" if self.file else named
 
     @lazy
     def leaving(self) -> Sequence[Sequence[Arc]]:
@@ -113,7 +124,7 @@ class Lattice:
         """All nodes in topological order; raises InputError if there is a cycle."""
         order = _order(self)
         if len(order) < len(self.nodes):
-            raise InputError(f"lattice {self.id!r} has a cycle")
+            raise InputError(f"{self.name} has a cycle")
         return order
 
     def levels(self) -> list[list[int]]:

@@ -2,15 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lmscore.errors import OptionError
 from lmscore.files import names_directory, open_output, write_directory
 from lmscore.runtime.rescoring.formats import read_symbols
 from lmscore.runtime.rescoring.lattices import kaldi_writing, slf_writing
+from lmscore.runtime.rescoring.lattices.format import LatticeFormat
 from lmscore.runtime.rescoring.lattices.format_table import format_named
 from lmscore.runtime.rescoring.lattices.lattice import Lattice
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenLattice:
+    """The text of a lattice, and the name of its file in a directory."""
+
+    name: str
+    text: str
+
+
+class LatticeWriter:
+    """Writes lattices in one format, each apart from the others; `join` brings them together."""
+
+    def __init__(self, lattice_format: str, *, symbols: str | Path | None = None) -> None:
+        """Take the format.
+
+        Args:
+            lattice_format: its name in the table of formats.
+            symbols: Kaldi's symbol table, to write words of other formats as numbers.
+
+        Raises:
+            OptionError: an unknown format.
+            InputFileError, InputError: the symbol table cannot be read.
+        """
+        self._format = format_named(lattice_format)
+        self._labels = _labels(symbols)
+
+    def written(self, lattice: Lattice) -> WrittenLattice:
+        """The text of a lattice.
+
+        An unchanged lattice is copied byte for byte in its own format. In any other, the language
+        model score is the sum of all models' scores, weighted by its `scales`. Kaldi's files have
+        no scales: those of HTK's files are multiplied into the costs, so that the acoustic scale to
+        use with the costs is 1 / lmscale.
+
+        Raises:
+            OptionError: the format cannot express the lattice, or a word is not in the symbol
+                table.
+        """
+        text = self._format.render(lattice, self._labels)
+        return WrittenLattice(slf_writing.file_name(lattice), text)
+
+    def join(self, written: Iterable[WrittenLattice]) -> Iterator[str]:
+        """The texts of one file with these lattices, about one for each lattice.
+
+        Raises:
+            OptionError: several lattices in one file of a format that holds one.
+        """
+        return _joined(written, self._format)
+
+    def write(self, written: Iterable[WrittenLattice], path: str | Path) -> None:
+        """Write lattices to a file, or to a directory under their names.
+
+        Raises:
+            OutputFileError: a file cannot be written.
+            OptionError: the lattices cannot be written to such a path.
+        """
+        if not names_directory(path):
+            with open_output(path) as file:
+                file.writelines(text.encode() for text in self.join(written))
+        elif self._format.is_archive:
+            raise OptionError(f"{Path(path)}: is a directory, but {self._format.name} is one file")
+        else:
+            named = ((each.name, [each.text]) for each in written)
+            write_directory(Path(path), named, "lattices")
 
 
 def write_lattices(
@@ -20,7 +87,7 @@ def write_lattices(
     *,
     symbols: str | Path | None = None,
 ) -> None:
-    """Write lattices as `render_lattices` renders them.
+    """Write lattices as `LatticeWriter` does.
 
     Args:
         path: a file for an archive or for one lattice; or, for formats with one lattice a file, a
@@ -33,38 +100,32 @@ def write_lattices(
         OutputFileError: a file cannot be written.
         OptionError: an unknown format, or the lattices cannot be written to such a path.
     """
-    if names_directory(path):
-        known = format_named(lattice_format)
-        if known.is_archive:
-            raise OptionError(f"{Path(path)}: is a directory, but {known.name} is one file")
-        named = ((slf_writing.file_name(each), [known.render(each, None)]) for each in lattices)
-        write_directory(Path(path), named, "lattices")
-        return
-    with open_output(path) as file:
-        rendered = render_lattices(lattices, lattice_format, symbols=symbols)
-        file.writelines(text.encode() for text in rendered)
+    writer = LatticeWriter(lattice_format, symbols=symbols)
+    writer.write(map(writer.written, lattices), path)
 
 
 def render_lattices(
     lattices: Iterable[Lattice], lattice_format: str, *, symbols: str | Path | None = None
 ) -> Iterator[str]:
-    """The texts of a file with these lattices, about one for each lattice.
-
-    An unchanged lattice is copied byte for byte in its own format. In any other, the language model
-    score is the sum of the two models' scores, weighted by its `scales`. Kaldi's files have no
-    scales: those of HTK's files are multiplied into the costs, so that the acoustic scale to use
-    with the costs is 1 / lmscale.
+    """The texts of a file with these lattices, about one for each; see `LatticeWriter.written`.
 
     Raises:
         OptionError: an unknown format, several lattices in one file of HTK's, or a word that is
             not in the symbol table.
     """
-    known = format_named(lattice_format)
-    labels = None
-    if symbols is not None:
-        labels = {word: label for label, word in read_symbols(symbols).items()}
+    writer = LatticeWriter(lattice_format, symbols=symbols)
+    yield from writer.join(map(writer.written, lattices))
+
+
+def _labels(symbols: str | Path | None) -> Mapping[str, str] | None:
+    if symbols is None:
+        return None
+    return {word: label for label, word in read_symbols(symbols).items()}
+
+
+def _joined(written: Iterable[WrittenLattice], known: LatticeFormat) -> Iterator[str]:
     last = "\n\n"
-    for number, lattice in enumerate(lattices, 1):
+    for number, each in enumerate(written, 1):
         if number > 1 and not known.is_archive:
             raise OptionError(
                 f"a file of {known.name} holds one lattice: write into a directory, one that is "
@@ -72,5 +133,5 @@ def render_lattices(
             )
         if known.is_archive and not kaldi_writing.is_ended(last):
             yield "\n" if last.endswith("\n") else "\n\n"
-        last = known.render(lattice, labels)
+        last = each.text
         yield last

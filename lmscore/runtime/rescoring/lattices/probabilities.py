@@ -62,7 +62,7 @@ def word_graph(
     try:
         return WordGraph.of_arcs(last + 1, rows)
     except InputError as error:
-        raise InputError(f"lattice {lattice.id!r}: {error}") from error
+        raise InputError(f"{lattice.name}: {error}") from error
 
 
 def least_risk_path(

@@ -10,6 +10,16 @@ from numbers import Real
 from lmscore.errors import OptionError
 from lmscore.runtime.arguments import check_count
 from lmscore.runtime.rescoring.lattices.lattice import Scales
+from lmscore.runtime.rescoring.models import LODR_SHARE
+
+_NUMBERS = (
+    "lm_weight",
+    "old_lm_weight",
+    "lodr_weight",
+    "acoustic_scale",
+    "lm_scale",
+    "word_penalty",
+)
 
 
 def as_it_is(word: str) -> str:
@@ -24,9 +34,10 @@ class LatticeOptions:
     The score of a path is
 
         acoustic_scale * acoustic + word_penalty * words + other
-        + lm_scale * (lm_weight * new LM + old_lm_weight * old LM)
+        + lm_scale * (lm_weight * new LM + old_lm_weight * old LM + lodr_weight * LODR)
 
-    with all scores in nats; `other` is the sum of other scores in the file, for pronunciations.
+    with all scores in nats; `other` is the sum of other scores in the file, for pronunciations, and
+    LODR is the score of an n-gram model that is given beside the LM.
 
     Raises:
         OptionError: an option has an impossible value.
@@ -34,6 +45,7 @@ class LatticeOptions:
 
     lm_weight: float = 0.5  # of the new language model
     old_lm_weight: float | None = None  # of the file's language model; default: 1 - lm_weight
+    lodr_weight: float | None = None  # of the n-gram model; default: -lm_weight / 2
     acoustic_scale: float | None = None  # default: the file's, or 1
     lm_scale: float | None = None  # default: the file's, or 1
     word_penalty: float | None = None  # nats; default: the file's, or 0
@@ -49,21 +61,22 @@ class LatticeOptions:
         for name in ("order", "max_tokens"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
-        for name in ("lm_weight", "old_lm_weight", "acoustic_scale", "lm_scale", "word_penalty"):
+        for name in _NUMBERS:
             _check_number(name, getattr(self, name), math.isfinite, "a finite number")
         for name in ("lm_scale", "beam"):
             _check_number(name, getattr(self, name), lambda value: value > 0, "above 0")
         if not callable(self.prepare):
             raise OptionError(f"prepare must be a function of a word, not {self.prepare!r}")
 
-    def scales(self, given: Scales) -> Scales:
-        """The scales of the search, given the scales of the file."""
+    def scales(self, given: Scales, *, has_lodr: bool = False) -> Scales:
+        """The scales of the search, given the scales of the file; `has_lodr`: with an n-gram."""
         return Scales(
             acoustic=_or(self.acoustic_scale, given.acoustic),
             lm=_or(self.lm_scale, given.lm),
             word_penalty=_or(self.word_penalty, given.word_penalty),
             old_weight=_or(self.old_lm_weight, 1.0 - self.lm_weight),
             new_weight=self.lm_weight,
+            lodr_weight=_or(self.lodr_weight, -LODR_SHARE * self.lm_weight) if has_lodr else 0.0,
         )
 
 

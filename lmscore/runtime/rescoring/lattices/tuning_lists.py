@@ -16,6 +16,13 @@ from lmscore.runtime.rescoring.lattices.lattice import Lattice
 from lmscore.runtime.rescoring.lattices.paths import LatticePath, n_best
 from lmscore.runtime.rescoring.lattices.search_options import LatticeOptions
 from lmscore.runtime.rescoring.lists import Hypothesis, NBestList, Weights
+from lmscore.runtime.rescoring.models import (
+    LODR,
+    ListScorer,
+    Lodr,
+    LodrScorer,
+    RecurrentScorer,
+)
 
 ACOUSTIC, OLD_LM = "acoustic", "lm"
 """The lattice's own scores as features; `Scores.other` is part of the acoustic one."""
@@ -33,7 +40,7 @@ def weighted_options(
 
     Args:
         options: keep their limits of the search; their scales are replaced.
-        weights: of `acoustic`, `lm` and the feature, and the word penalty.
+        weights: of `acoustic`, `lm`, the feature and `lodr`, and the word penalty.
         feature: the new language model's name in the weights.
 
     Raises:
@@ -41,9 +48,9 @@ def weighted_options(
             have no positive weight, or no language model has any weight.
     """
     terms = dict(weights.features)
-    acoustic, new, old = (terms.pop(name, 0.0) for name in (ACOUSTIC, feature, OLD_LM))
+    acoustic, new, old, lodr = (terms.pop(name, 0.0) for name in (ACOUSTIC, feature, OLD_LM, LODR))
     if any(terms.values()):
-        known = ", ".join((ACOUSTIC, OLD_LM, feature))
+        known = ", ".join((ACOUSTIC, OLD_LM, feature, LODR))
         raise OptionError(
             f"lattices have no score {next(iter(terms))!r} that weights could weigh, only {known}"
         )
@@ -60,6 +67,7 @@ def weighted_options(
         lm_scale=scale / acoustic,
         lm_weight=new / scale,
         old_lm_weight=old / scale,
+        lodr_weight=lodr / scale,
         word_penalty=weights.word_penalty / acoustic,
     )
 
@@ -77,13 +85,15 @@ class LatticeLists:
     """The lists of some lattices, which grow.
 
     The first hypothesis of each is the best text by the lattice's own scores. The features are
-    `acoustic` and `lm`, and log P of the new language model (nats), which is exact.
+    `acoustic` and `lm`, and log P of the new language model (nats), which is exact; and `lodr` with
+    an n-gram model of the recogniser's own training text.
     """
 
     lm: LanguageModel
     lattices: Sequence[Lattice]
     lists: list[NBestList]  # one for each lattice
     feature: str = "lmscore"
+    lodr: Lodr | None = None
     n: int = 100  # texts of each lattice that are looked at under given options
 
     @classmethod
@@ -95,6 +105,7 @@ class LatticeLists:
         options: LatticeOptions,
         *,
         feature: str = "lmscore",
+        lodr: Lodr | None = None,
     ) -> LatticeLists:
         """Lists of one hypothesis each.
 
@@ -102,11 +113,11 @@ class LatticeLists:
             OptionError: the feature has a name of the lattice's own scores.
             InputError: a lattice has no path, or the model cannot read a word.
         """
-        if feature in (ACOUSTIC, OLD_LM):
+        if feature in (ACOUSTIC, OLD_LM, LODR):
             raise OptionError(f"lattices have a score {feature!r} already; choose another name")
         pairs = zip(lattices, references, strict=True)
         lists = [NBestList(lattice.id, (), reference) for lattice, reference in pairs]
-        grown = cls(lm, lattices, lists, feature)
+        grown = cls(lm, lattices, lists, feature, lodr)
         for place, lattice in enumerate(lattices):
             grown._add(place, n_best(lattice, 1), options)
         return grown
@@ -116,10 +127,14 @@ class LatticeLists:
         has_lm = any(h.features[OLD_LM] for nbest in self.lists for h in nbest.hypotheses)
         return [ACOUSTIC, *[OLD_LM] * has_lm]
 
+    def model_scores(self) -> list[str]:
+        """The names of the models' scores."""
+        return [self.feature] if self.lodr is None else [self.feature, LODR]
+
     def grow(self, options: LatticeOptions) -> Iterator[int]:
         """Add the best texts under some options; yields for each lattice how many are new."""
         for place, lattice in enumerate(self.lattices):
-            found = rescore_lattice(self.lm, lattice, options)
+            found = rescore_lattice(self.lm, lattice, options, lodr=self.lodr)
             yield self._add(place, found.n_best(self.n), options)
 
     def _add(self, place: int, paths: Sequence[LatticePath], options: LatticeOptions) -> int:
@@ -132,13 +147,22 @@ class LatticeLists:
             if _key(hypothesis) not in known:
                 fresh.setdefault(_key(hypothesis), hypothesis)
         texts = [_read(hypothesis.text, options) for hypothesis in fresh.values()]
-        scores = self.lm.score_batch(texts)
-        added = [
-            hypothesis.with_feature(self.feature, score.log_prob)
-            for hypothesis, score in zip(fresh.values(), scores, strict=True)
-        ]
+        added = self._scored(list(fresh.values()), texts)
         self.lists[place] = replace(nbest, hypotheses=(*nbest.hypotheses, *added))
         return len(added)
+
+    def _scored(
+        self, hypotheses: Sequence[Hypothesis], texts: Sequence[str]
+    ) -> Sequence[Hypothesis]:
+        """Hypotheses with the scores of the texts that are read for them."""
+        scorers: dict[str, ListScorer] = {self.feature: RecurrentScorer(self.feature, self.lm)}
+        if self.lodr is not None:
+            scorers[LODR] = LodrScorer(self.lodr)
+        for name, scorer in scorers.items():
+            (found,) = scorer.score_lists([texts])
+            pairs = zip(hypotheses, found.scores, strict=True)
+            hypotheses = [one.with_feature(name, score.log_prob) for one, score in pairs]
+        return hypotheses
 
 
 def _hypothesis(path: LatticePath) -> Hypothesis:

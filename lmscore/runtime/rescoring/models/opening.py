@@ -10,11 +10,12 @@ from pathlib import Path
 from lmscore.errors import ModelError, ModelNotFoundError, OptionError
 from lmscore.names import Mix
 from lmscore.runtime.arguments import check_unk_penalty
-from lmscore.runtime.load import load
-from lmscore.runtime.load_ngram import load_ngram
+from lmscore.runtime.load import find_model, load
+from lmscore.runtime.load_ngram import is_arpa_path, load_ngram
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.ngram import check_shares
 from lmscore.runtime.rescoring.models.list_scorer import ListScorer, RecurrentScorer, WordScorer
+from lmscore.runtime.rescoring.models.lodr import LODR, LodrScorer, open_lodr
 from lmscore.runtime.rescoring.models.mixture import Mixture, fit_mixture
 from lmscore.runtime.rescoring.models.ngram import NgramScorer, is_kenlm_binary, is_ngram_file
 from lmscore.runtime.rescoring.models.walk import Method
@@ -38,6 +39,7 @@ def open_scorers(
     trust: bool = False,
     unnormalized: bool = False,
     unk_penalty: float | None = None,
+    lodr: str | Path | None = None,
 ) -> list[ListScorer]:
     """Open the models that lists are scored with: a feature for each, or one for their mixture.
 
@@ -57,6 +59,8 @@ def open_scorers(
         unnormalized: score without the softmax, as `lmscore.load` says.
         unk_penalty: what an unknown word costs (nats) in n-gram models without <unk>, of which
             there must be one.
+        lodr: an n-gram model of the recogniser's own training text in an ARPA file: one more
+            feature, `lodr`, the last one. See `open_lodr`.
 
     Raises:
         OptionError: a name is missing, or given twice, or the options do not go together, or fit
@@ -68,7 +72,9 @@ def open_scorers(
         VariantError: a model does not have the variant.
         DeviceError: the device cannot be used.
     """
-    named = check_models(lms, model=model, name=name, mix=mix, weights=weights, texts=texts)
+    named = check_models(
+        lms, model=model, name=name, mix=mix, weights=weights, texts=texts, lodr=lodr
+    )
     check_unk_penalty(unk_penalty)
     load_model = partial(
         load,
@@ -78,19 +84,22 @@ def open_scorers(
         unnormalized=unnormalized,
         trust=trust,
     )
-    if not named:
-        return [RecurrentScorer(name, load_model(model, unk_penalty=unk_penalty), eos, method)]
-    scorers = [
-        _open(*pair, load_model, eos=eos, method=method, unk_penalty=unk_penalty)
-        for pair in named.items()
-    ]
-    if unk_penalty is not None and all(_unk_penalty(scorer) is None for scorer in scorers):
-        raise OptionError("`unk_penalty` is for n-gram models without <unk>; no model is one")
+    if named:
+        scorers: list[WordScorer] = [
+            _open(*pair, load_model, eos=eos, method=method, unk_penalty=unk_penalty)
+            for pair in named.items()
+        ]
+    else:
+        has_use = lodr is None or is_arpa_path(find_model(model))
+        lm = load_model(model, unk_penalty=unk_penalty if has_use else None)
+        scorers = [RecurrentScorer(name, lm, eos, method)]
+    beside = [] if lodr is None else [_open_lodr(lodr, scorers, eos=eos, unk_penalty=unk_penalty)]
+    _check_unk_penalty(unk_penalty, [*scorers, *beside])
     if mix is None:
-        return list(scorers)
+        return [*scorers, *beside]
     if texts is not None:
-        return [fit_mixture(name, scorers, texts)]
-    return [Mixture(name, tuple(scorers), tuple(weights or ()))]
+        return [fit_mixture(name, scorers, texts), *beside]
+    return [Mixture(name, tuple(scorers), tuple(weights or ())), *beside]
 
 
 def check_models(
@@ -101,6 +110,7 @@ def check_models(
     mix: Mix | None = None,
     weights: Sequence[float] | None = None,
     texts: object = None,
+    lodr: object = None,
 ) -> dict[str, str]:
     """Check what `open_scorers` is told, as far as that goes before a file is opened.
 
@@ -122,7 +132,10 @@ def check_models(
         raise OptionError("`mix` needs `weights`, or `texts` to fit them to")
     if weights is not None:
         check_shares(weights, len(lms))
-    return _named(lms, name)
+    named = _named(lms, name)
+    if lodr is not None and LODR in (named or {name: ""}):
+        raise OptionError(f"{LODR!r} is the name of the feature of `lodr`; give the model another")
+    return named
 
 
 def _named(lms: Sequence[str], name: str) -> dict[str, str]:
@@ -162,8 +175,25 @@ def _open(
     return RecurrentScorer(name, load_ngram(Path(path), unk_penalty=unk_penalty), eos, method)
 
 
-def _unk_penalty(scorer: WordScorer) -> float | None:
+def _open_lodr(
+    path: str | Path, scorers: Sequence[WordScorer], *, eos: bool, unk_penalty: float | None
+) -> LodrScorer:
+    """The n-gram beside some models; the first of these has the token ids it may be over."""
+    lm = next((scorer.lm for scorer in scorers if isinstance(scorer, RecurrentScorer)), None)
+    return LodrScorer(open_lodr(path, lm, unk_penalty=unk_penalty), eos)
+
+
+def _check_unk_penalty(unk_penalty: float | None, scorers: Sequence[ListScorer]) -> None:
+    """Raise OptionError if the penalty is given and no model has use for it."""
+    found = [_unk_penalty(scorer) for scorer in scorers]
+    if unk_penalty is not None and all(penalty is None for penalty in found):
+        raise OptionError("`unk_penalty` is for n-gram models without <unk>; no model is one")
+
+
+def _unk_penalty(scorer: ListScorer) -> float | None:
     """What an unknown word costs (nats) where the model itself does not say, else None."""
     if isinstance(scorer, RecurrentScorer):
         return scorer.lm.unk_penalty
+    if isinstance(scorer, LodrScorer):
+        return scorer.lodr.ngram.unk_penalty
     return scorer.unk_penalty if isinstance(scorer, NgramScorer) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.engine import Engine
 from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.ngram import count_ngrams, estimate, write_arpa
 from lmscore.runtime.rescoring.lattices import (
     Lattice,
     LatticeOptions,
@@ -23,6 +25,7 @@ from lmscore.runtime.rescoring.lattices import (
 )
 from lmscore.runtime.rescoring.lattices.lattice import END
 from lmscore.runtime.rescoring.lists.prepare import preparation
+from lmscore.runtime.rescoring.models import Lodr, open_lodr
 from tests.runtime.rescoring.lattices.drawn import lattices, make_lattice
 
 EXACT = LatticeOptions(order=None, beam=None, max_tokens=None)
@@ -117,6 +120,38 @@ def test_pruning_leaves_paths_with_their_scores(
     assert set(map(old_scores, all_paths(rescored.lattice))) <= there
     assert rescored.best.scores.new_lm == close(log_prob(lm, rescored.best.text))
     assert rescored.best.total <= rescore_lattice(lm, lattice, EXACT).best.total + 0.02
+
+
+@pytest.fixture(scope="module", params=["words", "ids"])
+def lodr(request: pytest.FixtureRequest, lm: LanguageModel, tmp_path_factory: Any) -> Lodr:
+    """A bigram model over words, of which the toy model does not know some, or over its ids."""
+    texts = ["the cat zebra", "the the cat", "sat cat", "zebra the sat", "a"]
+    if request.param == "ids":
+        texts = [" ".join(map(str, lm.encode(text).tolist())) for text in texts]
+    counts = count_ngrams(map(str.split, texts), 2)
+    path = tmp_path_factory.mktemp("lodr") / "bigram.arpa"
+    write_arpa(estimate(counts, "absolute", discount_fallback=True), path)
+    return open_lodr(path, lm)
+
+
+@settings(max_examples=40)
+@given(lattices(), st.booleans())
+def test_an_n_gram_beside_the_model(
+    lm: LanguageModel, lodr: Lodr, lattice: Lattice, is_exact: bool
+) -> None:
+    """Every path has the score of its text, and a share of it counts in the total."""
+    options = replace(EXACT if is_exact else UNPRUNED, order=None if is_exact else 9)
+    rescored = rescore_lattice(lm, lattice, options, lodr=lodr)
+    for path in all_paths(rescored.lattice):
+        assert path.scores.new_lm == close(log_prob(lm, path.text))
+        (text,) = lodr.texts([path.text])
+        assert path.scores.lodr == close(lodr.ngram.score(text).log_prob)
+    scales = rescored.lattice.scales
+    assert (scales.new_weight, scales.lodr_weight) == (0.5, -0.25)
+    without = rescore_lattice(lm, lattice, options)
+    assert without.lattice.scales.lodr_weight == 0
+    weightless = rescore_lattice(lm, lattice, replace(options, lodr_weight=0.0), lodr=lodr)
+    assert weightless.best.total == close(without.best.total)
 
 
 def test_tokens_at_a_node_are_recombined_by_their_last_words(lm: LanguageModel) -> None:
