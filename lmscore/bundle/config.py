@@ -19,6 +19,7 @@ from lmscore.bundle.heads import HEADS, OUTPUT_LAYERS, HeadSpec
 from lmscore.bundle.layouts import Layouts, layout_records
 from lmscore.bundle.records import GraphRecord, check_keys, graph_record, is_int, parse_object
 from lmscore.errors import ModelError
+from lmscore.forks import lazy
 from lmscore.names import Cell, Context, Direction, OutputLayer, TokenizerKind
 
 FORMAT_VERSION = 1
@@ -121,7 +122,7 @@ class Config:
         """The facts of the output layer."""
         return HEADS[self.output_layer, self.self_normalized]
 
-    @property
+    @lazy
     def state(self) -> tuple[StateTensor, ...]:
         """The tensors of the recurrent state, in the graph's order."""
         layers, size = self.num_hidden_layers, self.hidden_size

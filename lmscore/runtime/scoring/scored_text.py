@@ -9,7 +9,7 @@ import numpy as np
 from lmscore.runtime.scoring.columns import made_of_columns
 from lmscore.runtime.scoring.score import TokenScore, WordScore
 from lmscore.runtime.scoring.words import word_scores, word_tokens
-from lmscore.runtime.text import Ids, TextTokenizer
+from lmscore.runtime.text import Ids, Spans, TextTokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ class ScoredText:
         """The scored tokens."""
         id_array = np.frombuffer(self.ids, np.int32)
         ids, end = id_array.tolist(), len(text)
-        offsets = self._offsets(text)
+        starts, ends = self._spans(text, ids)
         if self.convention.eos:
-            offsets.append((end, end))
-        scored = offsets[len(offsets) - len(ids) :]
+            starts, ends = [*starts, end], [*ends, end]
+        unscored = len(starts) - len(ids)
         found = made_of_columns(
             TokenScore,
             len(ids),
@@ -50,14 +50,15 @@ class ScoredText:
             text=self.convention.tokenizer.tokens(ids),
             log_prob=np.frombuffer(self.log_probs, np.float32).tolist(),
             is_oov=(id_array == self.convention.unk_id).tolist(),
-            start=[start for start, _ in scored],
-            end=[stop for _, stop in scored],
+            start=starts[unscored:],
+            end=ends[unscored:],
         )
         return tuple(found)
 
     def words(self, text: str) -> tuple[WordScore, ...]:
         """The words, and </s>."""
-        spans = np.array(self._offsets(text), np.int64).reshape(-1, 2)
+        ids = np.frombuffer(self.ids, np.int32)
+        spans = np.array(self._spans(text, ids.tolist()), np.int64).T
         found = word_tokens(text, spans, eos=self.convention.eos and len(self.ids) > 0)
         log_probs = np.frombuffer(self.log_probs, np.float32)
         log_z = (
@@ -65,10 +66,12 @@ class ScoredText:
             if self.log_z is None
             else np.frombuffer(self.log_z, np.float32)
         )
-        oov = np.frombuffer(self.ids, np.int32) == self.convention.unk_id
+        oov = ids == self.convention.unk_id
         return word_scores(found, log_probs, log_z, oov)
 
-    def _offsets(self, text: str) -> list[tuple[int, int]]:
-        if self.spans is None:
-            return self.convention.tokenizer.offsets(text)
-        return [(start, end) for start, end in self.spans.tolist()]
+    def _spans(self, text: str, ids: list[int]) -> Spans:
+        """The offsets of the text's own tokens, of which `ids` are the scored ones, with </s>."""
+        if self.spans is not None:
+            return Spans(*self.spans.T.tolist())
+        own = ids[:-1] if self.convention.eos else ids
+        return self.convention.tokenizer.spans(text, own)

@@ -1,5 +1,6 @@
 """Text to token ids, and token ids to bytes."""
 
+from lmscore.runtime.text.byte_spans import Spans
 from lmscore.runtime.text.characters import (
     character_spans,
     extends_character,
@@ -22,6 +23,7 @@ __all__ = [
     "IdRows",
     "Ids",
     "Part",
+    "Spans",
     "SpellingTokenizer",
     "TextTokenizer",
     "character_spans",

@@ -20,7 +20,7 @@ def token_pieces(tokenizer: Tokenizer, special: Sequence[int]) -> tuple[bytes, .
     document = json.loads(tokenizer.to_str())
     kinds = set(_decoder_types(document["decoder"]))
     if "ByteLevel" in kinds:
-        pieces = _byte_level(tokenizer, document)
+        pieces = list(map(BytePieces(tokenizer).__getitem__, ids))
     else:
         pieces = _by_decoding(tokenizer, special, byte_fallback="ByteFallback" in kinds)
     return tuple(b"" if i in special else piece for i, piece in zip(ids, pieces, strict=True))
@@ -33,18 +33,26 @@ def _decoder_types(decoder: dict[str, Any] | None) -> Iterator[str]:
             yield from _decoder_types(part)
 
 
-def _byte_level(tokenizer: Tokenizer, document: dict[str, Any]) -> list[bytes]:
-    """Pieces of a byte-level tokenizer: a character stands for a byte, except in added tokens."""
-    byte_of = _alphabet()
-    added = {token["id"] for token in document["added_tokens"]}
-    pieces = []
-    for token_id in range(tokenizer.get_vocab_size()):
-        token = tokenizer.id_to_token(token_id) or ""
-        if token_id in added or not byte_of.keys() >= set(token):
-            pieces.append(token.encode())
+class BytePieces(dict[int, bytes]):
+    """Pieces of a byte-level tokenizer by token id, each found when it is first asked for.
+
+    A character of a token stands for a byte, except in added tokens.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self._tokenizer = tokenizer
+        self._byte_of = _alphabet()
+        self._added = tokenizer.get_added_tokens_decoder().keys()
+
+    def __missing__(self, token_id: int) -> bytes:
+        token = self._tokenizer.id_to_token(token_id) or ""
+        if token_id in self._added or not self._byte_of.keys() >= set(token):
+            piece = token.encode()
         else:
-            pieces.append(bytes(byte_of[character] for character in token))
-    return pieces
+            piece = bytes(self._byte_of[character] for character in token)
+        self[token_id] = piece
+        return piece
 
 
 def _alphabet() -> dict[str, int]:

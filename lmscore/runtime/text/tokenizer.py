@@ -13,6 +13,7 @@ from tokenizers import Encoding, Tokenizer
 from lmscore.bundle import CONFIG_FILE, Bundle, Config
 from lmscore.errors import InputError, ModelError
 from lmscore.forks import lazy
+from lmscore.runtime.text.byte_spans import ByteSpans, Spans
 from lmscore.runtime.text.characters import is_spaceless
 from lmscore.runtime.text.id_rows import IdRows, Ids
 from lmscore.runtime.text.offsets import cover_composed
@@ -119,7 +120,7 @@ class TextTokenizer:
         return self._rows(_encodings(fast, texts, first, name), first, name)
 
     def encode_spans(self, texts: Sequence[str], *, first: int = 1) -> list[Encoded]:
-        """Like `encode_batch`, with the offsets of `offsets`."""
+        """Like `encode_batch`, with the offsets of `spans`."""
         encodings = _encodings(self._tokenizer.encode_batch, texts, first, "text")
         rows = self._rows(encodings, first, "text").split()
         return [
@@ -127,18 +128,27 @@ class TextTokenizer:
             for text, ids, encoding in zip(texts, rows, encodings, strict=True)
         ]
 
-    def offsets(self, text: str) -> list[tuple[int, int]]:
-        """Where the tokens of a text begin and end, in characters; the text is tokenized again.
+    def spans(self, text: str, ids: Sequence[int] = ()) -> Spans:
+        """Where the tokens of a text begin and end, in characters.
 
         Offsets refer to the text before normalization; those of a character that it composes cover
         all of its parts. Tokens that share a character, as the bytes of an emoji do, share its
         offsets.
 
+        Args:
+            text: a text.
+            ids: its tokens, if they are known. Unless they spell it, it is tokenized again.
+
         Raises:
             InputError: as `encode`.
         """
+        if self._byte_spans is not None and ids:
+            found = self._byte_spans.find(text, ids)
+            if found is not None:
+                return found
         (encoding,) = _encodings(self._tokenizer.encode_batch, [text], 1, "text")
-        return _offsets(text, encoding)
+        offsets = _offsets(text, encoding)
+        return Spans([start for start, _ in offsets], [end for _, end in offsets])
 
     def decode(self, ids: Ids) -> str:
         """The text that ids int64 [n] spell; <s>, </s> add nothing, invalid UTF-8 becomes U+FFFD.
@@ -166,6 +176,10 @@ class TextTokenizer:
     def pieces(self) -> tuple[bytes, ...]:
         """The bytes that each token adds to a text that has begun, V of them; `</s>` adds none."""
         return token_pieces(self._tokenizer, (self._bos_id, self._eos_id))
+
+    @lazy
+    def _byte_spans(self) -> ByteSpans | None:
+        return ByteSpans.of(self._tokenizer)
 
     @lazy
     def puts_space_first(self) -> bool:
