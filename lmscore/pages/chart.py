@@ -69,7 +69,8 @@ def chart(
     parts = [*_grid(across, up, x, y)]
     for number, one in enumerate(kept):
         parts += _drawn(one, number, across, up)
-    parts += [part for rule in rules for part in _rule(rule, across, up)]
+    for number, rule in enumerate(rules):
+        parts += _rule(rule, number, across, up)
     picture = element(
         "svg", parts, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", role="img", aria_label=caption
     )
@@ -186,13 +187,15 @@ def _drawn(series: Series, number: int, across: _Scale, up: _Scale) -> Iterable[
         )
 
 
-def _rule(rule: Rule, across: _Scale, up: _Scale) -> Iterable[Element]:
+def _rule(rule: Rule, number: int, across: _Scale, up: _Scale) -> Iterable[Element]:
     bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
     if rule.is_vertical:
         at = across.place(rule.at)
         anchor = "end" if at > _WIDTH / 2 else "start"
         yield _line(at, _TOP, at, bottom, "rule")
-        yield _text(at + (-5 if anchor == "end" else 5), _TOP + 12, rule.label, anchor)
+        yield _text(
+            at + (-5 if anchor == "end" else 5), _TOP + 12 + 15 * number, rule.label, anchor
+        )
     else:
         at = up.place(rule.at)
         yield _line(_LEFT, at, right, at, "rule")

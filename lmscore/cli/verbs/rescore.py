@@ -25,7 +25,9 @@ from lmscore.cli.list_options import (
     number,
     write_texts,
 )
+from lmscore.cli.list_page import RescorePage
 from lmscore.cli.ranked_lists import Job, Meter, Ranked, summary
+from lmscore.cli.report_files import Html, check_html
 from lmscore.cli.scored_records import interactive
 from lmscore.cli.text_form import SAMPLE, settled_preparation
 from lmscore.cli.usage import UsageError, command_line
@@ -33,7 +35,7 @@ from lmscore.files import names_directory
 
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.formats import Format
-    from lmscore.runtime.rescoring.lists import Metric
+    from lmscore.runtime.rescoring.lists import Metric, NBestList
 
 _PROMPT = "type n-best lists; Ctrl-D ends them"
 
@@ -101,6 +103,7 @@ def rescore(
     ] = "sentence",
     seen: SeenText,
     posteriors: PosteriorOptions,
+    html: Html = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Score the hypotheses of n-best lists, and put the scores into the lists.
@@ -120,7 +123,7 @@ def rescore(
     """
     _check_layout(output, rerank=rerank, best=best, with_ids=with_ids, explain=explain)
     posteriors.check(best=best, chooses=best or rerank or metric is not None)
-    if quiet and metric is not None:
+    if quiet and metric is not None and html is None:
         raise UsageError("--metric is said in the summary: leave out --quiet")
     own_weights = {
         name: number(f"--weight {name}", value)
@@ -137,6 +140,7 @@ def rescore(
     )
     lists.check()
     seen.check()
+    check_html(html, lists.paths, output, apart={"--explain": explain})
     added = _new_features(models, context)
     from lmscore.runtime.rescoring.formats import check_output
     from lmscore.runtime.rescoring.lists import (
@@ -191,7 +195,10 @@ def rescore(
         write_texts([explanation(list(job.rank(found))[-1], job)], output)
         return
     meter = Meter(None if tuned else list_format.score, are_costs=list_format.are_costs)
-    shown = meter.shown(job.rank(meter.read(found)), lists.paths, data_on_stdout=output is None)
+    page = RescorePage(html, job)
+    shown = page.watched(
+        meter.shown(job.rank(meter.read(found)), lists.paths, data_on_stdout=output is None)
+    )
     if best:
         write_texts(
             (_line(one, with_ids=with_ids, confidence=posteriors.confidence) for one in shown),
@@ -199,14 +206,21 @@ def rescore(
         )
     else:
         _write_lists(list_format, shown, output, rerank=rerank)
+    by_order = tuned is None and RANK in chosen.features and RANK not in own_weights
+    said = list(summary(job, meter, first, by_order=by_order))
+    page.write(said)
     if not quiet:
-        limit = lists.max_hypotheses
-        most = "" if limit is None else f", at most {limit} hypotheses of each"
-        streams.note(f"{meter.counts.lists} lists, {list_format.name}{most}")
-        lists.note_missing_scores(first)
-        by_order = tuned is None and RANK in chosen.features and RANK not in own_weights
-        for line in summary(job, meter, first, by_order=by_order):
-            streams.note(line)
+        _note(lists, f"{meter.counts.lists} lists, {list_format.name}", first, said)
+
+
+def _note(lists: ListInput, read: str, first: NBestList | None, said: Iterable[str]) -> None:
+    """Say what was read, and the lines of the summary."""
+    limit = lists.max_hypotheses
+    most = "" if limit is None else f", at most {limit} hypotheses of each"
+    streams.note(f"{read}{most}")
+    lists.note_missing_scores(first)
+    for line in said:
+        streams.note(line)
 
 
 def _check_layout(

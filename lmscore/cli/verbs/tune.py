@@ -18,8 +18,10 @@ from lmscore.cli.list_options import (
     check_lists_stay,
     note_mixtures,
 )
+from lmscore.cli.list_page import write_tuning_page
 from lmscore.cli.plot import check_picture, plot_metric
 from lmscore.cli.ranked_lists import score_hint
+from lmscore.cli.report_files import Html, check_html
 from lmscore.cli.text_form import SAMPLE, settled_preparation
 from lmscore.cli.tuning_report import measured, tuned, with_scores
 from lmscore.cli.usage import UsageError, command_line
@@ -88,6 +90,7 @@ def tune(
             metavar="FILE", help="Draw the metric against the model's weight; .png, .svg, .pdf."
         ),
     ] = None,
+    html: Html = None,
     output_format: options.Report = "text",
     models: ListModels,
     seen: SeenText,
@@ -124,6 +127,7 @@ def tune(
     if plot is not None:
         check_picture(plot)
     check_lists_stay(output, lists.paths)
+    check_html(html, lists.paths, output)
     of_lattices = _checked_format(lists, models, seen, of_lists=bool(weigh) or not use_model)
 
     given = None if weights is None else read_weights(weights)
@@ -142,12 +146,17 @@ def tune(
     prepare = settled_preparation(seen, found[:SAMPLE], scorers, lists.errors)
     joined = seen.preparation(lists.errors, seen=False)
     compared = normalization(ignore_case=ignore_case, ignore_punctuation=ignore_punctuation)
+
+    def normalize(text: str) -> str:
+        return compared(joined(text))
+
+    scored = list(with_scores(found, scorers, prepare))
     judged = candidates(
-        with_scores(found, scorers, prepare),
+        scored,
         terms,
         METRICS[metric],
         length_normalization=length_normalization,
-        normalize=lambda text: compared(joined(text)),
+        normalize=normalize,
     )
     if given:
         report = measured(judged, given, seed, added=added)
@@ -158,6 +167,8 @@ def tune(
         chosen.save(output)
     if plot is not None:
         plot_metric(plot, report, _plotted(terms, added))
+    if html is not None:
+        write_tuning_page(html, report, chosen, scored, normalize)
     streams.write(report.as_json(chosen) if output_format == "json" else report.as_text(chosen))
 
 
