@@ -17,6 +17,10 @@ from lmscore.runtime.model import LanguageModel
 # As lmscore does it: some tests import onnxruntime first, and in this process others fork.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+# No test asks a server elsewhere; those of the Hub have one of their own.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
 # Tests that say no device mean the CPU, also on a machine with a GPU; `tests/devices.py` has those
 # that compare devices. A subprocess inherits it.
 os.environ["LMSCORE_DEVICE"] = "cpu"

@@ -42,6 +42,7 @@ ROOMS: dict[str, set[str]] = {
     "files": {"errors", "locks", "names", "compression", "encodings"},
     "pages": BASE,
     "bundle": BASE,
+    "hub": BASE | {"bundle"},
     "corpus.reading": BASE,
     "runtime.arguments": BASE,
     "runtime.ngram": BASE,
@@ -51,7 +52,7 @@ ROOMS: dict[str, set[str]] = {
     "runtime.decoding": ENGINE | {"runtime.scoring"},
     "runtime.model": ENGINE | {"runtime.scoring", "runtime.decoding"},
     "runtime.load_ngram": ENGINE | {"runtime.model"},
-    "runtime.load": ENGINE | {"runtime.model", "runtime.load_ngram"},
+    "runtime.load": ENGINE | {"runtime.model", "runtime.load_ngram", "hub"},
     "runtime.adapters": MODEL,
     "runtime.checking": MODEL,
     "runtime.bench": MODEL,
@@ -87,6 +88,7 @@ REACHED_LAZILY = {*ROOMS, ""} - {"cli.verbs"}
 
 LIBRARIES: dict[str, set[str]] = {
     "corpus.reading": {"pyarrow"},
+    "hub": {"huggingface_hub"},
     "compression": {"backports", "compression", "lz4"},
     "bundle": {"numpy", "safetensors"},
     "runtime.arguments": {"numpy"},
@@ -116,6 +118,7 @@ LAZY = {
     "backports",
     "lz4",
     "pyarrow",
+    "huggingface_hub",
     "sentencex",
     "kenlm",
     "onnxruntime",

@@ -29,6 +29,7 @@ class Verb(NamedTuple):
 MAKE, SCORE = "Make a model", "Score text"
 RESCORE, CONTINUE, LOOK = "Rescore hypotheses", "Continue text", "Look inside a model"
 SERVE = "Answer over HTTP"
+SHARE = "Share models"
 
 _NGRAM = {
     "train": Verb("train", MAKE, "lmscore ngram train corpus.txt --order 3 -o my.arpa"),
@@ -64,6 +65,9 @@ VERBS = {  # by name, in the order of the help
     "check": Verb("check", LOOK, "lmscore check my-lm"),
     "info": Verb("info", LOOK, "lmscore info my-lm"),
     "bench": Verb("bench", LOOK, "lmscore bench -m my-lm"),
+    "pull": Verb("pull", SHARE, "lmscore pull https://models.example.org/my-lm.tar.gz"),
+    "push": Verb("push", SHARE, "lmscore push my-lm my-name/my-lm"),
+    "list": Verb("list_models", SHARE, "lmscore list"),
     "serve": Verb("serve", SERVE, "lmscore serve -m my-lm --port 8000"),
 }
 

@@ -97,8 +97,8 @@ Model = Annotated[
         "-m",
         "--model",
         metavar="PATH",
-        help="Model directory, or an n-gram model in an ARPA file. Default: $LMSCORE_MODEL, else "
-        "the bundled English model.",
+        help="Model directory, an n-gram model in an ARPA file, org/name on the Hub, or the URL of "
+        "an archive. Default: $LMSCORE_MODEL, else the bundled English model.",
     ),
 ]
 ModelArgument = Annotated[

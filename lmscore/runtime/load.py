@@ -11,6 +11,7 @@ from typing import Any
 
 from lmscore.bundle import FINISH, FP16, FP32, INT8, Bundle, is_unfinished
 from lmscore.errors import DeviceError, ModelNotFoundError, OptionError, VariantError
+from lmscore.hub import located
 from lmscore.runtime.arguments import check_unk_penalty
 from lmscore.runtime.engine import (
     CPU,
@@ -26,6 +27,7 @@ from lmscore.runtime.text import TextTokenizer
 
 MODEL_VARIABLE = "LMSCORE_MODEL"
 BUNDLED_MODEL = Path(__file__).parents[1] / "models" / "english"
+_BUNDLED = "english"  # its name, where no file or directory has it
 
 _ON_CPU = (INT8, FP32)  # best first
 _ON_ACCELERATORS = (FP16, FP32)  # ONNX Runtime's int8 kernels are for the CPU
@@ -51,8 +53,9 @@ def load(
     """Load a language model.
 
     Args:
-        path: a model directory, or an n-gram model in an ARPA file. Default: $LMSCORE_MODEL, else
-            the bundled English model.
+        path: a model directory; an n-gram model in an ARPA file; "org/name" or
+            "org/name@revision" on the Hub; the URL of an archive; "english", the bundled model.
+            What is fetched once is kept. Default: $LMSCORE_MODEL, else the bundled English model.
         device: "auto" ($LMSCORE_DEVICE, else CUDA where it works, else CPU), "cpu", "cuda" or
             "cuda:1".
         variant: "int8", "fp32", ... Default: int8 on CPU; elsewhere fp16, or fp32 without one.
@@ -112,16 +115,22 @@ def _load_again(path: Path, identity: tuple[str, str], **options: Any) -> Langua
 def find_model(path: str | Path | None = None) -> Path:
     """The model directory that `load` takes: `path`, else $LMSCORE_MODEL, else the bundled one.
 
+    What is no path, but a name of the Hub or a URL, is fetched, unless it was before.
+
     Raises:
         OptionError: `path` is not a path.
-        ModelNotFoundError: none is given, and this installation has no bundled model.
+        ModelNotFoundError: none is given, and this installation has no bundled model; or the name
+            is none that can be fetched.
+        ModelError: what was fetched is no model.
     """
     given: object = path
     if not isinstance(given, str | os.PathLike | None):
         raise OptionError(f"the model must be the path of a directory, not {given!r}")
     chosen = path if path is not None else os.environ.get(MODEL_VARIABLE)
     if chosen:
-        return Path(chosen)
+        if str(chosen) == _BUNDLED and not Path(chosen).exists() and BUNDLED_MODEL.is_dir():
+            return BUNDLED_MODEL
+        return located(chosen)
     if path is not None:
         raise ModelNotFoundError("the model directory's name is empty")
     if not BUNDLED_MODEL.is_dir():

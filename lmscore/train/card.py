@@ -1,4 +1,7 @@
-"""The model card, README.md of a model directory: the network, the text, the perplexity."""
+"""The model card, README.md of a model directory: the network, the text, the perplexity.
+
+It begins with fields in YAML, by which the Hub finds models.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,17 @@ from lmscore.bundle import Config
 from lmscore.runtime.scoring import rounded
 
 _CARD = """\
+---
+library_name: lmscore
+pipeline_tag: text-generation
+tags:
+- language-model
+- perplexity
+- rescoring
+- onnx
+- {config.cell}
+---
+
 # {config.cell} language model
 
 A recurrent language model for lmscore, trained on {training[date]}.

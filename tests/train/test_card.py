@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from lmscore.bundle import Bundle
+from lmscore.runtime.load import BUNDLED_MODEL
 from lmscore.train.card import held_out_sentence, model_card
 
 
@@ -26,3 +29,13 @@ def test_a_perplexity_that_fits_no_float(trained: Bundle) -> None:
     config = replace(trained.config, training=training)
     assert "beyond 1e308 per word" in held_out_sentence(config)
     assert "| beyond 1e308 |" in model_card(config)
+
+
+def test_the_fields_at_its_top_are_yaml_that_the_hub_reads(trained: Bundle) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    found = hub.ModelCard((trained.path / "README.md").read_text()).data.to_dict()
+    assert found["library_name"] == "lmscore"
+    assert found["pipeline_tag"] == "text-generation"
+    assert "lstm" in found["tags"]
+    bundled = hub.ModelCard((BUNDLED_MODEL / "README.md").read_text()).data.to_dict()
+    assert (bundled["language"], bundled["license"]) == ("en", "apache-2.0")
