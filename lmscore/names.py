@@ -17,7 +17,7 @@ LayoutName = Literal["sherpa-online", "sherpa-offline", "rasr", "rasr-scorer", "
 # --- training
 
 Precision = Literal["auto", "fp32", "bf16"]
-Optimizer = Literal["adamw", "sgd"]
+Optimizer = Literal["adamw", "muon", "sgd"]
 Schedule = Literal["cosine", "constant", "plateau"]
 Order = Literal["random", "given"]
 RecurrentInit = Literal["orthogonal", "identity"]

@@ -72,7 +72,8 @@ ROOMS: dict[str, set[str]] = {
     "export": BASE | {"bundle", "runtime.engine", "runtime.checking"},
     "train.options": BASE | {"bundle"},
     "train": BASE
-    | {"bundle", "corpus.reading", "runtime.text", "runtime.scoring", "train.options"},
+    | {"bundle", "corpus.reading", "runtime.text", "runtime.scoring", "train.options"}
+    | {"runtime.ngram"},
     "corpus": MODEL | {"corpus.reading"},
     "cli": BASE | {"pages", "bundle", "corpus.reading", "train.options"},
     "cli.verbs": BASE | {"bundle", "corpus.reading", "cli"},

@@ -18,6 +18,7 @@ from lmscore.errors import ModelError, OutputFileError
 from lmscore.files import atomic_write_bytes, make_directory
 from lmscore.train.averaging import WeightAverage
 from lmscore.train.network import RecurrentLM, State
+from lmscore.train.optimizer import JointOptimizer
 
 _OPTIMIZER = "optimizer.pt"
 _POSITION = "position.json"
@@ -47,7 +48,7 @@ def save_checkpoint(
     folder: Path,
     position: Position,
     network: RecurrentLM,
-    optimizer: torch.optim.Optimizer,
+    optimizer: JointOptimizer,
     average: WeightAverage,
     state: State | None,
     random: list[RandomState],
@@ -93,7 +94,7 @@ def checkpoints(folder: Path) -> list[Path]:
 def load_checkpoint(
     path: Path,
     network: RecurrentLM,
-    optimizer: torch.optim.Optimizer,
+    optimizer: JointOptimizer,
     average: WeightAverage,
     rank: int = 0,
 ) -> tuple[Position, State | None]:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from lmscore.bundle import Config
 from lmscore.train.cross_entropy import linear_cross_entropy, linear_log_z
+from lmscore.train.distillation import SoftTargets, distilled_cross_entropy
 from lmscore.train.sampled import SampledSoftmax
 
 
@@ -60,6 +61,18 @@ class SoftmaxHead(nn.Module):
         if self.sampled is not None:
             return self.sampled.loss(*arguments)
         return linear_cross_entropy(*arguments)
+
+    def distilled_loss(
+        self, features: Tensor, targets: Tensor, dtype: torch.dtype, soft: SoftTargets
+    ) -> tuple[Tensor, Tensor]:
+        """The loss to lower and the loss of the text (nats), as `distilled_cross_entropy` has them.
+
+        features [N, D], targets [N].
+        """
+        candidates = None if self.sampled is None else self.sampled.candidates(features.device)
+        return distilled_cross_entropy(
+            features, self.matrix, self.bias, targets, dtype, soft, candidates
+        )
 
     def log_z(self, features: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Log Z [N], the log of the sum of exp(logit); features [N, D]."""

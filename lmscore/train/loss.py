@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from lmscore.train.batches import PADDING, Batch
+from lmscore.train.distillation import SoftTargets
 from lmscore.train.network import Outputs, RecurrentLM, State
 
 
@@ -17,6 +18,23 @@ def batch_loss(
     """
     features, targets, outputs = run_batch(network, batch, state, dtype)
     return network.head.loss(features, targets, dtype), outputs
+
+
+def distilled_loss(
+    network: RecurrentLM,
+    batch: Batch,
+    state: State | None,
+    soft: SoftTargets,
+    *,
+    dtype: torch.dtype,
+) -> tuple[torch.Tensor, torch.Tensor, Outputs]:
+    """The loss of `batch_loss`, without gradients; what distillation adds to it, with all of them.
+
+    Their sum is the loss to lower. `soft` has the teachers' distributions for the batch.
+    """
+    features, targets, outputs = run_batch(network, batch, state, dtype)
+    lowered, loss = network.head.distilled_loss(features, targets, dtype, soft)
+    return loss, lowered - loss, outputs
 
 
 def run_batch(

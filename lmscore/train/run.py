@@ -48,6 +48,7 @@ from lmscore.train.prepare import CORPUS, Prepared, prepare, with_normalization
 from lmscore.train.record import check_unused, write_options
 from lmscore.train.sampled import SampledSoftmax
 from lmscore.train.samples import make_parity
+from lmscore.train.teachers import load_teachers
 from lmscore.train.texts import RunText, held_out_files
 from lmscore.train.trainer import Status, Trainer
 from lmscore.train.workers import Workers, joined_workers
@@ -105,6 +106,7 @@ def train(
             prepared.train,
             prepared.valid,
             stand_ins=prepared.stand_ins,
+            teachers=load_teachers(options, folder, prepared.config, device),
             resume=resume,
             workers=workers,
             keep_best=lambda best: save_weights(folder, best.to_weights()),
@@ -308,4 +310,6 @@ def _shared(options: TrainOptions) -> dict[str, Any]:
         shown["vocabulary"] = Path(options.vocabulary).name
     if options.init_from:
         shown["init_from"] = Path(options.init_from).resolve().name
+    if options.teacher:
+        shown["teacher"] = [Path(path).resolve().name for path in options.teacher]
     return shown

@@ -48,6 +48,12 @@ class SampledSoftmax:
         self._q = (frequencies / frequencies.sum()).float()  # [V - C]
         self._is_whole = len(self._exact) + draws >= len(counts)
 
+    def candidates(self, device: torch.device) -> Candidates | None:
+        """What stands for the vocabulary in a batch, on a device; None: the vocabulary itself."""
+        if self._is_whole:
+            return None
+        return Candidates(*(part.to(device) for part in self.draw()))
+
     def draw(self) -> Candidates:
         """The commonest tokens and a new sample of the others, by PyTorch's random numbers.
 
@@ -64,11 +70,11 @@ class SampledSoftmax:
         self, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, dtype: torch.dtype
     ) -> Tensor:
         """An estimate of `linear_cross_entropy` from a new sample; exact without gradients."""
-        if self._is_whole or not torch.is_grad_enabled():
+        candidates = self.candidates(hidden.device) if torch.is_grad_enabled() else None
+        if candidates is None:
             return linear_cross_entropy(hidden, weight, bias, targets, dtype)
-        tokens, log_weights = (part.to(hidden.device) for part in self.draw())
         loss: Tensor = _SampledCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            hidden, weight, bias, targets, tokens, log_weights, dtype
+            hidden, weight, bias, targets, *candidates, dtype
         )
         return loss
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lmscore.bundle import CHECKPOINTS
 from lmscore.errors import InputError, TrainingError
@@ -30,14 +31,15 @@ from lmscore.train.corpus import Corpus
 from lmscore.train.diagnosis import dead_units, gradient_by_lag, gradient_norms, make_probe
 from lmscore.train.evaluate import HeldOut, held_out_samples, measure
 from lmscore.train.interrupt import postponed_interrupt
-from lmscore.train.loss import batch_loss
+from lmscore.train.loss import batch_loss, distilled_loss
 from lmscore.train.losses import Losses, in_words, perplexity, sum_of
 from lmscore.train.metrics import EVALUATED, Means, MetricsLog
-from lmscore.train.network import RecurrentLM, State
+from lmscore.train.network import Outputs, RecurrentLM, State
 from lmscore.train.optimizer import make_optimizer
 from lmscore.train.options import TrainOptions
 from lmscore.train.penalties import Penalties
 from lmscore.train.precision import matrix_dtype
+from lmscore.train.teachers import Teachers
 from lmscore.train.texts import train_weights
 from lmscore.train.unknown import StandIns
 from lmscore.train.workers import Workers
@@ -78,6 +80,7 @@ class Trainer:
         valid: HeldOut,
         *,
         stand_ins: StandIns | None = None,
+        teachers: Teachers | None = None,
         resume: bool = False,
         workers: Workers,
         keep_best: Callable[[RecurrentLM], None],
@@ -87,7 +90,7 @@ class Trainer:
 
         The network lies on the device to train on. `keep_best` is called with the network whenever
         it is the best so far, `report` after every update. `stand_ins` are words that stand for
-        `<unk>`.
+        `<unk>`, `teachers` the models to learn from beside the text.
 
         Raises:
             ModelError: the checkpoint is damaged.
@@ -106,7 +109,8 @@ class Trainer:
             temporal=options.temporal_penalty,
             smoothing=options.label_smoothing,
         )
-        self._state: State | None = None  # of this worker's rows
+        self._teachers = teachers
+        self._state: State | None = None  # of this worker's rows: the network's, the teachers'
         self._rows = 0  # of the last batch, of all workers
         if not workers.is_first:  # other dropout masks for other rows
             torch.manual_seed(options.seed + (workers.rank << 32))
@@ -230,9 +234,8 @@ class Trainer:
         self._set_rate(batch, progress)
         self.network.train()
         share = self._workers.share(batch)
-        total, outputs = batch_loss(self.network, share, self._state, dtype=self._dtype)
-        penalty = self._penalties(self.network, outputs, share.targets.to(total.device))
-        ((total + penalty) / batch.num_tokens).backward()  # type: ignore[no-untyped-call]
+        total, extra, outputs = self._loss(share)
+        ((total + extra) / batch.num_tokens).backward()  # type: ignore[no-untyped-call]
         weights = list(self.network.parameters())
         loss = float(self._workers.sum_gradients(weights, total.detach()))
         if (self.position.step + 1) % _LOG_EVERY == 0:
@@ -241,10 +244,8 @@ class Trainer:
         norm = float(torch.nn.utils.clip_grad_norm_(weights, self.options.clip))
         self._check_finite(loss / batch.num_tokens, norm)
         self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad()
         self._average.update()
-        # Truncated BPTT: the next batch starts from this state's values, not from its history.
-        self._state = tuple(part.detach() for part in outputs.state)
         self._rows = batch.inputs.size(1)
         self.position.step += 1
         self.position.batch += 1
@@ -256,6 +257,25 @@ class Trainer:
             seconds=time.monotonic() - started,
             clipped=norm > self.options.clip,
         )
+
+    def _loss(self, share: Batch) -> tuple[Tensor, Tensor, Outputs]:
+        """The loss of the text (nats), what else is to be lowered, and the network's outputs."""
+        own = len(self.network.config.state)
+        state = None if self._state is None else self._state[:own]
+        if self._teachers is None:
+            loss, outputs = batch_loss(self.network, share, state, dtype=self._dtype)
+            after: State = ()
+            extra = torch.zeros_like(loss)
+        else:
+            theirs = None if self._state is None else self._state[own:]
+            soft, after = self._teachers.read(share, theirs, self._dtype)
+            loss, extra, outputs = distilled_loss(
+                self.network, share, state, soft, dtype=self._dtype
+            )
+        # Truncated BPTT: the next batch starts from this state's values, not from its history.
+        self._state = tuple(part.detach() for part in (*outputs.state, *after))
+        extra = extra + self._penalties(self.network, outputs, share.targets.to(loss.device))
+        return loss, extra, outputs
 
     def _set_rate(self, batch: Batch, progress: float) -> None:
         rate = self.options.learning_rate * self._budget.rate(progress) * self.position.rate

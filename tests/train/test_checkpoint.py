@@ -84,6 +84,20 @@ def test_a_checkpoint_from_before_there_were_averages(tmp_path: Path) -> None:
     assert position.step == 2
 
 
+def test_a_checkpoint_from_before_there_were_several_optimisers(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.save(tmp_path / "c")
+    (path,) = checkpoints(tmp_path / "c")
+    rest = torch.load(path / "optimizer.pt", weights_only=True)
+    (rest["optimizer"],) = rest["optimizer"]
+    torch.save(rest, path / "optimizer.pt")
+    other = Run(tmp_path, updates=1)
+    load_checkpoint(path, other.network, other.optimizer, other.average)
+    (got,), (expected,) = other.optimizer.state_dict(), run.optimizer.state_dict()
+    for number, state in expected["state"].items():
+        assert torch.equal(got["state"][number]["exp_avg"], state["exp_avg"])
+
+
 def test_every_worker_gets_its_own_generators(tmp_path: Path) -> None:
     run, states = Run(tmp_path), []
     for seed in (5, 6):

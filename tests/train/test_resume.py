@@ -97,7 +97,9 @@ EVERYTHING = {
 }
 
 
-@pytest.mark.parametrize("own", [{}, {"context": "document"}, EVERYTHING], ids=len)
+@pytest.mark.parametrize(
+    "own", [{}, {"context": "document", "optimizer": "muon"}, EVERYTHING], ids=len
+)
 def test_interrupted_many_times(tmp_path: Path, own: dict[str, Any]) -> None:
     changes = {"batch_size": 2, "bptt": 30, "epochs": 1.5, "dropout": 0.2, **own}
     text = write(tmp_path / "text", [*sentences(150), " ".join(sentences(100))])

@@ -32,10 +32,10 @@ class Fixed(SampledSoftmax):
 
     def __init__(self, candidates: Candidates, V: int) -> None:
         super().__init__(torch.ones(V, dtype=torch.int64), draws=1)
-        self.candidates = candidates
+        self.fixed = candidates
 
     def draw(self) -> Candidates:
-        return self.candidates
+        return self.fixed
 
 
 @pytest.mark.parametrize("draws", [22, 30, 1000])

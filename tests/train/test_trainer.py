@@ -66,6 +66,7 @@ TRICKS: list[dict[str, Any]] = [
     {"embedding_size": 9, "average": "ema", "average_decay": 0.9},
     {"average": "asgd", "schedule": "constant"},
     {"activation_penalty": 0.1, "temporal_penalty": 0.1, "label_smoothing": 0.01},
+    {"optimizer": "muon", "embedding_size": 9},
     {"optimizer": "sgd", "learning_rate": 3.0, "average": "nt-asgd", "evaluations": 30},
     {"cell": "rnn-relu", "recurrent_init": "identity", "input_dropout": 0.1, "layer_dropout": 0.3},
 ]
@@ -290,6 +291,36 @@ def test_biases_are_not_decayed(tmp_path: Path) -> None:
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.5, 0.0)
     assert {weight.dim() for weight in decayed["params"]} == {2}
     assert {weight.dim() for weight in free["params"]} == {1}
+
+
+@pytest.mark.parametrize("embedding", [None, 9])
+def test_muon_has_the_matrices_between_embedding_and_output(
+    tmp_path: Path, embedding: int | None
+) -> None:
+    network = RecurrentLM(toy_config(embedding_size=embedding, num_hidden_layers=2))
+    names = {id(weight): name for name, weight in network.named_parameters()}
+    options = toy_options(tmp_path, optimizer="muon", weight_decay=0.5)
+    groups = make_optimizer(network, options).param_groups
+    by_muon, matrices, biases = [{names[id(w)] for w in group["params"]} for group in groups]
+    inner = {f"layers.{layer}.weight_{kind}" for layer in (0, 1) for kind in ("ih", "hh")}
+    assert by_muon == inner | ({"projection.weight"} if embedding else set())
+    assert matrices == {"embedding.weight"}
+    assert by_muon | matrices | biases == set(names.values())
+    assert [group["weight_decay"] for group in groups] == [0.5, 0.5, 0.0]
+
+
+def test_an_update_of_muon_is_orthogonal_and_of_adamw_size(tmp_path: Path) -> None:
+    network = RecurrentLM(toy_config(hidden_size=64))
+    options = toy_options(tmp_path, optimizer="muon", weight_decay=0.0, learning_rate=0.01)
+    optimizer = make_optimizer(network, options)
+    weight = network.layers[0].get_parameter("weight_hh")
+    before = weight.detach().clone()
+    weight.grad = torch.randn(weight.shape)
+    optimizer.step()
+    update = (weight.detach() - before) / 0.01
+    assert 0.1 < update.square().mean().sqrt() < 0.3  # AdamW's are about 0.2
+    spread = torch.linalg.svdvals(update)
+    assert spread.max() < 2 * spread.min()
 
 
 def test_precisions() -> None:

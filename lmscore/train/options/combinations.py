@@ -51,6 +51,11 @@ def _check_output(options: TrainOptions) -> None:
             "sampled_softmax estimates a plain softmax: not with output_layer classes or "
             "self_normalize"
         )
+    if options.teacher and not head.can_be_sampled:
+        raise OptionError(
+            "teacher is compared with a plain softmax: not with output_layer classes or "
+            "self_normalize"
+        )
     if options.cutoffs and not head.has_classes:
         raise OptionError("cutoffs are for output_layer classes")
     if any(begin >= end for begin, end in itertools.pairwise((0, *options.cutoffs))):

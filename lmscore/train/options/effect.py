@@ -21,6 +21,9 @@ def without_effect(values: Mapping[str, Any]) -> dict[str, str]:
     idle = dict(_without_vocabulary(values))
     if values.get("average", "none") != "ema":
         idle["average_decay"] = "it is the decay of average='ema'"
+    if not values.get("teacher"):
+        for name in ("teacher_share", "temperature"):
+            idle[name] = "there is no teacher"
     return idle
 
 

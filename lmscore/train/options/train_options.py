@@ -308,6 +308,22 @@ class TrainOptions:
     label_smoothing: Annotated[
         float, Option("Part of the target that goes to all words alike.", "P", _SHARE)
     ] = 0.0
+    teacher: Annotated[
+        tuple[str, ...],
+        Option(
+            "Learn from this model's distributions beside the text: a model directory, or an ARPA "
+            "file of the tokens; may be given again, for the mean of several.",
+            "MODEL",
+            path=True,
+        ),
+    ] = ()
+    teacher_share: Annotated[
+        float,
+        Option("Share of the loss that comes from the teachers.", "P", Bounds(above=0, below=1)),
+    ] = 0.5
+    temperature: Annotated[
+        float, Option("At which the teachers' distributions are compared.", "T", _POSITIVE)
+    ] = 1.0
     order: Annotated[
         Order, Option("Order of the lines in an epoch: drawn anew, or as given in the files.")
     ] = "random"
