@@ -28,6 +28,8 @@ class CellSpec:
     remembering_gate: tuple[int, float] | None = None  # a gate, and the initial value of its bias
     onnx_gates: tuple[int, ...] = (0,)  # the stored gate for each gate of the ONNX operator
     onnx_negated: int | None = None  # the ONNX operator's gate that is stored with the other sign
+    step_gates: tuple[int, ...] = ()  # the stored gate for each gate of the step spelled out in
+    # int8 graphs; by default the operator's
 
 
 CELLS: Mapping[Cell, CellSpec] = {
@@ -46,6 +48,7 @@ CELLS: Mapping[Cell, CellSpec] = {
         remembering_gate=(0, -1.0),
         onnx_gates=(0, 2, 0, 1),
         onnx_negated=2,
+        step_gates=(0, 2, 1),  # i o c: f = 1 - i needs no product of its own
     ),
     "window": CellSpec(state=("window",), is_recurrent=False),  # Bengio et al. 2003
 }

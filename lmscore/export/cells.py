@@ -71,9 +71,26 @@ def _lstm_step(step: Step) -> list[str]:
     return [step.op("Mul", o, step.op("Tanh", c, to="bounded_c"), to="new_h"), c]
 
 
+def _coupled_step(step: Step) -> list[str]:
+    """C' = c + i (g - c), H' = o tanh(C'): an LSTM whose forget gate is f = 1 - i."""
+    total = step.op("Add", step.x, step.product, to="total")
+    names = (f"{gates}_sum_{step.layer}" for gates in ("io", "g"))
+    io_sum, g_sum = step.split(total, *names, first=2)
+    io = step.op("Sigmoid", io_sum, to="io")
+    i, o = step.split(io, *(f"{gate}_{step.layer}" for gate in "io"))
+    g = step.op("Tanh", g_sum, to="g")
+    change = step.op("Sub", g, step.previous[1], to="change")
+    c = step.op("Add", step.previous[1], step.op("Mul", i, change, to="added"), to="new_c")
+    return [step.op("Mul", o, step.op("Tanh", c, to="bounded_c"), to="new_h"), c]
+
+
 @dataclass(frozen=True)
 class CellNodes:
-    """The ONNX nodes of a recurrent cell; the gates are in the order of the ONNX operator."""
+    """The ONNX nodes of a recurrent cell.
+
+    The gates are in the order of the ONNX operator; in a step, of `CellSpec.step_gates` if the cell
+    has them.
+    """
 
     operator: str  # the ONNX operator that computes a whole layer
     step: Callable[[Step], list[str]]  # adds one step, returns the next state, [B, H] each
@@ -86,7 +103,7 @@ def _elman(activation: str) -> CellNodes:
 
 CELL_NODES: Mapping[Cell, CellNodes] = {
     "lstm": CellNodes("LSTM", _lstm_step),
-    "lstm-coupled": CellNodes("LSTM", _lstm_step),
+    "lstm-coupled": CellNodes("LSTM", _coupled_step),
     # r * (R h + bias), as in PyTorch.
     "gru": CellNodes("GRU", _gru_step, {"linear_before_reset": 1}),
     "rnn-tanh": _elman("Tanh"),
@@ -99,17 +116,40 @@ CELL_NODES: Mapping[Cell, CellNodes] = {
 def cell_weights(
     weights: Weights, config: Config, layer: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """A layer's W [G*H, D], R [G*H, H] and both biases, W's first, [2*G*H]."""
+    """A layer's W [G*H, D], R [G*H, H] and both biases, W's first, [2*G*H], for the operator."""
+    cell = config.cell_spec
     W, R, W_bias, R_bias = (
-        _onnx_order(weights[f"rnn.{name}_l{layer}"], config.cell_spec)
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        _in_order(weight, cell, cell.onnx_gates, negated=cell.onnx_negated)
+        for weight in _stored(weights, layer)
     )
     return W, R, np.concatenate([W_bias, R_bias])
 
 
-def _onnx_order(weight: NDArray[np.float32], cell: CellSpec) -> NDArray[np.float32]:
-    """Convert a stored weight [gates*H, ...] to the gates of the ONNX operator, [G*H, ...]."""
-    gates = np.stack(np.split(weight, cell.gates))[list(cell.onnx_gates)]
-    if cell.onnx_negated is not None:
-        gates[cell.onnx_negated] *= -1
+def step_weights(weights: Weights, config: Config, layer: int) -> list[NDArray[np.float32]]:
+    """A layer's W [G*H, D], R [G*H, H] and the bias of each [G*H], for a step spelled out."""
+    cell = config.cell_spec
+    stored = _stored(weights, layer)
+    if cell.step_gates:
+        return [_in_order(weight, cell, cell.step_gates) for weight in stored]
+    return [
+        _in_order(weight, cell, cell.onnx_gates, negated=cell.onnx_negated) for weight in stored
+    ]
+
+
+def _stored(weights: Weights, layer: int) -> list[NDArray[np.float32]]:
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    return [weights[f"rnn.{name}_l{layer}"] for name in names]
+
+
+def _in_order(
+    weight: NDArray[np.float32],
+    cell: CellSpec,
+    order: Sequence[int],
+    *,
+    negated: int | None = None,
+) -> NDArray[np.float32]:
+    """Convert a stored weight [gates*H, ...] to gates in another order, [G*H, ...]."""
+    gates = np.stack(np.split(weight, cell.gates))[list(order)]
+    if negated is not None:
+        gates[negated] *= -1
     return np.concatenate(gates)

@@ -8,12 +8,10 @@ time, and step sizes are fixed. Only for rnn-relu, whose output is unbounded, th
 
 from __future__ import annotations
 
-import numpy as np
-
 from lmscore.bundle import Config, Weights
 from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
-from lmscore.export.cells import cell_weights
+from lmscore.export.cells import step_weights
 from lmscore.export.operators import Matrix, Operators
 from lmscore.export.quantize import (
     STEP_OF_UNIT_RANGE,
@@ -79,8 +77,7 @@ class Int8Operators(Operators):
         return self._b.op("Tanh", total, to=f"hidden_{layer}")
 
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
-        W, R, biases = cell_weights(self.weights, self._config, layer)
-        W_bias, R_bias = np.split(biases, 2)
+        W, R, W_bias, R_bias = step_weights(self.weights, self._config, layer)
 
         def recurrent(body: GraphBuilder, h: str) -> str:
             factor = store_factor(body, f"R_{layer}", R, R_bias)

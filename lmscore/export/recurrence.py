@@ -56,7 +56,7 @@ def add_recurrence(
     body.op("Identity", after[0], to=emitted)
     inputs = [
         *(_info(name, H) for name in before),
-        _info(x_now, len(spec.onnx_gates) * H),
+        _info(x_now, len(spec.step_gates or spec.onnx_gates) * H),
         _info(runs, 1, TensorProto.BOOL),
     ]
     graph = body.graph(f"step_{layer}", inputs, [_info(name, H) for name in (*after, emitted)])

@@ -16,6 +16,7 @@ from tests.train.toy import head_config, toy_config
 def test_a_cell_names_gates_that_it_has(cell: Cell) -> None:
     spec = CELLS[cell]
     assert set(spec.onnx_gates) == set(range(spec.gates))
+    assert set(spec.step_gates or spec.onnx_gates) == set(range(spec.gates))
     if spec.remembering_gate is not None:
         assert spec.remembering_gate[0] < spec.gates
     if spec.onnx_negated is not None:

@@ -187,8 +187,11 @@ def test_two_words_and_one_unit_by_hand() -> None:
     assert h.item() == pytest.approx(second, abs=1e-6)
 
 
+GATES: tuple[Cell, ...] = ("lstm", "lstm-coupled")
+
+
 def build(cell: Cell, variant: str, **options: Any) -> onnx.ModelProto:
-    model = TorchModel(tiny_config(cell, vocab=200, hidden=8, **options))
+    model = TorchModel(tiny_config(cell, **{"vocab": 200, "hidden": 8, **options}))
     weights = {name: tensor.numpy() for name, tensor in model.weights().items()}
     return build_model(model.config, weights, variant)
 
@@ -236,6 +239,12 @@ def test_every_large_weight_of_an_int8_file_is_in_8_bits(cell: Cell) -> None:
         for stored in graph.initializer:
             if len([size for size in stored.dims if size > 1]) > 1:
                 assert stored.data_type == onnx.TensorProto.INT8, stored.name
+
+
+def test_coupled_gates_save_a_gate_in_int8() -> None:
+    sizes = {cell: len(build(cell, "int8", hidden=64).SerializeToString()) for cell in GATES}
+    gate = 2 * 64 * 64  # bytes of its rows of W and R
+    assert gate < sizes["lstm"] - sizes["lstm-coupled"] < gate + 2000
 
 
 @pytest.mark.parametrize("cell", CELLS)
