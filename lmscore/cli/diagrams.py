@@ -37,9 +37,7 @@ def draw_diagnosis(folder: Path) -> Path | None:
     """
     from matplotlib.figure import Figure
 
-    from lmscore.train import METRICS_FILE
-
-    records = _records(folder / METRICS_FILE)
+    records = read_metrics(folder)
     if not records:
         return None
     updates = [record for record in records if "gradient_norms" in record]
@@ -58,8 +56,12 @@ def draw_diagnosis(folder: Path) -> Path | None:
     return folder / PICTURE
 
 
-def _records(path: Path) -> list[Record]:
-    if not path.is_file():  # the run never came to training
+def read_metrics(folder: Path) -> list[Record]:
+    """The records of a run; none if it never came to training."""
+    from lmscore.train import METRICS_FILE
+
+    path = folder / METRICS_FILE
+    if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 

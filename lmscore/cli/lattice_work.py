@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmscore import names
+from lmscore.cli.lattice_page import lattice_section
 from lmscore.cli.list_options import PosteriorOptions, SeenText
 from lmscore.cli.options import ModelOptions
 from lmscore.cli.processes import in_processes
@@ -16,6 +17,8 @@ from lmscore.corpus.reading import json_line
 from lmscore.errors import InputError
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     from lmscore.runtime.model import LanguageModel
     from lmscore.runtime.rescoring.lattices import (
         Lattice,
@@ -61,6 +64,7 @@ class LatticeResult:
     written: WrittenLattice
     counts: LatticeCounts
     size: int  # bytes of the lattice as it was read
+    section: Element | None = None  # of a page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +78,7 @@ class LatticeOutput:
     feature: str
     lattice_format: str
     symbols: Path | None
+    drawn: bool = False  # whether it has a section of a page, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,14 +143,17 @@ class LatticeWorker:
         from lmscore.runtime.rescoring.lattices import n_best, rescore_lattice
 
         found = rescore_lattice(self.lm, old, self._search, lodr=self._lodr)
+        before = n_best(old, 1)[0].words
         counts = LatticeCounts(
             lattices=1,
             expanded=found.num_tokens,
             read=found.num_read,
-            changed=int(found.best.words != n_best(old, 1)[0].words),
+            changed=int(found.best.words != before),
             unscaled=int(_is_unscaled(old)),
         )
-        return LatticeResult(old.id, self._written(found), counts, len((old.text or "").encode()))
+        section = lattice_section(before, found) if self.work.output.drawn else None
+        size = len((old.text or "").encode())
+        return LatticeResult(old.id, self._written(found), counts, size, section)
 
     def _written(self, found: RescoredLattice) -> WrittenLattice:
         from lmscore.runtime.rescoring.lattices import WrittenLattice

@@ -205,8 +205,10 @@ def test_toml_made_to_hurt(run: Run, tmp_path: Path, toml: str, message: str) ->
 def test_diagnose(run: Run, text: str, tmp_path: Path) -> None:
     model = tmp_path / "model"
     wanted = ("train", text, "-o", model, *SMALL, "--epochs", "9", "--diagnose", "--no-export")
-    result = run(*wanted)
+    page = tmp_path / "page.html"
+    result = run(*wanted, "--html", page)
     assert result.status == 0
+    assert "held-out perplexity" in page.read_text(encoding="utf-8")
     assert f"{model}/diagnosis.png: how the training went" in result.err
 
     failed = tmp_path / "failed"

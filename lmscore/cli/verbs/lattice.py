@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lmscore.cli import options, streams
+from lmscore.cli.lattice_page import LatticePage
 from lmscore.cli.lattice_run import LatticeRun
 from lmscore.cli.lattice_work import SCORES, LatticeOutput, LatticeResult, LatticeWork
 from lmscore.cli.list_options import (
@@ -18,6 +19,7 @@ from lmscore.cli.list_options import (
     check_lists_stay,
     write_texts,
 )
+from lmscore.cli.report_files import Html, check_html
 from lmscore.cli.usage import UsageError, command_line
 from lmscore.errors import OptionError
 from lmscore.files import names_directory
@@ -135,6 +137,7 @@ def lattice(
     case: options.Case = "keep",
     remove: options.Remove = None,
     errors: options.Utf8Errors = "strict",
+    html: Html = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Rescore lattices: text archives of Kaldi's, or HTK's standard lattice format, and others.
@@ -187,6 +190,7 @@ def lattice(
     paths = files or ["-"]
     if texts:  # lattices take their own place, texts would take theirs
         check_lists_stay(output, paths)
+    check_html(html, paths, output)
     lattice_format, lattices = open_lattices(paths, input_format, symbols=words, errors=errors)
     work = LatticeWork(
         model=model,
@@ -204,14 +208,17 @@ def lattice(
             feature=feature,
             lattice_format=output_format or lattice_format.name,
             symbols=words,
+            drawn=html is not None,
         ),
     )
     run = LatticeRun(work, jobs=jobs, quiet=quiet)
-    results = run.results(lattices, paths, data_on_stdout=output is None)
+    page = LatticePage(html)
+    results = page.watched(run.results(lattices, paths, data_on_stdout=output is None))
     if texts:
         write_texts((result.written.text for result in results), output)
     else:
         _write(results, output, work.output)
+    page.write(run.summary())
     if not quiet:
         for line in run.summary():
             streams.note(line)

@@ -16,6 +16,7 @@ from lmscore.cli import streams
 from lmscore.cli.graph_records import graph_table
 from lmscore.cli.notes import library_notes
 from lmscore.cli.progress import Progress
+from lmscore.cli.report_files import Html, check_html
 from lmscore.cli.training import given_options, training_parameters
 from lmscore.cli.usage import UsageError, command_line
 from lmscore.errors import InputError, OptionError, needs_extra
@@ -47,6 +48,7 @@ def train(
             "--diagnose", help="Draw losses, gradients and dead units into OUTPUT/diagnosis.png."
         ),
     ] = False,
+    html: Html = None,
     export: Annotated[
         bool, typer.Option("--export/--no-export", help="Make the ONNX graphs at the end.")
     ] = True,
@@ -59,6 +61,7 @@ def train(
     --finish makes the model of the best weights so far.
     The same options, with underscores, are the keys of a TOML file for --config.
     """
+    check_html(html, [])
     resume = resume or finish
     given = given_options(chosen)
     options = _options(given, config, resume=resume)
@@ -71,11 +74,13 @@ def train(
     with (
         library_notes(call.command),
         _diagnosis(options, diagnose),
+        _curves(options, html) as curves,
         Progress("training", total=1.0) as bar,
     ):
         report = functools.partial(_show, bar)
         bundle = lmscore.train.train(options, resume=resume, finish=finish, report=report)
-    text = _summary(bundle)
+        text = _summary(bundle)
+        curves.append(text)
     try:
         if export:  # before a word is said: standard output may be closed by now
             from lmscore.export import export_model
@@ -89,9 +94,9 @@ def train(
 def _complete_signature() -> None:
     """Give `train` a parameter for every field of TrainOptions, where typer looks for them."""
     signature = inspect.signature(train, eval_str=True)
-    call, config, resume, finish, diagnose, export, _ = signature.parameters.values()
+    call, config, resume, finish, diagnose, html, export, _ = signature.parameters.values()
     files, output, *others = training_parameters()
-    parameters = [call, files, output, config, resume, finish, *others, diagnose, export]
+    parameters = [call, files, output, config, resume, finish, *others, diagnose, html, export]
     train.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     train.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
 
@@ -145,6 +150,19 @@ def _diagnosis(options: TrainOptions, wanted: bool) -> Iterator[None]:
             streams.note(f"{picture}: how the training went")
         else:
             streams.note("--diagnose: the training ended before anything was recorded")
+
+
+@contextmanager
+def _curves(options: TrainOptions, html: Path | None) -> Iterator[list[str]]:
+    """Write the page of a run when it is over; what is put into the list is said there."""
+    from lmscore.cli.training_page import write_training_page
+
+    said: list[str] = []
+    try:
+        yield said
+    finally:
+        if html is not None and Path(options.output).is_dir():
+            write_training_page(html, Path(options.output), "".join(said) or None)
 
 
 def _summary(bundle: Bundle) -> str:
