@@ -2,7 +2,8 @@
 
 A word is on a link, or on the node at its end. Scores are logarithms in the file's base, which is e
 by default; base 0 means probabilities. The scales in the header (`lmscale`, `wdpenalty`, `acscale`,
-`prscale`) are not applied to the scores of the file.
+`prscale`) are not applied to the scores of the file. Of `p`, the posterior probability of a link,
+use is made where links have nothing else.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from lmscore.runtime.rescoring.lattices.checks import checked, parse_count, pars
 from lmscore.runtime.rescoring.lattices.file_ids import file_id, file_name
 from lmscore.runtime.rescoring.lattices.format import Symbols
 from lmscore.runtime.rescoring.lattices.lattice import END, MARKS, Arc, Lattice, Scales, Scores
+from lmscore.runtime.rescoring.lattices.slf_posteriors import with_posteriors
 from lmscore.runtime.rescoring.lattices.slf_text import Fields, parse_fields
 
 NAME = "htk-slf"
@@ -113,7 +115,12 @@ def _lattice(parts: _Parts, text: str) -> Lattice:
     nodes = [parts.nodes[number][0] for number in range(num_nodes)]
     other_scale = parts.number("prscale", 1.0)
     links = [parts.links[number] for number in sorted(parts.links)]
-    arcs = tuple(_arc(document, *link, nodes, unit, other_scale) for link in links)
+    scored = [_arc(document, *link, nodes, unit, other_scale) for link in links]
+    rows = [
+        ({**nodes[arc.end].values, **fields.values}, line)
+        for arc, (fields, line) in zip(scored, links, strict=True)
+    ]
+    arcs = with_posteriors(document, scored, rows)
     header_line = parts.header[0].number if parts.header else 1
     lattice = Lattice(
         parts.settings.get("U") or file_id(document),

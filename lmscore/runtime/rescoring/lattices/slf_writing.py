@@ -99,7 +99,10 @@ def _render_link(lattice: Lattice, number: int, arc: Arc, unit: float) -> str:
     numbers = {"J": str(number), "S": str(arc.start), "E": str(arc.end)}
     lm = _in_base(lattice.scales.lm_score(arc.scores), unit)
     if isinstance(arc.source, Fields):
-        return arc.source.replaced({**numbers, "l": lm})
+        changed = {**numbers, "l": lm}
+        if "p" in arc.source.values and "a" not in arc.source.values and arc.scores.acoustic:
+            changed["a"] = _in_base(arc.scores.acoustic, unit)  # beside l, p is read no more
+        return arc.source.replaced(changed)
     word = {"": "!NULL"}.get(arc.word, quoted(arc.word))
     fields = {**numbers, "W": word, "a": _in_base(arc.scores.acoustic, unit), "l": lm}
     if arc.scores.other:
