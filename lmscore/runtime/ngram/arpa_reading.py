@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn
@@ -13,14 +14,15 @@ from numpy.typing import NDArray
 
 from lmscore.errors import ModelError
 from lmscore.files import input_name, open_input
+from lmscore.runtime.ngram.arpa_contexts import renumbered, with_contexts
 from lmscore.runtime.ngram.model import (
     CONTROL,
+    IMPOSSIBLE,
     LN10,
     Floats,
     Ids,
     NgramModel,
     Table,
-    find_keys,
     unigram_keys,
 )
 
@@ -32,6 +34,8 @@ _COUNT = re.compile(rb"ngram\s+(\d+)\s*=\s*(\d+)\s*$")
 _SECTION = re.compile(rb"\\(\d+)-grams:\s*$")
 _END = b"\\end\\"
 _DATA = b"\\data\\"
+_OTHERS = {b"iARPA": "an intermediate file", b"qARPA": "a quantised file"}  # of IRSTLM
+_LEAST = IMPOSSIBLE / LN10  # what stands for a probability of 0
 
 
 class _Grams(NamedTuple):
@@ -47,12 +51,22 @@ class _Reader:
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._file, self.name, self.line = file, name, 0
+        self._held = b""
 
     def lines(self) -> Iterator[bytes]:
         """Every line without the white space at its ends."""
         for line in self._file:
             self.line += 1
             yield line.strip()
+
+    def heading(self) -> bytes:
+        """The next line with something on it, which `again` puts back; nothing at the end."""
+        held, self._held = self._held, b""
+        return held or next(filter(None, self.lines()), b"")
+
+    def again(self, line: bytes) -> None:
+        """Let the next `heading` be this line."""
+        self._held = line
 
     def take(self, count: int) -> list[bytes]:
         """The next lines, at most so many."""
@@ -69,7 +83,8 @@ def read_arpa(path: str | Path, *, unknown_log_prob: float = UNKNOWN_LOG_PROB) -
     r"""Read a back-off model; the file may be compressed, or `-` for standard input.
 
     Text before `\data\` is skipped; fields are separated by spaces or tabs; back-off weights that
-    are left out are 1.
+    are left out are 1; an n-gram that is left out although a longer one begins with it has the
+    probability of backing off.
 
     Args:
         path: the file.
@@ -86,9 +101,9 @@ def read_arpa(path: str | Path, *, unknown_log_prob: float = UNKNOWN_LOG_PROB) -
         numbers = {word: number for number, word in enumerate(words)}
         tables = [unigrams]
         for order, count in enumerate(counts[1:], 2):
-            _expect_section(reader, order)
-            tables.append(_read_table(reader, order, count, numbers, tables))
-        if next(filter(None, reader.lines()), None) != _END:
+            _begin_section(reader, order, count)
+            tables.append(_read_table(reader, order, count, words, numbers, tables))
+        if reader.heading() != _END:
             reader.fail(rf"expected {_END.decode()}: the file is cut off, or has more n-grams")
     decoded = [word.decode() for word in words]
     return NgramModel(decoded, tuple(tables), has_unknown)
@@ -97,8 +112,7 @@ def read_arpa(path: str | Path, *, unknown_log_prob: float = UNKNOWN_LOG_PROB) -
 def _read_counts(reader: _Reader) -> list[int]:
     r"""How many n-grams of order 1, 2, ... the header announces; the next line is `\1-grams:`."""
     lines = reader.lines()
-    if _DATA not in lines:
-        raise ModelError(rf"{reader.name}: no ARPA file, it has no line \data\ ")
+    _skip_preamble(reader, lines)
     counts: list[int] = []
     for line in lines:
         if match := _COUNT.match(line):
@@ -115,9 +129,28 @@ def _read_counts(reader: _Reader) -> list[int]:
     return counts
 
 
-def _expect_section(reader: _Reader, order: int) -> None:
-    line = next(filter(None, reader.lines()), b"")
-    _check_section(reader, line, order)
+def _skip_preamble(reader: _Reader, lines: Iterator[bytes]) -> None:
+    """Read up to the line of the data mark; a file of CMU's tools has a page before it."""
+    for line in lines:
+        if line.removeprefix(BOM_UTF8) == _DATA:
+            return
+        kind = _OTHERS.get(line.split(maxsplit=1)[0]) if line else None
+        if kind is not None:
+            reader.fail(
+                f"{_shown(line)} begins {kind} of IRSTLM, not an ARPA file; convert it with "
+                "compile-lm --text=yes"
+            )
+    raise ModelError(rf"{reader.name}: no ARPA file, it has no line \data\ ")
+
+
+def _begin_section(reader: _Reader, order: int, count: int) -> None:
+    """Read the heading of a section, which may be left out where there is nothing in it."""
+    line = reader.heading()
+    match = _SECTION.match(line)
+    if not count and (line == _END or (match and int(match[1]) > order)):
+        reader.again(line)
+    else:
+        _check_section(reader, line, order)
 
 
 def _check_section(reader: _Reader, line: bytes, order: int) -> None:
@@ -138,6 +171,11 @@ def _read_unigrams(
             if word in found:
                 reader.fail(f"the word {_shown(word)} stands twice among the 1-grams")
             found[word] = pair
+    if b"</s>" not in found:
+        raise ModelError(
+            f"{reader.name}: no </s> among the 1-grams, so no sentence could end; make the model "
+            "of lines between <s> and </s>"
+        )
     has_unknown = b"<unk>" in found
     control = [word.encode() for word in CONTROL]
     for word in control:
@@ -158,32 +196,46 @@ def _check_utf8(reader: _Reader, words: list[bytes]) -> None:
 
 
 def _read_table(
-    reader: _Reader, order: int, count: int, numbers: dict[bytes, int], tables: list[Table]
+    reader: _Reader,
+    order: int,
+    count: int,
+    words: Sequence[bytes],
+    numbers: dict[bytes, int],
+    tables: list[Table],
 ) -> Table:
-    """The n-grams of an order above 1, sorted by context and word."""
-    V, parts = len(numbers), []
+    """The n-grams of an order above 1, sorted by context and word.
+
+    A context that is missing is added to `tables`.
+    """
+    V = len(numbers)
+    found: list[tuple[Ids, Floats, Floats]] = []
     for grams in _parts(reader, order, count):
-        columns = [_numbers(reader, column, numbers, order) for column in grams.words]
-        contexts = columns[0]
-        for table, column in zip(tables[1:], columns[1:-1], strict=True):
-            keys = contexts * V + column
-            contexts = find_keys(table.keys, keys)
-            if (missing := np.flatnonzero(contexts < 0)).size:
-                words = b" ".join(column[missing[0]] for column in grams.words)
-                reader.fail(
-                    f"the {order}-gram {_shown(words)} has a context that is no {order - 1}-gram",
-                    reader.line - len(contexts) + int(missing[0]) + 1,
-                )
-        parts.append((contexts * V + columns[-1], grams.log_probs, grams.backoffs))
-    if not parts:
+        columns = np.array([_numbers(reader, column, numbers, order) for column in grams.words])
+        contexts = _contexts(tables, columns, V)
+        if (missing := contexts < 0).any():
+            decoded = [word.decode() for word in words]
+            tables[:], moved = with_contexts(decoded, tables, columns[:-1, missing].T)
+            found = [(renumbered(keys, moved, V), p, b) for keys, p, b in found]
+            contexts = _contexts(tables, columns, V)
+        found.append((contexts * V + columns[-1], grams.log_probs, grams.backoffs))
+    if not found:
         nothing = np.empty(0)
         return _table(nothing.astype(np.int64), nothing, nothing)
-    keys, log_probs, backoffs = (np.concatenate(column) for column in zip(*parts, strict=True))
+    keys, log_probs, backoffs = (np.concatenate(column) for column in zip(*found, strict=True))
     ascending = np.argsort(keys, kind="stable")
     keys = keys[ascending]
     if len(keys) > 1 and (np.diff(keys) == 0).any():
         raise ModelError(f"{reader.name}: one of the {order}-grams stands twice")
     return _table(keys, log_probs[ascending], backoffs[ascending])
+
+
+def _contexts(tables: Sequence[Table], columns: Ids, V: int) -> Ids:
+    """The numbers of the contexts of n-grams [n, M], -1 where one is missing."""
+    nodes: Ids = columns[0]
+    for table, column in zip(tables[1:], columns[1:-1], strict=True):
+        known = nodes >= 0
+        nodes = np.where(known, table.find(np.where(known, nodes, 0) * V + column), -1)
+    return nodes
 
 
 def _numbers(reader: _Reader, words: list[bytes], numbers: dict[bytes, int], order: int) -> Ids:
@@ -213,31 +265,38 @@ def _parts(reader: _Reader, order: int, count: int) -> Iterator[_Grams]:
         fields = b"".join(lines).split()
         width = len(fields) // len(lines)
         if width * len(lines) != len(fields) or width not in (order + 1, order + 2):
-            yield _parsed_one_by_one(reader, order, lines)
+            grams = _parsed_one_by_one(reader, order, lines)
         else:
-            yield _parsed(reader, order, fields, width, len(lines))
-        count -= len(lines)
+            grams = _parsed(reader, order, lines, fields, width)
+        count -= len(grams.log_probs)  # there may be blank lines
+        yield grams
 
 
-def _parsed(reader: _Reader, order: int, fields: list[bytes], width: int, M: int) -> _Grams:
+def _parsed(
+    reader: _Reader, order: int, lines: list[bytes], fields: list[bytes], width: int
+) -> _Grams:
     """Lines that all have the same number of fields."""
+    M = len(lines)
     try:
         log_probs = np.array(fields[0::width]).astype(np.float32)
         backoffs = np.zeros(M, np.float32)
         if width == order + 2:
             backoffs = np.array(fields[width - 1 :: width]).astype(np.float32)
     except ValueError:
-        rows = [b" ".join(fields[i * width : (i + 1) * width]) for i in range(M)]
-        return _parsed_one_by_one(reader, order, rows)
+        return _parsed_one_by_one(reader, order, lines)
     words = [fields[column::width] for column in range(1, order + 1)]
     return _checked(reader, _Grams(words, log_probs, backoffs))
 
 
 def _parsed_one_by_one(reader: _Reader, order: int, lines: list[bytes]) -> _Grams:
-    """Lines some of which have no back-off weight, or something wrong that is to be named."""
+    """Lines some of which have no back-off weight, are blank, or have something wrong."""
     rows, weights = [], []
     for number, line in enumerate(lines, reader.line - len(lines) + 1):
         fields = line.split()
+        if not fields:
+            continue
+        if _SECTION.match(line.strip()) or line.strip() == _END:
+            reader.fail(rf"\data\ announces more {order}-grams than there are", number)
         if len(fields) not in (order + 1, order + 2):
             reader.fail(
                 f"expected a log-probability, {order} words and perhaps a back-off weight, "
@@ -249,8 +308,8 @@ def _parsed_one_by_one(reader: _Reader, order: int, lines: list[bytes]) -> _Gram
         except ValueError:
             reader.fail(f"expected a number at both ends of {_shown(line.strip())}", number)
         rows.append(fields[1 : order + 1])
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    log_probs, backoffs = np.array(weights, np.float32).T
+    columns = [[row[column] for row in rows] for column in range(order)]
+    log_probs, backoffs = np.array(weights, np.float32).reshape(-1, 2).T
     return _checked(reader, _Grams(columns, log_probs, backoffs))
 
 
@@ -259,7 +318,9 @@ def _checked(reader: _Reader, grams: _Grams) -> _Grams:
     if (places := np.flatnonzero(wrong)).size:
         line = reader.line - len(wrong) + int(places[0]) + 1
         reader.fail("a log-probability above 0, or a weight that is no number", line)
-    return grams
+    return _Grams(
+        grams.words, np.maximum(grams.log_probs, _LEAST), np.maximum(grams.backoffs, _LEAST)
+    )
 
 
 def _table(keys: Ids, log_probs: NDArray[np.floating], backoffs: NDArray[np.floating]) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,10 @@ def test_every_entry_is_read(tmp_path: Path) -> None:
         ("\t", "  \t "),
         ("\n", "\r\n"),
         ("<unk>", "<UNK>"),
+        ("\\data\\", "\ufeff\\data\\"),
+        ("\\1-grams:", "\\1-grams:\n\n"),  # blank lines among the n-grams
+        ("-0.75\tcat", "\n \n-0.75\tcat"),
+        ("-99\t<s>", "-inf\t<s>"),
         ("cat </s>", "cat </s> 0.0"),  # weights in the highest order
         ("-0.0625", "-6.25e-2"),
         ("ngram 1=5", "ngram  1 = 5"),
@@ -108,6 +113,7 @@ def test_an_order_without_n_grams(tmp_path: Path) -> None:
         "\\end\\", "\\3-grams:\n\n\\end\\"
     )
     assert read(tmp_path, text).order == 3
+    assert read(tmp_path, text.replace("\\3-grams:\n\n", "")).order == 3
 
 
 @pytest.mark.parametrize("opened", [gzip.open, lzma.open])
@@ -125,10 +131,14 @@ def test_compressed(tmp_path: Path, opened: object) -> None:
         ("ngram 2=3", "ngram 3=3", "line 3: expected the number of 2-grams"),
         ("ngram 2=3", "nram 2=3", "line 3: expected `ngram 2=COUNT`, not 'nram 2=3'"),
         ("ngram 1=5\nngram 2=3\n", "", r"no `ngram 1=COUNT` after"),
+        ("\\data\\", "iARPA\n\\data\\", "line 1: 'iARPA' begins an intermediate file of IRSTLM"),
+        ("\\data\\", "qARPA 2 9 9\n\\data\\", "begins a quantised file of IRSTLM, not an ARPA"),
+        ("</s>", "</S>", "model.arpa: no </s> among the 1-grams, so no sentence could end"),
+        ("-0.75\tcat", "\n-0,75\tcat", "line 10: expected a number at both ends of '-0,75"),
         ("\\1-grams:", "\\2-grams:", r"line 5: expected .1-grams:"),
         ("\\2-grams:", "\\3-grams:", r"line 12: expected .2-grams:, not '..3-grams:'"),
         ("ngram 1=5", "ngram 1=4", r"line 10: expected .2-grams:, not '-2.0.t<unk>'"),
-        ("ngram 1=5", "ngram 1=6", "line 11: expected a log-probability, 1 words .* not ''"),
+        ("ngram 1=5", "ngram 1=6", r"line 12: .data. announces more 1-grams than there are"),
         ("\\end\\\n", "", r"expected .end.: the file is cut off"),
         ("-0.0625\tcat </s>\n\n\\end\\\n", "", "the file ends where 1 more 2-grams should be"),
         ("-0.375\tthe cat", "-0.375\tthe dog", "line 14: the word 'dog' of a 2-gram is no 1-gram"),
@@ -139,7 +149,7 @@ def test_compressed(tmp_path: Path, opened: object) -> None:
         ("-0.125", "inf", "line 9: a log-probability above 0, or a weight that is no number"),
         ("-0.375\tthe cat", "-0.25\t<s> the", "one of the 2-grams stands twice"),
         ("-0.75\tcat", "-0.75\tthe", "the word 'the' stands twice among the 1-grams"),
-        ("ngram 2=3", "ngram 2=" + "9" * 30, "the file ends|expected a log-probability"),
+        ("ngram 2=3", "ngram 2=" + "9" * 30, "announces more 2-grams than there are"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, change: str, to: str, message: str) -> None:
@@ -148,12 +158,54 @@ def test_what_is_wrong_is_named(tmp_path: Path, change: str, to: str, message: s
         read(tmp_path, ARPA.replace(change, to))
 
 
-def test_a_context_that_is_missing(tmp_path: Path) -> None:
-    text = ARPA.replace("ngram 2=3", "ngram 2=3\nngram 3=2").replace(
-        "\\end\\", "\\3-grams:\n-1 <s> the cat\n-1 cat the cat\n\n\\end\\"
+@given(st.sets(st.integers(0, 1000), max_size=6))
+def test_contexts_that_are_missing(
+    tmp_path_factory: pytest.TempPathFactory, numbers: set[int]
+) -> None:
+    """Bigrams that are worth what backing off gives may be left out: the model stays the same."""
+    model = read_arpa(DATA / "trigrams.arpa")
+    first, second, third = model.tables
+    chosen = sorted({number % len(second) for number in numbers})
+    before, words = np.divmod(second.keys[chosen], model.vocab_size)
+    log_probs, backoffs = second.log_probs.copy(), second.backoffs.copy()
+    log_probs[chosen] = first.backoffs[before] + first.log_probs[words]
+    backoffs[chosen] = 0
+    whole = replace(
+        model, tables=(first, replace(second, log_probs=log_probs, backoffs=backoffs), third)
     )
-    with pytest.raises(ModelError, match="line 20: the 3-gram 'cat the cat' has a context that is"):
-        read(tmp_path, text)
+    left_out = {f"{model.words[b]} {model.words[w]}" for b, w in zip(before, words, strict=True)}
+    lines = "".join(arpa_text(whole)).splitlines()
+    kept = [line for line in lines if line.split("\t")[1:2] not in [[words] for words in left_out]]
+    path = tmp_path_factory.mktemp("arpa") / "model.arpa"
+    count = len(second) - len(chosen)
+    text = "\n".join(kept).replace(f"ngram 2={len(second)}", f"ngram 2={count}")
+    path.write_text(f"{text}\n")
+    rows = model.rows(3)
+    found, expected = (each.log_probs_of(rows) for each in (read_arpa(path), whole))
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_missing_context_by_hand(tmp_path: Path) -> None:
+    text = ARPA.replace("ngram 2=3", "ngram 2=3\nngram 3=2").replace(
+        "\\end\\", "\\3-grams:\n-1 <s> the cat\n-1.5 cat the cat\n\n\\end\\"
+    )
+    found = in_base_10(read(tmp_path, text))
+    assert found["cat", "the"] == pytest.approx((-0.125 - 0.5, 0))  # backed off
+    assert found["cat", "the", "cat"] == pytest.approx((-1.5, 0))
+    assert found["<s>", "the", "cat"] == pytest.approx((-1, 0))
+    assert len(found) == 11
+
+
+def test_missing_contexts_of_missing_contexts(tmp_path: Path) -> None:
+    text = ARPA.replace("ngram 2=3", "ngram 2=3\nngram 3=0\nngram 4=1").replace(
+        "\\end\\", "\\4-grams:\n-1 cat the <unk> the\n\n\\end\\"
+    )
+    found = in_base_10(read(tmp_path, text))
+    assert found["cat", "the"] == pytest.approx((-0.125 - 0.5, 0))
+    assert found["cat", "the", "<unk>"] == pytest.approx((-0.25 - 2, 0))
+    assert found["cat", "the", "<unk>", "the"] == pytest.approx((-1, 0))
+    assert found["the", "cat"] == pytest.approx((-0.375, 0))
+    assert len(found) == 11
 
 
 def test_words_that_are_no_utf_8(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +141,7 @@ def is_ngram_file(path: str | Path) -> bool:
     """Whether a file looks like an ARPA file or a binary file of KenLM; raises InputFileError."""
     with open_input(path) as file:
         header = file.read(_HEADER)
-    return header.startswith(KENLM_BINARY) or _ARPA in header.split()
+    return header.startswith(KENLM_BINARY) or _ARPA in header.removeprefix(BOM_UTF8).split()
 
 
 def is_kenlm_binary(path: str | Path) -> bool:
