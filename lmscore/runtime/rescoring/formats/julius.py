@@ -4,8 +4,9 @@
     wseq1: ...  phseq1: ...  cmscore1: ...      each a line
     score1: -9023.5 (AM: -8723.5  LM: -300.0)   log10; the parts with `-separatescore`
 
-The numbers are ranks, and `sentence1` begins the list of the next input. A new score is a line
-`NAME1: score` at the end of its sentence, log10 as well.
+The numbers are ranks, and `sentence1` begins the list of the next input. An input of which nothing
+came is told as `<search failed>` or `<input rejected by short input>`, for example: it is a list
+without hypotheses. A new score is a line `NAME1: score` at the end of its sentence, log10 as well.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 from lmscore.runtime.scoring import LN10
 
 _LINE = re.compile(r"(?P<label>[A-Za-z_]+)(?P<rank>[1-9][0-9]*):(?P<rest>.*)")
+_FAILED = re.compile(r"<(search failed|input (rejected|ter?minated) .*)>")
 _SCORE = re.compile(r"(\S+)(?: \(AM: (\S+)  LM: (\S+)\))?")
 _NAME = re.compile(r"[A-Za-z_]+")
 _OWN = frozenset({"sentence", "wseq", "phseq", "cmscore", "score", "grammar"})
@@ -39,6 +41,10 @@ def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:  # n
 def _rows(lines: Iterable[Line], index: int) -> Iterator[Row]:
     for line in lines:
         match = _LINE.fullmatch(line.text)
+        if _FAILED.fullmatch(line.text):
+            index += 1
+            yield Row("list", str(index), line)
+            continue
         if match is None:
             yield Row("log", "", line)
             continue

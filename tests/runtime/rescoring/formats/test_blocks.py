@@ -115,6 +115,21 @@ def test_julius(read_text: Read, rewrite: Rewrite) -> None:
     assert read_text(text)[0].hypotheses[1].features["rnn"] == pytest.approx(-2 * LN10)
 
 
+def test_inputs_of_which_julius_found_nothing(read_text: Read, rewrite: Rewrite) -> None:
+    """They count, so that the references of the inputs after them stay theirs."""
+    failed = "<search failed>\n"
+    text = f"{failed}{JULIUS}<input rejected by short input>\n<input teminated by request>\n"
+    lists = read_text(text)
+    assert [(nbest.id, len(nbest.hypotheses)) for nbest in lists] == [
+        ("0", 0),
+        ("1", 2),
+        ("2", 1),
+        ("3", 0),
+        ("4", 0),
+    ]
+    assert rewrite(text, lambda nbest: nbest) == text
+
+
 def test_ranks_are_numbered_anew(rewrite: Rewrite) -> None:
     text = rewrite(JULIUS, lambda nbest: order(*range(len(nbest.hypotheses))[::-1])(nbest))
     assert (
