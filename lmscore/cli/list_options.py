@@ -181,11 +181,14 @@ class ListInput:
             "symbols": self.symbols,
         }
 
-    def read(self, remove: Collection[str] = ()) -> tuple[Format, Iterator[NBestList]]:
+    def read(
+        self, remove: Collection[str] = (), *, line_buffered: bool = False
+    ) -> tuple[Format, Iterator[NBestList]]:
         """Open the lists; raises what `lmscore.runtime.rescoring.formats.read` raises.
 
         Args:
             remove: words that are not scored, which counts of words leave out.
+            line_buffered: read no line before it is asked for.
         """
         from lmscore.runtime.rescoring.formats import read
 
@@ -203,6 +206,7 @@ class ListInput:
             max_hypotheses=self.max_hypotheses,
             mapping=self.mapping,
             errors=self.errors,
+            line_buffered=line_buffered,
         )
 
 
@@ -448,12 +452,17 @@ def check_lists_stay(output: str | Path | None, paths: Iterable[str]) -> None:
     check_not_read(output, map(str, expanded_paths(known)))
 
 
-def write_texts(texts: Iterable[str], path: str | None) -> None:
-    """Write texts one after another to a file, or to standard output if `path` is None."""
+def write_texts(texts: Iterable[str], path: str | None, *, flushed: bool = False) -> None:
+    """Write texts one after another to a file, or to standard output if `path` is None.
+
+    `flushed` passes each on to the reader of standard output at once.
+    """
     with nullcontext() if path is None else open_output(path) as file:
         write: Callable[[bytes], object] = streams.write_bytes if file is None else file.write
         for text in texts:
             write(text.encode())
+            if flushed and file is None:
+                streams.flush()
 
 
 def _words(values: Iterable[str], errors: names.Utf8Errors) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lmscore.bundle import Context
@@ -48,6 +49,7 @@ class Job:
     metric: Metric | None
     normalize: Callable[[str], str]  # changes texts before the metric compares them
     decision: PosteriorOptions
+    line_buffered: bool = False  # score each list before the next is read
 
     def rank(self, lists: Iterable[NBestList]) -> Iterator[Ranked]:
         """Score and rank the lists; raises what scoring and ranking raise.
@@ -83,7 +85,10 @@ class Job:
         from lmscore.runtime.rescoring.models import RecurrentScorer
 
         if self.context == "sentence":
-            return scored_lists(lists, self.scorers, prepare=self.prepare)
+            score = partial(scored_lists, scorers=self.scorers, prepare=self.prepare)
+            if self.line_buffered:
+                return (scored for nbest in lists for scored in score([nbest]))
+            return score(lists)
         model = self.scorers[0]
         if len(self.scorers) > 1 or not isinstance(model, RecurrentScorer):
             raise OptionError("--context document is for one recurrent model alone")

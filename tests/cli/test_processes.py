@@ -123,6 +123,42 @@ def test_line_buffered_answers_at_once() -> None:
     assert finish(program).status == 0
 
 
+@pytest.mark.parametrize(
+    ("argv", "lines"),
+    [
+        (["pairs", "--input-format", "tsv"], ["the cat\tcat the", "a mat\tmat a"]),
+        (["sample", "-i", "-", "--max-tokens", "2"], ["the cat", "so long"]),
+        (
+            ["rescore", "--input-format", "jsonl", "--best", "--lm-weight", "1"],
+            [f'{{"id": {n}, "hypotheses": [{{"text": "cat"}}, {{"text": "a"}}]}}' for n in "12"],
+        ),
+    ],
+    ids=["pairs", "sample", "rescore"],
+)
+def test_other_verbs_answer_at_once(model_path: Path, argv: list[str], lines: list[str]) -> None:
+    program = start(*argv, "--line-buffered", "-m", str(model_path))
+    assert program.stdin
+    assert program.stdout
+    for line in lines:
+        program.stdin.write(line.encode() + b"\n")
+        program.stdin.flush()
+        assert program.stdout.readline().count(b"\n") == 1
+    assert finish(program).status == 0
+
+
+def test_a_list_is_answered_when_the_next_begins(model_path: Path) -> None:
+    program = start("rescore", "--line-buffered", "--best", "--with-ids", "-m", str(model_path))
+    assert program.stdin
+    assert program.stdout
+    for number in range(3):
+        rows = f"{number} ||| the cat ||| F= -1 ||| -1\n{number} ||| cat ||| F= -2 ||| -2\n"
+        program.stdin.write(rows.encode())
+        program.stdin.flush()
+        if number:
+            assert program.stdout.readline().startswith(b"%d\t" % (number - 1))
+    assert finish(program).rows[-1][0] == "2"
+
+
 def test_somebody_types() -> None:
     ours, theirs = os.openpty()
     program = start("score", stdin=theirs)

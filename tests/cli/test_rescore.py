@@ -771,6 +771,13 @@ def test_a_mapping_of_fields(run: Run, lm: LanguageModel) -> None:
     assert "or say where its parts are (--map); lattices are" in refused.err
 
 
+def test_lists_that_are_read_at_once_are_not_answered_one_by_one(run: Run, tmp_path: Path) -> None:
+    for more in (("--map", "list=a text=b"), ("--references", _file(tmp_path / "ref", "a\n"))):
+        result = run("rescore", "--line-buffered", *more, stdin="")
+        assert result.status == 2
+        assert "--line-buffered: --references and --map read all lists first" in result.err
+
+
 # --- directories of ESPnet2
 
 

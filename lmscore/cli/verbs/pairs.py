@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.scored_records import describe, score_records, with_progress
+from lmscore.cli.scored_records import describe, interactive, score_records, with_progress
 from lmscore.cli.table import table
 from lmscore.corpus.reading import (
     Line,
@@ -62,6 +62,7 @@ def pairs(
     bos: options.Bos = True,
     eos: options.Eos = True,
     errors: options.Utf8Errors = "strict",
+    line_buffered: options.LineBuffered = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Compare the sentences of minimal pairs, such as BLiMP's.
@@ -77,7 +78,10 @@ def pairs(
     lm = model.load()
     as_line = _jsonl if output_format == "jsonl" else _tsv
     tallies: dict[str | None, _Tally] = {}
-    for pair, scores in _score_pairs(lm, read(lines, good, bad), paths, bos=bos, eos=eos):
+    found = read(lines, good, bad)
+    for pair, scores in _score_pairs(
+        lm, found, paths, bos=bos, eos=eos, line_buffered=line_buffered or interactive(paths)
+    ):
         result = Result(*(_normalized(score, normalize, pair) for score in scores))
         tallies.setdefault(_group(pair, by), _Tally()).add(result)
         streams.write(as_line(pair, result))
@@ -147,7 +151,13 @@ def _group(pair: Pair, by: str | None) -> str | None:
 
 
 def _score_pairs(
-    lm: LanguageModel, pairs: Iterable[Pair], paths: Sequence[str], *, bos: bool, eos: bool
+    lm: LanguageModel,
+    pairs: Iterable[Pair],
+    paths: Sequence[str],
+    *,
+    bos: bool,
+    eos: bool,
+    line_buffered: bool,
 ) -> Iterator[tuple[Pair, tuple[Score, Score]]]:
     """Score pairs, in order, in constant memory."""
     waiting: deque[Pair] = deque()
@@ -158,7 +168,9 @@ def _score_pairs(
             yield Record(pair.good)
             yield Record(pair.bad)
 
-    scored = score_records(lm, sentences(), bos=bos, eos=eos, context="sentence")
+    scored = score_records(
+        lm, sentences(), bos=bos, eos=eos, context="sentence", line_buffered=line_buffered
+    )
     shown = with_progress(scored, paths, data_on_stdout=True)
     for (_, good), (_, bad) in zip(shown, shown, strict=True):
         yield waiting.popleft(), (good, bad)

@@ -37,6 +37,15 @@ if TYPE_CHECKING:
     from lmscore.runtime.rescoring.formats import Format
     from lmscore.runtime.rescoring.lists import Metric, NBestList
 
+ListBuffered = Annotated[
+    bool,
+    typer.Option(
+        "--line-buffered",
+        help="Answer every list before reading on: one whose end no line shows, when the next "
+        "begins. The format is recognised by the first line.",
+    ),
+]
+
 _PROMPT = "type n-best lists; Ctrl-D ends them"
 
 
@@ -104,6 +113,7 @@ def rescore(
     seen: SeenText,
     posteriors: PosteriorOptions,
     html: Html = None,
+    line_buffered: ListBuffered = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Score the hypotheses of n-best lists, and put the scores into the lists.
@@ -139,6 +149,7 @@ def rescore(
         },
     )
     lists.check()
+    line_buffered = _is_line_buffered(line_buffered, lists)
     seen.check()
     check_html(html, lists.paths, output, apart={"--explain": explain})
     added = _new_features(models, context)
@@ -163,17 +174,16 @@ def rescore(
     with command_line():
         weigh(None, None)
     tuned = None if weights is None else read_weights(weights)
-    prepare = seen.preparation(lists.errors)
-    judge = _judge(metric)
+    prepare, judge = seen.preparation(lists.errors), _judge(metric)
     texts = best or explain is not None
     if texts:  # lists take their own place, texts would take that of the lists
         check_lists_stay(output, lists.paths)
     if interactive(lists.paths) and not quiet:
         streams.note(_PROMPT)
-    list_format, found = lists.read(seen.removed(lists.errors))
+    list_format, found = lists.read(seen.removed(lists.errors), line_buffered=line_buffered)
     if not texts:
         check_output(list_format, output)
-    sample, found = ([], found) if interactive(lists.paths) else ahead(found, SAMPLE)
+    sample, found = ahead(found, 1 if line_buffered else SAMPLE)
     first, found = peek(found)
     scorers = models.open(prepare, lists.errors)
     prepare = settled_preparation(seen, sample, scorers, lists.errors, quiet=quiet)
@@ -189,6 +199,7 @@ def rescore(
         judge,
         seen.preparation(lists.errors, seen=False),
         posteriors,
+        line_buffered,
     )
     if explain is not None:
         found = up_to(found, explain, alone=context == "sentence")
@@ -203,9 +214,10 @@ def rescore(
         write_texts(
             (_line(one, with_ids=with_ids, confidence=posteriors.confidence) for one in shown),
             output,
+            flushed=line_buffered,
         )
     else:
-        _write_lists(list_format, shown, output, rerank=rerank)
+        _write_lists(list_format, shown, output, rerank=rerank, flushed=line_buffered)
     by_order = tuned is None and RANK in chosen.features and RANK not in own_weights
     said = list(summary(job, meter, first, by_order=by_order))
     page.write(said)
@@ -236,6 +248,14 @@ def _check_layout(
         raise UsageError("--with-ids goes with --best")
     if best and output is not None and names_directory(output):
         raise UsageError("--best writes one file: give --output a file")
+
+
+def _is_line_buffered(wanted: bool, lists: ListInput) -> bool:
+    """Whether every list is answered before reading on: if it is wanted, or lists are typed."""
+    reads_all = bool(lists.references or lists.mapping)
+    if wanted and reads_all:
+        raise UsageError("--line-buffered: --references and --map read all lists first")
+    return wanted or (interactive(lists.paths) and not reads_all)
 
 
 def _new_features(models: ListModels, context: Context) -> list[str]:
@@ -271,14 +291,19 @@ def _check_weights(weights: Path | None, given: Mapping[str, object]) -> None:
 
 
 def _write_lists(
-    list_format: Format, ranked: Iterable[Ranked], output: str | None, *, rerank: bool
+    list_format: Format,
+    ranked: Iterable[Ranked],
+    output: str | None,
+    *,
+    rerank: bool,
+    flushed: bool,
 ) -> None:
     from lmscore.runtime.rescoring.formats import render, write
 
     read = (found for found in ranked if found.nbest.source is not None)  # not for a reference
     lists = (found.nbest.reordered(found.order) if rerank else found.nbest for found in read)
     if output is None:
-        write_texts(render(list_format, lists), None)
+        write_texts(render(list_format, lists), None, flushed=flushed)
     else:
         write(list_format, lists, output)
 

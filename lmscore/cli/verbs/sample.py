@@ -91,6 +91,7 @@ def sample(
     model: options.ModelOptions,
     encoding: options.Encoding = None,
     errors: options.Utf8Errors = "strict",
+    line_buffered: options.LineBuffered = False,
 ) -> None:
     r"""Continue prompts with texts that are drawn from the model, or the likeliest ones.
 
@@ -129,7 +130,7 @@ def sample(
     else:
         decode = partial(lm.sample_batch, num_samples=num_samples, **drawing, **limits)
     given = TextInput(files=files, encoding=encoding, errors=errors)
-    for text, samples in _decoded(prompt, given, decode):
+    for text, samples in _decoded(prompt, given, decode, line_buffered=line_buffered):
         for number, found in enumerate(samples):
             streams.write(_line(output_format, text, number, found))
         streams.flush()
@@ -178,7 +179,7 @@ def _check_pattern(pattern: str, allowed_words: str | None) -> None:
 
 
 def _decoded(
-    prompt: str | None, given: TextInput, decode: Decode
+    prompt: str | None, given: TextInput, decode: Decode, *, line_buffered: bool
 ) -> Iterator[tuple[str, list[Sample]]]:
     """The prompt, or the prompts of an input, each with its continuations."""
     if prompt is not None:
@@ -191,7 +192,7 @@ def _decoded(
     records = given.records()
     pairs = (
         pair
-        for window in _windows(records, 1 if typed else _WINDOW)
+        for window in _windows(records, 1 if typed or line_buffered else _WINDOW)
         for pair in zip(window, decode([record.text for record in window]), strict=True)
     )
     for record, samples in with_progress(pairs, paths, data_on_stdout=True):

@@ -6,15 +6,12 @@ from lmscore.runtime.text.characters import (
     extends_character,
     first_character,
 )
+from lmscore.runtime.text.encoding import check_text
 from lmscore.runtime.text.id_rows import IdRows, Ids, places
 from lmscore.runtime.text.parts import Part, split_text, text_parts
 from lmscore.runtime.text.sentencepiece import looks_like_model, tokenizer_from_model
 from lmscore.runtime.text.spellings import SpellingTokenizer
-from lmscore.runtime.text.tokenizer import (
-    Encoded,
-    TextTokenizer,
-    check_text,
-)
+from lmscore.runtime.text.tokenizer import Encoded, TextTokenizer
 from lmscore.runtime.text.tokenizer_file import read_tokenizer
 from lmscore.runtime.text.words import word_tokenizer
 

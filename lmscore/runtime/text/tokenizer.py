@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import chain
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from lmscore.bundle import CONFIG_FILE, Bundle, Config
 from lmscore.errors import InputError, ModelError
 from lmscore.forks import lazy
 from lmscore.runtime.text.byte_spans import ByteSpans, Spans
 from lmscore.runtime.text.characters import is_spaceless
+from lmscore.runtime.text.cuts import Cuts, find_cuts
+from lmscore.runtime.text.encoding import (
+    PART,
+    check_texts,
+    encodings,
+    has_long,
+    id_rows,
+    rows_in_parts,
+)
 from lmscore.runtime.text.id_rows import IdRows, Ids
 from lmscore.runtime.text.offsets import cover_composed
 from lmscore.runtime.text.pieces import token_pieces
-from lmscore.runtime.text.tokenizer_file import panics_as_errors, read_tokenizer
+from lmscore.runtime.text.tokenizer_file import read_tokenizer
 
 _SAMPLE = 512  # tokens that show the script of a vocabulary
 
@@ -33,9 +41,6 @@ class Encoded(NamedTuple):
     def offsets(self) -> list[tuple[int, int]]:
         """The spans as pairs of numbers."""
         return [(start, end) for start, end in self.spans.tolist()]
-
-
-_Encode = Callable[..., list[Encoding]]  # of a batch
 
 
 class _Spellings(dict[int, str]):
@@ -117,15 +122,23 @@ class TextTokenizer:
     def encode_rows(self, texts: Sequence[str], *, first: int = 1, name: str = "text") -> IdRows:
         """Like `encode_batch`, in one flat array."""
         fast = self._tokenizer.encode_batch_fast  # counts no offsets
-        return self._rows(_encodings(fast, texts, first, name), first, name)
+        check_texts(texts, first, name)
+        cuts = self._cuts if has_long(texts) else None
+        rows = rows_in_parts(fast, texts, cuts) if cuts else None
+        if rows is None:
+            rows = id_rows(encodings(fast, texts, first, name))
+        self._replace_control_ids(rows, first, name)
+        return rows
 
     def encode_spans(self, texts: Sequence[str], *, first: int = 1) -> list[Encoded]:
         """Like `encode_batch`, with the offsets of `spans`."""
-        encodings = _encodings(self._tokenizer.encode_batch, texts, first, "text")
-        rows = self._rows(encodings, first, "text").split()
+        check_texts(texts, first, "text")
+        found = encodings(self._tokenizer.encode_batch, texts, first, "text")
+        rows = id_rows(found)
+        self._replace_control_ids(rows, first, "text")
         return [
-            Encoded(ids, np.array(_offsets(text, encoding), np.int64).reshape(-1, 2))
-            for text, ids, encoding in zip(texts, rows, encodings, strict=True)
+            Encoded(ids, np.array(_offsets(text, encoding.offsets), np.int64).reshape(-1, 2))
+            for text, ids, encoding in zip(texts, rows.split(), found, strict=True)
         ]
 
     def spans(self, text: str, ids: Sequence[int] = ()) -> Spans:
@@ -143,11 +156,19 @@ class TextTokenizer:
             InputError: as `encode`.
         """
         if self._byte_spans is not None and ids:
-            found = self._byte_spans.find(text, ids)
-            if found is not None:
-                return found
-        (encoding,) = _encodings(self._tokenizer.encode_batch, [text], 1, "text")
-        offsets = _offsets(text, encoding)
+            known = self._byte_spans.find(text, ids)
+            if known is not None:
+                return known
+        check_texts([text], 1, "text")
+        cuts = self._cuts if has_long([text]) else None
+        parts: Iterable[tuple[int, str]] = [(0, text)]
+        if cuts and not cuts.drops_space:  # the offsets of a token may have the space before it
+            parts = cuts.parts(text, PART)
+        found: list[tuple[int, int]] = []
+        for begin, part in parts:
+            (encoding,) = encodings(self._tokenizer.encode_batch, [part], 1, "text")
+            found += [(begin + start, begin + end) for start, end in encoding.offsets]
+        offsets = _offsets(text, found)
         return Spans([start for start, _ in offsets], [end for _, end in offsets])
 
     def decode(self, ids: Ids) -> str:
@@ -204,6 +225,10 @@ class TextTokenizer:
         """
         return not self.splits_at_spaces and is_spaceless(self._sample)
 
+    @lazy
+    def _cuts(self) -> Cuts | None:
+        return find_cuts(self._tokenizer)
+
     @property
     def splits_at_spaces(self) -> bool:
         """Whether the tokenizer drops white space: each token is a word of its own."""
@@ -214,14 +239,6 @@ class TextTokenizer:
         size = self._tokenizer.get_vocab_size()
         ids = np.linspace(0, size - 1, min(size, _SAMPLE)).astype(np.int64)
         return "".join(self._tokenizer.decode_batch([[token] for token in ids.tolist()]))
-
-    def _rows(self, encodings: Sequence[Encoding], first: int, name: str) -> IdRows:
-        ids = [encoding.ids for encoding in encodings]
-        lengths = np.fromiter(map(len, ids), np.int64, len(ids))
-        flat = np.fromiter(chain.from_iterable(ids), np.int64, int(lengths.sum()))
-        rows = IdRows(flat, lengths)
-        self._replace_control_ids(rows, first, name)
-        return rows
 
     def _replace_control_ids(self, rows: IdRows, first: int, name: str) -> None:
         """Put <unk> in the place of a typed <s> or </s> that the vocabulary holds as a word."""
@@ -239,39 +256,12 @@ class TextTokenizer:
         ids[control] = self._unk_id
 
 
-def _offsets(text: str, encoding: Encoding) -> list[tuple[int, int]]:
-    offsets: list[tuple[int, int]] = encoding.offsets
+def _offsets(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Offsets that cover all of the characters that were composed."""
     if text.isascii():
         return offsets
     spans = cover_composed(text, np.array(offsets, np.int64).reshape(-1, 2))
     return [(start, end) for start, end in spans.tolist()]
-
-
-def check_text(text: object, number: int, name: str = "text") -> None:
-    """Raise InputError, with the item's name and number, unless `text` is a string."""
-    if not isinstance(text, str):
-        raise InputError(f"{name} {number}: expected a string, got {type(text).__name__}")
-
-
-def _encodings(encode: _Encode, texts: Sequence[str], first: int, name: str) -> list[Encoding]:
-    given: object = texts
-    if isinstance(given, str) or not isinstance(given, Sequence):
-        raise InputError(f"expected a list of texts, got {type(given).__name__}")
-    if set(map(type, texts)) - {str}:
-        for number, text in enumerate(texts, first):
-            check_text(text, number, name)
-    return _tokenized(encode, texts, first, name)
-
-
-def _tokenized(encode: _Encode, texts: Sequence[str], first: int, name: str) -> list[Encoding]:
-    try:
-        with panics_as_errors():
-            return encode(texts, add_special_tokens=False)
-    except Exception as error:  # tokenizers raises bare Exception and TypeError
-        if len(texts) == 1:
-            raise InputError(f"{name} {first}: {_reason(texts[0], error)}") from error
-    # One of the texts cannot be tokenized: tokenized alone, it raises with its own number.
-    return [_tokenized(encode, [text], n, name)[0] for n, text in enumerate(texts, first)]
 
 
 def _only_text(tokenizer: Tokenizer) -> Tokenizer:
@@ -301,11 +291,3 @@ def _check_vocabulary(tokenizer: Tokenizer, config: Config, source: str) -> None
             f"{source}: the unknown token {unk!r} has the id {tokenizer.token_to_id(unk)}, "
             f"unk_token_id of {CONFIG_FILE} is {config.unk_token_id}"
         )
-
-
-def _reason(text: str, error: Exception) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as surrogate:
-        return f"lone surrogate at character {surrogate.start + 1}, which is not valid Unicode"
-    return f"cannot be tokenized: {error}"

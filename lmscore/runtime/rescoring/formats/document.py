@@ -37,11 +37,14 @@ class Line:
 class Document:
     """One input file, opened and read once (it may be a pipe); a context manager.
 
-    `errors="replace"` puts U+FFFD in the place of invalid UTF-8. All methods that read, and the
-    constructor, raise InputFileError.
+    `errors="replace"` puts U+FFFD in the place of invalid UTF-8; with `line_buffered` no line is
+    read before it is asked for, but the first. All methods that read, and the constructor, raise
+    InputFileError.
     """
 
-    def __init__(self, path: str | Path, *, errors: Utf8Errors = "strict") -> None:
+    def __init__(
+        self, path: str | Path, *, errors: Utf8Errors = "strict", line_buffered: bool = False
+    ) -> None:
         self.name = input_name(path)
         self.errors: Utf8Errors = errors
         self.first_index = 0  # how many lists the files before this one hold
@@ -49,7 +52,8 @@ class Document:
         self.tail = ""  # the text after the last list
         with ExitStack() as stack:
             self._file = stack.enter_context(open_input(path))
-            head = self._file.read(_HEAD_SIZE) + self._file.readline()
+            ahead = b"" if line_buffered else self._file.read(_HEAD_SIZE)
+            head = ahead + self._file.readline()
             self._stack = stack.pop_all()
         mark = _BYTE_ORDER_MARK.encode()
         self.start = _BYTE_ORDER_MARK if head.startswith(mark) else ""

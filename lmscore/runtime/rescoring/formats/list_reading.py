@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def read(
     max_hypotheses: int | None = None,
     mapping: str | None = None,
     errors: Utf8Errors = "strict",
+    line_buffered: bool = False,
 ) -> tuple[Format, Iterator[NBestList]]:
     """The n-best lists of files of one format, in their order.
 
@@ -66,6 +68,7 @@ def read(
             it; no format is named then. All lists are read at once, and a score that some
             hypothesis lacks is left out.
         errors: "replace" puts U+FFFD in the place of invalid UTF-8, here and in the references.
+        line_buffered: read no line before it is asked for; the format is told from the first line.
 
     Raises:
         OptionError: an unknown format, one of another package that cannot be loaded, or an option
@@ -75,6 +78,7 @@ def read(
             line and field.
     """
     files = list(_expanded(paths))
+    document = partial(Document, errors=errors, line_buffered=line_buffered)
     options = ReadOptions(beam_size, scores or {}, symbols)
     words = frozenset(remove)
     fields = None if mapping is None else FieldMapping.parsed(mapping)
@@ -83,7 +87,7 @@ def read(
     with ExitStack() as stack:
         opened: list[Document] = []
         while len(opened) < len(files) and not (opened and opened[-1].head):  # SRILM's may be empty
-            opened.append(stack.enter_context(Document(files[len(opened)], errors=errors)))
+            opened.append(stack.enter_context(document(files[len(opened)])))
         if not opened:
             raise OptionError("no file with n-best lists")
         list_format = _format_of(opened[-1], input_format, options, fields)
@@ -91,7 +95,7 @@ def read(
         if scores and len(files) > 1:
             raise OptionError("score archives go with one file")
         stack.pop_all()
-    rest = (Document(path, errors=errors) for path in files[len(opened) :])
+    rest = map(document, files[len(opened) :])
     lists = _read(list_format, chain(opened, rest), options)
     if fields is not None:
         lists = iter(common_features(lists, fields))

@@ -1,0 +1,306 @@
+"""Where a long text can be cut so that its parts have the ids of the whole.
+
+A text is cut at a single space between letters, or between two ideographs, and only for tokenizers
+whose steps are all known to work on both sides of such a place apart:
+
+* no normaliser looks across it, or makes anything but letters and marks of the letters beside it;
+* then a pre-tokenizer ends a piece there, or the merges of a BPE model have no token across it;
+* what comes before a text, such as a space, comes before the right part as well.
+
+Other tokenizers read a text whole: unigram models without a pre-tokenizer, say, whose best path
+is a sum over all of the text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from tokenizers import Tokenizer, models
+
+from lmscore.runtime.text.cut_patterns import CHARACTERS, LOCAL, STRIPS, WORDS
+from lmscore.runtime.text.patterns import PatternError, read_pattern
+
+_SPACE, _MARKED_SPACE = " ", "\u2581"
+_BETWEEN_WORDS = re.compile(r"(?<=([^\W\d_])) (?=([^\W\d_])([^\W\d_]))")
+_BETWEEN_IDEOGRAPHS = re.compile("(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])")
+_NO_LETTER = "0"
+
+Step = dict[str, Any]
+
+_LETTERWISE = {  # kinds of normalisers that change letter by letter
+    "Lowercase",
+    "NFC",
+    "NFD",
+    "NFKC",
+    "NFKD",
+    "Nmt",
+    "Precompiled",
+    "StripAccents",
+}
+_AFFIXES = ("continuing_subword_prefix", "end_of_word_suffix")
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """The places at which the texts of a tokenizer can be cut."""
+
+    drops_space: bool = False  # the right part begins behind the space: the tokenizer adds one
+    ideographs: bool = False  # also between two ideographs
+
+    def parts(self, text: str, size: int) -> Iterator[tuple[int, str]]:
+        """The parts of a text, each with the place at which it begins.
+
+        Every part but the last has `size` characters or a few more, where there is a place to cut.
+        """
+        begin = 0
+        while (cut := self._next(text, begin + size)) is not None:
+            yield begin, text[begin:cut]
+            begin = cut + (self.drops_space and text[cut] == _SPACE)
+        yield begin, text[begin:]
+
+    def _next(self, text: str, at: int) -> int | None:
+        found = (place.start() for place in _BETWEEN_WORDS.finditer(text, at) if _is_plain(place))
+        cut = next(found, None)
+        if self.ideographs:
+            end = len(text) if cut is None else cut
+            place = _BETWEEN_IDEOGRAPHS.search(text, at, end)
+            cut = place.start() if place else cut
+        return cut
+
+
+class _NoCut(Exception):  # noqa: N818
+    """A step may depend on both sides of a place."""
+
+
+def find_cuts(tokenizer: Tokenizer) -> Cuts | None:
+    """The places at which texts can be cut; None where every text has to be read whole."""
+    document = json.loads(tokenizer.to_str())
+    try:
+        _check_added(document["added_tokens"], tokenizer.normalizer)
+        place = _follow_normalizer(document["normalizer"])
+        split = _follow_pre_tokenizer(document["pre_tokenizer"], place)
+        if split is None:
+            _check_merges(document["model"], place.space)
+    except _NoCut:
+        return None
+    drops_space = place.prefix is not None
+    everywhere = split is not None and split.everywhere
+    return Cuts(drops_space=drops_space, ideographs=everywhere and not drops_space)
+
+
+@cache
+def _letters() -> frozenset[str]:
+    """The letters that have a case or none, and that the normal forms leave alone."""
+    return frozenset(
+        letter
+        for letter in map(chr, range(0x10000))
+        if unicodedata.category(letter) in ("Ll", "Lu", "Lo", "Lt")
+        and unicodedata.is_normalized("NFKC", letter)
+    )
+
+
+def _is_plain(place: re.Match[str]) -> bool:
+    return all(letter in _letters() for letter in place.groups())
+
+
+def _steps(step: Step | None) -> Iterator[Step]:
+    """The steps of a sequence, one after another."""
+    if step is None:
+        return
+    members = step.get("normalizers", step.get("pretokenizers"))
+    if members is None:
+        yield step
+    for member in members or ():
+        yield from _steps(member)
+
+
+def _check_added(added: list[Step], normalizer: Any) -> None:
+    """Added tokens are found in a text, unless they are special: none may lie across a place."""
+    for token in added:
+        if not token["special"]:
+            found = token["content"]
+            made = normalizer.normalize_str(found) if normalizer and token["normalized"] else found
+            _require(re.search(rf"[\s{_MARKED_SPACE}]", made[1:]) is None)
+            _require(not token["lstrip"] and not token["rstrip"])
+
+
+@dataclass
+class _Place:
+    """What the steps make of a place to cut: a space between letters."""
+
+    space: str = _SPACE  # what the space is by now
+    prefix: str | None = None  # what is put before a text
+    strips: bool = False  # whether spaces before a text are dropped
+    spaces_ideographs: bool = False  # whether ideographs have spaces around them
+
+    def strip(self) -> None:
+        """Follow a step that drops spaces before a text."""
+        _require(self.prefix is None)
+        self.strips = True
+
+    def prepend(self, prefix: str) -> None:
+        """Follow a step that puts something before a text."""
+        _require(self.prefix is None and prefix in (self.space, _MARKED_SPACE))
+        self.prefix = prefix
+
+
+def _require(condition: bool) -> None:
+    if not condition:
+        raise _NoCut
+
+
+def _follow_normalizer(normalizer: Step | None) -> _Place:
+    """Follow the steps of a normaliser.
+
+    Raises:
+        _NoCut: a step is not known to work on both sides of a space apart.
+    """
+    place, letters = _Place(), _NO_LETTER.join(sorted(_letters()))
+    for step in _steps(normalizer):
+        _follow(step, place)
+        if step["type"] not in ("Prepend", "Strip"):
+            spaced = place.spaces_ideographs
+            letters = _changed_letters(step, letters, spaced=spaced)
+    if place.strips:
+        _require(place.prefix is not None)
+    if place.prefix == _MARKED_SPACE:
+        _require(place.space == _MARKED_SPACE)
+    return place
+
+
+def _follow(step: Step, place: _Place) -> None:
+    kind = step["type"]
+    if kind == "Prepend":
+        place.prepend(step["prepend"])
+    elif kind == "Strip":
+        if step["strip_left"]:
+            place.strip()
+    elif kind == "Replace":
+        if _pattern(step) in STRIPS:
+            place.strip()
+        place.space = _replaced_space(step, place.space)
+    elif kind == "BertNormalizer":
+        place.spaces_ideographs |= step["handle_chinese_chars"]
+    else:
+        _require(kind in _LETTERWISE)
+
+
+def _pattern(step: Step) -> str:
+    (pattern,) = step["pattern"].values()
+    return str(pattern)
+
+
+def _replaced_space(step: Step, space: str) -> str:
+    """What a space is after a replacement, which must leave what is beside it alone."""
+    pattern = _pattern(step)
+    if "String" in step["pattern"]:
+        if pattern == space and step["content"] == _MARKED_SPACE:
+            return _MARKED_SPACE
+        _require(not _touches(pattern, space))
+        return space
+    if pattern in LOCAL | STRIPS:
+        return space
+    _require(_matches_one_character(pattern))
+    found: str = _normalizer_of(step).normalize_str(space)
+    _require(found in (space, _MARKED_SPACE))
+    return found
+
+
+def _touches(pattern: str, space: str) -> bool:
+    """Whether a match of a string may hold the space, or what is made of a letter."""
+    return space in pattern or any(unicodedata.category(each)[0] in "LM" for each in pattern)
+
+
+def _matches_one_character(pattern: str) -> bool:
+    try:
+        part = read_pattern(pattern)
+    except PatternError:
+        return False
+    return part.is_exact and part.size == 1
+
+
+def _normalizer_of(step: Step) -> Any:
+    document = json.loads(Tokenizer(models.WordLevel({}, unk_token="")).to_str())
+    return Tokenizer.from_str(json.dumps(document | {"normalizer": step})).normalizer
+
+
+def _changed_letters(step: Step, letters: str, *, spaced: bool) -> str:
+    """What a step makes of letters with a 0 between each two of them: letters and marks again."""
+    changed: str = _normalizer_of(step).normalize_str(letters)
+    parts = changed.split(_NO_LETTER)
+    _require(len(parts) == letters.count(_NO_LETTER) + 1)
+    for part in parts:
+        made = part.strip(_SPACE) if spaced else part
+        _require(bool(made) and all(unicodedata.category(each)[0] in "LM" for each in made))
+    return changed
+
+
+@dataclass(frozen=True)
+class _Split:
+    """A pre-tokenizer that ends a piece at a place to cut."""
+
+    everywhere: bool = False  # between all ideographs, too
+
+
+def _follow_pre_tokenizer(pre_tokenizer: Step | None, place: _Place) -> _Split | None:
+    """The first step that surely splits; those before it must work on both sides apart.
+
+    Steps behind it are given the same pieces as in the whole text.
+    """
+    for step in _steps(pre_tokenizer):
+        found = _split_by(step, place)
+        if found is not None:
+            return found
+        if step["type"] == "Metaspace" and step["replacement"] == _MARKED_SPACE:
+            place.space = _MARKED_SPACE
+        elif step["type"] == "Split" and "String" in step["pattern"]:
+            _require(not _touches(_pattern(step), place.space))
+        else:
+            _require(step["type"] in ("Digits", "Punctuation"))
+    return None
+
+
+def _split_by(step: Step, place: _Place) -> _Split | None:
+    kind, is_space = step["type"], place.space == _SPACE
+    if kind in ("WhitespaceSplit", "Whitespace", "BertPreTokenizer") and is_space:
+        return _Split(everywhere=place.spaces_ideographs)
+    _require(not place.spaces_ideographs)  # others may treat two spaces in another way
+    splits: dict[str, Callable[[], bool]] = {
+        "ByteLevel": lambda: step["use_regex"] and is_space,
+        "Metaspace": lambda: step.get("split", True) and step["replacement"] == _MARKED_SPACE,
+        "CharDelimiterSplit": lambda: step["delimiter"] == place.space,
+    }
+    if kind in splits:
+        return _Split() if splits[kind]() else None
+    return _split_by_pattern(step, place.space) if kind == "Split" else None
+
+
+def _split_by_pattern(step: Step, space: str) -> _Split | None:
+    pattern, behavior = _pattern(step), step["behavior"]
+    if "String" in step["pattern"]:
+        before = ("Removed", "Isolated", "MergedWithNext", "Contiguous")
+        splits = pattern == space and behavior in before and not step["invert"]
+        return _Split() if splits else None
+    if behavior != ("Removed" if step["invert"] else "Isolated"):
+        return None
+    if pattern in CHARACTERS:
+        return _Split(everywhere=True)
+    return _Split() if pattern in WORDS and space == _SPACE else None
+
+
+def _check_merges(model: Step, space: str) -> None:
+    """Raise _NoCut unless the merges of a BPE model have no token across a place to cut.
+
+    Merges on both sides go on apart then. The space itself has to be a token, so that no unknown
+    characters are joined across it.
+    """
+    _require(model["type"] == "BPE" and space in model["vocab"])
+    _require(not any(map(model.get, ("ignore_merges", *_AFFIXES))))
+    crossing = re.compile(f"[^{space}]{space}")
+    _require(not any(map(crossing.search, model["vocab"])))
