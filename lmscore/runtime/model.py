@@ -24,6 +24,7 @@ from lmscore.runtime.scoring import (
     TextMeasures,
     boundary_tokens,
     choose_among,
+    id_windows,
     windows,
 )
 from lmscore.runtime.text import Ids, TextTokenizer, check_text
@@ -229,6 +230,45 @@ class LanguageModel:
             return whole.joined(scorer.stream(cut, None, carry=carry))
         cut = windows(texts, several, size=window, overhead=len(one or ""), scale=scale)
         return scorer.stream(cut, one, carry=carry)
+
+    def score_ids(
+        self, texts: Iterable[ArrayLike], *, bos: bool = True, eos: bool = True
+    ) -> Iterator[NDArray[np.float32]]:
+        """Score texts that are token ids already, as they come, each as a sentence of its own.
+
+        What `score_stream` does beside tokenizing and adding up, for ids of `encode` or of a corpus
+        that was tokenized once.
+
+        Args:
+            texts: int64 [n] each, in the order of the text, without <s> and </s>.
+            bos: start each text from <s>. Without it, the first token is read, not scored.
+            eos: score the end of sentence, </s>.
+
+        Yields:
+            For each text the log-probabilities float32 (nats) of its tokens, and of </s>.
+
+        Raises:
+            InputError: a text is no list of integers, or an id is not in the vocabulary; says
+                which.
+            OptionError: bos=False with a backward model.
+            ModelError: the model yields nan or inf.
+        """
+        if isinstance(texts, str) or not isinstance(texts, Iterable):
+            raise InputError(f"expected several lists of ids, got {type(texts).__name__}")
+        self._check_direction(bos, None, None)
+        scorer = Scorer(
+            self.engine,
+            self.tokenizer,
+            bos=bos,
+            eos=eos,
+            context="sentence",
+            tokens=False,
+            words=False,
+            joiner="",
+            ahead=1,
+        )
+        cut = id_windows(texts, self.vocab_size, scale=self.engine.window_scale)
+        return scorer.log_probs(cut)
 
     def perplexity(
         self, texts: Iterable[str], *, per: Unit = "word", **options: Unpack[ScoreOptions]

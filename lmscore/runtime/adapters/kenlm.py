@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import total_ordering
 from pathlib import Path
@@ -25,7 +25,7 @@ from lmscore.errors import InputError
 from lmscore.runtime.adapters.histories import History, WordHistories, WordStep
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel as _LanguageModel
-from lmscore.runtime.scoring import END, LN10, WordScore, perplexity_of
+from lmscore.runtime.scoring import END, LN10, Score, WordScore, perplexity_of
 
 _ORDER = 2**31 - 1  # the largest that KenLM's type can hold
 
@@ -144,22 +144,46 @@ class Model:
 
     def score(self, sentence: str | bytes, bos: bool = True, eos: bool = True) -> float:
         """Log10 of the probability of a sentence: the sum of `full_scores`, in one run."""
+        (log_prob,) = self.scores([sentence], bos, eos)
+        return log_prob
+
+    def scores(
+        self, sentences: Iterable[str | bytes], bos: bool = True, eos: bool = True
+    ) -> list[float]:
+        """`score` of several sentences, in batches; the package `kenlm` has no such method."""
+        _check_several(sentences)
         if not eos:
-            return math.fsum(log_prob for log_prob, _, _ in self.full_scores(sentence, bos, eos))
-        text = " ".join(_text(sentence).split())
-        return self.scorer.lm.score(text, bos=bos, context="sentence", tokens=False).log_prob / LN10
+            found = self.full_scores_batch(sentences, bos, eos)
+            return [math.fsum(log_prob for log_prob, _, _ in words) for words in found]
+        texts = (" ".join(_text(sentence).split()) for sentence in sentences)
+        lm = self.scorer.lm
+        scored = lm.score_stream(texts, bos=bos, context="sentence", tokens=False)
+        return [score.log_prob / LN10 for score in scored]
 
     def full_scores(
         self, sentence: str | bytes, bos: bool = True, eos: bool = True
     ) -> Iterator[tuple[float, int, bool]]:
         """For each word, and </s>: log10 probability, words so far (and <s>), whether it is OOV."""
-        words = _text(sentence).split()
-        text = " ".join(words)
-        found = self.scorer.lm.score(text, bos=bos, context="sentence", tokens=False, words=True)
-        scores = found.words or (WordScore(END, 0.0, False, 0, 0, 0),)  # no word before </s>
+        for words in self.full_scores_batch([sentence], bos, eos):
+            yield from words
+
+    def full_scores_batch(
+        self, sentences: Iterable[str | bytes], bos: bool = True, eos: bool = True
+    ) -> Iterator[list[tuple[float, int, bool]]]:
+        """`full_scores` of several sentences, in batches; `kenlm` has no such method."""
+        _check_several(sentences)
+        texts = (" ".join(_text(sentence).split()) for sentence in sentences)
+        found = self.scorer.lm.score_stream(
+            texts, bos=bos, context="sentence", tokens=False, words=True
+        )
+        return (list(self._words(score, bos=bos, eos=eos)) for score in found)
+
+    def _words(self, score: Score, *, bos: bool, eos: bool) -> Iterator[tuple[float, int, bool]]:
+        """What `full_scores` gives for a sentence, from its score."""
+        scores = score.words or (WordScore(END, 0.0, False, 0, 0, 0),)  # no word before </s>
         for number, word in enumerate(scores if eos else scores[:-1]):
-            read_only = number == 0 and not bos and len(words) > 0
-            is_oov = word.is_oov or (read_only and words[0] not in self)
+            read_only = number == 0 and not bos and score.num_words > 0
+            is_oov = word.is_oov or (read_only and score.text.split()[0] not in self)
             yield word.log_prob / LN10, number + 1 + bos, is_oov
 
     def perplexity(self, sentence: str | bytes) -> float:
@@ -228,6 +252,12 @@ def _described(given: object) -> str:
     """The class of an object, and its module unless that is Python's own."""
     kind = type(given)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+def _check_several(sentences: Iterable[str | bytes]) -> None:
+    """Raise InputError for one sentence in the place of several."""
+    if isinstance(sentences, str | bytes) or not isinstance(sentences, Iterable):
+        raise InputError(f"expected a list of sentences, got {_described(sentences)}; use score")
 
 
 def _text(given: str | bytes) -> str:

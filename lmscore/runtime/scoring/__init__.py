@@ -21,7 +21,7 @@ from lmscore.runtime.scoring.score import (
 )
 from lmscore.runtime.scoring.scorer import Scorer, sum_scores
 from lmscore.runtime.scoring.shown import shown_words
-from lmscore.runtime.scoring.stream_windows import windows
+from lmscore.runtime.scoring.stream_windows import id_windows, windows
 from lmscore.runtime.scoring.words import END, boundary_tokens
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "boundary_tokens",
     "choose_among",
     "encode_after",
+    "id_windows",
     "needs_words",
     "perplexity_of",
     "rounded",

@@ -138,8 +138,31 @@ class Scorer:
         before = np.concatenate((bos, ids))
         return Prefix(text, space, ids, lead=before[:-1], first=before[-1:])
 
+    def log_probs(self, windows: Iterable[Sequence[Ids]]) -> Iterator[Tensor]:
+        """Score windows of texts that are token ids already, as sentences of their own.
+
+        Yields the log-probabilities float32 [n] (nats) of each text's scored tokens, in its order.
+        """
+        before = np.array([self.engine.config.bos_token_id] if self.bos else [], np.int64)
+        state = self.engine.initial_state()
+
+        def start(texts: Sequence[Ids]) -> tuple[Ids, Ids, ScoredRows]:
+            repeated = IdRows.repeated(before, len(texts))
+            rows, scored, counts = self._rows(IdRows.of(texts), repeated, np.zeros(1, np.int64))
+            return scored, counts, start_rows(self.engine, rows, state)
+
+        started = ahead(start, windows, count=self.ahead, drop=lambda found: found[2].cancel())
+        with closing(started):
+            for scored, counts, rows in started:
+                log_probs = rows.result().log_probs[scored]
+                self.engine.check_finite(log_probs)
+                ends = np.cumsum(counts)
+                # Copies: one text that is kept must not keep its whole window.
+                for first, end in zip((ends - counts).tolist(), ends.tolist(), strict=True):
+                    yield log_probs[first:end].copy()
+
     def _read(self, window: Window, shared: Prefix) -> Reading:
-        config, R = self.engine.config, len(window.texts)
+        R = len(window.texts)
         own = self._prefixes(window.prefixes, first=window.first)
         ids, spans = self._encode(window, own or [shared] * R)
         before = (
@@ -147,9 +170,21 @@ class Scorer:
             if own
             else IdRows.repeated(shared.tokens, R)
         )
+        leads = np.array([len(prefix.lead) for prefix in own] or [0], np.int64)
+        rows, scored, counts = self._rows(ids, before, leads)
+        rows = replace(rows, alternatives=self.alternatives)
+        return Reading(window.texts, spans, rows, scored, counts)
+
+    def _rows(self, ids: IdRows, before: IdRows, leads: Ids) -> tuple[TokenRows, Ids, Ids]:
+        """The rows that the model reads for R texts, `scored` and `counts` of a `Reading`.
+
+        `before` is what is read before each text; the first `leads` [R] or [1] tokens of it predict
+        nothing that is scored.
+        """
+        config = self.engine.config
         texts = reading_order(ids, config)
         rows = token_rows(texts, before=before, eos=config.eos_token_id)
-        starts = rows.starts + np.array([len(prefix.lead) for prefix in own] or [0], np.int64)
+        starts = rows.starts + leads
         ends = np.maximum(starts, rows.starts + rows.lengths - (not self.eos))
         counts = ends - starts
         scored = places(starts, counts)
@@ -158,8 +193,7 @@ class Scorer:
         elif self.words:
             whole = (counts > 0) & (counts == texts.lengths + self.eos)
             rows = self._with_boundaries(rows, scored, starts[whole])
-        rows = replace(rows, alternatives=self.alternatives)
-        return Reading(window.texts, spans, rows, scored, counts)
+        return rows, scored, counts
 
     def _turned(self, scored: Ids, starts: Ids, ends: Ids, counts: Ids) -> Ids:
         """The places of tokens in rows that are read from their end, </s> last.

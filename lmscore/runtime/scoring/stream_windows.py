@@ -1,4 +1,4 @@
-"""A stream of texts, cut into lists of bounded size."""
+"""A stream of texts, or of their token ids, cut into lists of bounded size."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
+from numpy.typing import ArrayLike
+
 from lmscore.errors import InputError
-from lmscore.runtime.text import check_text
+from lmscore.runtime.arguments import as_integers
+from lmscore.runtime.text import Ids, check_text
 
 _WINDOW_TEXTS = 2048  # enough to sort into batches of even length, few enough to answer soon
 _WINDOW_CHARACTERS = 1 << 18
+_WINDOW_TOKENS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,35 @@ def windows(
             yield window
             window, characters = Window(number + 1), 0
     if window.texts:
+        yield window
+
+
+def id_windows(
+    texts: Iterable[ArrayLike], vocab_size: int, *, scale: int = 1
+) -> Iterator[list[Ids]]:
+    """Cut a stream of texts that are token ids into non-empty windows of bounded size.
+
+    Args:
+        texts: the ids int64 [n] of each.
+        vocab_size: V; ids are below it.
+        scale: how much larger the windows are than for a CPU.
+
+    Raises:
+        InputError: an item is no list of integers, or an id is out of range; says which.
+    """
+    window: list[Ids] = []
+    tokens = 0
+    for number, text in enumerate(texts, 1):
+        ids = as_integers(f"text {number}", text)
+        outside = ids[(ids < 0) | (ids >= vocab_size)]
+        if outside.size:
+            raise InputError(f"text {number}: token id {outside[0]} is not in the vocabulary")
+        window.append(ids)
+        tokens += len(ids)
+        if len(window) == _WINDOW_TEXTS * scale or tokens >= _WINDOW_TOKENS * scale:
+            yield window
+            window, tokens = [], 0
+    if window:
         yield window
 
 

@@ -240,3 +240,25 @@ def test_states_of_another_module(lm: LanguageModel) -> None:
     assert ours.history is None
     model.BeginSentenceWrite(ours)
     assert ours.history == model.scorer.begin()
+
+
+@pytest.mark.parametrize("bos", [True, False])
+@pytest.mark.parametrize("eos", [True, False])
+def test_a_list_has_the_scores_of_its_sentences(model: kenlm.Model, bos: bool, eos: bool) -> None:
+    sentences: list[str | bytes] = ["thanks for  all", b"so long", "", "the fish zebra"]
+    scores = model.scores(sentences, bos, eos)
+    assert scores == pytest.approx([model.score(one, bos, eos) for one in sentences], abs=1e-5)
+    for words, sentence in zip(
+        model.full_scores_batch(sentences, bos, eos), sentences, strict=True
+    ):
+        alone = list(model.full_scores(sentence, bos, eos))
+        assert [word[1:] for word in words] == [word[1:] for word in alone]
+        assert [word[0] for word in words] == pytest.approx([word[0] for word in alone], abs=1e-5)
+
+
+def test_one_sentence_is_no_list(model: kenlm.Model) -> None:
+    for several in (model.scores, model.full_scores_batch):
+        with pytest.raises(InputError, match="expected a list of sentences, got str; use score"):
+            several("thanks")
+    with pytest.raises(InputError, match="expected a string, got int"):
+        model.scores(["thanks", 3])  # type: ignore[list-item]
