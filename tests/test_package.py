@@ -44,6 +44,7 @@ ROOMS: dict[str, set[str]] = {
     "bundle": BASE,
     "hub": BASE | {"bundle"},
     "corpus.reading": BASE,
+    "corpus.writing": BASE | {"corpus.reading"},
     "runtime.arguments": BASE,
     "runtime.ngram": BASE,
     "runtime.text": BASE | {"bundle"},
@@ -74,7 +75,7 @@ ROOMS: dict[str, set[str]] = {
     "train": BASE
     | {"bundle", "corpus.reading", "runtime.text", "runtime.scoring", "train.options"}
     | {"runtime.ngram"},
-    "corpus": MODEL | {"corpus.reading"},
+    "corpus": MODEL | {"corpus.reading", "corpus.writing"},
     "cli": BASE | {"pages", "bundle", "corpus.reading", "train.options"},
     "cli.verbs": BASE | {"bundle", "corpus.reading", "cli"},
 }
@@ -90,6 +91,7 @@ REACHED_LAZILY = {*ROOMS, ""} - {"cli.verbs"}
 LIBRARIES: dict[str, set[str]] = {
     "corpus.reading": {"pyarrow"},
     "hub": {"huggingface_hub"},
+    "corpus.writing": {"pyarrow"},
     "compression": {"backports", "compression", "lz4"},
     "bundle": {"numpy", "safetensors"},
     "runtime.arguments": {"numpy"},

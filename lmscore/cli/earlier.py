@@ -56,7 +56,7 @@ class Earlier:
         self._layout = layout
         self._header = layout.header if header else ""
         self._last: Block | None = None
-        lines = iter(()) if file.path is None else _lines(file.path)
+        lines = _lines(file.path) if file.path and file.size else iter(())
         self._end = self._header_size(next(lines, None)) if header else 0
         self._blocks = _blocks(lines, layout)
         self._next = next(self._blocks, None)

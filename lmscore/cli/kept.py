@@ -23,7 +23,7 @@ class Kept:
         self.count = 0
         self.bytes = 0
         self._out = out
-        lines = () if out.path is None else whole_lines(out.path)
+        lines = whole_lines(out.path) if out.path and out.size else ()
         self._lines = (line[:-1] for line in lines)
         self._following = next(self._lines, None)
         self._read = 0

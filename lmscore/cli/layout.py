@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lmscore.corpus.reading import Record, json_line
+from lmscore.corpus.reading import Record, free_name, json_line
 from lmscore.names import Measure, Per, RecordFormat
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 # A cell must hold no tab and no line break, and an escape must not look like plain text.
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
-
-
-_OURS = "lmscore_"  # before the name of a key that the input has as well
 
 
 @dataclass(frozen=True)
@@ -234,16 +231,13 @@ class Layout:
 
     def _name(self, key: str, given: Collection[str]) -> str:
         """The name of a key that is added to a record with the keys `given`: none of these."""
-        name = self.prefix + key
-        while name in given:
-            name = _OURS + name
-        return name
+        return free_name(self.prefix + key, given)
 
     def _last_name(self, key: str, document: Collection[str]) -> str:
         """The name that `_name` gave to a key of a document."""
         name = self.prefix + key
-        while _OURS + name in document:
-            name = _OURS + name
+        while (longer := free_name(name, [name])) in document:
+            name = longer
         return name
 
     def _object(self, unit: TokenScore | WordScore | PartScore) -> dict[str, Any]:

@@ -162,6 +162,14 @@ Output = Annotated[
         callback=unless_standard_output,
     ),
 ]
+OutputDir = Annotated[
+    Path | None,
+    _output_option(metavar="DIR", help="Write an output for each input into this directory."),
+]
+Jobs = Annotated[
+    int,
+    _output_option(metavar="N", min=1, help="Processes that take the files for --output-dir."),
+]
 Resume = Annotated[
     bool,
     _output_option("--resume", help="Go on with an --output that was interrupted, if it is there."),

@@ -13,7 +13,7 @@ from lmscore.cli import streams
 from lmscore.cli.usage import UsageError
 from lmscore.compression import SUFFIXES
 from lmscore.errors import LmscoreError, OptionError, OutputFileError
-from lmscore.files import input_name, open_input_raw
+from lmscore.files import input_name, open_input_raw, open_output
 from lmscore.locks import lock_file
 
 
@@ -73,20 +73,46 @@ class RecordFile(Output):
             self._file.truncate(end)
 
 
+class WholeFile(Output):
+    """A file that is in place once all of it has been written."""
+
+    path: Path
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        self.path = path
+        self._file = file
+
+    def write_bytes(self, data: bytes) -> None:
+        """Add to the file."""
+        self._file.write(data)
+
+    def flush(self) -> None:
+        """Do nothing: nobody can read the file yet."""
+
+
 @contextmanager
 def open_records(
-    path: Path | None, *, resume: bool, inputs: Iterable[str] = ()
+    path: Path | None, *, resume: bool, inputs: Iterable[str] = (), whole: bool = False
 ) -> Iterator[Output]:
-    """Open a file to append records to, as `record_file` does; standard output without a path.
+    """Open a file to write records to; standard output without a path.
+
+    A packed file, and with `whole` any other, is written whole or not at all. To other files
+    records are appended, as `record_file` does.
 
     Raises:
         OptionError: the output is one of the inputs, or as `record_file`.
         OutputFileError: as `record_file`.
+        MissingExtraError: the package that packs the file is not installed.
     """
     if path is None:
         _check_not_appended(inputs)
         yield Output()
         streams.flush()
+    elif whole or is_packed(path):
+        check_not_read(path, inputs)
+        check_new(path)
+        with open_output(path) as stream:
+            yield WholeFile(path, stream)
     else:
         check_not_read(path, inputs)
         with record_file(path, resume=resume) as file:
@@ -94,14 +120,19 @@ def open_records(
 
 
 def check_output(path: Path | None, *, resume: bool) -> None:
-    """Raise UsageError for --resume without an --output, or for a compressed --output."""
+    """Raise UsageError for --resume without an --output, or with a packed one."""
     if path is None and resume:
         raise UsageError("--resume goes on with a file: name it with --output")
-    if path is not None and path.suffix in SUFFIXES:
+    if path is not None and resume and is_packed(path):
         raise UsageError(
-            f"{path}: records are written as they come, not compressed; leave out "
-            f"{path.suffix}, or pipe them through a packer"
+            f"{path}: a packed file is written whole or not at all, so --resume finds nothing; "
+            f"leave out {path.suffix}"
         )
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file's name says that it is compressed."""
+    return path.suffix in SUFFIXES
 
 
 def check_not_read(path: str | Path | None, inputs: Iterable[str]) -> None:
@@ -175,12 +206,12 @@ def record_file(path: Path, *, resume: bool) -> Iterator[RecordFile]:
         file.close()
 
 
-def check_new(path: Path, *, resume: bool) -> None:
-    """Raise OptionError if a file holds something and is not to be resumed."""
+def check_new(path: Path, *, resume: bool | None = None) -> None:
+    """Raise OptionError if a file holds something and is not to be resumed, or cannot be (None)."""
     if not resume and path.is_file() and path.stat().st_size:
+        advice = "" if resume is None else "go on with it by --resume, "
         raise OptionError(
-            f"{path}: there is something in it already; go on with it by --resume, remove it, "
-            "or name another file"
+            f"{path}: there is something in it already; {advice}remove it, or name another file"
         )
 
 

@@ -1,4 +1,4 @@
-"""A progress bar on standard error, for work that takes longer than two seconds on a terminal."""
+"""Progress on standard error: a bar on a terminal, elsewhere a line every half minute."""
 
 from __future__ import annotations
 
@@ -12,19 +12,29 @@ if TYPE_CHECKING:
     import rich.progress
 
 _DELAY = 2.0  # seconds: shorter work needs no bar, nor the time to import one
+_LINES = 30.0  # seconds from one line of a log to the next
 
 
 class Progress:
     """A bar, the share that is done, a text, and the time left; a context manager.
 
-    The bar appears after two seconds, only if standard error is a terminal, and never with
-    `shown=False`. `update` counts up to `total`, which is None if it is not known.
+    The bar appears after two seconds if standard error is a terminal. Elsewhere, as in the log of a
+    job, there is a line every thirty seconds. `update` counts up to `total`, which is None if it is
+    not known.
+
+    Args:
+        shown: False shows neither.
+        lines: False shows the bar only, for work that has a log of its own.
     """
 
-    def __init__(self, description: str, *, total: float | None, shown: bool = True) -> None:
+    def __init__(
+        self, description: str, *, total: float | None, shown: bool = True, lines: bool = True
+    ) -> None:
         self._description = description
         self._total = total
-        self._shown = shown and streams.is_terminal(sys.stderr)
+        self._on_terminal = streams.is_terminal(sys.stderr)
+        self._shown = shown and (lines or self._on_terminal)
+        self._next_line = _LINES
         self._start = time.monotonic()
         self._bar: rich.progress.Progress | None = None
 
@@ -50,15 +60,24 @@ class Progress:
             description: what is being done now. Default: as before.
         """
         self._description = description or self._description
-        if not self._shown or self.seconds < _DELAY:
+        if not self._shown or self.seconds < (_DELAY if self._on_terminal else self._next_line):
             return
-        if self._bar is None:
-            self._bar = self._open()
         if seconds_left is None and self._total and done:
             seconds_left = self.seconds * max(0.0, self._total / done - 1)
         left = "" if seconds_left is None else f"{duration(seconds_left)} left"
+        if not self._on_terminal:
+            self._next_line = self.seconds + _LINES
+            self._write_line(done, text, left)
+            return
+        if self._bar is None:
+            self._bar = self._open()
         (task,) = self._bar.task_ids
         self._bar.update(task, completed=done, description=self._description, text=text, left=left)
+
+    def _write_line(self, done: float, text: str, left: str) -> None:
+        share = f"{100 * done / self._total:.0f} %" if self._total else ""
+        parts = [part for part in (share, text, left) if part]
+        streams.note(f"{self._description}: {duration(self.seconds)}, {', '.join(parts)}")
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +110,7 @@ class Steps:
     """A bar for work in a few named steps; a context manager. No time left: steps differ."""
 
     def __init__(self, description: str, *, total: int | None = None) -> None:
-        self._progress = Progress(description, total=total)
+        self._progress = Progress(description, total=total, lines=False)
         self._begun = 0
 
     def begin(self, name: str) -> None:

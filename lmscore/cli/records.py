@@ -138,10 +138,10 @@ def _names(columns: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (columns or "").split(",") if name.strip())
 
 
-def note_bad_records(bad: BadRecords) -> None:
+def note_bad_records(count: int) -> None:
     """Say how many records could not be read, if any."""
-    if bad.count:
-        streams.note(f"{bad.count} {'record' if bad.count == 1 else 'records'} could not be read")
+    if count:
+        streams.note(f"{count} {'record' if count == 1 else 'records'} could not be read")
 
 
 def words_of_file(path: str, *, errors: Utf8Errors) -> set[str]:

@@ -1,3 +1,34 @@
-"""Corpora: records of many kinds of files."""
+"""Corpora: records of many kinds of files, and which of them are kept."""
 
-__all__: list[str] = []
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lmscore.corpus.selection import (
+        Draw,
+        Selection,
+        percentile_bounds,
+        quantile,
+        reservoir,
+        sorted_figures,
+    )
+
+__all__ = [
+    "Draw",
+    "Selection",
+    "percentile_bounds",
+    "quantile",
+    "reservoir",
+    "sorted_figures",
+]
+
+_HOMES = dict.fromkeys(__all__, "lmscore.corpus.selection")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use: verbs that only read records need none."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lmscore.corpus' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,4 +1,4 @@
-"""The progress bar: on a terminal, after two seconds, and never among the data."""
+"""A bar on a terminal, after two seconds, and lines in a log; never among the data."""
 
 from __future__ import annotations
 
@@ -113,7 +113,26 @@ def test_no_terminal_no_bar_and_no_rich() -> None:
         "print('rich' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    assert (run.stdout.split(), run.stderr) == ([b"False"], b"")
+    assert run.stdout.split() == [b"False"]
+
+
+def test_a_log_gets_a_line_every_half_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("scoring", total=4) as bar:
+        bar.update(1, "10 lines/s")
+        bar._start -= 30
+        bar.update(1, "10 lines/s")
+        bar.update(2, "10 lines/s")
+        bar._start -= 30
+        bar.update(3, "20 lines/s", seconds_left=7)
+    assert capsys.readouterr().err == (
+        "lmscore: scoring: 0:30, 25 %, 10 lines/s, 1:30 left\n"
+        "lmscore: scoring: 1:00, 75 %, 20 lines/s, 0:07 left\n"
+    )
+    for hidden in ({"shown": False}, {"lines": False}):
+        with Progress("scoring", total=None, **hidden) as bar:
+            bar._start -= 100
+            bar.update(1)
+        assert capsys.readouterr().err == ""
 
 
 def test_scoring_shows_its_rate(run: Run, terminal: Callable[[], Terminal]) -> None:

@@ -2,56 +2,41 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lmscore.cli import options, streams
+from lmscore.cli.filtering import Figured, Settings, write_chosen
 from lmscore.cli.kept import Kept
 from lmscore.cli.outfile import check_not_read, check_output, open_records, same_file
 from lmscore.cli.perplexity_page import PerplexityPage
 from lmscore.cli.records import TextInput, note_bad_records
-from lmscore.cli.rejected import rejected_records, whole_records
+from lmscore.cli.rejected import rejected_records
 from lmscore.cli.report_files import Html, check_html
-from lmscore.cli.scored_records import (
-    PROMPT,
-    describe,
-    interactive,
-    score_records,
-    with_progress,
-)
+from lmscore.cli.scored_records import PROMPT, interactive, with_progress
+from lmscore.cli.selecting import Selecting
+from lmscore.cli.shards import filter_shards, shards_of
 from lmscore.cli.usage import UsageError
-from lmscore.corpus.reading import format_of
+from lmscore.corpus.reading import Record, format_of
 from lmscore.errors import OptionError
 from lmscore.files import input_name
-from lmscore.names import Unit
-
-if TYPE_CHECKING:
-    from lmscore.runtime.scoring import Score
 
 
 def filter_lines(
     *,
-    min_ppl: Annotated[
-        float | None, typer.Option(metavar="X", help="The lowest perplexity to keep.")
-    ] = None,
-    max_ppl: Annotated[
-        float | None, typer.Option(metavar="Y", help="The highest perplexity to keep.")
-    ] = None,
-    per: Annotated[
-        Unit,
-        typer.Option(help="Perplexity per word, token, character or byte, </s> counted as one."),
-    ] = "word",
-    invert: Annotated[
-        bool, typer.Option("--invert", help="Print the lines outside of the bounds instead.")
-    ] = False,
+    selecting: Selecting,
     rejected: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the records that are not printed to this file."),
+        typer.Option(
+            metavar="FILE",
+            help="Write the records that are not printed to this file; with --output-dir, to files "
+            "in this directory.",
+        ),
     ] = None,
     model: options.ModelOptions,
     context: options.ContextMode = None,
@@ -60,24 +45,76 @@ def filter_lines(
     text: TextInput,
     html: Html = None,
     output: options.Output = None,
+    output_dir: options.OutputDir = None,
+    jobs: options.Jobs = 1,
     resume: options.Resume = False,
     line_buffered: options.LineBuffered = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Print the lines whose perplexity lies within bounds, byte for byte as they were.
 
-    At least one bound is needed; a perplexity equal to a bound lies within. A line that has none,
-    because --no-eos leaves nothing to divide by, lies outside. --resume takes up the --output of a
-    run that was interrupted behind its last whole line.
+    A perplexity equal to a bound lies within. A line that has none, because --no-eos leaves nothing
+    to divide by, lies outside. --resume takes up the --output of a run that was interrupted behind
+    its last whole line. With --output-dir each file has an output of its own, of its kind and
+    packed as it is; --resume leaves out those that are there.
     """
-    lowest, highest = _bounds(min_ppl, max_ppl)
-    _check_files(output, rejected, resume=resume)
+    selecting.check()
     if text.on_error == "keep":
         raise UsageError("--on-error keep is for score: a record without a perplexity is not kept")
+    if rejected and selecting.kept_field is not None:
+        raise UsageError("--kept-field prints every record: leave --rejected out")
+    settings = Settings(
+        model=model,
+        selecting=selecting,
+        text=text,
+        context=context,
+        bos=bos,
+        eos=eos,
+        line_buffered=line_buffered,
+    )
+    if output_dir is not None:
+        if output is not None:
+            raise UsageError("give --output or --output-dir, not both")
+        check_html(html, text.paths, apart={"--output-dir": output_dir})
+        shards = shards_of(text.paths, output_dir, rejected)
+        filter_shards(settings, shards, resume=resume, jobs=jobs, quiet=quiet)
+        return
+    if jobs > 1:
+        raise UsageError("--jobs goes with --output-dir: each process takes a file")
+    files = _Files(output, rejected, html, resume)
+    _check_files(files, settings)
+    _filter(files, settings, quiet=quiet)
+
+
+@dataclass(frozen=True)
+class _Files:
+    output: Path | None
+    rejected: Path | None
+    html: Path | None
+    resume: bool
+
+
+def _check_files(files: _Files, settings: Settings) -> None:
+    if files.rejected == Path("-"):
+        raise UsageError("--rejected needs a file; standard output has the lines kept")
+    if files.rejected and files.output and same_file(files.rejected, files.output):
+        raise UsageError("--output and --rejected must be two files")
+    check_output(files.output, resume=files.resume)
+    if files.resume and settings.selecting.added:
+        raise UsageError(
+            "--resume looks for the lines as they were read, without fields to add; --output-dir "
+            "goes on file by file"
+        )
+    check_not_read(files.rejected, settings.text.paths)
+    apart = {"--resume": files.resume, "--against": settings.selecting.against}
+    check_html(files.html, settings.text.paths, files.output, apart=apart)
+
+
+def _filter(files: _Files, settings: Settings, *, quiet: bool) -> None:
+    """Filter all input into one output."""
+    text = settings.text
     paths = text.paths
-    check_not_read(rejected, paths)
-    _check_kinds(text, resume=resume)
-    check_html(html, paths, output, apart={"--resume": resume})
+    whole = _is_whole(text, resume=files.resume)
     typed = interactive(paths)
     if typed and not quiet:
         streams.note(PROMPT)
@@ -85,100 +122,59 @@ def filter_lines(
     records = text.records(bad=bad)
     # In this order: the rejected lines appear once those kept are safe.
     with (
-        rejected_records(rejected) as reject,
-        open_records(output, resume=resume, inputs=paths) as out,
+        rejected_records(files.rejected, text.reading()) as reject,
+        open_records(files.output, resume=files.resume, inputs=paths, whole=whole) as out,
     ):
         bad.reject = reject
-        lm = model.load()
-        scored = partial(
-            score_records,
-            lm,
-            bos=bos,
-            eos=eos,
-            context=context,
-            split=text.splits(),
-            language=text.language,
-            line_buffered=line_buffered or typed,
-            flush=out.flush,
-        )
-        shown = partial(with_progress, paths=paths, data_on_stdout=output is None)
+        models = settings.load()
+        selection = models.selection(quiet=quiet)
+        figured = partial(models.figured, flush=out.flush)
+        shown = partial(with_progress, paths=paths, data_on_stdout=files.output is None)
         earlier = Kept(out)
-        if (context or lm.config.context) == "sentence":
+        if models.context == "sentence":
             rest = earlier.skip(records, reject, bar=not typed)
-            pairs = shown(scored(rest), skipped=earlier.bytes)
+            pairs = shown(figured(rest), skipped=earlier.bytes)
         else:  # the state depends on all lines, so all are scored again
-            pairs = shown(scored(records))
-        tally, page = _Tally(), PerplexityPage(html, per)
-        keep = whole_records(out.write_bytes, begun=out.size > 0)
-        for record, score in pairs:
-            perplexity = score.perplexity_per(per)
-            kept = (lowest <= perplexity <= highest) != invert
-            tally.add(score, kept=kept, defined=not math.isnan(perplexity))
-            page.add(record.text, score)
-            if not kept:
-                reject(record)
-            elif not earlier.has(record):
-                keep(record)
-        earlier.check_end()
-    bounds = {"--min-ppl": lowest, "--max-ppl": highest}
-    page.write(describe(lm, context), str(tally), bounds)
+            pairs = shown(figured(records))
+        page = PerplexityPage(files.html, settings.selecting.per)
+        with settings.writer(out.write_bytes, begun=out.size > 0) as writer:
+            tally = write_chosen(
+                _noted(pairs, page),
+                settings.selecting,
+                selection,
+                writer=writer,
+                reject=reject,
+                has=earlier.has,
+            )
+            earlier.check_end()
+    bounds = {"--min-ppl": selection.lowest, "--max-ppl": selection.highest}
+    page.write(str(models), str(tally), {name: x for name, x in bounds.items() if x is not None})
     if not quiet:
         before = f"resumed after {earlier.count} lines: " if earlier.count else ""
-        streams.note(f"{describe(lm, context)}: {before}{tally}")
-        note_bad_records(bad)
+        streams.note(f"{models}: {before}{tally}")
+        note_bad_records(bad.count)
 
 
-def _check_files(output: Path | None, rejected: Path | None, *, resume: bool) -> None:
-    if rejected == Path("-"):
-        raise UsageError("--rejected needs a file; standard output has the lines kept")
-    if rejected and output and same_file(rejected, output):
-        raise UsageError("--output and --rejected must be two files")
-    check_output(output, resume=resume)
+def _noted(
+    figured: Iterable[tuple[Record, Figured]], page: PerplexityPage
+) -> Iterator[tuple[Record, Figured]]:
+    """The same, while their perplexities are noted for a page."""
+    for record, found in figured:
+        page.add(record.text, found.score)
+        yield record, found
 
 
-def _check_kinds(text: TextInput, *, resume: bool) -> None:
-    """Raise OptionError where a record is not made of lines of its own."""
-    for path in text.paths:
-        kind = format_of(path, text.input_format)
-        if kind in ("json", "parquet", "arrow"):
-            raise OptionError(f"{input_name(path)}: filter writes lines: make it JSON Lines first")
-        if resume and (kind == "csv" or (kind == "tsv" and text.names_columns)):
+def _is_whole(text: TextInput, *, resume: bool) -> bool:
+    """Whether the output has an end of its own, so that it is written whole or not at all.
+
+    Raises:
+        OptionError: the records are not lines, so --resume cannot find those that are kept.
+    """
+    kinds = {path: format_of(path, text.input_format) for path in text.paths}
+    for path, kind in kinds.items() if resume else ():
+        if kind not in ("text", "jsonl") and (kind != "tsv" or text.names_columns):
             raise OptionError(
-                f"{input_name(path)}: --resume looks for whole lines, which no {kind.upper()} with "
-                "names of columns has: leave it out"
+                f"{input_name(path)}: --resume looks for whole lines, which {kind} files do not "
+                "have: leave it out"
             )
-
-
-def _bounds(min_ppl: float | None, max_ppl: float | None) -> tuple[float, float]:
-    if min_ppl is None and max_ppl is None:
-        raise UsageError("nothing to filter by: give --min-ppl, --max-ppl or both")
-    lowest = -math.inf if min_ppl is None else min_ppl
-    highest = math.inf if max_ppl is None else max_ppl
-    if math.isnan(lowest) or math.isnan(highest):
-        raise UsageError("--min-ppl and --max-ppl must be numbers, not nan")
-    if lowest > highest:
-        raise UsageError(f"--min-ppl {lowest:g} is above --max-ppl {highest:g}")
-    return lowest, highest
-
-
-@dataclass
-class _Tally:
-    lines: int = 0
-    words: int = 0
-    kept_lines: int = 0
-    kept_words: int = 0
-    undefined: int = 0
-
-    def add(self, score: Score, *, kept: bool, defined: bool) -> None:
-        self.lines += 1
-        self.words += score.num_words
-        self.kept_lines += kept
-        self.kept_words += kept * score.num_words
-        self.undefined += not defined
-
-    def __str__(self) -> str:
-        text = f"kept {self.kept_lines} of {self.lines} lines, "
-        text += f"{self.kept_words} of {self.words} words"
-        if self.undefined:
-            text += f"; {self.undefined} without a perplexity (nothing to divide by)"
-        return text
+    return any(kind in ("json", "parquet", "arrow") for kind in kinds.values())

@@ -100,12 +100,12 @@ def ppl(
         language=text.language,
     )
     summary, page = Summary(eos=eos), PerplexityPage(html, "word")
-    with rejected_records(rejected) as bad.reject:
+    with rejected_records(rejected, text.reading()) as bad.reject:
         for record, score in with_progress(scored, paths, data_on_stdout=False):
             (report or summary).add(score)
             page.add(record.text, score)
             texts += split_text(record.text, split, text.language) if adaptive else []
-    note_bad_records(bad)
+    note_bad_records(bad.count)
     page.write(describe(lm, context), str(summary))
     found = {
         name: adapted(lm.path, texts, summary, name, values, model)

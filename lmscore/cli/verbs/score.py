@@ -133,7 +133,7 @@ def score(
     bad = text.bad_records()
     records = text.records(prefix_field=prefix_field, prefix_column=prefix_column, bad=bad)
     with (
-        rejected_records(rejected) as bad.reject,
+        rejected_records(rejected, text.reading()) as bad.reject,
         open_records(output, resume=resume, inputs=paths) as out,
     ):
         lm = model.load(unnormalized=unnormalized)
@@ -170,7 +170,7 @@ def score(
         if report is not None:
             _write_report(report, shown(scored(records)), out, words=per == "word", end=not quiet)
             if not quiet:
-                note_bad_records(bad)
+                note_bad_records(bad.count)
             return
         earlier = Earlier(out, layout, header=header)
         alone = plain and split == "none" and (context or lm.config.context) == "sentence"
@@ -191,7 +191,7 @@ def score(
     totals.write(describe(lm, context))
     if not quiet:
         _note(totals.summary, describe(lm, context), resumed=earlier.count)
-        note_bad_records(bad)
+        note_bad_records(bad.count)
 
 
 def _write_report(

@@ -75,7 +75,7 @@ def train(
         library_notes(call.command),
         _diagnosis(options, diagnose),
         _curves(options, html) as curves,
-        Progress("training", total=1.0) as bar,
+        Progress("training", total=1.0, lines=False) as bar,
     ):
         report = functools.partial(_show, bar)
         bundle = lmscore.train.train(options, resume=resume, finish=finish, report=report)

@@ -8,7 +8,14 @@ from lmscore.corpus.reading.delimited import Line
 from lmscore.corpus.reading.formats import format_named, format_of
 from lmscore.corpus.reading.json_text import json_line, json_object
 from lmscore.corpus.reading.read import file_records, located_lines, read_records
-from lmscore.corpus.reading.record import ReadOptions, Record, TableRow, shown_text, text_field
+from lmscore.corpus.reading.record import (
+    ReadOptions,
+    Record,
+    TableRow,
+    free_name,
+    shown_text,
+    text_field,
+)
 
 __all__ = [
     "BadRecords",
@@ -19,6 +26,7 @@ __all__ = [
     "file_records",
     "format_named",
     "format_of",
+    "free_name",
     "json_line",
     "json_object",
     "located_lines",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from lmscore.errors import InputError, LmscoreError, OptionError
 from lmscore.names import InputFormat, Split, Utf8Errors
 
 _SHOWN = 60  # characters
+_OURS = "lmscore_"  # before the name of an added field that the input has as well
 
 
 class TableRow(NamedTuple):
@@ -90,6 +91,13 @@ class ReadOptions:
     def text_field(self) -> str:
         """The column or key of the text."""
         return "text" if self.field is None else self.field
+
+
+def free_name(name: str, given: Container[str]) -> str:
+    """The name of a field that is added to those `given`: none of these."""
+    while name in given:
+        name = _OURS + name
+    return name
 
 
 def shown_text(text: str) -> str:

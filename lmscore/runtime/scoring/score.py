@@ -124,6 +124,12 @@ class Score(_Unread):
         return perplexity_of(self.log_prob, self.count(unit))
 
     @property
+    def oov_rate(self) -> float:
+        """The share of <unk> among the tokens that are no sentence end; nan without any."""
+        count = self.num_tokens - self.num_ends
+        return self.num_oov / count if count > 0 else math.nan
+
+    @property
     def perplexity_per_token(self) -> float:
         """Per token, OOVs included; nan without one. Not comparable across vocabularies."""
         return self.perplexity_per("token")

@@ -1,0 +1,203 @@
+"""`lmscore filter --output-dir`: one output for each input, by one process or several."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from lmscore.cli import streams
+from lmscore.cli.filtering import Models, Settings, Tally, write_chosen
+from lmscore.cli.outfile import same_file
+from lmscore.cli.progress import Progress
+from lmscore.cli.records import note_bad_records
+from lmscore.cli.rejected import rejected_records
+from lmscore.cli.shard_workers import Workers
+from lmscore.cli.usage import UsageError
+from lmscore.compression import compression_named, packed
+from lmscore.corpus.reading import file_records
+from lmscore.errors import LmscoreError, OptionError, OutputFileError
+from lmscore.files import make_directory, open_input
+from lmscore.locks import take_lock
+
+if TYPE_CHECKING:
+    from lmscore.corpus import Selection
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file to read, and the one to write."""
+
+    source: str
+    target: Path
+    rejected: Path | None
+
+
+def shards_of(paths: Sequence[str], directory: Path, rejected: Path | None) -> list[Shard]:
+    """The outputs of some inputs, of the same name in a directory, and those of what is rejected.
+
+    Raises:
+        UsageError: an input has no name, two have the same, or one would be its own output.
+    """
+    shards: dict[str, Shard] = {}
+    for path in paths:
+        if path == "-":
+            raise UsageError("--output-dir needs files: standard input has no name")
+        name = Path(path).name
+        if name in shards:
+            raise UsageError(f"{path} and {shards[name].source}: would have the same output")
+        target = directory / name
+        if same_file(path, target):
+            raise UsageError(f"{path}: would be its own output; name another --output-dir")
+        shards[name] = Shard(path, target, None if rejected is None else rejected / name)
+    return list(shards.values())
+
+
+def filter_shards(
+    settings: Settings, shards: Sequence[Shard], *, resume: bool, jobs: int, quiet: bool
+) -> None:
+    """Filter each shard into a file of its own, which is in place once it is whole.
+
+    Args:
+        settings: the options.
+        shards: the files.
+        resume: leave out the shards whose outputs are there.
+        jobs: the number of processes.
+        quiet: print no summary.
+
+    Raises:
+        OptionError: an output is there already.
+        OutputFileError: an output cannot be written, or a process was killed.
+    """
+    done = [shard for shard in shards if shard.target.exists()]
+    if done and not resume:
+        raise OptionError(
+            f"{done[0].target}: is there already; go on with the others by --resume, remove it, or "
+            "name another directory"
+        )
+    for shard in shards:
+        make_directory(shard.target.parent)
+        if shard.rejected is not None:
+            make_directory(shard.rejected.parent)
+    waiting = [shard for shard in shards if shard not in done]
+    models = settings.load()
+    how = str(models)
+    selection = models.selection(quiet=quiet)
+    with Progress("filtering", total=len(waiting)) as progress:
+        found: list[Tally | None] = []
+        for tally in _tallies(models, selection, waiting, jobs):
+            found.append(tally)
+            lines = sum(each.lines for each in found if each)
+            rate = f"{lines / progress.seconds:,.0f} lines/s"
+            progress.update(len(found), f"{len(found)} of {len(waiting)} files, {rate}")
+    total = sum((each for each in found if each), Tally())
+    if not quiet:
+        streams.note(f"{how}: {total}")
+        _note_files(len(found) - found.count(None), len(done), found.count(None))
+        note_bad_records(total.bad)
+
+
+def _note_files(written: int, before: int, busy: int) -> None:
+    parts = [f"{written} files written"]
+    parts += [f"{before} were there before"] * bool(before)
+    parts += [f"{busy} are being written by other processes"] * bool(busy)
+    streams.note(", ".join(parts))
+
+
+def _tallies(
+    models: Models, selection: Selection, shards: Sequence[Shard], jobs: int
+) -> Iterator[Tally | None]:
+    """The tally of each shard, in any order; None for one that another process writes."""
+    if jobs == 1 or len(shards) < 2:
+        for shard in shards:
+            yield filter_shard(models, selection, shard)
+        return
+    with Workers(min(jobs, len(shards)), models.settings, selection) as workers:
+        yield from workers.results(shards)
+
+
+def filter_shard(models: Models, selection: Selection, shard: Shard) -> Tally | None:
+    """Filter one shard; None if another process writes it, or has written it meanwhile."""
+    settings = models.settings
+    reading = settings.text.reading()
+    bad = settings.text.bad_records()
+    with _claimed(shard.target) as file:
+        if file is None:
+            return None
+        with rejected_records(shard.rejected, reading) as reject, _packed(shard, file) as stream:
+            bad.reject = reject
+            records = bad.handled(file_records(shard.source, reading))
+            figured = models.figured(records)
+            with settings.writer(stream.write) as writer:
+                tally = write_chosen(
+                    figured, settings.selecting, selection, writer=writer, reject=reject
+                )
+            tally.bad = bad.count
+            if not tally.lines and not tally.bad:  # the names of columns, or []
+                with open_input(shard.source) as source:
+                    shutil.copyfileobj(source, stream)
+    return tally
+
+
+@contextmanager
+def _claimed(target: Path) -> Iterator[IO[bytes] | None]:
+    """A file that becomes `target` at the end, locked; None if somebody else has the target.
+
+    What a killed process left of it is written anew.
+
+    Raises:
+        OutputFileError: the file cannot be written.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        with open(partial, "ab") as file:
+            taken = take_lock(file.fileno())
+            if taken is False or not _is_open_as(file, partial):
+                yield None
+                return
+            if target.exists():  # written between the first look and the lock
+                partial.unlink()
+                yield None
+                return
+            with _removed_on_failure(partial):
+                file.truncate(0)
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, target)
+    except LmscoreError:  # may be an OSError too
+        raise
+    except OSError as error:
+        raise OutputFileError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def _removed_on_failure(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
+
+
+def _is_open_as(file: IO[bytes], path: Path) -> bool:
+    """Whether a path still leads to an open file, which another process may have renamed."""
+    with suppress(OSError):
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    return False
+
+
+@contextmanager
+def _packed(shard: Shard, file: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Compress what is written as the name of the output says."""
+    kind = compression_named(shard.target.name)
+    if kind is None:
+        yield file
+    else:
+        with packed(file, kind) as stream:
+            yield stream
