@@ -200,7 +200,7 @@ class Tally:
         text = f"kept {self.kept_lines} of {self.lines} lines, "
         text += f"{self.kept_words} of {self.words} words"
         if self.oovs:
-            text += f"; {self.oovs} OOVs"
+            text += f"; {self.oovs} {'OOV' if self.oovs == 1 else 'OOVs'}"
         if self.undefined:
             text += f"; {self.undefined} without a perplexity (nothing to divide by)"
         return text

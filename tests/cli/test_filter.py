@@ -82,7 +82,7 @@ def test_summary(run: Run, perplexities: list[float]) -> None:
     words = sum(len(line.split()) for line in kept)
     result = run("filter", "--max-ppl", bound, stdin=TEXT)
     assert result.err == (
-        f"lmscore: model (int8, sentence context): kept 3 of 5 lines, {words} of 15 words\n"
+        f"lmscore: model (int8, sentence context): kept 3 of 5 lines, {words} of 15 words; 1 OOV\n"
     )
     assert run("filter", "--max-ppl", bound, "--quiet", stdin=TEXT).err == ""
 
