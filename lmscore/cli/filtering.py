@@ -101,6 +101,7 @@ class Models:
             context=self.context,
             split=given.text.splits(),
             language=given.text.language,
+            document_of=given.text.document_of(),
             line_buffered=given.line_buffered,
             flush=flush,
         )

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lmscore.corpus.reading import Record, free_name, json_line
-from lmscore.names import Measure, Per, RecordFormat
+from lmscore.files import input_name
+from lmscore.names import Measure, Per, ScoreFormat
 
 if TYPE_CHECKING:
     from lmscore.runtime.scoring import (
@@ -33,12 +34,13 @@ _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 class Layout:
     """The choice of columns or keys that are printed for each record."""
 
-    output_format: RecordFormat
+    output_format: ScoreFormat
     per: Per
     surprisal: bool  # print bits instead of nats
     ids: bool  # whether the input has ids
     measures: tuple[Measure, ...] = ()  # further columns of the rows
     prefix: str = ""  # before the names of the keys that are added to an object
+    file_field: str | None = None  # the key of the file's name, if an object has it
 
     @property
     def columns(self) -> list[str]:
@@ -150,7 +152,7 @@ class Layout:
         for index, (unit, values) in enumerate(zip(units, further, strict=True), 1):
             span = [str(unit.start), str(unit.end)]
             text = unit.text.translate(_ESCAPES)
-            cells = [_measure_cell(value) for value in values.values()]
+            cells = [measure_cell(value) for value in values.values()]
             counts = [str(int(count)) for count in _counts(unit).values()]
             yield _row([key, str(index), text, *span, self._cell(unit), *counts, *cells])
 
@@ -204,13 +206,20 @@ class Layout:
             "perplexity",
             "perplexity_per_token",
             "perplexity_per_word",
+            *self.file_names,
         } | units
 
-    def _document(
+    @property
+    def file_names(self) -> list[str]:
+        """The name of the field with the file's name, if it is wanted."""
+        return [] if self.file_field is None else [self.file_field]
+
+    def added(
         self, record: Record, score: Score, measured: TextMeasures | None = None
     ) -> dict[str, Any]:
-        given = record.as_fields()
+        """What is added to the fields of a record."""
         document: dict[str, Any] = {
+            **{name: input_name(record.file) for name in self.file_names},
             self.measure: self._value(score),
             "num_tokens": score.num_tokens,
             "num_words": score.num_words,
@@ -227,7 +236,14 @@ class Layout:
                 {**self._object(unit), **values}
                 for unit, values in zip(units, further, strict=True)
             ]
-        return {**given, **{self._name(key, given): value for key, value in document.items()}}
+        return document
+
+    def _document(
+        self, record: Record, score: Score, measured: TextMeasures | None = None
+    ) -> dict[str, Any]:
+        given = record.as_fields()
+        added = self.added(record, score, measured)
+        return {**given, **{self._name(key, given): value for key, value in added.items()}}
 
     def _name(self, key: str, given: Collection[str]) -> str:
         """The name of a key that is added to a record with the keys `given`: none of these."""
@@ -276,7 +292,7 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _measure_cell(value: Any) -> str:
+def measure_cell(value: Any) -> str:
     """An entropy, a rank, or alternatives as `token log_prob` with spaces between them."""
     if isinstance(value, float):
         return f"{value:z.4f}"

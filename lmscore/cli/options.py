@@ -187,6 +187,11 @@ Compat = Annotated[
     ),
 ]
 Records = Annotated[names.RecordFormat, _output_option("--format")]
+Scores = Annotated[names.ScoreFormat, _output_option("--format")]
+FileField = Annotated[
+    str | None,
+    _output_option(metavar="NAME", help="Add the name of its file to each object or row of CSV."),
+]
 Report = Annotated[names.ReportFormat, _output_option("--format")]
 Reading = Annotated[
     names.InputFormat | None,
@@ -227,6 +232,13 @@ Split = Annotated[
         help="Score the lines, or the sentences (extra sentences), of each text apart, and add "
         "them up. Default: lines, of plain text none.",
         show_default=False,
+    ),
+]
+Documents = Annotated[
+    names.Documents,
+    _input_option(
+        help="In document context, a document begins with each file, and also with each change of "
+        "the id, or after each blank line.",
     ),
 ]
 Language = Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 
 from lmscore.cli import options, streams
@@ -33,6 +33,7 @@ class TextInput:
     errors: options.Utf8Errors = "strict"
     split: options.Split = None
     language: options.Language = "en"
+    documents: options.Documents = "files"
     on_error: options.OnError = "stop"
     max_errors: options.MaxErrors = None
 
@@ -106,6 +107,24 @@ class TextInput:
                 encoding=self.encoding,
                 errors=self.errors,
             )
+
+    def document_of(self) -> Callable[[Record], Hashable]:
+        """A function that gives records of one document, one after another, the same key.
+
+        Raises:
+            UsageError: documents are to be told by their ids, and records have none.
+        """
+        if self.documents == "ids" and not self.has_ids:
+            raise UsageError("--documents ids needs --id-field, or --input-format tsv")
+        blank = 0
+
+        def key(record: Record) -> Hashable:
+            nonlocal blank
+            found = (record.file, record.id if self.documents == "ids" else blank)
+            blank += self.documents == "blank-lines" and not record.text.strip()
+            return found
+
+        return key
 
     def bad_records(self) -> BadRecords:
         """The rule for records that cannot be read."""

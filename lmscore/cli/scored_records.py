@@ -7,8 +7,8 @@ import os
 import stat
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import tee
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import groupby, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -43,6 +43,7 @@ def score_records(
     own_prefixes: bool = False,
     split: Split = "none",
     language: str = "en",
+    document_of: Callable[[Record], Hashable] = lambda record: record.file,
     line_buffered: bool = False,
     flush: Callable[[], None] = streams.flush,
 ) -> Iterator[tuple[Record, Score]]:
@@ -55,11 +56,17 @@ def score_records(
     Args:
         prefix: a text that every record follows.
         own_prefixes: whether each record follows its own prefix instead.
+        document_of: in document context, the state is carried between records with the same key.
         line_buffered: score each record before the next is read.
         flush: flushes the output.
 
     The other options are those of `LanguageModel.score_stream`.
     """
+    carry = (context or lm.config.context) == "document" and prefix is None and not own_prefixes
+
+    def score_apart(read: Iterator[Record]) -> Iterator[Score]:
+        for _, document in groupby(read, document_of):
+            yield from score(document)
 
     def score(read: Iterator[Record]) -> Iterator[Score]:
         first, second = tee(read) if own_prefixes else (read, ())
@@ -76,7 +83,7 @@ def score_records(
             window=1 if line_buffered else None,
         )
 
-    return _beside(records, score, flush, _unscored)
+    return _beside(records, score_apart if carry else score, flush, _unscored)
 
 
 def measure_records(

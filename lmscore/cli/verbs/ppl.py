@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +17,12 @@ from lmscore.cli.records import TextInput, note_bad_records
 from lmscore.cli.rejected import rejected_records
 from lmscore.cli.report_files import Html, check_html
 from lmscore.cli.scored_records import PROMPT, describe, interactive, score_records, with_progress
+from lmscore.cli.table import table
 from lmscore.cli.usage import UsageError
+from lmscore.files import input_name
+
+if TYPE_CHECKING:
+    from lmscore.runtime.scoring import Summary
 
 
 def ppl(
@@ -56,11 +62,12 @@ def ppl(
 ) -> None:
     """Print the perplexity of a text, per token and per word.
 
-    Over all lines of all files. With it come the counts it is made of, the log-probability in
-    nats, OOVs counted and left out, and bits per character and per byte, which may be compared
-    across vocabularies. With --compat, the figures that KenLM or SRILM would give instead.
-    --cache and --dynamic add what a model of documents reaches when it adapts to what it reads:
-    that takes PyTorch and the weights, and says nothing about the exported graph.
+    Over all lines of all files, and of each file if there are several. With it come the counts it
+    is made of, the log-probability in nats, OOVs counted and left out, and bits per character and
+    per byte, which may be compared across vocabularies. With --compat, the figures that KenLM or
+    SRILM would give instead. --cache and --dynamic add what a model of documents reaches when it
+    adapts to what it reads: that takes PyTorch and the weights, and says nothing about the exported
+    graph.
     """
     from lmscore.runtime.scoring import Summary, needs_words
     from lmscore.runtime.text import split_text
@@ -98,12 +105,15 @@ def ppl(
         words=words,
         split=split,
         language=text.language,
+        document_of=text.document_of(),
     )
+    files: dict[str, Summary] = {}
     summary, page = Summary(eos=eos), PerplexityPage(html, "word")
     with rejected_records(rejected, text.reading()) as bad.reject:
         for record, score in with_progress(scored, paths, data_on_stdout=False):
             (report or summary).add(score)
             page.add(record.text, score)
+            files.setdefault(input_name(record.file), Summary(eos=eos)).add(score)
             texts += split_text(record.text, split, text.language) if adaptive else []
     note_bad_records(bad.count)
     page.write(describe(lm, context), str(summary))
@@ -125,8 +135,32 @@ def ppl(
             name: {"settings": adaptive[name], **figures.as_dict()}
             for name, figures in found.items()
         }
-        streams.write(json.dumps({**how, **summary.as_dict(), **parts}, indent=2) + "\n")
+        apart = {name: figures.as_dict() for name, figures in files.items()}
+        of_files = {"files": apart} if len(files) > 1 else {}
+        document = {**how, **summary.as_dict(), **of_files, **parts}
+        streams.write(json.dumps(document, indent=2) + "\n")
     else:
         streams.write(f"{describe(lm, context)}\n{summary}\n")
+        if len(files) > 1:
+            streams.write("\n" + _table_of_files(files))
         for name, figures in found.items():
             streams.write(f"\n{describe_adapted(name, adaptive[name])}\n{figures}\n")
+
+
+def _table_of_files(files: Mapping[str, Summary]) -> str:
+    """A row for each file."""
+    from lmscore.runtime.scoring import rounded
+
+    names = ("file", "sentences", "words", "OOVs", "perplexity per word", "per token")
+    rows = [
+        (
+            name,
+            figures.sentences,
+            figures.words,
+            figures.oovs,
+            rounded(figures.perplexity_per_word, 4),
+            rounded(figures.perplexity_per_token, 4),
+        )
+        for name, figures in files.items()
+    ]
+    return table([names, *rows])

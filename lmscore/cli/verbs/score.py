@@ -13,6 +13,7 @@ import typer
 from lmscore import names
 from lmscore.cli import options, streams
 from lmscore.cli.compat import start_report
+from lmscore.cli.csv_layout import CsvLayout
 from lmscore.cli.earlier import Earlier
 from lmscore.cli.layout import Layout
 from lmscore.cli.outfile import check_not_read, check_output, open_records
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 def score(
     *,
-    output_format: options.Records = "tsv",
+    output_format: options.Scores = "tsv",
     per: Annotated[names.Per, typer.Option(help="What gets a row of its own.")] = "sentence",
     surprisal: Annotated[
         bool, typer.Option("--surprisal", help="Print bits, -log2 of the probability, not nats.")
@@ -58,6 +59,7 @@ def score(
     output_prefix: Annotated[
         str, typer.Option(metavar="TEXT", help="Before the keys added to an object. [none]")
     ] = "",
+    file_field: options.FileField = None,
     header: Annotated[
         bool, typer.Option("--header", help="Print a first line with the names of the columns.")
     ] = False,
@@ -85,7 +87,8 @@ def score(
     there is a row for each of them, </s> included: id of the line (or its number), index in the
     line, text, start and end in the line in characters, log_prob, is_oov; a tab, line break or
     backslash in the text is written as \t, \n, \r or \\. With --format jsonl there is an object
-    per line, "tokens" or "words" in it; it keeps the fields of the JSON Lines it was read from.
+    per line, "tokens" or "words" in it; it keeps the fields of the record it was read from. With
+    --format csv a row for each of them, after the columns that were read, and a row of names.
     With --compat there is a block per line, with --per word the words in it, and one at the end.
     """
     own_prefixes = _has_own_prefixes(prefix, prefix_field, text.kind, column=prefix_column)
@@ -100,6 +103,7 @@ def score(
         ids=text.has_ids,
         measures=measures,
         prefix=output_prefix,
+        file_field=file_field,
     )
     _check_input(text, layout, compat=bool(compat), rejected=rejected, header=header)
     layouts = {
@@ -117,14 +121,13 @@ def score(
         apart={"--compat": compat, "--resume": resume, "--unnormalized": unnormalized},
     )
     report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
-    check_output(output, resume=resume)
     split = _split(
         text,
         compat=bool(compat),
         prefixed=prefix is not None or own_prefixes,
         measures=measures,
     )
-    _check_layout_resumes(layout, resume=resume, ends=bos and eos)
+    _check_resumes(output, layout, resume=resume, ends=bos and eos)
     from lmscore.runtime.scoring import Summary, needs_words
 
     typed = interactive(paths)
@@ -155,6 +158,7 @@ def score(
             own_prefixes=own_prefixes,
             split=split,
             language=text.language,
+            document_of=text.document_of(),
             line_buffered=line_buffered or typed,
             flush=out.flush,
         )
@@ -173,6 +177,7 @@ def score(
                 note_bad_records(bad.count)
             return
         earlier = Earlier(out, layout, header=header)
+        shaped = CsvLayout(layout) if output_format == "csv" else layout
         alone = plain and split == "none" and (context or lm.config.context) == "sentence"
         run: Callable[..., Scored] = measure if measures or (html and alone) else scored
         totals = Totals(html, lm, Summary(eos=eos))
@@ -183,7 +188,7 @@ def score(
             pairs = earlier.skip(shown(run(records)), itemgetter(0), bar=False)
         for number, (record, result) in enumerate(pairs, earlier.count + 1):
             scored_text, measured = _parts(result)
-            lines = layout.lines(number, record, scored_text, measured)
+            lines = shaped.lines(number, record, scored_text, measured)
             earlier.settle(lines, scored_text.num_tokens)
             out.write(lines)
             if record.error is None:
@@ -217,8 +222,12 @@ def _check_input(
     check_not_read(rejected, text.paths)
     if header and layout.output_format != "tsv":
         raise UsageError("--header is for --format tsv")
-    if layout.prefix and layout.output_format != "jsonl":
-        raise UsageError("--output-prefix is for --format jsonl")
+    for flag, given in {
+        "--output-prefix": layout.prefix,
+        "--file-field": layout.file_field,
+    }.items():
+        if given and layout.output_format == "tsv":
+            raise UsageError(f"{flag} is for --format jsonl or csv")
     if text.on_error == "keep" and (layout.output_format != "jsonl" or compat):
         raise UsageError("--on-error keep writes objects with an error: give --format jsonl")
 
@@ -262,7 +271,10 @@ def _check_measures(
         raise UsageError(f"{flag} needs whole distributions, which --unnormalized leaves out")
 
 
-def _check_layout_resumes(layout: Layout, *, resume: bool, ends: bool) -> None:
+def _check_resumes(output: Path | None, layout: Layout, *, resume: bool, ends: bool) -> None:
+    check_output(output, resume=resume)
+    if resume and layout.output_format == "csv":
+        raise UsageError("--resume does not go with --format csv: a record may have several lines")
     rows = resume and layout.output_format == "tsv" and layout.per != "sentence"
     if rows and layout.ids and not ends:
         raise UsageError(
