@@ -7,22 +7,23 @@ import base64
 import hmac
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lmscore.serve import completions, lists, scores, searches, states, tokens
+from lmscore.serve import answers, completions, lists, scores, searches, states, tokens
 from lmscore.serve.errors import ApiError, as_api_error, json_response
 from lmscore.serve.front import front_page
 from lmscore.serve.metrics import Metrics
+from lmscore.serve.openapi import Endpoint, Operation, openapi_document
 from lmscore.serve.requests import (
     Body,
     ChooseRequest,
@@ -41,7 +42,6 @@ from lmscore.serve.requests import (
 from lmscore.serve.served import Limits, Models, ServedModel
 
 Result = TypeVar("Result")
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 _OPEN = {"/health"}  # needs no key
 _TEXTS = ("prompt", "input", "candidates", "lists")  # the fields that hold texts
@@ -149,30 +149,86 @@ class Service:
         model.admit(self.limits)
         return model
 
+    async def openapi(self, _: Request) -> Response:
+        """GET /openapi.json."""
+        return json_response(openapi_document(self.operations()))
+
     def routes(self) -> list[Route]:
         """All routes."""
-        get, post = ["GET"], ["POST"]
         return [
-            Route(
-                "/v1/completions", self._reads(CompletionRequest, self.completions), methods=post
-            ),
-            Route("/v1/score", self._reads(ScoreRequest, self.score), methods=post),
-            Route("/v1/next", self._reads(NextRequest, self.next_words), methods=post),
-            Route("/v1/choose", self._reads(ChooseRequest, self.choose), methods=post),
-            Route("/v1/rescore", self._reads(RescoreRequest, self.rescore), methods=post),
-            Route("/v1/states", self._reads(OpenRequest, self.open_states), methods=post),
-            Route("/v1/states/step", self._reads(StepRequest, self.step_states), methods=post),
-            Route("/v1/states/drop", self._reads(DropRequest, self.drop_states), methods=post),
-            Route("/tokenize", self._reads(TokenizeRequest, self.tokenize), methods=post),
-            Route("/detokenize", self._reads(DetokenizeRequest, self.detokenize), methods=post),
-            Route("/", self.page, methods=get),
-            Route("/tokenizer_info", self.tokenizer_info, methods=get),
-            Route("/v1/models", self.list_models, methods=get),
-            Route("/v1/models/{name:path}", self.one_model, methods=get),
-            Route("/health", self.health, methods=get),
-            Route("/ready", self.ready, methods=get),
-            Route("/metrics", self.show_metrics, methods=get),
+            Route(_matched(one.path), one.endpoint, methods=[one.method])
+            for one in self.operations()
         ]
+
+    def operations(self) -> list[Operation]:
+        """All routes, with what they read and answer."""
+        return [
+            self._post(
+                "/v1/completions",
+                CompletionRequest,
+                self.completions,
+                answers.CompletionAnswer,
+                streams=True,
+            ),
+            self._post("/v1/score", ScoreRequest, self.score, answers.ScoreAnswer),
+            self._post("/v1/next", NextRequest, self.next_words, answers.NextAnswer),
+            self._post("/v1/choose", ChooseRequest, self.choose, answers.ChooseAnswer),
+            self._post("/v1/rescore", RescoreRequest, self.rescore, answers.RescoreAnswer),
+            self._post("/v1/states", OpenRequest, self.open_states, answers.StatesAnswer),
+            self._post("/v1/states/step", StepRequest, self.step_states, answers.StatesAnswer),
+            self._post("/v1/states/drop", DropRequest, self.drop_states, answers.DropAnswer),
+            self._post("/tokenize", TokenizeRequest, self.tokenize, answers.TokenizeAnswer),
+            self._post("/detokenize", DetokenizeRequest, self.detokenize, answers.DetokenizeAnswer),
+            self._get(
+                "/tokenizer_info",
+                self.tokenizer_info,
+                answers.TokenizerInfo,
+                statuses=(401, 404),
+                query=("model",),
+            ),
+            self._get("/v1/models", self.list_models, answers.ModelsAnswer),
+            self._get(
+                "/v1/models/{name}", self.one_model, answers.ModelAnswer, statuses=(401, 404)
+            ),
+            self._get("/", self.page, "text/html"),
+            self._get("/openapi.json", self.openapi, "application/json"),
+            self._get("/health", self.health, answers.StatusAnswer, statuses=(), is_open=True),
+            self._get("/ready", self.ready, answers.StatusAnswer, statuses=(401, 429)),
+            self._get("/metrics", self.show_metrics, "text/plain"),
+        ]
+
+    def _post(
+        self,
+        path: str,
+        kind: type[Body],
+        answer: Callable[[Request, Body], Coroutine[Any, Any, Response]],
+        answers: type,
+        *,
+        streams: bool = False,
+    ) -> Operation:
+        summary, endpoint = _summary(answer), self._reads(kind, answer)
+        return Operation("POST", path, endpoint, answers, summary, kind, streams)
+
+    def _get(
+        self,
+        path: str,
+        answer: Endpoint,
+        answers: type | str,
+        *,
+        statuses: Sequence[int] = (401,),
+        query: Sequence[str] = (),
+        is_open: bool = False,
+    ) -> Operation:
+        return Operation(
+            "GET",
+            path,
+            answer,
+            answers,
+            _summary(answer),
+            statuses=statuses,
+            query=query,
+            is_open=is_open,
+        )
 
     def _reads(
         self,
@@ -186,12 +242,22 @@ class Service:
             try:
                 body = decode_body(await read_body(request, self.limits.body), kind)
                 return await answer(request, body)
-            except ClientGoneError:
+            except (ClientGoneError, ClientDisconnect):
                 return Response(status_code=499)  # nobody sees it but the metrics
             except Exception as error:
                 raise as_api_error(error, param) from error
 
         return endpoint
+
+
+def _summary(answer: Callable[..., Any]) -> str:
+    """The first line of a method's docstring."""
+    return (answer.__doc__ or "").partition("\n")[0]
+
+
+def _matched(path: str) -> str:
+    """The path as Starlette has it; names of models may hold slashes."""
+    return path.replace("{name}", "{name:path}")
 
 
 class Guard:

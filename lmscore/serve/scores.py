@@ -49,13 +49,15 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Measuring:
-    """Texts whose distributions are measured."""
+    """Texts whose distributions are measured, in the runs that score them."""
 
     alternatives: int
+    words: bool
 
     def run(self, lm: LanguageModel, items: Sequence[Text]) -> list[TextMeasures]:
-        """The measures of the texts."""
-        return [lm.measure(item.text, alternatives=self.alternatives) for item in items]
+        """The measures of the texts, with their scores."""
+        texts = [item.text for item in items]
+        return list(lm.measure_stream(texts, alternatives=self.alternatives, words=self.words))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,16 +86,17 @@ async def score(model: ServedModel, body: ScoreRequest, limits: Limits) -> dict[
     measures = [name for name in ("entropy", "rank", "alternatives") if getattr(body, name)]
     _check_options(model, body, context, measures)
     scoring = Scoring(body.bos, body.eos, per, body.prefix is not None, body.joiner)
-    if context == "document":
+    measured: Sequence[TextMeasures | None] = [None] * len(texts)
+    if measures:
+        found = await model.batcher.run(Measuring(body.alternatives, per == "word"), texts, sizes)
+        measured, scores = found, [one.score for one in found]
+    elif context == "document":
         scores = await _score_document(model, texts, body, per)
     else:
         scores = await model.batcher.run(scoring, texts, sizes)
-    measured: Sequence[TextMeasures | None] = [None] * len(texts)
-    if measures:
-        measured = await model.batcher.run(Measuring(body.alternatives), texts, sizes)
     data = [
-        {"index": index, **record(one, per, found, measures)}
-        for index, (one, found) in enumerate(zip(scores, measured, strict=True))
+        {"index": index, **record(one, per, values, measures)}
+        for index, (one, values) in enumerate(zip(scores, measured, strict=True))
     ]
     tokens = sum(one.num_tokens for one in scores)
     usage = {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens}

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lmscore.errors import ModelError
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.serve import Limits, Models, load_whole
+from lmscore.serve import Limits, Models, load_whole, make_app
 from lmscore.serve.app import ClientGoneError, unless_gone
 from lmscore.serve.scores import Scoring, Text
 from tests.cli.conftest import Run, run  # noqa: F401
@@ -218,6 +218,32 @@ def test_wrong_methods(client: Client) -> None:
     assert answer.json()["error"]["message"] == "GET is not for /v1/score"
     error = client.post("/detokenize", 400, tokens=[60])["error"]
     assert error["message"] == "token id 60 is not in the vocabulary"
+
+
+def test_half_a_body_is_no_error(lm_int8: LanguageModel, caplog: pytest.LogCaptureFixture) -> None:
+    models = Models({"toy": lm_int8})
+    app = make_app(models)
+    sent: list[Any] = []
+    arriving = [
+        {"type": "http.request", "body": b'{"input": "half', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Any:
+        return arriving.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/score", "headers": []}
+
+    async def answer() -> None:
+        await app({**scope, "query_string": b"", "root_path": ""}, receive, send)
+
+    asyncio.run(answer())
+    models.stop()
+    assert sent[0]["status"] == 499
+    assert caplog.text == ""
 
 
 def test_who_goes_away_is_not_waited_for() -> None:

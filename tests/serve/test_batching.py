@@ -28,7 +28,7 @@ KINDS = st.sampled_from(
         PLAIN,
         Scoring(bos=True, eos=False, per="word", prefixed=True, joiner=" "),
         Scoring(bos=False, eos=True, per="sentence", prefixed=False, joiner=" "),
-        Measuring(2),
+        Measuring(2, words=True),
     ]
 )
 
