@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmscore.errors import LmscoreError
+    from lmscore.runtime.bidirectional import bidirectional
     from lmscore.runtime.decoding import Sample
     from lmscore.runtime.engine import State
     from lmscore.runtime.load import load
@@ -22,6 +23,7 @@ __all__ = [
     "State",
     "Summary",
     "__version__",
+    "bidirectional",
     "load",
 ]
 
@@ -32,6 +34,7 @@ _HOMES = {
     "Score": "lmscore.runtime.scoring.score",
     "State": "lmscore.runtime.engine.state",
     "Summary": "lmscore.runtime.scoring.score",
+    "bidirectional": "lmscore.runtime.bidirectional",
     "load": "lmscore.runtime.load",
 }
 

@@ -6,7 +6,19 @@ from typing import Literal
 
 # --- models
 
-Cell = Literal["lstm", "gru", "rnn-tanh", "rnn-relu", "rnn-sigmoid", "lstm-coupled", "window"]
+Cell = Literal[
+    "lstm",
+    "gru",
+    "rnn-tanh",
+    "rnn-relu",
+    "rnn-sigmoid",
+    "lstm-coupled",
+    "lstm-no-input",
+    "lstm-no-forget",
+    "lstm-no-output",
+    "window",
+    "window-relu",
+]
 Context = Literal["sentence", "document"]
 Direction = Literal["forward", "backward"]
 OutputLayer = Literal["softmax", "classes"]
@@ -39,6 +51,8 @@ ReportFormat = Literal["text", "json"]
 Tool = Literal["kenlm", "srilm"]  # the tools whose report layouts are available
 Unit = Literal["word", "token", "character", "byte"]
 Measure = Literal["entropy", "rank", "alternatives"]  # of the distribution at a token
+FeatureUnit = Literal["token", "word", "sentence"]
+Pool = Literal["mean", "last", "max"]  # of hidden states
 NextUnit = Literal["auto", "word", "character", "token"]  # of continuations
 Per = Literal["sentence", "token", "word", "part"]  # one output row for each
 

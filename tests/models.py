@@ -6,6 +6,7 @@ The same arguments give the same model.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -281,7 +282,8 @@ class TorchModel(torch.nn.Module):
                 if layer == 0:
                     read = torch.cat([*state[0], x], -1)
                     following = [[torch.cat([state[0][1:], x[None]])]]
-                hidden = torch.tanh(self._sum("ih", layer, read))
+                total = self._sum("ih", layer, read)
+                hidden = total.relu() if self.config.cell == "window-relu" else total.tanh()
             else:
                 own = [part[layer] for part in state]
                 after = CELL_STEPS[self.config.cell](
@@ -309,6 +311,14 @@ def _coupled_step(x: Tensor, r: Tensor, state: list[Tensor]) -> list[Tensor]:
     return [o.sigmoid() * c.tanh(), c]
 
 
+def _step_without(gate: str, x: Tensor, r: Tensor, state: list[Tensor]) -> list[Tensor]:
+    names = [name for name in "ifgo" if name != gate]
+    gates = dict(zip(names, (x + r).chunk(3, -1), strict=True))
+    i, f, o = (gates[name].sigmoid() if name in gates else 1 for name in "ifo")
+    c = f * state[1] + i * gates["g"].tanh()
+    return [o * c.tanh(), c]
+
+
 def _gru_step(x: Tensor, r: Tensor, state: list[Tensor]) -> list[Tensor]:
     (x_r, x_z, x_n), (r_r, r_z, r_n) = x.chunk(3, -1), r.chunk(3, -1)
     z = (x_z + r_z).sigmoid()
@@ -319,6 +329,9 @@ def _gru_step(x: Tensor, r: Tensor, state: list[Tensor]) -> list[Tensor]:
 CELL_STEPS: dict[str, Callable[[Tensor, Tensor, list[Tensor]], list[Tensor]]] = {
     "lstm": _lstm_step,
     "lstm-coupled": _coupled_step,
+    "lstm-no-input": partial(_step_without, "i"),
+    "lstm-no-forget": partial(_step_without, "f"),
+    "lstm-no-output": partial(_step_without, "o"),
     "gru": _gru_step,
     "rnn-tanh": lambda x, r, _: [(x + r).tanh()],
     "rnn-relu": lambda x, r, _: [(x + r).relu()],

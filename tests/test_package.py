@@ -24,6 +24,7 @@ ENGINE = BASE | {"bundle", "runtime.arguments", "runtime.ngram", "runtime.text",
 MODEL = ENGINE | {
     "runtime.scoring",
     "runtime.decoding",
+    "runtime.inside",
     "runtime.model",
     "runtime.load_ngram",
     "runtime.load",
@@ -51,8 +52,10 @@ ROOMS: dict[str, set[str]] = {
     "runtime.engine": BASE | {"bundle", "runtime.arguments", "runtime.ngram", "runtime.text"},
     "runtime.scoring": ENGINE | {"pages"},
     "runtime.decoding": ENGINE | {"runtime.scoring"},
-    "runtime.model": ENGINE | {"runtime.scoring", "runtime.decoding"},
+    "runtime.inside": ENGINE | {"runtime.scoring"},
+    "runtime.model": ENGINE | {"runtime.scoring", "runtime.decoding", "runtime.inside"},
     "runtime.load_ngram": ENGINE | {"runtime.model"},
+    "runtime.bidirectional": MODEL - {"runtime.load", "runtime.load_ngram"},
     "runtime.load": ENGINE | {"runtime.model", "runtime.load_ngram", "hub"},
     "runtime.adapters": MODEL,
     "runtime.checking": MODEL,
@@ -99,7 +102,9 @@ LIBRARIES: dict[str, set[str]] = {
     "runtime.engine": {"numpy", "onnxruntime"},
     "runtime.scoring": {"numpy", "tokenizers"},
     "runtime.decoding": {"numpy", "tokenizers", "llguidance"},
+    "runtime.inside": {"numpy"},
     "runtime.model": {"numpy"},
+    "runtime.bidirectional": {"numpy"},
     "runtime.ngram": {"numpy"},
     "runtime.adapters": {"numpy", "pyctcdecode"},
     "runtime.checking": {"numpy"},
@@ -113,8 +118,8 @@ LIBRARIES: dict[str, set[str]] = {
     "serve": {"numpy", "msgspec", "starlette", "uvicorn", "prometheus_client"},
     "export": {"numpy", "onnx", "google"},
     "train": {"numpy", "torch", "tokenizers", "safetensors", "tensorboard"},
-    "cli": {"typer", "rich", "matplotlib"},
-    "cli.verbs": {"typer"},
+    "cli": {"typer", "rich", "matplotlib", "numpy", "pyarrow"},
+    "cli.verbs": {"typer", "numpy"},
 }
 # Loaded where they are needed, never by importing a module.
 LAZY = {
@@ -236,6 +241,7 @@ def test_public_names() -> None:
         "State",
         "Summary",
         "__version__",
+        "bidirectional",
         "load",
     ]
     assert dir(lmscore) == sorted(lmscore.__all__)

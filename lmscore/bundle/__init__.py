@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from lmscore.bundle.cells import CELLS, CellSpec
+from lmscore.bundle.cells import CELLS, OPEN, OPEN_BIAS, CellSpec
 from lmscore.bundle.config import (
     CONFIG_FILE,
     CONTEXTS,
@@ -59,6 +59,8 @@ __all__ = [
     "INT8",
     "LAYOUT_NAMES",
     "MAX_COLUMNS",
+    "OPEN",
+    "OPEN_BIAS",
     "OUTPUT_LAYERS",
     "PARITY_FILE",
     "TOKENIZER_FILE",

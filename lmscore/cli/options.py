@@ -18,8 +18,10 @@ import typer
 
 from lmscore import names
 from lmscore.cli.usage import UsageError, command_line
+from lmscore.corpus.reading import located_lines
 
 if TYPE_CHECKING:
+    from lmscore.runtime.bidirectional import BidirectionalModel
     from lmscore.runtime.model import LanguageModel
     from lmscore.runtime.rescoring.models import Lodr
 
@@ -132,6 +134,22 @@ UnkPenalty = Annotated[
         help="What an unknown word costs, in nats, in an n-gram model without <unk>. Default: 230, "
         "as in KenLM.",
         callback=checked_unk_penalty,
+    ),
+]
+Backward = Annotated[
+    Path | None,
+    _model_option(
+        "--backward",
+        metavar="PATH",
+        help="A backward model beside --model: each word is judged by what is before and after it.",
+    ),
+]
+Unigram = Annotated[
+    Path | None,
+    _model_option(
+        "--unigram",
+        metavar="FILE",
+        help="With --backward: text by whose word frequencies the product of both is divided.",
     ),
 ]
 Unnormalized = Annotated[
@@ -348,6 +366,34 @@ class ModelOptions:
 
         lm = replace(self, unk_penalty=None).load()
         return lm, open_lodr(path, lm, unk_penalty=self.unk_penalty)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectionOptions:
+    """The options of verbs that can read a text from both ends."""
+
+    backward: Backward = None
+    unigram: Unigram = None
+
+    def check(self, **others: object) -> None:
+        """Raise UsageError for --unigram alone, or for another option beside --backward."""
+        if self.backward is None and self.unigram is not None:
+            raise UsageError("--unigram is for --backward")
+        for name, given in others.items():
+            if self.backward is not None and given:
+                raise UsageError(f"--{name.replace('_', '-')} is not for --backward")
+
+    def join(self, lm: LanguageModel, model: ModelOptions) -> BidirectionalModel | None:
+        """Both models as one, if there is a backward one; raises what loading one raises."""
+        if self.backward is None:
+            return None
+        import lmscore
+
+        backward = dataclasses.replace(model, model=self.backward).load()
+        if self.unigram is None:
+            return lmscore.bidirectional(lm, backward)
+        lines = located_lines([str(self.unigram)])
+        return lmscore.bidirectional(lm, backward, unigram=(line.text for line in lines))
 
 
 def expanded(verb: Callable[..., None]) -> Callable[..., None]:

@@ -62,8 +62,8 @@ def _range(weight: float) -> tuple[float, float]:
     return left - margin, right + margin
 
 
-def check_picture(path: Path) -> None:
-    """Raise an error, before the work begins, if a picture cannot be drawn.
+def check_picture(path: Path, *, option: str = "--plot") -> None:
+    """Raise an error that names the option, before the work begins, if there can be no picture.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -74,7 +74,7 @@ def check_picture(path: Path) -> None:
 
     kinds = Figure().canvas.get_supported_filetypes()
     if _kind(path) not in kinds:
-        raise UsageError(f"--plot {path}: no such kind of picture; there are {', '.join(kinds)}")
+        raise UsageError(f"{option} {path}: no such kind of picture; there are {', '.join(kinds)}")
 
 
 def _kind(path: Path) -> str:

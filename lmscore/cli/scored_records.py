@@ -21,6 +21,7 @@ from lmscore.errors import LmscoreError
 from lmscore.names import Split
 
 if TYPE_CHECKING:
+    from lmscore.runtime.bidirectional import BidirectionalModel
     from lmscore.runtime.model import LanguageModel
     from lmscore.runtime.scoring import Score, TextMeasures
 
@@ -86,8 +87,30 @@ def score_records(
     return _beside(records, score_apart if carry else score, flush, _unscored)
 
 
+def score_both_ways(
+    both: BidirectionalModel,
+    records: Iterable[Record],
+    *,
+    tokens: bool = False,
+    words: bool = False,
+    line_buffered: bool = False,
+    flush: Callable[[], None] = streams.flush,
+) -> Iterator[tuple[Record, Score]]:
+    """Score records as `score_records` does, each token given what is before and after it."""
+
+    def score(read: Iterator[Record]) -> Iterator[Score]:
+        return both.score_stream(
+            (record.text for record in read),
+            tokens=tokens,
+            words=words,
+            window=1 if line_buffered else None,
+        )
+
+    return _beside(records, score, flush, _unscored)
+
+
 def measure_records(
-    lm: LanguageModel,
+    lm: LanguageModel | BidirectionalModel,
     records: Iterable[Record],
     *,
     alternatives: int,
@@ -198,8 +221,12 @@ def interactive(paths: Sequence[str]) -> bool:
     return "-" in paths and streams.is_terminal(sys.stdin)
 
 
-def describe(lm: LanguageModel, context: Context | None) -> str:
-    """The name of a model, and in brackets how it scores."""
+def describe(
+    lm: LanguageModel, context: Context | None, both: BidirectionalModel | None = None
+) -> str:
+    """The name of a model, and in brackets how it scores; or those of a model of each direction."""
+    if both is not None:
+        return f"{describe(both.forward, context)} and {describe(both.backward, context)}"
     unknown = "" if lm.unk_penalty is None else f", {unknown_words(lm.unk_penalty)}"
     backward = ", backward" if lm.config.direction == "backward" else ""
     softmax = ", unnormalized" if lm.unnormalized else ""

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lmscore.cli.diagrams import read_metrics
 from lmscore.cli.report_files import write_page
+from lmscore.cli.run_records import RunRecord
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -25,7 +25,7 @@ def write_training_page(path: Path, folder: Path, said: str | None) -> None:
     """
     from lmscore.pages import element
 
-    records = read_metrics(folder)
+    records = RunRecord.read(folder).records
     body = [
         element("h1", f"Training of {folder.resolve().name}"),
         element("p", said or "The run has not come to its end."),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.bundle import Cell, CellSpec, Config, Weights
+from lmscore.bundle import OPEN, OPEN_BIAS, Cell, Config, Weights
 from lmscore.export.builder import GraphBuilder
 
 
@@ -104,6 +104,9 @@ def _elman(activation: str) -> CellNodes:
 CELL_NODES: Mapping[Cell, CellNodes] = {
     "lstm": CellNodes("LSTM", _lstm_step),
     "lstm-coupled": CellNodes("LSTM", _coupled_step),
+    "lstm-no-input": CellNodes("LSTM", _lstm_step),
+    "lstm-no-forget": CellNodes("LSTM", _lstm_step),
+    "lstm-no-output": CellNodes("LSTM", _lstm_step),
     # r * (R h + bias), as in PyTorch.
     "gru": CellNodes("GRU", _gru_step, {"linear_before_reset": 1}),
     "rnn-tanh": _elman("Tanh"),
@@ -117,39 +120,41 @@ def cell_weights(
     weights: Weights, config: Config, layer: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """A layer's W [G*H, D], R [G*H, H] and both biases, W's first, [2*G*H], for the operator."""
-    cell = config.cell_spec
-    W, R, W_bias, R_bias = (
-        _in_order(weight, cell, cell.onnx_gates, negated=cell.onnx_negated)
-        for weight in _stored(weights, layer)
+    spec = config.cell_spec
+    W, R, W_bias, R_bias = _converted(
+        weights, config, layer, spec.onnx_gates, negated=spec.onnx_negated
     )
     return W, R, np.concatenate([W_bias, R_bias])
 
 
 def step_weights(weights: Weights, config: Config, layer: int) -> list[NDArray[np.float32]]:
     """A layer's W [G*H, D], R [G*H, H] and the bias of each [G*H], for a step spelled out."""
-    cell = config.cell_spec
-    stored = _stored(weights, layer)
-    if cell.step_gates:
-        return [_in_order(weight, cell, cell.step_gates) for weight in stored]
-    return [
-        _in_order(weight, cell, cell.onnx_gates, negated=cell.onnx_negated) for weight in stored
-    ]
+    spec = config.cell_spec
+    if spec.step_gates:
+        return _converted(weights, config, layer, spec.step_gates)
+    return _converted(weights, config, layer, spec.onnx_gates, negated=spec.onnx_negated)
 
 
-def _stored(weights: Weights, layer: int) -> list[NDArray[np.float32]]:
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    return [weights[f"rnn.{name}_l{layer}"] for name in names]
-
-
-def _in_order(
-    weight: NDArray[np.float32],
-    cell: CellSpec,
+def _converted(
+    weights: Weights,
+    config: Config,
+    layer: int,
     order: Sequence[int],
     *,
     negated: int | None = None,
-) -> NDArray[np.float32]:
-    """Convert a stored weight [gates*H, ...] to gates in another order, [G*H, ...]."""
-    gates = np.stack(np.split(weight, cell.gates))[list(order)]
-    if negated is not None:
-        gates[negated] *= -1
-    return np.concatenate(gates)
+) -> list[NDArray[np.float32]]:
+    """A layer's W, R and both biases, W's first, with their gates in an order.
+
+    A gate that the cell lacks has no weights, and a bias that keeps it open.
+    """
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    found = []
+    for name in names:
+        stored = np.split(weights[f"rnn.{name}_l{layer}"], config.cell_spec.gates)
+        value = OPEN_BIAS if name == "bias_ih" else 0.0
+        absent = np.full_like(stored[0], value)
+        gates = np.stack([absent if gate == OPEN else stored[gate] for gate in order])
+        if negated is not None:
+            gates[negated] *= -1
+        found.append(np.concatenate(gates))
+    return found

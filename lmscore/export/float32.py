@@ -26,7 +26,7 @@ class Float32Operators(Operators):
         W = b.constant(f"W_{layer}", weights[f"rnn.weight_ih_l{layer}"].T)
         bias = b.constant(f"bias_{layer}", weights[f"rnn.bias_ih_l{layer}"])
         total = b.op("Add", b.op("MatMul", x, W, to=f"read_{layer}"), bias, to=f"total_{layer}")
-        return b.op("Tanh", total, to=f"hidden_{layer}")
+        return b.op(self._config.cell_spec.activation, total, to=f"hidden_{layer}")
 
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
         b, config = self._b, self._config

@@ -3,7 +3,8 @@
 ONNX Runtime has a quantised LSTM, but takes its activations' step size from the whole batch, so
 that a token's score would depend on its batch and on the number of threads. Here every cell is
 spelled out instead: the input is projected for all times at once, the recurrence is a Scan over
-time, and step sizes are fixed. Only for rnn-relu, whose output is unbounded, they follow the batch.
+time, and step sizes are fixed. Only for cells with a ReLU, whose output is unbounded, they follow
+the batch.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Int8Operators(Operators):
             add_product_by_rows(self._b, total, x, factor)
         else:
             add_product(self._b, total, x, factor, self._step_of(layer))
-        return self._b.op("Tanh", total, to=f"hidden_{layer}")
+        return self._b.op(self._config.cell_spec.activation, total, to=f"hidden_{layer}")
 
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
         W, R, W_bias, R_bias = step_weights(self.weights, self._config, layer)

@@ -45,7 +45,7 @@ class Operators(ABC):
 
     @abstractmethod
     def read(self, layer: int, x: str) -> str:
-        """Add a tanh layer without recurrence: x [T, B, any size] -> hidden [T, B, H]."""
+        """Add a layer without recurrence: x [T, B, any size] -> hidden [T, B, H]."""
 
     @abstractmethod
     def narrow(self, hidden: str) -> str:

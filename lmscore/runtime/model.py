@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmscore.bundle import CONTEXTS, Bundle, Config, Context
-from lmscore.errors import InputError, OptionError
-from lmscore.names import Split, Unit
+from lmscore.errors import InputError, ModelNotFoundError, OptionError
+from lmscore.names import FeatureUnit, Pool, Split, Unit
 from lmscore.runtime.arguments import as_integers, check_argument, check_count, check_keywords
 from lmscore.runtime.engine import Engine, State
 from lmscore.runtime.scoring import (
@@ -30,6 +30,7 @@ from lmscore.runtime.scoring import (
 from lmscore.runtime.text import Ids, TextTokenizer, check_text
 
 if TYPE_CHECKING:  # functions import decoding when they need it: scoring starts without it
+    from lmscore.bundle import Weights
     from lmscore.names import NextUnit
     from lmscore.runtime.decoding import (
         NextKeywords,
@@ -39,10 +40,12 @@ if TYPE_CHECKING:  # functions import decoding when they need it: scoring starts
         SamplingKeywords,
         SamplingOptions,
     )
+    from lmscore.runtime.inside import Embeddings, Inspection
 
 _SPLITS: tuple[Split, ...] = get_args(Split)
 _UNITS: tuple[Unit, ...] = get_args(Unit)
 _MEASURED_TEXTS = 2048  # of a window; each token has a pair for each alternative
+_FEATURE_TEXTS = 512  # of a window; their states are kept together
 _MOST_WORDS = 10_000  # of `next_words`: a search sorts and keeps them all
 
 
@@ -379,6 +382,86 @@ class LanguageModel:
         for number, candidate in enumerate(candidates, 1):
             check_text(candidate, number, "candidate")
         return choose_among(self.engine, self.tokenizer, left, candidates, right)
+
+    def features(
+        self,
+        text: str,
+        *,
+        unit: FeatureUnit = "sentence",
+        pool: Pool = "mean",
+        layers: Sequence[int] = (-1,),
+    ) -> NDArray[np.float32]:
+        """The features of one text; as `features_stream`."""
+        check_text(text, 1)
+        (found,) = self.features_stream([text], unit=unit, pool=pool, layers=layers)
+        return found
+
+    def features_stream(
+        self,
+        texts: Iterable[str],
+        *,
+        unit: FeatureUnit = "sentence",
+        pool: Pool = "mean",
+        layers: Sequence[int] = (-1,),
+        window: int | None = None,
+    ) -> Iterator[NDArray[np.float32]]:
+        """Hidden states of texts as they come, in their order, for a classifier or tagger.
+
+        The feature of a token is the output of the layers after <s>, the tokens before it and the
+        token itself; in a backward model, after those behind it.
+
+        Args:
+            texts: one sentence each, of any length.
+            unit: what has a feature: "token", "word" (pieces of the text between white space) or
+                "sentence".
+            pool: how the tokens of a word or sentence are joined: their "mean", the "last" one, or
+                the largest value of each unit, "max".
+            layers: the layers whose outputs are joined, from 0; negative ones count from the last.
+            window: texts read before the first is answered.
+
+        Yields:
+            float32 [n, F] for n tokens or words, [F] for a sentence; F = number of layers * H.
+
+        Raises:
+            InputError: an item is not a string that the model can read; says which.
+            OptionError: an option has an impossible value, or the model has no recurrence.
+            ModelError: the model yields nan or inf.
+        """
+        from lmscore.runtime.inside import FeatureOptions, features_of
+
+        if isinstance(texts, str) or not isinstance(texts, Iterable):
+            raise InputError(f"expected several texts, got {type(texts).__name__}")
+        if window is not None:
+            check_count("window", window)
+        asked = FeatureOptions(unit=unit, pool=pool, layers=layers).checked(self.engine)
+        for part in windows(texts, size=window or _FEATURE_TEXTS):
+            yield from features_of(self.engine, self.tokenizer, part.texts, asked, first=part.first)
+
+    def inspect(self, text: str) -> Inspection:
+        """The gates and states of every layer at each token of a text, from model.safetensors.
+
+        Raises:
+            InputError: the text is not a string that the model can read.
+            ModelNotFoundError: the weights are not in the model directory.
+            ModelError: the weights are damaged.
+        """
+        from lmscore.runtime.inside import inspect_text
+
+        check_text(text, 1)
+        return inspect_text(self.config, self._weights(), self.tokenizer, text)
+
+    def embeddings(self) -> Embeddings:
+        """The vectors of the vocabulary, from model.safetensors; errors as `inspect`."""
+        from lmscore.runtime.inside import Embeddings
+
+        return Embeddings(self._weights()["embedding.weight"], self.tokenizer)
+
+    def _weights(self) -> Weights:
+        from lmscore.bundle import load_weights
+
+        if not self._path.is_dir():
+            raise ModelNotFoundError(f"{self._path}: an n-gram model has no weights to look at")
+        return load_weights(Bundle(self._path, self.config))
 
     def check_forward(self, what: str | None = None) -> None:
         """Raise OptionError if the model reads backward.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lmscore.bundle import Cell, CellSpec, Config
+from lmscore.bundle import OPEN_BIAS, Cell, CellSpec, Config
 
 State = tuple[Tensor, ...]
 """The tensors that a layer, or a network, carries from one token to the next."""
@@ -72,6 +72,18 @@ def _coupled_lstm(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, S
     return _lstm(x, state, (W, R, W_bias, R_bias))
 
 
+def _lstm_without(gate: int, x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
+    """An LSTM without one of its gates i f g o, whose value is 1 (Greff et al. 2017)."""
+
+    def whole(weight: Tensor, bias: float) -> Tensor:
+        parts = list(weight.chunk(3))
+        parts.insert(gate, torch.full_like(parts[0], bias))
+        return torch.cat(parts)
+
+    W, R, W_bias, R_bias = weights
+    return _lstm(x, state, (whole(W, 0), whole(R, 0), whole(W_bias, OPEN_BIAS), whole(R_bias, 0)))
+
+
 def _sigmoid_rnn(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
     """An Elman network with a sigmoid, computed by the tanh kernel.
 
@@ -84,16 +96,22 @@ def _sigmoid_rnn(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, St
     return (hidden + 1) / 2, ((after + 1) / 2,)
 
 
+_ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"Tanh": torch.tanh, "Relu": torch.relu}
+
+
 class WindowLayer(nn.Module):
-    """A tanh layer that reads the last W tokens at once (Bengio et al. 2003, section 2).
+    """A layer that reads the last W tokens at once (Bengio et al. 2003, section 2).
 
     Its state is the embeddings of the last W - 1 tokens, zeros before the first. With W = 1 it
     has no state, and lies above another layer.
     """
 
-    def __init__(self, input_size: int, hidden_size: int, window_size: int) -> None:
+    def __init__(
+        self, activation: str, input_size: int, hidden_size: int, window_size: int
+    ) -> None:
+        """`activation` is the name of the ONNX operator: Tanh or Relu."""
         super().__init__()
-        self.window_size = window_size
+        self.activation, self.window_size = _ACTIVATIONS[activation], window_size
         self.weight_ih = nn.Parameter(torch.empty(hidden_size, window_size * input_size))
         self.bias_ih = nn.Parameter(torch.zeros(hidden_size))
         nn.init.xavier_uniform_(self.weight_ih)
@@ -103,13 +121,16 @@ class WindowLayer(nn.Module):
         T = len(x)
         seen = torch.cat([*state, x])  # [W - 1 + T, B, D]
         read = torch.cat([seen[i : i + T] for i in range(self.window_size)], -1)  # [T, B, W * D]
-        hidden = torch.tanh(F.linear(read, self.weight_ih, self.bias_ih))
+        hidden = self.activation(F.linear(read, self.weight_ih, self.bias_ih))
         return hidden, tuple(seen[T:] for _ in state)
 
 
 _KERNELS: Mapping[Cell, _Kernel] = {
     "lstm": _lstm,
     "lstm-coupled": _coupled_lstm,
+    "lstm-no-input": partial(_lstm_without, 0),
+    "lstm-no-forget": partial(_lstm_without, 1),
+    "lstm-no-output": partial(_lstm_without, 3),
     "gru": partial(_single, torch.gru),
     "rnn-tanh": partial(_single, torch.rnn_tanh),
     "rnn-relu": partial(_single, torch.rnn_relu),
@@ -124,7 +145,8 @@ def make_layer(config: Config, layer: int, weight_drop: float) -> RecurrentLayer
     D = H if layer > 0 else config.embedding_dim
     if config.cell in _KERNELS:
         return RecurrentLayer(_KERNELS[config.cell], config.cell_spec.gates, D, H, weight_drop)
-    return WindowLayer(D, H, (config.window_size or 1) if layer == 0 else 1)
+    window_size = (config.window_size or 1) if layer == 0 else 1
+    return WindowLayer(config.cell_spec.activation, D, H, window_size)
 
 
 def start_layers(layers: nn.Module, spec: CellSpec) -> None:

@@ -55,7 +55,10 @@ def gradient_by_lag(network: RecurrentLM, probe: Batch) -> dict[str, list[list[f
     """The norm of d loss_t / d h_{t-k} for k = 1, 2, ...: how far back the loss reaches.
 
     The loss is on the last token of each row; the norm is over a layer's units, its mean over
-    rows. A network without recurrence gives an empty dict.
+    rows. The zeros before the first token are left out: a gated cell multiplies what it keeps of
+    them, so there the gradient lacks the paths through the gates, and would drop by a factor of 1.3
+    to 3 that says nothing of how far the loss reaches. A network without recurrence gives an empty
+    dict.
 
     Returns:
         For each state tensor, for each layer, a norm per k.
@@ -70,7 +73,7 @@ def gradient_by_lag(network: RecurrentLM, probe: Batch) -> dict[str, list[list[f
         features, after = network(tokens[step : step + 1], states[-1])
         states.append(after)
     loss = F.nll_loss(network.log_probs(features[0]), targets, reduction="sum")
-    before = states[-2::-1]  # lag 1 first; the zeros at the beginning last
+    before = states[-2:0:-1]  # lag 1 first
     network.train(was_training)
     return {
         tensor.name: _norms(loss, [state[index] for state in before])
@@ -79,10 +82,33 @@ def gradient_by_lag(network: RecurrentLM, probe: Batch) -> dict[str, list[list[f
 
 
 def _norms(loss: Tensor, parts: list[Tensor]) -> list[list[float]]:
+    if not parts:  # a text of one token
+        return []
     gradients = torch.autograd.grad(loss, parts, retain_graph=True)
     by_lag = torch.stack([gradient.norm(dim=-1).mean(-1) for gradient in gradients])  # [K, L]
     norms: list[list[float]] = by_lag.T.tolist()
     return norms
+
+
+@torch.no_grad()
+def recurrent_matrices(network: RecurrentLM) -> dict[str, list[list[float]]]:
+    """The spectral norm and the spectral radius of the recurrent matrix of each gate, by layer.
+
+    The radius is the largest size of an eigenvalue, the norm the largest singular value. In an
+    Elman network whose units do not saturate, a gradient can grow without bound only if the radius
+    is above 1, and vanishes if the norm is below 1 (Pascanu et al. 2013, section 2.1). A network
+    without recurrence gives an empty dict.
+    """
+    spec = network.config.cell_spec
+    if not spec.is_recurrent:
+        return {}
+    norms, radii = [], []
+    for layer in network.layers:
+        weights = dict(layer.named_parameters())
+        gates = weights["weight_hh"].float().cpu().chunk(spec.gates)
+        norms.append([float(torch.linalg.matrix_norm(gate, 2)) for gate in gates])
+        radii.append([float(torch.linalg.eigvals(gate).abs().max()) for gate in gates])
+    return {"recurrent_norm": norms, "recurrent_radius": radii}
 
 
 def make_probe(corpus: Corpus, config: Config) -> Batch:

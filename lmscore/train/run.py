@@ -27,8 +27,9 @@ from lmscore.bundle import (
     save_weights,
 )
 from lmscore.errors import OptionError, OutputFileError
-from lmscore.files import make_directory
+from lmscore.files import make_directory, open_input
 from lmscore.locks import lock_file
+from lmscore.runtime.text import TextTokenizer
 from lmscore.train.best import BEST
 from lmscore.train.card import model_card
 from lmscore.train.cells import start_from_identity
@@ -45,6 +46,7 @@ from lmscore.train.network import RecurrentLM
 from lmscore.train.options import TrainOptions
 from lmscore.train.precision import matrix_dtype
 from lmscore.train.prepare import CORPUS, Prepared, prepare, with_normalization
+from lmscore.train.pretrained import load_embeddings
 from lmscore.train.record import check_unused, write_options
 from lmscore.train.sampled import SampledSoftmax
 from lmscore.train.samples import make_parity
@@ -152,6 +154,9 @@ def _check(folder: Path, options: TrainOptions, device: torch.device, *, resume:
     if options.init_from and not checkpoints(folder / CHECKPOINTS):
         Bundle.read(options.init_from).file(WEIGHTS_FILE)  # or an error now
     RunText(options).check_readable()
+    if options.embeddings:
+        with open_input(options.embeddings):
+            pass  # or an error now
     if options.tensorboard:
         import_summary_writer()  # or an error now, not after an hour of tokenising
 
@@ -205,6 +210,10 @@ def _network(prepared: Prepared, options: TrainOptions) -> RecurrentLM:
         return network
     if options.recurrent_init == "identity":
         start_from_identity(network.layers)
+    if options.embeddings:
+        bundle = Bundle(Path(options.output), config)
+        tokenizer = TextTokenizer.load(bundle, trust=options.trust)
+        load_embeddings(network, options.embeddings, tokenizer)
     counts = corpus.token_counts(config.vocab_size)
     if prepared.stand_ins is not None:
         counts[prepared.stand_ins.unk] += prepared.stand_ins.expected
@@ -306,8 +315,9 @@ def _shared(options: TrainOptions) -> dict[str, Any]:
     shown = {key: value for key, value in options.in_force().items() if key not in private}
     if options.tokenizer not in TOKENIZER_KINDS:
         shown["tokenizer"] = Path(options.tokenizer).name
-    if options.vocabulary:
-        shown["vocabulary"] = Path(options.vocabulary).name
+    for name in ("vocabulary", "embeddings"):
+        if path := getattr(options, name):
+            shown[name] = Path(path).name
     if options.init_from:
         shown["init_from"] = Path(options.init_from).resolve().name
     if options.teacher:

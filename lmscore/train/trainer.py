@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,13 @@ from lmscore.train.checkpoint import (
     save_checkpoint,
 )
 from lmscore.train.corpus import Corpus
-from lmscore.train.diagnosis import dead_units, gradient_by_lag, gradient_norms, make_probe
+from lmscore.train.diagnosis import (
+    dead_units,
+    gradient_by_lag,
+    gradient_norms,
+    make_probe,
+    recurrent_matrices,
+)
 from lmscore.train.evaluate import HeldOut, held_out_samples, measure
 from lmscore.train.interrupt import postponed_interrupt
 from lmscore.train.loss import batch_loss, distilled_loss
@@ -44,7 +50,8 @@ from lmscore.train.texts import train_weights
 from lmscore.train.unknown import StandIns
 from lmscore.train.workers import Workers
 
-_LOG_EVERY = 50  # updates
+_LOG_EVERY = 50  # updates, after the first ones, each of which is recorded
+_FIRST_UPDATES = 100
 _PLATEAU_FACTOR = 0.5  # of the learning rate, after an evaluation without gain
 _SAMPLE_TOKENS = 1 << 16  # the held-out tokens of an intermediate evaluation
 
@@ -238,7 +245,7 @@ class Trainer:
         ((total + extra) / batch.num_tokens).backward()  # type: ignore[no-untyped-call]
         weights = list(self.network.parameters())
         loss = float(self._workers.sum_gradients(weights, total.detach()))
-        if (self.position.step + 1) % _LOG_EVERY == 0:
+        if _is_recorded(self.position.step + 1):
             dead = dead_units(outputs, share.targets.to(total.device), self._workers)
             self._inside = {"gradient_norms": gradient_norms(self.network), "dead_units": dead}
         norm = float(torch.nn.utils.clip_grad_norm_(weights, self.options.clip))
@@ -288,6 +295,7 @@ class Trainer:
     def _check_finite(self, loss: float, norm: float) -> None:
         if math.isfinite(loss) and math.isfinite(norm):
             return
+        self._record_failure(loss, norm)
         kept = checkpoints(self._folder / CHECKPOINTS)
         again = f"go on from {kept[-1]} with `resume` and" if kept else "start again with"
         fp32 = "" if self._dtype == torch.float32 else ", or precision='fp32'"
@@ -302,7 +310,7 @@ class Trainer:
         left = self._budget.elapsed / max(progress, 1e-6) * (1 - progress)
         figures = (means.loss, means.tokens_per_second, left, self._held_out_perplexity)
         self._report(Status(progress, self.position.step, *figures))
-        if self.position.step % _LOG_EVERY == 0:
+        if _is_recorded(self.position.step):
             self._record(
                 loss=means.loss,
                 perplexity=perplexity(means.loss),
@@ -375,8 +383,19 @@ class Trainer:
             values["valid_perplexity_excluding_oovs"] = perplexity(whole.mean_without_oovs)
         if len(losses) > 1:
             values |= {f"{EVALUATED}/{name}": part.mean for name, part in losses.items()}
-        self._record(**values, gradient_by_lag=gradient_by_lag(self.network, self._probe))
+        inside = {
+            "gradient_by_lag": gradient_by_lag(self.network, self._probe),
+            **recurrent_matrices(self.network),
+        }
+        self._record(**values, **inside)
         _log.info("step %d: held-out perplexity %s", self.position.step, in_words(losses))
+
+    def _record_failure(self, loss: float, norm: float) -> None:
+        """Record the update whose loss or gradient is not finite: JSON has null in their place."""
+        if self._metrics is not None:
+            failed = replace(self.position, step=self.position.step + 1)
+            values = {"failed_loss": loss, "failed_gradient_norm": norm}
+            self._metrics.write(failed, self._budget.elapsed, values)
 
     def _record(self, **values: Any) -> None:
         if self._metrics is not None:
@@ -419,3 +438,8 @@ class Trainer:
             )
         self.position.texts = texts
         _log.info("resuming at update %d", self.position.step)
+
+
+def _is_recorded(step: int) -> bool:
+    """Whether an update gets a record of its own; in a short run each one does."""
+    return step < _FIRST_UPDATES or step % _LOG_EVERY == 0

@@ -86,7 +86,7 @@ def test_config_json_declares_the_state(bundle: Bundle) -> None:
 @pytest.mark.parametrize("tied", [True, False])
 def test_parameters(bundle: Bundle, cell: Cell, tied: bool) -> None:
     config = dataclasses.replace(bundle.config, cell=cell, tie_word_embeddings=tied)
-    gates = {"lstm": 4, "gru": 3, "lstm-coupled": 3}.get(cell, 1)
+    gates = 4 if cell == "lstm" else 3 if cell == "gru" or cell.startswith("lstm") else 1
     layer = gates * 4 * (4 + 4 + 2)
     assert config.num_parameters == (1 if tied else 2) * 10 * 4 + 2 * layer + 10
     assert config.weight_shapes()["rnn.weight_hh_l1"] == (gates * 4, 4)

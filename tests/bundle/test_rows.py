@@ -8,15 +8,16 @@ import sys
 import pytest
 
 import lmscore.bundle
-from lmscore.bundle import CELLS, HEADS, Cell, graph_inputs, graph_outputs
+from lmscore.bundle import CELLS, HEADS, OPEN, Cell, graph_inputs, graph_outputs
 from tests.train.toy import head_config, toy_config
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_cell_names_gates_that_it_has(cell: Cell) -> None:
     spec = CELLS[cell]
-    assert set(spec.onnx_gates) == set(range(spec.gates))
-    assert set(spec.step_gates or spec.onnx_gates) == set(range(spec.gates))
+    assert set(spec.onnx_gates) - {OPEN} == set(range(spec.gates))
+    assert (spec.open_gate is not None) == (OPEN in spec.onnx_gates)
+    assert set(spec.step_gates or spec.onnx_gates) - {OPEN} == set(range(spec.gates))
     if spec.remembering_gate is not None:
         assert spec.remembering_gate[0] < spec.gates
     if spec.onnx_negated is not None:

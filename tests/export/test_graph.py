@@ -258,10 +258,10 @@ def test_an_fp16_file_is_in_16_bits_but_for_state_and_softmax(cell: Cell) -> Non
     states = ["h", "c"] if cell.startswith("lstm") else ["h"]
     measured = [("likelier", wide)]  # a count of tokens
     expected = [("logits_wide", wide), *measured]
-    for layer in range(2) if cell != "window" else ():
+    for layer in range(2) if CELLS[cell].is_recurrent else ():
         expected += [(f"{name}_{layer}_half", half) for name in states]
         expected += [(f"next_{name}_{layer}", wide) for name in states]
-    if cell == "window":  # one state, of the embeddings that were read last
+    if not CELLS[cell].is_recurrent:  # one state, of the embeddings that were read last
         expected += [one for one in floats if one not in expected]
         assert sorted(kind for _, kind in expected) == [wide, wide, wide, half]
     assert sorted(floats) == sorted(expected)

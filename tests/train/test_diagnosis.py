@@ -14,7 +14,13 @@ import torch
 from lmscore.bundle import CELLS, Cell
 from lmscore.train import train
 from lmscore.train.batches import PADDING, Batch
-from lmscore.train.diagnosis import dead_units, gradient_by_lag, gradient_norms, make_probe
+from lmscore.train.diagnosis import (
+    dead_units,
+    gradient_by_lag,
+    gradient_norms,
+    make_probe,
+    recurrent_matrices,
+)
 from lmscore.train.loss import batch_loss
 from lmscore.train.metrics import EVALUATED
 from lmscore.train.network import RecurrentLM
@@ -88,7 +94,7 @@ def test_gradients_vanish_and_explode(factor: float) -> None:
             weight.fill_(factor if name == "weight_hh" else 1.0)
     lags = gradient_by_lag(network, batch(T=7))["h"]
     (norms,) = lags
-    assert len(norms) == 7  # of the state before each token
+    assert len(norms) == 6  # of the state before each token but the first
     ratios = np.array(norms[1:]) / np.array(norms[:-1])
     np.testing.assert_allclose(ratios, factor, rtol=1e-4)
 
@@ -98,7 +104,7 @@ def test_how_far_the_loss_reaches(cell: Cell) -> None:
     network = RecurrentLM(toy_config(cell=cell, num_hidden_layers=2)).train()
     found = gradient_by_lag(network, batch(T=4))
     assert list(found) == (list(CELLS[cell].state) if CELLS[cell].is_recurrent else [])
-    assert all(np.shape(norms) == (2, 4) for norms in found.values())
+    assert all(np.shape(norms) == (2, 3) for norms in found.values())
     assert network.training
     assert all(weight.grad is None for weight in network.parameters())
 
@@ -147,4 +153,23 @@ def test_it_is_recorded(tmp_path: Path) -> None:
     assert len(update["dead_units"]) == 2
     assert update["gradient_norms"]["layer_1"] > 0
     evaluation = next(record for record in records if EVALUATED in record)
-    assert np.shape(evaluation["gradient_by_lag"]["c"]) == (2, 7)
+    assert np.shape(evaluation["gradient_by_lag"]["c"]) == (2, 6)
+    assert np.shape(evaluation["recurrent_norm"]) == (2, 4)
+    assert np.shape(evaluation["recurrent_radius"]) == (2, 4)
+
+
+def test_a_text_of_one_token_reaches_nothing() -> None:
+    assert gradient_by_lag(RecurrentLM(toy_config()), batch(T=1)) == {"h": [], "c": []}
+
+
+def test_recurrent_matrices() -> None:
+    """A shear has the radius 1 and a norm above it, which is the golden ratio."""
+    network = RecurrentLM(toy_config(cell="gru", hidden_size=2))
+    with torch.no_grad():
+        dict(network.layers[0].named_parameters())["weight_hh"].copy_(
+            torch.cat([torch.eye(2) / 2, torch.tensor([[1.0, 1.0], [0.0, 1.0]]), torch.zeros(2, 2)])
+        )
+    found = recurrent_matrices(network)
+    assert found["recurrent_radius"] == [pytest.approx([0.5, 1.0, 0.0], abs=1e-3)]
+    assert found["recurrent_norm"] == [pytest.approx([0.5, (1 + 5**0.5) / 2, 0.0], abs=1e-3)]
+    assert recurrent_matrices(RecurrentLM(toy_config(cell="window"))) == {}

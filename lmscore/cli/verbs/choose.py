@@ -52,6 +52,7 @@ def choose(
     ] = "answer",
     output_format: options.Records = "tsv",
     model: options.ModelOptions,
+    directions: options.DirectionOptions,
     errors: options.Utf8Errors = "strict",
     quiet: options.Quiet = False,
 ) -> None:
@@ -61,8 +62,10 @@ def choose(
     log-probability of the whole text with it (nats), the candidate. The input is JSON Lines, an
     object with a text, its candidates and perhaps the answer; the number of its line comes first in
     a row. With --format jsonl an object per text, its fields kept. Where there are answers, the
-    summary gives the accuracy. Every text is a sentence of its own.
+    summary gives the accuracy. Every text is a sentence of its own. With --backward the
+    log-probability is that of the candidate's words, given those before and those after them.
     """
+    directions.check()
     if text is not None and files is not None:
         raise UsageError("give a TEXT or --input, not both")
     if not gap:
@@ -78,10 +81,12 @@ def choose(
         else _read(located_lines(files or ["-"], ReadOptions(errors=errors)), gap, keys)
     )
     lm = model.load()
+    both = directions.join(lm, model)
+    choose_in = lm.choose if both is None else both.choose
     right = answered = 0
     for number, item in enumerate(items, 1):
         left, _, after = item.text.partition(gap)
-        found = lm.choose(left, item.candidates, after)
+        found = choose_in(left, item.candidates, after)
         if item.answer is not None:
             answered += 1
             right += found[0].number == item.answer

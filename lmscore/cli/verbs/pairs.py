@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.scored_records import describe, interactive, score_records, with_progress
+from lmscore.cli.scored_records import (
+    describe,
+    interactive,
+    score_both_ways,
+    score_records,
+    with_progress,
+)
 from lmscore.cli.table import table
 from lmscore.corpus.reading import (
     Line,
@@ -26,7 +33,6 @@ from lmscore.errors import InputError
 from lmscore.names import Unit
 
 if TYPE_CHECKING:
-    from lmscore.runtime.model import LanguageModel
     from lmscore.runtime.scoring import Score
 
 
@@ -59,6 +65,7 @@ def pairs(
     ] = "none",
     output_format: options.Records = "tsv",
     model: options.ModelOptions,
+    directions: options.DirectionOptions,
     bos: options.Bos = True,
     eos: options.Eos = True,
     errors: options.Utf8Errors = "strict",
@@ -70,25 +77,31 @@ def pairs(
     Without a header: log_prob_good, log_prob_bad (nats), 1 if the first is greater and 0 if not,
     and the two sentences, with tabs between them, an id first where the input has one. With
     --format jsonl an object per pair, its fields kept. The summary gives the accuracy; a tie is not
-    correct. Every sentence is scored on its own, whatever context the model was trained for.
+    correct. Every sentence is scored on its own, whatever context the model was trained for. With
+    --backward the scores are pseudo-log-likelihoods, of every token given all others.
     """
+    directions.check(no_bos=not bos, no_eos=not eos)
     paths = files or ["-"]
     lines = located_lines(paths, ReadOptions(errors=errors))
     read = _from_jsonl if input_format == "jsonl" else _from_tsv
     lm = model.load()
+    both = directions.join(lm, model)
     as_line = _jsonl if output_format == "jsonl" else _tsv
     tallies: dict[str | None, _Tally] = {}
-    found = read(lines, good, bad)
-    for pair, scores in _score_pairs(
-        lm, found, paths, bos=bos, eos=eos, line_buffered=line_buffered or interactive(paths)
-    ):
+    at_once = line_buffered or interactive(paths)
+    scored = (
+        partial(score_records, lm, bos=bos, eos=eos, context="sentence", line_buffered=at_once)
+        if both is None
+        else partial(score_both_ways, both, line_buffered=at_once)
+    )
+    for pair, scores in _score_pairs(scored, read(lines, good, bad), paths):
         result = Result(*(_normalized(score, normalize, pair) for score in scores))
         tallies.setdefault(_group(pair, by), _Tally()).add(result)
         streams.write(as_line(pair, result))
     streams.flush()
     if not quiet:
         total = sum(tallies.values(), _Tally())
-        streams.note(f"{describe(lm, 'sentence')}: {total}")
+        streams.note(f"{describe(lm, 'sentence', both)}: {total}")
         for line in _groups(by, tallies) if by is not None else ():
             streams.note(line)
 
@@ -151,13 +164,9 @@ def _group(pair: Pair, by: str | None) -> str | None:
 
 
 def _score_pairs(
-    lm: LanguageModel,
+    score: Callable[[Iterator[Record]], Iterator[tuple[Record, Score]]],
     pairs: Iterable[Pair],
     paths: Sequence[str],
-    *,
-    bos: bool,
-    eos: bool,
-    line_buffered: bool,
 ) -> Iterator[tuple[Pair, tuple[Score, Score]]]:
     """Score pairs, in order, in constant memory."""
     waiting: deque[Pair] = deque()
@@ -168,10 +177,7 @@ def _score_pairs(
             yield Record(pair.good)
             yield Record(pair.bad)
 
-    scored = score_records(
-        lm, sentences(), bos=bos, eos=eos, context="sentence", line_buffered=line_buffered
-    )
-    shown = with_progress(scored, paths, data_on_stdout=True)
+    shown = with_progress(score(sentences()), paths, data_on_stdout=True)
     for (_, good), (_, bad) in zip(shown, shown, strict=True):
         yield waiting.popleft(), (good, bad)
 

@@ -12,6 +12,7 @@ import typer
 
 from lmscore import names
 from lmscore.cli import options, streams
+from lmscore.cli.asked_scores import AskedScores
 from lmscore.cli.compat import start_report
 from lmscore.cli.csv_layout import CsvLayout
 from lmscore.cli.earlier import Earlier
@@ -21,20 +22,13 @@ from lmscore.cli.records import TextInput, note_bad_records
 from lmscore.cli.rejected import rejected_records
 from lmscore.cli.report_files import Html, check_html
 from lmscore.cli.score_page import ALTERNATIVES, Totals
-from lmscore.cli.scored_records import (
-    PROMPT,
-    describe,
-    interactive,
-    measure_records,
-    score_records,
-    with_progress,
-)
+from lmscore.cli.scored_records import PROMPT, interactive, with_progress
 from lmscore.cli.usage import UsageError
 from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
     from lmscore.cli.outfile import Output
-    from lmscore.corpus.reading import Record
+    from lmscore.corpus.reading import BadRecords, Record
     from lmscore.runtime.scoring import CompatReport, Score, Summary, TextMeasures
 
     Scored = Iterable[tuple[Record, Score | TextMeasures]]
@@ -65,6 +59,7 @@ def score(
     ] = False,
     compat: options.Compat = None,
     model: options.ModelOptions,
+    directions: options.DirectionOptions,
     unnormalized: options.Unnormalized = False,
     context: options.ContextMode = None,
     bos: options.Bos = True,
@@ -90,6 +85,7 @@ def score(
     per line, "tokens" or "words" in it; it keeps the fields of the record it was read from. With
     --format csv a row for each of them, after the columns that were read, and a row of names.
     With --compat there is a block per line, with --per word the words in it, and one at the end.
+    With --backward every token is scored given all tokens before and after it, without </s>.
     """
     own_prefixes = _has_own_prefixes(prefix, prefix_field, text.kind, column=prefix_column)
     paths = text.paths
@@ -121,16 +117,43 @@ def score(
         apart={"--compat": compat, "--resume": resume, "--unnormalized": unnormalized},
     )
     report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
-    split = _split(
-        text,
-        compat=bool(compat),
-        prefixed=prefix is not None or own_prefixes,
-        measures=measures,
+    prefixed = prefix is not None or own_prefixes
+    directions.check(
+        compat=compat,
+        no_bos=not bos,
+        prefix=prefixed,
+        unnormalized=unnormalized,
+        context=context == "document",
+        html=html,
+        **{"per part": per == "part"},
     )
     _check_resumes(output, layout, resume=resume, ends=bos and eos)
-    from lmscore.runtime.scoring import Summary, needs_words
+    from lmscore.runtime.scoring import Summary
 
     typed = interactive(paths)
+    asked = AskedScores(
+        per=per,
+        bos=bos,
+        eos=eos,
+        context=context,
+        prefix=prefix,
+        own_prefixes=own_prefixes,
+        split=_split(
+            text,
+            {
+                "--compat": bool(compat),
+                "a prefix": prefixed,
+                "--backward": directions.backward is not None,
+            },
+            measures,
+        ),
+        language=text.language,
+        document_of=text.document_of(),
+        alternatives=alternatives if measures else ALTERNATIVES,
+        line_buffered=line_buffered or typed,
+        is_report=report is not None,
+        is_page=html is not None,
+    )
     if typed and not quiet:
         streams.note(PROMPT)
     bad = text.bad_records()
@@ -144,43 +167,19 @@ def score(
             raise OptionError(
                 f"{lm.path}: entropies and ranks are of texts on their own: --context sentence"
             )
-        scored = partial(
-            score_records,
-            lm,
-            bos=bos,
-            eos=eos,
-            context=context,
-            tokens=per == "token" or (report is not None and per == "word"),
-            words=per == "word"
-            or html is not None
-            or (report is not None and needs_words(lm.config)),
-            prefix=prefix,
-            own_prefixes=own_prefixes,
-            split=split,
-            language=text.language,
-            document_of=text.document_of(),
-            line_buffered=line_buffered or typed,
-            flush=out.flush,
-        )
-        measure = partial(
-            measure_records,
-            lm,
-            alternatives=alternatives if measures else ALTERNATIVES,
-            words=per == "word" or html is not None,
-            line_buffered=line_buffered or typed,
-            flush=out.flush,
-        )
+        scorer = asked.scorer(lm, directions.join(lm, model), out.flush)
         shown = partial(with_progress, paths=paths, data_on_stdout=output is None)
         if report is not None:
-            _write_report(report, shown(scored(records)), out, words=per == "word", end=not quiet)
-            if not quiet:
-                note_bad_records(bad.count)
+            scored = shown(scorer.scores(records))
+            _write_report(report, scored, out, words=per == "word", bad=None if quiet else bad)
             return
         earlier = Earlier(out, layout, header=header)
         shaped = CsvLayout(layout) if output_format == "csv" else layout
-        alone = plain and split == "none" and (context or lm.config.context) == "sentence"
-        run: Callable[..., Scored] = measure if measures or (html and alone) else scored
-        totals = Totals(html, lm, Summary(eos=eos))
+        alone = plain and asked.split == "none" and (context or lm.config.context) == "sentence"
+        run: Callable[..., Scored] = (
+            scorer.measured if measures or (html and alone) else scorer.scores
+        )
+        totals = Totals(html, lm, Summary(eos=eos and directions.backward is None))
         if (context or lm.config.context) == "sentence" or prefix is not None or own_prefixes:
             rest = earlier.skip(records, lambda record: record, bar=not typed)
             pairs: Scored = shown(run(rest), skipped=earlier.bytes)
@@ -193,9 +192,9 @@ def score(
             out.write(lines)
             if record.error is None:
                 totals.add(layout.key(number, record), scored_text, measured)
-    totals.write(describe(lm, context))
+    totals.write(scorer.name)
     if not quiet:
-        _note(totals.summary, describe(lm, context), resumed=earlier.count)
+        _note(totals.summary, scorer.name, resumed=earlier.count)
         note_bad_records(bad.count)
 
 
@@ -205,14 +204,18 @@ def _write_report(
     out: Output,
     *,
     words: bool,
-    end: bool,
+    bad: BadRecords | None,
 ) -> None:
-    """Write a block for each text in another tool's layout, and at the end that of the totals."""
+    """Write a block for each text in another tool's layout, and at the end that of the totals.
+
+    `bad` are the records that could not be read; None leaves the end out.
+    """
     for _, found in scored:
         report.add(found)
         out.write(report.sentence(found, words=words))
-    if end:
+    if bad is not None:
         out.write(report.summary())
+        note_bad_records(bad.count)
 
 
 def _check_input(
@@ -232,11 +235,9 @@ def _check_input(
         raise UsageError("--on-error keep writes objects with an error: give --format jsonl")
 
 
-def _split(
-    text: TextInput, *, compat: bool, prefixed: bool, measures: Sequence[str]
-) -> names.Split:
+def _split(text: TextInput, apart: dict[str, bool], measures: Sequence[str]) -> names.Split:
     """How the texts are split; raises UsageError where an option needs them whole."""
-    whole = {"--compat": compat, "a prefix": prefixed, f"--{''.join(measures[:1])}": measures}
+    whole = {**apart, f"--{''.join(measures[:1])}": measures}
     return text.splits(apart=next((name for name, given in whole.items() if given), ""))
 
 

@@ -45,7 +45,9 @@ def train(
     diagnose: Annotated[
         bool,
         typer.Option(
-            "--diagnose", help="Draw losses, gradients and dead units into OUTPUT/diagnosis.png."
+            "--diagnose",
+            help="Draw losses, gradients and dead units into OUTPUT/diagnosis.png, and say what "
+            "they show.",
         ),
     ] = False,
     html: Html = None,
@@ -138,6 +140,8 @@ def _options(given: dict[str, Any], config: Path | None, *, resume: bool) -> Tra
 def _diagnosis(options: TrainOptions, wanted: bool) -> Iterator[None]:
     """Draw the run when it is over, and all the more when it failed."""
     from lmscore.cli.diagrams import check_drawing, draw_diagnosis
+    from lmscore.cli.findings import findings
+    from lmscore.cli.run_records import RunRecord
 
     if not wanted:
         yield
@@ -146,8 +150,11 @@ def _diagnosis(options: TrainOptions, wanted: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        if picture := draw_diagnosis(Path(options.output)):
+        run = RunRecord.read(Path(options.output))
+        if picture := draw_diagnosis(run):
             streams.note(f"{picture}: how the training went")
+            for found in findings(run):
+                streams.note(found)
         else:
             streams.note("--diagnose: the training ended before anything was recorded")
 

@@ -227,6 +227,11 @@ class Engine:
         self.check_finite(log_probs)
         return Top(log_probs[:, 0], best[:, 0], after)
 
+    def advance(self, tokens: ArrayLike, state: State, parents: ArrayLike | None = None) -> State:
+        """Let each hypothesis read one token, int64 [B], as `step` does; gives the state alone."""
+        _, after = self._step([], tokens, state, parents)
+        return after
+
     def targets(
         self,
         tokens: Ids,

@@ -7,6 +7,7 @@ from lmscore.runtime.scoring.measures import (
     TextMeasures,
     TokenMeasures,
     WordMeasures,
+    measured_texts,
 )
 from lmscore.runtime.scoring.prefix import encode_after, word_before
 from lmscore.runtime.scoring.score import (
@@ -19,19 +20,22 @@ from lmscore.runtime.scoring.score import (
     perplexity_of,
     rounded,
 )
+from lmscore.runtime.scoring.scored_text import Convention, ScoredText
 from lmscore.runtime.scoring.scorer import Scorer, sum_scores
 from lmscore.runtime.scoring.shown import shown_words
 from lmscore.runtime.scoring.stream_windows import id_windows, windows
-from lmscore.runtime.scoring.words import END, boundary_tokens
+from lmscore.runtime.scoring.words import END, WordTokens, boundary_tokens, word_tokens
 
 __all__ = [
     "END",
     "LN10",
     "Choice",
     "CompatReport",
+    "Convention",
     "Documents",
     "PartScore",
     "Score",
+    "ScoredText",
     "Scorer",
     "Summary",
     "TextMeasures",
@@ -39,10 +43,12 @@ __all__ = [
     "TokenScore",
     "WordMeasures",
     "WordScore",
+    "WordTokens",
     "boundary_tokens",
     "choose_among",
     "encode_after",
     "id_windows",
+    "measured_texts",
     "needs_words",
     "perplexity_of",
     "rounded",
@@ -50,4 +56,5 @@ __all__ = [
     "sum_scores",
     "windows",
     "word_before",
+    "word_tokens",
 ]

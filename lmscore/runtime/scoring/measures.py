@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from lmscore.runtime.engine import RowMeasures, Tensor
+from lmscore.runtime.engine import Tensor
 from lmscore.runtime.scoring.score import Score
 from lmscore.runtime.scoring.words import word_tokens
 from lmscore.runtime.text import Ids, TextTokenizer
@@ -52,13 +53,38 @@ class TextMeasures:
     score: Score  # of the same text, with the same log-probabilities
 
 
+class DistributionMeasures(Protocol):
+    """The measures of N distributions, such as the engine's."""
+
+    @property
+    def entropies(self) -> Tensor:
+        """float32 [N], nats."""
+
+    @property
+    def ranks(self) -> Ids:
+        """int64 [N], of the tokens that are there."""
+
+    @property
+    def top_log_probs(self) -> Tensor:
+        """float32 [N, k], nats, best first."""
+
+    @property
+    def top_tokens(self) -> Ids:
+        """int64 [N, k]."""
+
+
 def measured_texts(
-    scores: Sequence[Score], measures: RowMeasures, tokenizer: TextTokenizer, *, backward: bool
+    scores: Sequence[Score],
+    measures: DistributionMeasures,
+    tokenizer: TextTokenizer,
+    *,
+    backward: bool,
+    eos: bool = True,
 ) -> Iterator[TextMeasures]:
     """Put the measures of all scored tokens, in their order, beside the scores of R texts.
 
-    The scores have tokens, and </s> is scored. A word is measured at the first of its tokens that
-    the model reads: in a backward model the last of its text.
+    The scores have tokens, with </s> among them if `eos`. A word is measured at the first of its
+    tokens that the model reads: in a backward model the last of its text.
     """
     start = 0
     for score in scores:
@@ -75,7 +101,8 @@ def measured_texts(
             TokenMeasures(t.id, t.text, t.start, t.end, t.log_prob, entropy, rank, best)
             for t, entropy, rank, best in columns
         )
-        yield TextMeasures(score.text, tokens, _words(score.text, tokens, backward=backward), score)
+        words = _words(score.text, tokens, backward=backward, eos=eos)
+        yield TextMeasures(score.text, tokens, words, score)
 
 
 def _spelt(
@@ -87,10 +114,11 @@ def _spelt(
 
 
 def _words(
-    text: str, tokens: Sequence[TokenMeasures], *, backward: bool
+    text: str, tokens: Sequence[TokenMeasures], *, backward: bool, eos: bool
 ) -> tuple[WordMeasures, ...]:
-    spans = np.array([(token.start, token.end) for token in tokens[:-1]], np.int64).reshape(-1, 2)
-    words = word_tokens(text, spans, eos=True)
+    own = tokens[: len(tokens) - eos]
+    spans = np.array([(token.start, token.end) for token in own], np.int64).reshape(-1, 2)
+    words = word_tokens(text, spans, eos=eos)
     onsets: dict[int, TokenMeasures] = {}
     for owner, token in zip(words.owners.tolist(), tokens, strict=True):
         if backward or owner not in onsets:

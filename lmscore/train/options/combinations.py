@@ -29,6 +29,8 @@ def check_combinations(options: TrainOptions) -> None:
         raise OptionError("valid_share is of the text to train on: not with valid")
     if options.epochs is not None and options.minutes is not None:
         raise OptionError("give a budget in epochs or in minutes, not both")
+    if options.embeddings is not None and options.init_from is not None:
+        raise OptionError("embeddings are of a new model: init_from brings its own")
     _check_cell(options)
     _check_optimisation(options)
     if options.direction == "backward" and options.context == "document":

@@ -215,6 +215,15 @@ class TrainOptions:
         int | None,
         Option("Another one; a tied network projects H to E.", "E", _COUNT, default="H"),
     ] = None
+    embeddings: Annotated[
+        str | None,
+        Option(
+            "Word vectors to begin with, in the text format of word2vec or GloVe; their size is "
+            "--embedding-size.",
+            "FILE",
+            path=True,
+        ),
+    ] = None
     layers: Annotated[int, Option("Recurrent layers.", "L", _COUNT)] = 1
     window_size: Annotated[
         int | None,

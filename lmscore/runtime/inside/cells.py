@@ -1,0 +1,95 @@
+"""Every recurrent cell in NumPy, one step as the textbook writes it.
+
+A step takes the input x [D], the state, [H] each, and the weights: W [G*H, D] with its bias b, and
+R [G*H, H] with its bias c, the gates one above another in PyTorch's order. It gives the next state,
+the output h first, and the value of every gate, [H] each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.bundle import Cell
+
+Array = NDArray[np.float64]
+State = tuple[Array, ...]
+Gates = dict[str, Array]
+Step = Callable[[Array, State, Array, Array, Array, Array], tuple[State, Gates]]
+
+
+def sigmoid(a: Array) -> Array:
+    """1 / (1 + exp(-a)), which tanh gives without overflow."""
+    return np.asarray((1 + np.tanh(a / 2)) / 2)
+
+
+def relu(a: Array) -> Array:
+    """The larger of a and 0."""
+    return np.maximum(a, 0)
+
+
+def elman(
+    f: Callable[[Array], Array], x: Array, state: State, W: Array, R: Array, b: Array, c: Array
+) -> tuple[State, Gates]:
+    """H' = f(W x + b + R h + c) (Elman 1990)."""
+    (h,) = state
+    return (f(W @ x + b + R @ h + c),), {}
+
+
+def lstm(x: Array, state: State, W: Array, R: Array, b: Array, c: Array) -> tuple[State, Gates]:
+    """C' = f c + i g, h' = o tanh(c') (Hochreiter & Schmidhuber 1997, Gers et al. 2000)."""
+    h, cell = state
+    i, f, g, o = np.split(W @ x + b + R @ h + c, 4)
+    i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+    cell = f * cell + i * g
+    return (o * np.tanh(cell), cell), {"input": i, "forget": f, "new": g, "output": o}
+
+
+def coupled_lstm(
+    x: Array, state: State, W: Array, R: Array, b: Array, c: Array
+) -> tuple[State, Gates]:
+    """An LSTM with f = 1 - i (Greff et al. 2017, CIFG)."""
+    h, cell = state
+    i, g, o = np.split(W @ x + b + R @ h + c, 3)
+    i, g, o = sigmoid(i), np.tanh(g), sigmoid(o)
+    cell = (1 - i) * cell + i * g
+    return (o * np.tanh(cell), cell), {"input": i, "forget": 1 - i, "new": g, "output": o}
+
+
+def lstm_without(
+    missing: str, x: Array, state: State, W: Array, R: Array, b: Array, c: Array
+) -> tuple[State, Gates]:
+    """An LSTM one of whose gates is always 1 (Greff et al. 2017: NIG, NFG, NOG)."""
+    h, cell = state
+    names = [name for name in ("input", "forget", "new", "output") if name != missing]
+    sums = dict(zip(names, np.split(W @ x + b + R @ h + c, 3), strict=True))
+    gates = {name: np.tanh(a) if name == "new" else sigmoid(a) for name, a in sums.items()}
+    cell = gates.get("forget", 1) * cell + gates.get("input", 1) * gates["new"]
+    return (gates.get("output", 1) * np.tanh(cell), cell), gates
+
+
+def gru(x: Array, state: State, W: Array, R: Array, b: Array, c: Array) -> tuple[State, Gates]:
+    """H' = (1 - z) n + z h, n = tanh(W x + r (R h)) (Cho et al. 2014)."""
+    (h,) = state
+    x_r, x_z, x_n = np.split(W @ x + b, 3)
+    h_r, h_z, h_n = np.split(R @ h + c, 3)
+    r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
+    n = np.tanh(x_n + r * h_n)
+    return ((1 - z) * n + z * h,), {"reset": r, "update": z, "new": n}
+
+
+STEPS: Mapping[Cell, Step] = {
+    "lstm": lstm,
+    "gru": gru,
+    "rnn-tanh": partial(elman, np.tanh),
+    "rnn-relu": partial(elman, relu),
+    "rnn-sigmoid": partial(elman, sigmoid),
+    "lstm-coupled": coupled_lstm,
+    "lstm-no-input": partial(lstm_without, "input"),
+    "lstm-no-forget": partial(lstm_without, "forget"),
+    "lstm-no-output": partial(lstm_without, "output"),
+}
+"""All recurrent cells."""

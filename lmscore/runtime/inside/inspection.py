@@ -1,0 +1,82 @@
+"""The gates and states of a model along a text, computed in NumPy from its weights.
+
+Letters in shapes: T tokens that are read, H hidden, E embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmscore.bundle import Config, Weights
+from lmscore.runtime.inside.cells import STEPS, Array, relu
+from lmscore.runtime.text import Ids, TextTokenizer
+
+_ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {"Tanh": np.tanh, "Relu": relu}
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the layers of a model do at each token of a text.
+
+    Attributes:
+        tokens: T, as the vocabulary spells them; <s> first, as it is read.
+        layers: for each layer, arrays float64 [T, H] by name: the gates of the cell, and the state
+            after the token: "h", and "c" in an LSTM.
+    """
+
+    tokens: tuple[str, ...]
+    layers: tuple[Mapping[str, NDArray[np.float64]], ...]
+
+
+def inspect_text(
+    config: Config, weights: Weights, tokenizer: TextTokenizer, text: str
+) -> Inspection:
+    """Run a model's layers over a text, without its output layer.
+
+    Raises InputError if the text has no ids.
+    """
+    ids = read_order(config, tokenizer.encode(text))
+    read = np.concatenate(([config.bos_token_id], ids)).astype(np.int64)
+    x = weights["embedding.weight"][read].astype(np.float64)  # [T, E]
+    layers = []
+    for layer in range(config.num_hidden_layers):
+        found = _layer(config, weights, layer, x)
+        x = found["h"] + x if config.residual and layer > 0 else found["h"]
+        layers.append(found)
+    return Inspection(tuple(tokenizer.tokens(read.tolist())), tuple(layers))
+
+
+def _layer(config: Config, weights: Weights, layer: int, x: Array) -> Mapping[str, Array]:
+    """A layer's gates and states, [T, H] each, from its input [T, D]."""
+    if not config.cell_spec.is_recurrent:
+        return {"h": _read_windows(config, weights, layer, x)}
+    W, R, b, c = (
+        weights[f"rnn.{name}_l{layer}"].astype(np.float64)
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    names, step = config.cell_spec.state, STEPS[config.cell]
+    state = tuple(np.zeros(config.hidden_size) for _ in names)
+    rows = []
+    for x_t in x:
+        state, gates = step(x_t, state, W, R, b, c)
+        rows.append({**gates, **dict(zip(names, state, strict=True))})
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def _read_windows(config: Config, weights: Weights, layer: int, x: Array) -> Array:
+    W, b = (weights[f"rnn.{name}_l{layer}"].astype(np.float64) for name in ("weight_ih", "bias_ih"))
+    size = (config.window_size or 1) if layer == 0 else 1
+    seen = np.concatenate([np.zeros((size - 1, x.shape[1])), x])
+    read = np.concatenate([seen[place : place + len(x)] for place in range(size)], axis=1)
+    activation = _ACTIVATIONS[config.cell_spec.activation]
+    return np.asarray(activation(read @ W.T + b))
+
+
+def read_order(config: Config, ids: Sequence[int] | Ids) -> Ids:
+    """Token ids in the order in which the model reads them."""
+    row = np.asarray(ids, np.int64)
+    return row[::-1] if config.direction == "backward" else row

@@ -1,0 +1,169 @@
+"""Gates, states and features, against the graph and the formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lmscore
+from lmscore.bundle import CELLS, Cell
+from lmscore.errors import InputError, ModelNotFoundError, OptionError
+from lmscore.runtime.inside import STEPS
+from lmscore.runtime.model import LanguageModel
+from tests.models import make_model
+
+TEXT = "the cat sat on the mat"
+RECURRENT = [cell for cell in CELLS if CELLS[cell].is_recurrent]
+
+
+def loaded(path: Path, **options: Any) -> LanguageModel:
+    return lmscore.load(make_model(path, variants=["fp32"], **options).path)
+
+
+def states(lm: LanguageModel, text: str) -> list[np.ndarray]:
+    """Each state tensor after each token, [T, L, H], from steps of the graph."""
+    ids = lm.encode(text).tolist()
+    if lm.config.direction == "backward":
+        ids.reverse()
+    state, found = lm.initial_state(), []
+    for token in [lm.config.bos_token_id, *ids]:
+        _, state = lm.step([token], state)
+        found.append([tensor[:, 0] for tensor in state.tensors])
+    return [np.stack(column) for column in zip(*found, strict=True)]
+
+
+def test_every_recurrent_cell_has_a_step() -> None:
+    assert list(STEPS) == [cell for cell in RECURRENT if cell in STEPS]
+    assert set(STEPS) == set(RECURRENT)
+
+
+@pytest.mark.parametrize("cell", RECURRENT)
+def test_numpy_computes_what_the_graph_does(cell: Cell, tmp_path: Path) -> None:
+    lm = loaded(tmp_path / "model", cell=cell, layers=2, embedding=5, residual=True)
+    found = lm.inspect(TEXT)
+    assert found.tokens == ("<s>", *TEXT.split())
+    for name, tensor in zip(CELLS[cell].state, states(lm, TEXT), strict=True):
+        for layer in range(2):
+            np.testing.assert_allclose(found.layers[layer][name], tensor[:, layer], atol=2e-6)
+    gates = {name: values for name, values in found.layers[0].items() if name not in ("h", "c")}
+    assert all(values.shape == (7, 16) for values in gates.values())
+    assert all((np.abs(values) <= 1).all() for values in gates.values())
+    assert bool(gates) is (not cell.startswith("rnn"))
+
+
+@pytest.mark.parametrize("cell", ["window", "window-relu"])
+def test_a_window_has_its_output_alone(cell: Cell, tmp_path: Path) -> None:
+    lm = loaded(tmp_path / "model", cell=cell, layers=2, tied=False)
+    (first, second) = lm.inspect(TEXT).layers
+    assert list(first) == ["h"]
+    weights = lm._weights()
+    logits = second["h"] @ weights["output.weight"].T + weights["output.bias"]
+    log_probs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    wanted = [lm.engine.read(lm.encode(" ".join(TEXT.split()[:n]))).log_probs[0] for n in range(7)]
+    np.testing.assert_allclose(log_probs, wanted, atol=1e-4)
+
+
+@pytest.fixture(scope="module", params=["forward", "backward"])
+def deep(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    """Two layers, pieces of words."""
+    folder = tmp_path_factory.mktemp("deep") / "model"
+    return loaded(folder, layers=2, tokenizer="bpe", direction=request.param)
+
+
+def test_features_of_tokens_are_states(deep: LanguageModel) -> None:
+    h = states(deep, TEXT)[0][1:]  # [n, L, H]
+    if deep.config.direction == "backward":
+        h = h[::-1]
+    found = deep.features(TEXT, unit="token", layers=(0, -1))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, h.reshape(len(h), -1), atol=1e-6)
+
+
+@pytest.mark.parametrize(("pool", "function"), [("mean", np.mean), ("max", np.max), ("last", None)])
+def test_pools(deep: LanguageModel, pool: Any, function: Callable[..., Any] | None) -> None:
+    tokens = deep.features(TEXT, unit="token")
+    wanted = tokens[-1] if function is None else function(tokens, axis=0)
+    np.testing.assert_allclose(deep.features(TEXT, pool=pool), wanted, atol=1e-6)
+    words = deep.features(TEXT, unit="word", pool=pool)
+    assert words.shape == (6, 16)
+    last = [
+        index
+        for index, (_, end) in enumerate(deep.tokenizer.encode_spans([TEXT])[0].offsets)
+        if end == 7
+    ]
+    own = tokens[last[-1] - 1 + len(last) - 1 : last[-1] + 1] if function is None else None
+    if own is not None:
+        np.testing.assert_allclose(words[1], own[-1], atol=1e-6)
+
+
+def test_batches_are_as_texts_alone(deep: LanguageModel) -> None:
+    texts = [TEXT, "", "so long", "thanks for all the fish", "a"] * 20
+    for text, found in zip(texts, deep.features_stream(iter(texts), window=33), strict=True):
+        np.testing.assert_allclose(found, deep.features(text), atol=1e-6)
+
+
+def test_both_directions_beside_each_other(tmp_path: Path) -> None:
+    forward = loaded(tmp_path / "forward")
+    backward = loaded(tmp_path / "backward", direction="backward", seed=1)
+    both = lmscore.bidirectional(forward, backward)
+    (found,) = both.features_stream([TEXT], unit="word")
+    np.testing.assert_array_equal(found[:, :16], forward.features(TEXT, unit="word"))
+    np.testing.assert_array_equal(found[:, 16:], backward.features(TEXT, unit="word"))
+
+
+def test_neighbours_and_analogies(tmp_path: Path) -> None:
+    lm = loaded(tmp_path / "model")
+    vectors = lm.embeddings()
+    ids = [lm.encode(word)[0] for word in ("cat", "dog", "mat", "fish")]
+    matrix = np.zeros_like(vectors.matrix)
+    matrix[ids] = np.eye(16, dtype=np.float32)[:4]
+    matrix[ids[3]] = matrix[ids[1]] - matrix[ids[0]] + matrix[ids[2]]
+    made = type(vectors)(matrix, lm.tokenizer)
+    (best, cosine), *_ = made.analogy("cat", "dog", "mat", k=3)
+    assert best == "fish"
+    assert cosine == pytest.approx(1)
+    ((best, cosine),) = made.nearest("dog", k=1)
+    assert best == "fish"
+    assert cosine == pytest.approx(3**-0.5)
+    np.testing.assert_array_equal(made.vector("cat"), np.eye(16)[0])
+
+
+MISTAKES: list[tuple[Callable[[LanguageModel], object], type[Exception], str]] = [
+    (lambda lm: lm.features(TEXT, unit="line"), OptionError, "unit must be"),  # type: ignore[arg-type]
+    (lambda lm: lm.features(TEXT, pool="sum"), OptionError, "pool must be"),  # type: ignore[arg-type]
+    (lambda lm: lm.features(TEXT, layers=(2,)), OptionError, r"layers are \[2\], expected"),
+    (lambda lm: lm.features(TEXT, layers=()), OptionError, r"layers are \[\], expected"),
+    (lambda lm: list(lm.features_stream("a")), InputError, "expected several texts, got str"),
+    (lambda lm: list(lm.features_stream(["a", 1])), InputError, "text 2"),  # type: ignore[list-item]
+    (lambda lm: lm.inspect(1), InputError, "text 1"),  # type: ignore[arg-type]
+    (lambda lm: lm.embeddings().vector(""), InputError, "'' has no token"),
+    (lambda lm: lm.embeddings().nearest("cat", 0), OptionError, "k must be"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), MISTAKES)
+def test_mistakes(
+    lm: LanguageModel,
+    call: Callable[[LanguageModel], object],
+    error: type[Exception],
+    message: str,
+) -> None:
+    with pytest.raises(error, match=message):
+        call(lm)
+
+
+def test_models_without_states_or_weights(tmp_path: Path) -> None:
+    window = loaded(tmp_path / "window", cell="window")
+    with pytest.raises(OptionError, match="without recurrence"):
+        window.features(TEXT)
+    (window.path / "model.safetensors").unlink()
+    with pytest.raises(ModelNotFoundError, match=r"model.safetensors is missing"):
+        window.inspect(TEXT)
+    arpa = tmp_path / "my.arpa"
+    arpa.write_text("\\data\\\nngram 1=3\n\n\\1-grams:\n-1\t<s>\n-1\t</s>\n-1\ta\n\n\\end\\\n")
+    with pytest.raises(ModelNotFoundError, match="an n-gram model has no weights"):
+        lmscore.load(arpa).embeddings()
