@@ -79,6 +79,7 @@ class Config:
     self_normalized: bool = False  # a target's score alone is nearly its log-probability
     embedding_size: int | None = None  # E; None: H
     residual: bool = False  # from the second layer on, a layer's input is added to its output
+    reversed_prefix: bool = False  # a prefix, the sentence before a text, is read from its end
     window_size: int | None = None  # tokens that the cell `window` reads; None for other cells
     training: Mapping[str, Any] = field(default_factory=dict)  # a free-form record of the training
     graphs: Mapping[str, GraphRecord] = field(default_factory=dict)  # by variant
@@ -235,7 +236,7 @@ class Config:
                 raise ModelError(
                     f"{source}: {key} is {value!r}, expected an id below {self.vocab_size}"
                 )
-        for key in ("tie_word_embeddings", "self_normalized", "residual"):
+        for key in ("tie_word_embeddings", "self_normalized", "residual", "reversed_prefix"):
             if not isinstance(getattr(self, key), bool):
                 raise ModelError(f"{source}: {key} must be true or false")
         self._validate_classes(source)

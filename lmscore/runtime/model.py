@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack, get_args
@@ -25,6 +26,7 @@ from lmscore.runtime.scoring import (
     boundary_tokens,
     choose_among,
     id_windows,
+    prefix_lead,
     windows,
 )
 from lmscore.runtime.text import Ids, TextTokenizer, check_text
@@ -595,6 +597,7 @@ class LanguageModel:
         self,
         prompt: str = "",
         *,
+        prefix: str = "",
         beam_size: int = 4,
         num_results: int | None = None,
         max_tokens: int = 100,
@@ -611,6 +614,8 @@ class LanguageModel:
 
         Args:
             prompt: the text to continue; empty: the beginning of a sentence.
+            prefix: the sentence before, for models of documents and of pairs: what a model of
+                pairs is to translate, correct or spell.
             beam_size: the number of hypotheses kept.
             num_results: the number of results wanted. Default: beam_size.
             max_tokens: the length at which a hypothesis that has not ended is cut ("length").
@@ -632,6 +637,12 @@ class LanguageModel:
         """
         from lmscore.runtime.decoding import BeamOptions, BeamSearch, Prompt, make_constraint
 
+        check_text(prefix, 1, "prefix")
+        if prefix and self.config.context != "document":
+            raise OptionError(
+                f"{self.path}: reads sentences on their own: put the prefix at the beginning of "
+                "the prompt"
+            )
         options = BeamOptions(
             beam_size=beam_size,
             num_results=beam_size if num_results is None else num_results,
@@ -645,6 +656,10 @@ class LanguageModel:
             self.tokenizer, self.config, allowed_words=allowed_words, pattern=pattern
         )
         read = Prompt.read(self.tokenizer, prompt)
+        if prefix:
+            bos = np.array([self.config.bos_token_id])
+            lead = prefix_lead(self.config, self.tokenizer.encode(prefix), bos)
+            read = replace(read, lead=lead)
         return BeamSearch(self.engine, self.tokenizer, read, options, constraint).run()
 
     def next_words(

@@ -70,16 +70,16 @@ class SentenceBatches:
         if self._order is not None:
             return self._order.tokens
         if self._lines is None:
-            return self._corpus.counts.tokens
-        starts = self._corpus.starts
-        return int((starts[self._lines + 1] - starts[self._lines]).sum())
+            return self._corpus.num_targets
+        return int(self._corpus.targets(self._lines).sum())
 
     def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
         """Iterate over the batches of an epoch, without the first `skip`."""
         starts = self._corpus.starts
         for rows in self._plan(number):
             longest = int((starts[rows + 1] - starts[rows]).max())
-            pieces = range(0, longest, _LONGEST)
+            # A pair is read whole: a piece of its first text would have no target.
+            pieces = range(0, longest, _LONGEST if self._corpus.heads is None else longest)
             if skip < len(pieces):
                 yield from self._pieces(rows, longest, pieces[skip:])
             skip = max(0, skip - len(pieces))
@@ -134,8 +134,11 @@ class SentenceBatches:
             targets[row, : end - begin] = self._corpus.tokens[begin:end]
         inputs = np.full((len(rows), longest), self._bos, np.int64)
         inputs[:, 1:] = np.maximum(targets[:, :-1], 0)
+        if self._corpus.heads is not None:
+            for row, head in enumerate(self._corpus.heads[rows]):
+                targets[row, :head] = PADDING
         for begin in pieces:
-            piece = slice(begin, begin + _LONGEST)
+            piece = slice(begin, begin + pieces.step)
             yield Batch(
                 time_first(inputs[:, piece]),
                 time_first(targets[:, piece]),
@@ -221,7 +224,7 @@ def training_batches(
 
     `weights` say how often an epoch reads the lines of each file; by default once.
     """
-    if config.context == "document":
+    if config.context == "document" and corpus.heads is None:
         rows, seed = options.batch_size, options.seed if options.random_bptt else None
         return DocumentBatches(corpus, config, rows=rows, bptt=options.bptt, seed=seed)
     tokens = options.batch_size * options.bptt

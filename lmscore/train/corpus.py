@@ -21,7 +21,11 @@ from lmscore.bundle import Config
 from lmscore.errors import InputError, InputFileError, ModelError
 from lmscore.files import atomic_write, atomic_write_bytes, make_directory
 from lmscore.forks import lazy
+from lmscore.runtime.scoring import prefix_lead
 from lmscore.runtime.text import TextTokenizer
+
+PAIR_MARK = "\0"
+"""Between the two texts of a pair, in a line."""
 
 Tokens = NDArray[np.unsignedinteger[Any]]
 
@@ -52,18 +56,30 @@ class CorpusCounts:
 class Corpus:
     """The token ids of all lines in the model's reading order, each line ended by `</s>`.
 
-    For a backward model the last token of a line comes first.
+    For a backward model the last token of a line comes first. A line of pairs has the tokens of
+    its first text, and <s>, before those of the second.
     """
 
     tokens: Tokens  # uint16 or uint32 [tokens], memory-mapped
     starts: NDArray[np.int64]  # [lines + 1]: line i is tokens[starts[i]:starts[i + 1]]
     counts: CorpusCounts
     parts: tuple[int, ...] = ()  # the lines of each file
+    heads: NDArray[np.int64] | None = None  # [lines], of pairs: the tokens before the second text
 
     @lazy
     def sha256(self) -> str:
         """The SHA-256 of the token ids in hexadecimal; reads all of them, once."""
         return hashlib.sha256(self.tokens.data).hexdigest()
+
+    def targets(self, lines: slice | NDArray[np.int64] = slice(None)) -> NDArray[np.int64]:
+        """The tokens of each line, or of some lines, that are predicted."""
+        lengths = np.diff(self.starts) if self.heads is None else np.diff(self.starts) - self.heads
+        return np.asarray(lengths[lines], np.int64)
+
+    @lazy
+    def num_targets(self) -> int:
+        """The tokens that are predicted: all of them but the first texts of pairs."""
+        return self.counts.tokens if self.heads is None else int(self.targets().sum())
 
     def token_counts(self, vocab_size: int) -> NDArray[np.int64]:
         """The frequency of each id, [V]."""
@@ -79,10 +95,12 @@ def join_corpora(corpora: Sequence[Corpus]) -> Corpus:
         return corpora[0]
     lengths = np.concatenate([np.diff(corpus.starts) for corpus in corpora])
     counts = functools.reduce(operator.add, (corpus.counts for corpus in corpora))
+    heads = [corpus.heads for corpus in corpora if corpus.heads is not None]
     return Corpus(
         np.concatenate([corpus.tokens for corpus in corpora]),
         np.concatenate([[0], np.cumsum(lengths)]),
         counts,
+        heads=np.concatenate(heads) if heads else None,
     )
 
 
@@ -109,8 +127,9 @@ def build_corpus(
     _log.info("tokenising the %s text", name)
     make_directory(folder)
     record.unlink(missing_ok=True)  # it must not vouch for files that are being replaced
-    counts, lengths = _write(parts, tokenizer, config, folder, name)
+    counts, lengths, has_pairs = _write(parts, tokenizer, config, folder, name)
     document = {"fingerprint": fingerprint, **asdict(counts), "parts": lengths}
+    document["pairs"] = has_pairs
     atomic_write_bytes(record, json.dumps(document, indent=2).encode())
     return open_corpus(folder, name, config.vocab_size)
 
@@ -118,14 +137,16 @@ def build_corpus(
 def open_corpus(folder: Path, name: str, vocab_size: int) -> Corpus:
     """Open a text of `build_corpus`; raises ModelError if a file is missing or damaged."""
     try:
-        _, counts, parts = _read_record(folder / f"{name}.json")
+        _, counts, parts, has_pairs = _read_record(folder / f"{name}.json")
         tokens = np.memmap(folder / f"{name}.tokens", _token_type(vocab_size), "r")
         starts = np.memmap(folder / f"{name}.starts", np.int64, "r")
+        heads = np.memmap(folder / f"{name}.heads", np.int64, "r") if has_pairs else None
     except _DAMAGED as error:
         raise ModelError(f"{folder}: the tokenised {name} text is damaged: {error}") from error
-    if len(tokens) != counts.tokens or len(starts) != counts.lines + 1:
+    fits = heads is None or len(heads) == counts.lines
+    if len(tokens) != counts.tokens or len(starts) != counts.lines + 1 or not fits:
         raise ModelError(f"{folder}: the tokenised {name} text is damaged: files of wrong sizes")
-    return Corpus(tokens, starts, counts, parts)
+    return Corpus(tokens, starts, counts, parts, heads)
 
 
 def fingerprint(paths: Iterable[str], tokenizer: str, *choices: object) -> str:
@@ -144,10 +165,11 @@ def fingerprint(paths: Iterable[str], tokenizer: str, *choices: object) -> str:
     return digest.hexdigest()
 
 
-def _read_record(path: Path) -> tuple[str, CorpusCounts, tuple[int, ...]]:
+def _read_record(path: Path) -> tuple[str, CorpusCounts, tuple[int, ...], bool]:
     document = json.loads(path.read_text(encoding="utf-8"))
     mark, parts = document.pop("fingerprint"), tuple(document.pop("parts"))
-    return mark, CorpusCounts(**document), parts
+    has_pairs = document.pop("pairs", False)  # version 0.1.0 knew none
+    return mark, CorpusCounts(**document), parts, has_pairs
 
 
 def _token_type(vocab_size: int) -> type[np.unsignedinteger[Any]]:
@@ -160,32 +182,42 @@ def _write(
     config: Config,
     folder: Path,
     name: str,
-) -> tuple[CorpusCounts, list[int]]:
-    """Write the tokens and the starts of lines; returns the counts, and the lines of each part."""
+) -> tuple[CorpusCounts, list[int], bool]:
+    """Write the tokens, the starts of lines, and the heads of pairs if there are any.
+
+    Returns the counts, the lines of each part, and whether there are pairs.
+    """
     total, lengths = CorpusCounts(0, 0, 0, 0, 0), []
+    has_pairs = False
     with (
         atomic_write(folder / f"{name}.tokens") as token_file,
         atomic_write(folder / f"{name}.starts") as start_file,
+        atomic_write(folder / f"{name}.heads") as head_file,
     ):
         start_file.write(np.zeros(1, np.int64).tobytes())
         for part in parts:
             iterator, before = iter(part), total.lines
             while batch := list(itertools.islice(iterator, _LINES_AT_ONCE)):
-                ids, ends = _encode(batch, tokenizer, config, first=total.lines + 1)
+                ids, ends, heads = _encode(batch, tokenizer, config, first=total.lines + 1)
+                has_pairs = has_pairs or heads is not None
+                if heads is not None:
+                    head_file.write(heads.tobytes())
                 token_file.write(ids.astype(_token_type(config.vocab_size)).tobytes())
                 start_file.write((total.tokens + np.cumsum(ends)).tobytes())
                 total += _counts(batch, ids, config)
             lengths.append(total.lines - before)
         if total.lines == 0:
             raise InputError(f"the {name} text is empty: no line in it")
-    return total, lengths
+    return total, lengths, has_pairs
 
 
 def _counts(batch: list[str], ids: NDArray[np.int64], config: Config) -> CorpusCounts:
+    """The counts of lines; of pairs, those of the second texts but for tokens and OOVs."""
+    texts = [line.rpartition(PAIR_MARK)[2] for line in batch]
     return CorpusCounts(
         lines=len(batch),
-        words=sum(len(line.split()) for line in batch),
-        characters=sum(map(len, batch)) + len(batch),
+        words=sum(len(text.split()) for text in texts),
+        characters=sum(map(len, texts)) + len(batch),
         tokens=len(ids),
         oov=0 if config.unk_token_id is None else int((ids == config.unk_token_id).sum()),
     )
@@ -193,11 +225,22 @@ def _counts(batch: list[str], ids: NDArray[np.int64], config: Config) -> CorpusC
 
 def _encode(
     batch: list[str], tokenizer: TextTokenizer, config: Config, *, first: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The ids of all lines in one array, `</s>` after each, and the lengths of the lines."""
-    rows = tokenizer.encode_batch(batch, first=first)
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None]:
+    """The ids of all lines in one array, `</s>` after each, the lengths of the lines, and heads."""
+    heads = None
+    if PAIR_MARK in batch[0]:
+        pairs = [line.split(PAIR_MARK) for line in batch]
+        before = tokenizer.encode_batch([first for first, _ in pairs], first=first, name="prefix")
+        rows = tokenizer.encode_batch([second for _, second in pairs], first=first)
+        begin = np.array([config.bos_token_id])
+        # As a scorer reads it: `prefix_lead` without its first <s>, which begins every row.
+        leads = [prefix_lead(config, ids, begin[:0]) for ids in before]
+        heads = np.array([len(lead) + 1 for lead in leads])
+        rows = [np.concatenate((lead, begin, row)) for lead, row in zip(leads, rows, strict=True)]
+    else:
+        rows = tokenizer.encode_batch(batch, first=first)
     if config.direction == "backward":
         rows = [row[::-1] for row in rows]
     end = np.array([config.eos_token_id])
     lengths = np.array([len(row) + 1 for row in rows])
-    return np.concatenate([part for row in rows for part in (row, end)]), lengths
+    return np.concatenate([part for row in rows for part in (row, end)]), lengths, heads

@@ -57,7 +57,7 @@ def held_out_samples(text: HeldOut, config: Config, most_tokens: int) -> dict[st
 
 def held_out_batches(corpus: Corpus, config: Config, most_tokens: int | None = None) -> Batches:
     """Batches of a corpus, or of about `most_tokens` of it, taken evenly from everywhere."""
-    if config.context == "document":
+    if config.context == "document" and corpus.heads is None:
         return DocumentBatches(corpus, config, rows=_ROWS, bptt=_BPTT, most_tokens=most_tokens)
     lines = None
     if most_tokens is not None and most_tokens < corpus.counts.tokens:
@@ -128,7 +128,7 @@ def held_out(
     """
     losses = {
         name: measure(network, held_out_batches(corpus, network.config), report=report).scaled(
-            corpus.counts.tokens
+            corpus.num_targets
         )
         for name, corpus in text.texts.items()
     }

@@ -27,8 +27,9 @@ class LineOrder:
     def tokens(self) -> int:
         """The tokens of an epoch; on average, if lines are drawn."""
         if not self.weights:
-            return self.corpus.counts.tokens
-        ends = self.corpus.starts[np.cumsum([0, *self.corpus.parts])]
+            return self.corpus.num_targets
+        before = np.concatenate([[0], np.cumsum(self.corpus.targets())])
+        ends = before[np.cumsum([0, *self.corpus.parts])]
         return round(float(np.diff(ends) @ np.array(self.weights)))
 
     def draw(self, random: np.random.Generator) -> Ids:

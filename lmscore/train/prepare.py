@@ -161,6 +161,8 @@ def _make_tokenizer(path: Path, text: RunText, options: TrainOptions, *, resume:
 def make_config(options: TrainOptions, vocabulary: Vocabulary, tokenizer_sha256: str) -> Config:
     """The configuration of the model to train."""
     fixed = {key: getattr(options, option) for option, key in FIXED.items()}
+    if options.prefix_field is not None:  # the first text of a pair is scored as a sentence before
+        fixed["context"] = "document"
     if not CELLS[options.cell].is_recurrent:
         fixed["window_size"] = options.window_size or _WINDOW
     return Config(
@@ -170,6 +172,7 @@ def make_config(options: TrainOptions, vocabulary: Vocabulary, tokenizer_sha256:
         eos_token_id=vocabulary.eos,
         unk_token_id=vocabulary.unk,
         self_normalized=options.self_normalize > 0,
+        reversed_prefix=options.reverse_prefix,
         tokenizer=vocabulary.kind,
         tokenizer_sha256=tokenizer_sha256,
     )

@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from lmscore.corpus.reading import BadRecords, ReadOptions, file_records
+from lmscore.corpus.reading import BadRecords, ReadOptions, Record, file_records
 from lmscore.errors import InputError, InputFileError, OptionError
 from lmscore.files import open_input
 from lmscore.forks import lazy
 from lmscore.runtime.text import split_text
+from lmscore.train.corpus import PAIR_MARK
 from lmscore.train.options import TrainOptions
 from lmscore.train.split import BlockSplit, SentenceSplit, Split, block_split, sentence_limit
 
@@ -114,7 +115,17 @@ class RunText:
         """The options that choose the lines to train on."""
         options = self._options
         split = (self._in_blocks, options.valid_share, options.seed)
-        names = ("input_format", "field", "columns", "encoding", "split", "errors", "on_error")
+        names = (
+            "prefix_field",
+            "reverse_prefix",
+            "input_format",
+            "field",
+            "columns",
+            "encoding",
+            "split",
+            "errors",
+            "on_error",
+        )
         reading = [getattr(options, name) for name in names]
         return (*self._marks, *reading, *self._valid, *(() if self._valid else split))
 
@@ -126,8 +137,9 @@ class RunText:
 
     @property
     def train_lines(self) -> Iterator[str]:
-        """The lines to train on, of all files."""
-        return itertools.chain.from_iterable(self.train)
+        """The lines to train on, of all files; of pairs both texts, one after another."""
+        lines = itertools.chain.from_iterable(self.train)
+        return (text for line in lines for text in line.split(PAIR_MARK))
 
     @property
     def held_out(self) -> Mapping[str, Iterable[str]]:
@@ -165,7 +177,7 @@ class RunText:
         wanted = {line.strip() for lines in self.held_out.values() for line in lines}
         trained = {line for part in self.train for line in map(str.strip, part) if line in wanted}
         return {
-            name: sum(len(line.split()) for line in lines if line.strip() in trained)
+            name: sum(len(_text(line).split()) for line in lines if line.strip() in trained)
             for name, lines in self.held_out.items()
         }
 
@@ -218,12 +230,16 @@ class RunText:
         how = ReadOptions(
             input_format=options.input_format,
             field=options.field,
+            prefix_field=options.prefix_field,
             columns=options.columns,
             encoding=options.encoding,
             errors=options.errors,
         )
         records = BadRecords(options.on_error).handled(file_records(path, how, all_fields=False))
         for record in records:
+            if options.prefix_field is not None:
+                yield _pair(record)
+                continue
             yield from split_text(record.text, options.split or record.default_split)
 
     def _without_boundaries(self, line: str) -> str:
@@ -236,6 +252,23 @@ class RunText:
         if words and words[-1] == end:
             line = line.rstrip().removesuffix(end).rstrip()
         return line
+
+
+def _pair(record: Record) -> str:
+    """The texts of a pair as a line; raises InputError for what is none."""
+    if record.prefix is None:
+        raise InputError(
+            f"{record.where}: no text before this one: pairs are records with two named texts, "
+            "such as JSON Lines, or TSV with columns='prefix' and columns='text'"
+        )
+    if PAIR_MARK in record.prefix or PAIR_MARK in record.text:
+        raise InputError(f"{record.where}: a text holds a zero byte")
+    return f"{record.prefix}{PAIR_MARK}{record.text}"
+
+
+def _text(line: str) -> str:
+    """A line, or the second text of a pair."""
+    return line.rpartition(PAIR_MARK)[2]
 
 
 def _distinct(lines: Iterable[str]) -> Iterator[str]:

@@ -129,7 +129,7 @@ class Trainer:
         self._best = BestWeights(self._folder, int(count)) if kind == "best" else None
         self._stand_ins = stand_ins
         self._samples = held_out_samples(valid, network.config, _SAMPLE_TOKENS)
-        self._held_out_tokens = {name: part.counts.tokens for name, part in valid.texts.items()}
+        self._held_out_tokens = {name: part.num_targets for name, part in valid.texts.items()}
         # A loss over tokens that were never trained says nothing about the weights.
         self._learns_unk = bool(train.counts.oov or stand_ins or options.init_from)
         self._budget = Budget(options, self._batches.tokens, self.position.seconds)

@@ -118,7 +118,9 @@ class BeamSearch:
         """
         start = None if self._constraint is None else self._constraint.start(self._prompt)
         self._live = [_Hypothesis(constraint=start)]
-        top = self._best(self._engine.read(self._prompt.ids))
+        begin = np.array([self._engine.config.bos_token_id], np.int64)
+        ids = np.concatenate((self._prompt.lead, begin, self._prompt.ids))
+        top = self._best(self._engine.read(ids, self._engine.initial_state()))
         parents = self._keep(top)
         while self._live and not self._is_decided():
             top = self._read(top, parents)

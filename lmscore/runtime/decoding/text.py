@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class Prompt:
     text: str
     ids: Ids  # int64 [n]
     drops_space: bool  # whether to drop a space at the start of the continuation
+    lead: Ids = field(default_factory=lambda: np.empty(0, np.int64))  # read before <s> and the ids
 
     @classmethod
     def read(cls, tokenizer: TextTokenizer, text: str, number: int = 1) -> Prompt:

@@ -9,7 +9,7 @@ from lmscore.runtime.scoring.measures import (
     WordMeasures,
     measured_texts,
 )
-from lmscore.runtime.scoring.prefix import encode_after, word_before
+from lmscore.runtime.scoring.prefix import encode_after, prefix_lead, word_before
 from lmscore.runtime.scoring.score import (
     LN10,
     PartScore,
@@ -51,6 +51,7 @@ __all__ = [
     "measured_texts",
     "needs_words",
     "perplexity_of",
+    "prefix_lead",
     "rounded",
     "shown_words",
     "sum_scores",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmscore.bundle import Config
 from lmscore.errors import InputError
 from lmscore.forks import lazy
 from lmscore.runtime.text import Encoded, Ids, TextTokenizer
@@ -26,6 +27,15 @@ class Prefix:
     def tokens(self) -> Ids:
         """All tokens that are read before the text."""
         return np.concatenate((self.lead, self.first))
+
+
+def prefix_lead(config: Config, ids: Ids, bos: Ids) -> Ids:
+    """What a model of documents reads before the <s> of a text: <s> and the tokens of its prefix.
+
+    Of a model that was trained so, they come from the end of the prefix (Sutskever et al. 2014,
+    section 3.3: the beginnings of both sequences lie next to each other).
+    """
+    return np.concatenate((bos, ids[::-1] if config.reversed_prefix else ids))
 
 
 def split_space(tokenizer: TextTokenizer, text: str, ids: Ids) -> tuple[str, str, Ids]:

@@ -29,7 +29,7 @@ from lmscore.runtime.engine import (
 from lmscore.runtime.scoring.ahead import ahead
 from lmscore.runtime.scoring.columns import made_of_columns
 from lmscore.runtime.scoring.measures import TextMeasures, measured_texts
-from lmscore.runtime.scoring.prefix import Prefix, encode_after, split_space
+from lmscore.runtime.scoring.prefix import Prefix, encode_after, prefix_lead, split_space
 from lmscore.runtime.scoring.score import Parts, Score, unread_scores
 from lmscore.runtime.scoring.scored_text import Convention, ScoredText
 from lmscore.runtime.scoring.stream_windows import Window
@@ -132,7 +132,7 @@ class Scorer:
     def _prefix(self, text: str, ids: Ids) -> Prefix:
         bos = np.array([self.engine.config.bos_token_id] if self.bos else [], np.int64)
         if self.context == "document":  # the text begins as it would after any other
-            lead = np.concatenate((bos, ids)) if text else _NO_IDS
+            lead = prefix_lead(self.engine.config, ids, bos) if text else _NO_IDS
             return Prefix(text, "", ids, lead=lead, first=bos)
         text, space, ids = split_space(self.tokenizer, text, ids)
         before = np.concatenate((bos, ids))

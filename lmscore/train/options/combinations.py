@@ -31,6 +31,7 @@ def check_combinations(options: TrainOptions) -> None:
         raise OptionError("give a budget in epochs or in minutes, not both")
     if options.embeddings is not None and options.init_from is not None:
         raise OptionError("embeddings are of a new model: init_from brings its own")
+    _check_pairs(options)
     _check_cell(options)
     _check_optimisation(options)
     if options.direction == "backward" and options.context == "document":
@@ -38,6 +39,21 @@ def check_combinations(options: TrainOptions) -> None:
     _check_output(options)
     if options.unk_token in (options.bos_token, options.eos_token):
         raise OptionError("unk_token must differ from bos_token and eos_token")
+
+
+def _check_pairs(options: TrainOptions) -> None:
+    if options.prefix_field is None:
+        if options.reverse_prefix:
+            raise OptionError("reverse_prefix is of the prefix that prefix_field names")
+        return
+    for name, excluded in (
+        ("context='document'", options.context == "document"),
+        ("direction='backward'", options.direction == "backward"),
+        ("init_from", options.init_from is not None),
+        (f"split={options.split!r}", options.split not in (None, "none")),
+    ):
+        if excluded:
+            raise OptionError(f"prefix_field learns pairs, each on its own: not with {name}")
 
 
 def _check_output(options: TrainOptions) -> None:

@@ -106,6 +106,17 @@ class TrainOptions:
         str | None,
         Option("The column or key of the text; doc.text reaches inside.", "NAME", default="text"),
     ] = None
+    prefix_field: Annotated[
+        str | None,
+        Option(
+            "Learn pairs: the column or key of the text that comes before; the loss is on the "
+            "text alone.",
+            "NAME",
+        ),
+    ] = None
+    reverse_prefix: Annotated[
+        bool, Option("Read the text that comes before from its end; with --prefix-field.")
+    ] = False
     columns: Annotated[
         tuple[str, ...],
         Option("A column of a CSV or TSV file whose first line does not name them, each.", "NAME"),
