@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from lmscore.errors import InputError, OptionError
+from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats.document import Document, by_lines, lists_of_rows
+from lmscore.runtime.rescoring.formats.fixed_beam import beam_size, line_with_scores, with_keys
 from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
 from lmscore.runtime.rescoring.formats.numbers import to_float
 from lmscore.runtime.rescoring.formats.tsv import score_columns, table_rows
@@ -14,35 +15,27 @@ from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 
 def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:
-    if options.beam_size is None:
-        raise OptionError(
-            f"{document.name}: this looks like a NeMo list, which does not say where an utterance "
-            "ends; give its beam size, or the format 'tsv' if the first column is an id"
-        )
-    if options.beam_size < 1:
-        raise OptionError(f"the beam size must be at least 1, not {options.beam_size}")
-    return lists_of_rows(document, _rows(document, options.beam_size))
+    size = beam_size(
+        document,
+        options,
+        what="this looks like a NeMo list",
+        advice=", or the format 'tsv' if the first column is an id",
+    )
+    return lists_of_rows(document, with_keys(document, _hypotheses(document, size), size))
 
 
-def _rows(document: Document, beam_size: int) -> Iterator[tuple[str, Hypothesis]]:
-    num_rows = 0
+def _hypotheses(document: Document, size: int) -> Iterator[Hypothesis]:
     texts: list[str] = []  # of the list that is read, and of the one before it
-    for num_rows, (line, columns) in enumerate(table_rows(document, "text<TAB>score"), 1):
-        features = score_columns(columns[1:], 2, document.where(line.number))
-        key = str(document.first_index + (num_rows - 1) // beam_size)
-        if num_rows % beam_size == 1 and _is_shifted(texts[-beam_size:], columns[0]):
+    for number, (line, columns) in enumerate(table_rows(document, "text<TAB>score")):
+        if number % size == 0 and _is_shifted(texts[-size:], columns[0]):
             raise InputError(
-                f"{document.where(num_rows)}: this row goes on from the list before, whose texts "
-                "have no word in common: an utterance has fewer rows than the beam size "
-                f"{beam_size}, which NeMo's file does not say; give every row an id (format 'tsv')"
+                f"{document.where(line.number)}: this row goes on from the list before, whose "
+                "texts have no word in common: an utterance has fewer rows than the beam size "
+                f"{size}, which NeMo's file does not say; give every row an id (format 'tsv')"
             )
-        texts = [*texts[-2 * beam_size :], columns[0]]
-        yield key, Hypothesis(columns[0], features, source=line)
-    if num_rows % beam_size:
-        raise InputError(
-            f"{document.where(num_rows)}: {num_rows} rows are not a multiple of the beam size "
-            f"{beam_size}; give the one it was written with"
-        )
+        texts = [*texts[-2 * size :], columns[0]]
+        features = score_columns(columns[1:], 2, document.where(line.number))
+        yield Hypothesis(columns[0], features, source=line)
 
 
 def _is_shifted(texts: Sequence[str], following: str) -> bool:
@@ -57,11 +50,6 @@ def _is_shifted(texts: Sequence[str], following: str) -> bool:
     apart = any(one.isdisjoint(other) for one, other in pairwise(words[:-1]))
     common, either = words[-2] & words[-1], words[-2] | words[-1]
     return apart and 3 * len(common) >= len(either) and words[-2] != words[-1]
-
-
-def _line(hypothesis: Hypothesis) -> str:
-    new = [repr(hypothesis.features[name]) for name in hypothesis.added]
-    return "\t".join([hypothesis.source.text, *new])
 
 
 def _recognises(head: Head) -> Surety:
@@ -82,7 +70,7 @@ NEMO = Format(
     "nemo",
     _recognises,
     _read,
-    by_lines(_line),
+    by_lines(line_with_scores),
     options=frozenset({"beam_size"}),
     needs=frozenset({"beam_size"}),
     counts_lists=True,

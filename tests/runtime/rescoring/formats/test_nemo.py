@@ -42,8 +42,8 @@ def test_a_beam_size_is_needed(read_text: Read) -> None:
     with pytest.raises(OptionError) as caught:
         read_text(SAMPLE)
     assert str(caught.value).endswith(
-        "list: this looks like a NeMo list, which does not say where an utterance ends; give its "
-        "beam size, or the format 'tsv' if the first column is an id"
+        "list: this looks like a NeMo list, which does not say where a list ends; give its "
+        "beam size (`beam_size`), or the format 'tsv' if the first column is an id"
     )
     with pytest.raises(OptionError, match="the beam size must be at least 1, not 0"):
         read_text(SAMPLE, beam_size=0)
@@ -66,8 +66,8 @@ def test_a_beam_size_goes_with_no_other_format(read_text: Read) -> None:
         (
             "a\t-1\nb\t-1\nc\t-1\n",
             (
-                "line 3: 3 rows are not a multiple of the beam size 2; "
-                "give the one it was written with"
+                "line 3: 3 lines are not a multiple of the beam size 2; "
+                "give the one they were written with"
             ),
         ),
     ],
