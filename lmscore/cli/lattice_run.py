@@ -14,7 +14,7 @@ from lmscore.cli.lattice_work import (
     LatticeWorker,
     shared_results,
 )
-from lmscore.cli.scored_records import input_progress
+from lmscore.cli.scored_records import input_progress, interactive
 from lmscore.cli.text_form import SAMPLE, is_lowered, texts_of_lattices
 from lmscore.errors import OptionError
 from lmscore.files import expanded_paths
@@ -55,7 +55,7 @@ class LatticeRun:
         """
         files = self._shared_files(paths)
         worker = self.work.begun()
-        first = list(islice(lattices, SAMPLE if self.work.seen.case == "auto" else 1))
+        first = [] if interactive(paths) else list(islice(lattices, SAMPLE))
         worker = self._with_case(worker, first)
         self._models = worker.models
         found: Iterable[LatticeResult]

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from lmscore.runtime.rescoring.lists import NBestList
     from lmscore.runtime.rescoring.models import ListScorer
 
-SAMPLE = 10  # lists that are looked at
+SAMPLE = 10  # lists or lattices that are looked at
+_TEXTS = 3  # of a lattice
 
 
 def settled_preparation(
@@ -77,10 +78,11 @@ def is_lowered(
 
 
 def texts_of_lattices(lattices: Sequence[Lattice]) -> list[NBestList]:
-    """The best texts of lattices by their own scores, as lists of one hypothesis each."""
+    """The best texts of lattices by their own scores, as lists."""
     from lmscore.runtime.rescoring.lattices import n_best
     from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
     return [
-        NBestList(lattice.id, (Hypothesis(n_best(lattice, 1)[0].text, {}),)) for lattice in lattices
+        NBestList(lattice.id, tuple(Hypothesis(path.text, {}) for path in n_best(lattice, _TEXTS)))
+        for lattice in lattices
     ]
