@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats import Document, Line, parse_score
 from lmscore.runtime.rescoring.lattices.checks import checked, parse_count
-from lmscore.runtime.rescoring.lattices.lattice import END, Arc, Lattice, Scores
+from lmscore.runtime.rescoring.lattices.lattice import Arc, Lattice, Scores, label_of
 
 NAME = "kaldi-lattice"
 
 _EPSILONS = frozenset({"<eps>", "0"})
-_MARKS = {"<eps>": "", "<s>": "", "</s>": END}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +199,7 @@ def _read_word(reader: _Reader, label: str, where: str) -> str:
         raise InputError(
             f"{where}: the disambiguation symbol {word!r} does not belong in a lattice"
         )
-    return _MARKS.get(word, word)
+    return "" if word == "<eps>" else label_of(word)
 
 
 def _check_spelt(reader: _Reader, parts: _Parts) -> None:

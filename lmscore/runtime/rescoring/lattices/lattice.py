@@ -9,12 +9,22 @@ from typing import Any
 
 from lmscore.errors import InputError
 from lmscore.forks import lazy
+from lmscore.runtime.rescoring.lists import MARKS as SENTENCE_MARKS
 
 END = "</s>"
 """The word of an arc that ends the sentence."""
 
 MARKS = frozenset({"", END})
 """The labels of arcs that are no words of the text; "" is an epsilon."""
+
+
+def label_of(word: str) -> str:
+    """The label of a word: itself, or one of `MARKS` for a mark of the recogniser's.
+
+    The end of the sentence is scored on its own arc, or else where the path ends; so `<eos>`,
+    `<sos/eos>` and the like are epsilons, as `<s>` and `<blank>` are.
+    """
+    return "" if word in SENTENCE_MARKS and word != END else word
 
 
 @dataclass(frozen=True, slots=True)

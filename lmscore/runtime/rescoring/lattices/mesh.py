@@ -20,14 +20,13 @@ from lmscore.runtime.rescoring.formats import Document, Line
 from lmscore.runtime.rescoring.lattices.checks import checked, parse_count, parse_number
 from lmscore.runtime.rescoring.lattices.file_ids import file_id
 from lmscore.runtime.rescoring.lattices.format import LatticeFormat, Symbols
-from lmscore.runtime.rescoring.lattices.lattice import END, Arc, Lattice, Scores
+from lmscore.runtime.rescoring.lattices.lattice import Arc, Lattice, Scores, label_of
 from lmscore.runtime.rescoring.lattices.paths import n_best
 from lmscore.runtime.rescoring.lattices.probabilities import best_network
 
 NAME = "srilm-mesh"
 
 _NOTHING = "*DELETE*"
-_MARKS = {_NOTHING: "", "<s>": "", "</s>": END}
 _HEAD = re.compile(r"(\s*name [^\n]*\n)?\s*numaligns \d+\s*\n")
 _DECIMALS = 8
 
@@ -101,7 +100,7 @@ def _words(fields: list[str], where: str) -> Iterator[tuple[str, float]]:
         share = parse_number(text, where)
         if not 0 <= share <= 1 + 1e-3:
             raise InputError(f"{where}: {text} is no probability")
-        yield _MARKS.get(word, word), math.log(share) if share else -math.inf
+        yield "" if word == _NOTHING else label_of(word), math.log(share) if share else -math.inf
 
 
 MESH = LatticeFormat(

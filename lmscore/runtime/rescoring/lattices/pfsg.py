@@ -22,7 +22,7 @@ from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats import Document, Line
 from lmscore.runtime.rescoring.lattices.checks import checked, parse_count, parse_node, parse_number
 from lmscore.runtime.rescoring.lattices.format import LatticeFormat, Symbols
-from lmscore.runtime.rescoring.lattices.lattice import END, Arc, Lattice, Scores
+from lmscore.runtime.rescoring.lattices.lattice import END, MARKS, Arc, Lattice, Scores, label_of
 from lmscore.runtime.rescoring.lattices.node_words import words_on_nodes
 
 NAME = "srilm-pfsg"
@@ -30,7 +30,6 @@ NAME = "srilm-pfsg"
 _UNIT = 1 / 10000.5  # nats
 _IMPOSSIBLE = -0x7FFFFFFF  # what SRILM writes for a probability of 0, at least
 _NULL = "NULL"
-_MARKS = {_NULL: "", "<s>": "", "</s>": END}
 _SPELT = {"": _NULL, END: "</s>"}
 _HEAD = re.compile(r"\s*name [^\n]*\n\s*nodes \d+( |\n)")
 
@@ -64,9 +63,14 @@ def render(lattice: Lattice, symbols: Symbols = None) -> str:
     ]
     total = lattice.scales.total
     for start, end, scores in graph.arcs:
-        count = int(words[end] not in _MARKS)
+        count = int(_label(words[end]) not in MARKS)
         lines.append(f"{start} {end} {_cost(total(scores, count))}")
     return "\n".join([*lines, "", ""])
+
+
+def _label(word: str) -> str:
+    """The label of the arcs to a node."""
+    return "" if word == _NULL else label_of(word)
 
 
 def _key(line: Line) -> str:
@@ -95,7 +99,7 @@ def _lattice(document: Document, lines: list[Line]) -> Lattice:
     _check_count(document.where(line_number), words, len(spelt), "nodes")
     words, line_number = fields["transitions"]
     _check_count(document.where(line_number), words, len(rows), "transitions")
-    spoken = [_MARKS.get(word, word) for word in spelt]
+    spoken = [_label(word) for word in spelt]
     arcs = tuple(_arc(words, document.where(number), spoken) for words, number in rows)
     start, final = (_end(document, fields[key], len(spelt)) for key in ("initial", "final"))
     if spoken[start]:

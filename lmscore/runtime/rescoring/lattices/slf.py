@@ -17,7 +17,15 @@ from lmscore.runtime.rescoring.formats import Document, Line, checked_score
 from lmscore.runtime.rescoring.lattices.checks import checked, parse_count, parse_node, parse_number
 from lmscore.runtime.rescoring.lattices.file_ids import file_id, file_name
 from lmscore.runtime.rescoring.lattices.format import Symbols
-from lmscore.runtime.rescoring.lattices.lattice import END, MARKS, Arc, Lattice, Scales, Scores
+from lmscore.runtime.rescoring.lattices.lattice import (
+    END,
+    MARKS,
+    Arc,
+    Lattice,
+    Scales,
+    Scores,
+    label_of,
+)
 from lmscore.runtime.rescoring.lattices.slf_posteriors import with_posteriors
 from lmscore.runtime.rescoring.lattices.slf_text import Fields, parse_fields
 
@@ -199,9 +207,7 @@ def _word(word: str) -> str:
     """The spoken word, or one of `MARKS`; names that begin with ! are silences, for example."""
     if word in _ENDS:
         return END
-    if word == "<s>" or (len(word) > 1 and word[0] in "!#"):
-        return ""
-    return word
+    return "" if len(word) > 1 and word[0] in "!#" else label_of(word)
 
 
 def _score(values: Mapping[str, str], name: str, unit: float, where: str) -> float:

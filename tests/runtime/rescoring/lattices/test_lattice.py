@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 
 from lmscore.errors import InputError
-from lmscore.runtime.rescoring.lattices import Lattice, Scales, Scores, all_paths
+from lmscore.runtime.rescoring.lattices import (
+    Lattice,
+    Scales,
+    Scores,
+    all_paths,
+    render_lattices,
+)
+from tests.runtime.rescoring.lattices.conftest import ReadText
 from tests.runtime.rescoring.lattices.drawn import lattices, make_lattice
 
 
@@ -57,3 +64,45 @@ def test_a_cycle() -> None:
     assert rows[number][2] in "bcd"
     with pytest.raises(InputError, match=r"^lattice 'utt' has a cycle$"):
         _ = lattice.order
+
+
+MARKED = {
+    "kaldi-lattice": "u\n0 1 <sos/eos> 1,1,\n1 2 the 1,1,\n2 3 <blank> 1,1,\n3 4 <eos> 1,1,\n4\n\n",
+    "htk-slf": """N=5 L=4
+I=0
+I=1
+I=2
+I=3
+I=4
+J=0 S=0 E=1 W=<sos/eos>
+J=1 S=1 E=2 W=the
+J=2 S=2 E=3 W=<blank>
+J=3 S=3 E=4 W=<eos>
+""",
+    "srilm-pfsg": """name u
+nodes 6 NULL <sos/eos> the <blank> <eos> NULL
+initial 0
+final 5
+transitions 5
+0 1 0
+1 2 0
+2 3 0
+3 4 0
+4 5 0
+
+""",
+    "srilm-mesh": """numaligns 4
+posterior 1
+align 0 <sos/eos> 1
+align 1 the 1
+align 2 <blank> 1
+align 3 <eos> 1
+""",
+}
+
+
+@pytest.mark.parametrize("lattice_format", MARKED)
+def test_marks_of_recognisers_are_no_words(read_text: ReadText, lattice_format: str) -> None:
+    (lattice,) = read_text(MARKED[lattice_format], lattice_format)
+    assert [path.text for path in all_paths(lattice)] == ["the"]
+    assert "".join(render_lattices([lattice], lattice_format)) == MARKED[lattice_format]
