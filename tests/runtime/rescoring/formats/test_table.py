@@ -12,12 +12,41 @@ import pytest
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.formats import FORMATS, Format, entry_points, known_formats, read
 from lmscore.runtime.rescoring.formats.table import detect
+from lmscore.runtime.rescoring.lists import without_marks
 
 PAGE = Path(__file__).parents[4] / "docs" / "formats.md"
 
 
 def test_the_docs_have_every_format() -> None:
     assert re.findall(r"^\| `([\w-]+)` \|", PAGE.read_text(encoding="utf-8"), re.M) == [*FORMATS]
+
+
+EXAMPLES = dict(
+    re.findall(r"^`([\w-]+)`:\n\n```text\n(.*?)```$", PAGE.read_text("utf-8"), re.M | re.DOTALL)
+)
+
+
+def test_the_docs_have_an_example_of_every_format() -> None:
+    assert [*EXAMPLES] == [*FORMATS]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_examples_are_read(tmp_path: Path, name: str) -> None:
+    """Each is told by its own lines, but for plain texts, which have to be named."""
+    path = tmp_path / "utt1.nbest"
+    if name == "espnet2":
+        for line in EXAMPLES[name].splitlines():
+            file, _, value = line.partition(":")
+            (path / file).parent.mkdir(parents=True, exist_ok=True)
+            (path / file).write_text(f"{value.strip()}\n")
+    else:
+        path.write_text(EXAMPLES[name])
+    size = 2 if "beam_size" in FORMATS[name].needs else None
+    found, lists = read(path, "plain" if name == "plain" else None, beam_size=size)
+    assert found.name == name
+    (nbest,) = lists
+    texts = [without_marks(hypothesis.text) for hypothesis in nbest.hypotheses]
+    assert texts == ["good day", "good bay"]
 
 
 @pytest.mark.parametrize(
