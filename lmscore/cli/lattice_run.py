@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from lmscore.cli.lattice_work import (
@@ -16,7 +16,7 @@ from lmscore.cli.lattice_work import (
 )
 from lmscore.cli.scored_records import input_progress, interactive
 from lmscore.cli.text_form import SAMPLE, is_lowered, texts_of_lattices
-from lmscore.errors import OptionError
+from lmscore.errors import LmscoreError, OptionError
 from lmscore.files import expanded_paths
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ class LatticeRun:
         """
         files = self._shared_files(paths)
         worker = self.work.begun()
-        first = [] if interactive(paths) else list(islice(lattices, SAMPLE))
+        first, lattices = _ahead(lattices, 0 if interactive(paths) else SAMPLE)
         worker = self._with_case(worker, first)
         self._models = worker.models
         found: Iterable[LatticeResult]
         if files is None:
-            found = map(worker.result, chain(first, lattices))
+            found = map(worker.result, lattices)
         else:
             threads = self.work.model.threads or max(1, _cores() // self.jobs)
             model = replace(self.work.model, threads=threads)
@@ -103,6 +103,24 @@ class LatticeRun:
                 done += result.size
                 rate = self.counts.lattices / progress.seconds
                 progress.update(done, f"{rate:.2f} lattices/s")
+
+
+def _ahead(lattices: Iterator[Lattice], count: int) -> tuple[Sequence[Lattice], Iterator[Lattice]]:
+    """The first few lattices, and all of them; an error comes after the lattices before it."""
+    first: list[Lattice] = []
+    failures: list[LmscoreError] = []
+    try:
+        first.extend(islice(lattices, count))
+    except LmscoreError as error:
+        failures.append(error)
+
+    def all_of_them() -> Iterator[Lattice]:
+        yield from first
+        for failure in failures:
+            raise failure
+        yield from lattices
+
+    return first, all_of_them()
 
 
 def _cores() -> int:
