@@ -170,15 +170,22 @@ def _losses(
     """The loss of the text, the loss to lower, and its derivative by the logits [n, columns]."""
     T, share = soft.temperature, soft.share
     log_probs = columns.log_probs(logits, 1.0)
-    softened = log_probs if T == 1 else columns.log_probs(logits, T)
-    wanted = torch.stack([columns.log_probs(each, T).exp() for each in taught]).mean(0)
+    wanted = columns.log_probs(taught[0], T).exp_()
+    for each in taught[1:]:
+        wanted += columns.log_probs(each, T).exp_()
+    wanted /= len(taught)
     at = columns.of_targets[rows, None]
     of_text = -log_probs.gather(1, at).clamp_min(_LEAST).sum()
-    of_teachers = -(wanted * softened.clamp_min(_LEAST)).sum()
-    error = (1 - share) * log_probs.exp()
-    error += (share * T) * (softened.exp() - wanted)
+    softened = log_probs if T == 1 else columns.log_probs(logits, T)
+    of_teachers = -torch.dot(wanted.view(-1), softened.clamp_min(_LEAST).view(-1))
+    lowered = (1 - share) * of_text + share * T * T * of_teachers
+    if T == 1:  # both terms have the same p
+        error = log_probs.exp_()
+    else:
+        error = log_probs.exp_().mul_(1 - share).add_(softened.exp_(), alpha=share * T)
+    error.sub_(wanted, alpha=share * T)
     error.scatter_add_(1, at, torch.full(at.shape, share - 1, device=at.device))
-    return of_text, (1 - share) * of_text + share * T * T * of_teachers, error
+    return of_text, lowered, error
 
 
 def _scattered(
