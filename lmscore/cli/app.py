@@ -39,6 +39,7 @@ _NGRAM = {
     "prune": Verb(
         "prune_model", MAKE, "lmscore ngram prune my.arpa --threshold 1e-8 -o small.arpa"
     ),
+    "fst": Verb("fst", MAKE, "lmscore ngram fst bigram.arpa --tokens tokens.txt -o lodr.fst"),
     "mix": Verb("mix", MAKE, "lmscore ngram mix a.arpa b.arpa --fit held-out.txt -o ab.arpa"),
 }
 

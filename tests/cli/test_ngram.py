@@ -212,3 +212,25 @@ def test_costs_of_unknown_words_that_are_none(run: Run) -> None:
     result = run("score", "--unk-penalty", "-1")
     assert result.status == 2
     assert "unk-penalty must be a number of nats, 0 or more, not -1.0" in result.err
+
+
+def test_an_automaton_for_lodr(run: Run, tmp_path: Path) -> None:
+    bigram, tokens, fst = (tmp_path / name for name in ("b.arpa", "tokens.txt", "lodr.fst"))
+    text = tmp_path / "text"
+    text.write_text("a b a\nb b\na a b\n" * 9)
+    assert (
+        run("ngram", "train", text, "--order", "2", "--discount-fallback", "-o", bigram).status == 0
+    )
+    tokens.write_text("<blk> 0\n<sos/eos> 1\n<unk> 2\na 3\nb 4\n#0 5\n")
+    result = run("ngram", "fst", bigram, "--tokens", tokens, "-o", fst)
+    assert (result.status, result.out) == (0, "")
+    assert result.err.endswith(" bytes; back-off arcs have the label 5\n")
+    assert fst.read_bytes()[8:14] == b"vector"
+    result = run("ngram", "fst", bigram, "-o", tmp_path / "none")
+    assert result.status == 1
+    assert f"{bigram}: the word 'a' is no token id" in result.err
+    tokens.write_text("a\n")
+    result = run("ngram", "fst", bigram, "--tokens", tokens, "-o", tmp_path / "none")
+    assert (result.status, result.out) == (1, "")
+    assert f"{tokens}, line 1: expected a token and its id" in result.err
+    assert not (tmp_path / "none").exists()

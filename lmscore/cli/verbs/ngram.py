@@ -13,6 +13,7 @@ from lmscore.cli.outfile import check_not_read
 from lmscore.cli.records import TextInput
 from lmscore.cli.scored_records import input_progress
 from lmscore.cli.usage import UsageError, command_line
+from lmscore.errors import InputError, ModelError
 from lmscore.names import Smoothing
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ HELP = "Make, prune and mix n-gram models in ARPA files."
 
 _MAX_ORDER = 6
 _SAMPLES = 1024  # drawn at a time
+_NO_TOKENS = {"<blk>", "<eps>", "<s>", "</s>", "<sos/eos>"}  # in lists of tokens, and no words
 
 Order = Annotated[
     int, typer.Option(metavar="N", min=1, max=_MAX_ORDER, help="Words of the longest n-grams.")
@@ -212,6 +214,56 @@ def mix(
         shares = _fitted(parts, fit)
         streams.note(", ".join(f"{x:.4f} {path}" for x, path in zip(shares, models, strict=True)))
     _write(interpolated(parts, shares), output, quiet=quiet)
+
+
+def fst(
+    *,
+    model: Annotated[Path, typer.Argument(metavar="FILE", help="A bigram in an ARPA file.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="The OpenFst file.")
+    ],
+    tokens: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The ids of the words: a token and its id a line, as tokens.txt has them. "
+            "Default: the words are ids.",
+        ),
+    ] = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write a bigram over token ids as an automaton, for LODR in icefall and sherpa-onnx.
+
+    Make the bigram of the recogniser's training text: lmscore ngram train --order 2 --tokenizer
+    MODEL --ids. The last line says the label of the back-off arcs, which icefall asks for.
+    """
+    with command_line():
+        check_not_read(output, [str(model)])
+    from lmscore.files import atomic_write_bytes
+    from lmscore.runtime.ngram import bigram_fst, read_arpa, token_ids
+
+    ngrams = read_arpa(model)
+    try:
+        data, back_off = bigram_fst(ngrams, _ids(tokens) if tokens else token_ids(ngrams))
+    except ModelError as error:
+        raise ModelError(f"{model}: {error}") from error
+    atomic_write_bytes(output, data)
+    if not quiet:
+        streams.note(f"{output}: {len(data):,} bytes; back-off arcs have the label {back_off}")
+
+
+def _ids(path: Path) -> dict[str, int]:
+    """The ids of tokens in a list, marks of sentences, blanks and #0 left out."""
+    from lmscore.files import read_lines
+
+    found = {}
+    for number, line in enumerate(read_lines(path), 1):
+        fields = line.rsplit(maxsplit=1)
+        if len(fields) != 2 or not fields[1].isdecimal():
+            raise InputError(f"{path}, line {number}: expected a token and its id")
+        if fields[0] not in _NO_TOKENS and not fields[0].startswith("#"):
+            found[fields[0]] = int(fields[1])
+    return found
 
 
 def _fitted(models: Sequence[NgramModel], path: str) -> list[float]:

@@ -3,6 +3,7 @@
 from lmscore.runtime.ngram.arpa_reading import UNKNOWN_LOG_PROB, read_arpa
 from lmscore.runtime.ngram.arpa_writing import arpa_text, write_arpa
 from lmscore.runtime.ngram.counts import MAX_ORDER, NgramCounts, count_ngrams
+from lmscore.runtime.ngram.fst_writing import bigram_fst, token_ids
 from lmscore.runtime.ngram.mixing import check_shares, interpolated, word_log_probs
 from lmscore.runtime.ngram.model import BOS, CONTROL, EOS, LN10, UNK, NgramModel, Table
 from lmscore.runtime.ngram.pruning import entropy_losses, pruned_by_entropy
@@ -21,6 +22,7 @@ __all__ = [
     "NgramModel",
     "Table",
     "arpa_text",
+    "bigram_fst",
     "check_shares",
     "check_smoothing",
     "count_ngrams",
@@ -29,6 +31,7 @@ __all__ = [
     "interpolated",
     "pruned_by_entropy",
     "read_arpa",
+    "token_ids",
     "word_log_probs",
     "write_arpa",
 ]
