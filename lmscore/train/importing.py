@@ -51,6 +51,7 @@ class ImportOptions:
     vocabulary: str | None = None  # a list of words in the order of their ids, or with their ids
     tokenizer: str | None = None  # or a tokenizer.json
     trust: bool = False  # take the tokenizer.json whatever its steps may do to a text
+    approximate_tokenizer: bool = False  # take a unigram SentencePiece model, too
     cell: Cell | None = None  # of an nn.RNN
     context: Context = "sentence"
     bos_token: str | None = None  # these three by default by their usual names
@@ -124,7 +125,11 @@ def _config(
 def _vocabulary(options: ImportOptions, size: int) -> Vocabulary:
     """The given tokenizer, or one of the given words, with its special tokens found."""
     if options.tokenizer is not None:
-        tokenizer = load_tokenizer(Path(options.tokenizer), trust=options.trust)
+        tokenizer = load_tokenizer(
+            Path(options.tokenizer),
+            trust=options.trust,
+            approximate=options.approximate_tokenizer,
+        )
         names = _names(tokenizer.get_vocab(with_added_tokens=True), options)
         return vocabulary_of(tokenizer, "custom", names, source=options.tokenizer)
     path = str(options.vocabulary)

@@ -99,12 +99,14 @@ def load_vocabulary(path: Path, options: TrainOptions) -> Vocabulary:
     """
     known = options.tokenizer in TOKENIZER_KINDS
     kind = cast(TokenizerKind, options.tokenizer) if known else "custom"
-    tokenizer = load_tokenizer(path, trust=options.trust)
+    tokenizer = load_tokenizer(path, trust=options.trust, approximate=options.approximate_tokenizer)
     return vocabulary_of(tokenizer, kind, SpecialTokens.of(options), source=str(path))
 
 
-def load_tokenizer(path: Path, *, trust: bool) -> Tokenizer:
+def load_tokenizer(path: Path, *, trust: bool, approximate: bool) -> Tokenizer:
     """Load a tokenizer.json or a SentencePiece model, without padding and truncation.
+
+    `approximate` is that of `tokenizer_from_model`.
 
     Raises:
         InputFileError: the file cannot be read.
@@ -114,7 +116,7 @@ def load_tokenizer(path: Path, *, trust: bool) -> Tokenizer:
     with open_input_raw(path) as file:
         data = file.read()
     if looks_like_model(data):
-        tokenizer = tokenizer_from_model(data, source=path)
+        tokenizer = tokenizer_from_model(data, source=path, approximate=approximate)
     else:
         tokenizer = read_tokenizer(data, str(path), trust=trust)
     tokenizer.no_padding()

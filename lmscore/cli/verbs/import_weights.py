@@ -38,7 +38,9 @@ def import_weights(
     ] = None,
     tokenizer: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="A tokenizer.json instead of a list."),
+        typer.Option(
+            metavar="FILE", help="A tokenizer.json or a SentencePiece model instead of a list."
+        ),
     ] = None,
     trust: Annotated[
         bool,
@@ -46,6 +48,14 @@ def import_weights(
             "--trust",
             help="Take the tokenizer.json whatever its steps may do to a text; the model then "
             "needs --trust wherever it is loaded.",
+        ),
+    ] = False,
+    approximate_tokenizer: Annotated[
+        bool,
+        typer.Option(
+            "--approximate-tokenizer",
+            help="Take a unigram SentencePiece model, too, whose pieces come in another order on "
+            "about 1 of 10,000 lines.",
         ),
     ] = False,
     cell: Annotated[
@@ -105,6 +115,7 @@ def import_weights(
             vocabulary=vocabulary,
             tokenizer=tokenizer,
             trust=trust,
+            approximate_tokenizer=approximate_tokenizer,
             cell=cell,
             context=context,
             bos_token=bos_token,

@@ -186,6 +186,13 @@ class TrainOptions:
             "--trust wherever it is loaded."
         ),
     ] = False
+    approximate_tokenizer: Annotated[
+        bool,
+        Option(
+            "Take a unigram SentencePiece model, too, whose pieces come in another order on about "
+            "1 of 10,000 lines."
+        ),
+    ] = False
     vocab_size: Annotated[
         int,
         # The BPE trainer allocates them all at once.

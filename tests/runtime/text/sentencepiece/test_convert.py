@@ -104,7 +104,7 @@ KINDS: list[dict[str, Any]] = [
 def test_the_same_ids(kind: str, rule: str, options: dict[str, Any]) -> None:
     model = trained(kind, rule, **options)
     reference = sentencepiece.SentencePieceProcessor(model_proto=model)
-    tokenizer = tokenizer_from_model(model, source="a model")
+    tokenizer = tokenizer_from_model(model, source="a model", approximate=kind == "unigram")
     # What is stored is safe to load, and does the same.
     stored = read_tokenizer(tokenizer.to_str().encode(), "tokenizer.json")
     for text in TEXTS:
@@ -148,7 +148,9 @@ def test_a_charsmap_is_read() -> None:
 def test_control_symbols_have_names_that_no_text_has(tmp_path: Path) -> None:
     path = tmp_path / "m.model"
     path.write_bytes(trained("unigram"))
-    options = TrainOptions(train=("text",), output="model", tokenizer=str(path))
+    options = TrainOptions(
+        train=("text",), output="model", tokenizer=str(path), approximate_tokenizer=True
+    )
     vocabulary = load_vocabulary(path, options)
     assert (vocabulary.unk, vocabulary.bos, vocabulary.eos) == (0, 1, 2)
     assert vocabulary.kind == "custom"
@@ -157,7 +159,8 @@ def test_control_symbols_have_names_that_no_text_has(tmp_path: Path) -> None:
 
 def test_decoding_gives_the_text_back() -> None:
     for kind in ("bpe", "unigram"):
-        tokenizer = tokenizer_from_model(trained(kind, byte_fallback=True), source="a model")
+        model = trained(kind, byte_fallback=True)
+        tokenizer = tokenizer_from_model(model, source="a model", approximate=True)
         for text in ("the cat sat", "naïve ☃ 明月光"):
             assert tokenizer.decode(tokenizer.encode(text).ids) == text
 
@@ -167,6 +170,7 @@ def test_decoding_gives_the_text_back() -> None:
     [
         (lambda: trained("word"), "of the type word"),
         (lambda: trained("char"), "of the type char"),
+        (lambda: trained("unigram"), "of the type unigram, to which a tokenizer.json comes close"),
         (lambda: trained(treat_whitespace_as_suffix=True), "white space at the ends of words"),
         (
             lambda: trained("bpe", "nmt_nfkc_cf", user_defined_symbols="<CTC>"),
