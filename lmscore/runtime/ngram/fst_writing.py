@@ -51,7 +51,7 @@ def bigram_fst(model: NgramModel, ids: Mapping[str, int]) -> tuple[bytes, int]:
             words have one.
     """
     if model.order != 2:
-        raise ModelError(f"a model of order {model.order}: LODR takes a bigram (--order 2)")
+        raise ModelError(f"a model of order {model.order}: LODR takes a bigram")
     labels = _labels(model, ids)
     used = np.flatnonzero(labels)
     back_off = int(max(labels.max(initial=0), max(ids.values(), default=0))) + 1
