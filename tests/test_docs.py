@@ -128,3 +128,13 @@ def test_links_resolve(page: Path) -> None:
         file = (page.parent / path) if path else page
         assert file.exists(), f"{page.name}: {target}"
         assert not anchor or anchor in anchors(file), f"{page.name}: {target}"
+
+
+def test_the_site_has_every_page() -> None:
+    """The list in docs/index.md; verbs.md is made when the site is built."""
+    listed = (ROOT / "docs" / "index.md").read_text(encoding="utf-8").split("```")[1].splitlines()
+    pages = [*PAGES, *(ROOT / "examples").glob("*/README.md")]
+    made = {"index", "verbs"}
+    for page in pages:
+        name = os.path.relpath(page.with_suffix(""), ROOT / "docs")
+        assert name in listed or name in made, f"{page.name} is not in docs/index.md"
