@@ -14,8 +14,10 @@ _LITTLE = 0.05  # of the metric: what the best hypotheses gain where the lists h
 _HALF = 0.5
 
 
-def negative_weights(weights: Weights, added: Collection[str] = ()) -> Iterator[str]:
-    """A line for each score whose weight is below 0; a word penalty and an n-gram of LODR may be.
+def unusual_weights(weights: Weights, added: Collection[str] = ()) -> Iterator[str]:
+    """A line for each score whose weight has another sign than one expects.
+
+    A weight below 0 is unusual, but for a word penalty, and for the n-gram of LODR one above 0.
 
     Args:
         weights: the weights found.
@@ -24,6 +26,12 @@ def negative_weights(weights: Weights, added: Collection[str] = ()) -> Iterator[
     from lmscore.runtime.rescoring.models import LODR
 
     for name, weight in weights.features.items():
+        if name == LODR and weight > 0:
+            yield (
+                f"the weight of {name} is above 0 ({weight:.4g}): what its text makes likely is "
+                "right more often, so the recogniser has not learnt this text; give the n-gram as "
+                "--lm"
+            )
         if weight >= 0 or name in ("words", LODR):
             continue
         if name in added:

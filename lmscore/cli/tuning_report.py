@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmscore.cli.progress import Progress
 from lmscore.cli.table import table
-from lmscore.cli.tuning_advice import advice, negative_weights
+from lmscore.cli.tuning_advice import advice, unusual_weights
 
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.lists import Floats, NBestList, Weights
@@ -53,7 +53,7 @@ class TuningReport:
         tables = [table(self._systems()), table(self._weights(weights))]
         if len(self.comparison.groups) > 1:
             tables.insert(1, table(self._groups()))
-        lines = [*negative_weights(weights, self.added), f"next: {advice(self)}"]
+        lines = [*unusual_weights(weights, self.added), f"next: {advice(self)}"]
         return "\n".join([*tables, "".join(f"{line}\n" for line in lines)])
 
     def as_json(self, weights: Weights) -> str:

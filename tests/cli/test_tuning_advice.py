@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from lmscore.cli.tuning_advice import advice, negative_weights
+from lmscore.cli.tuning_advice import advice, unusual_weights
 from lmscore.cli.tuning_report import TuningReport
 from lmscore.runtime.rescoring.lists import Weights
 from lmscore.runtime.rescoring.tuning import compare
@@ -68,6 +68,12 @@ def test_weights_that_make_it_worse() -> None:
 
 def test_weights_below_zero() -> None:
     weights = Weights({"am": -1.0, "lmscore": -0.25, "rank": 1.0, "words": -2.0}, -3.0)
-    cost, model = negative_weights(weights, ["lmscore"])
+    cost, model = unusual_weights(weights, ["lmscore"])
     assert cost == "the weight of am is below 0 (-1): lower is better, as of a cost"
     assert model.startswith("the weight of lmscore is below 0 (-0.25): what the language model fin")
+
+
+def test_an_n_gram_of_text_that_the_recogniser_does_not_know() -> None:
+    assert [*unusual_weights(Weights({"am": 1.0, "lodr": -0.25}), ["lmscore"])] == []
+    (line,) = unusual_weights(Weights({"am": 1.0, "lodr": 0.25}), ["lmscore"])
+    assert line.startswith("the weight of lodr is above 0 (0.25): what its text makes likely is")
