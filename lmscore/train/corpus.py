@@ -8,8 +8,8 @@ import itertools
 import json
 import logging
 import operator
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from lmscore.bundle import Config
 from lmscore.errors import InputError, InputFileError, ModelError
 from lmscore.files import atomic_write, atomic_write_bytes, make_directory
 from lmscore.forks import lazy
-from lmscore.runtime.scoring import prefix_lead
-from lmscore.runtime.text import TextTokenizer
+from lmscore.runtime.scoring import ahead, prefix_lead
+from lmscore.runtime.text import IdRows, Ids, TextTokenizer, places
 
 PAIR_MARK = "\0"
 """Between the two texts of a pair, in a line."""
@@ -187,28 +187,43 @@ def _write(
 
     Returns the counts, the lines of each part, and whether there are pairs.
     """
-    total, lengths = CorpusCounts(0, 0, 0, 0, 0), []
+    total = CorpusCounts(0, 0, 0, 0, 0)
+    lengths: list[int] = []
     has_pairs = False
+
+    def encode(given: tuple[int, list[str]]) -> tuple[list[str], Ids, Ids, Ids | None]:
+        first, batch = given
+        return batch, *_encode(batch, tokenizer, config, first=first)
+
     with (
         atomic_write(folder / f"{name}.tokens") as token_file,
         atomic_write(folder / f"{name}.starts") as start_file,
         atomic_write(folder / f"{name}.heads") as head_file,
     ):
         start_file.write(np.zeros(1, np.int64).tobytes())
-        for part in parts:
-            iterator, before = iter(part), total.lines
-            while batch := list(itertools.islice(iterator, _LINES_AT_ONCE)):
-                ids, ends, heads = _encode(batch, tokenizer, config, first=total.lines + 1)
+        batches = _batches(parts, lengths)
+        with closing(ahead(encode, batches, count=1, drop=lambda _: None)) as encoded:
+            for batch, ids, ends, heads in encoded:
                 has_pairs = has_pairs or heads is not None
                 if heads is not None:
                     head_file.write(heads.tobytes())
                 token_file.write(ids.astype(_token_type(config.vocab_size)).tobytes())
                 start_file.write((total.tokens + np.cumsum(ends)).tobytes())
                 total += _counts(batch, ids, config)
-            lengths.append(total.lines - before)
         if total.lines == 0:
             raise InputError(f"the {name} text is empty: no line in it")
     return total, lengths, has_pairs
+
+
+def _batches(parts: Iterable[Iterable[str]], lengths: list[int]) -> Iterator[tuple[int, list[str]]]:
+    """The lines, many at a time, with the number of the first; appends the lines of each part."""
+    first = 1
+    for part in parts:
+        lines, before = iter(part), first
+        while batch := list(itertools.islice(lines, _LINES_AT_ONCE)):
+            yield first, batch
+            first += len(batch)
+        lengths.append(first - before)
 
 
 def _counts(batch: list[str], ids: NDArray[np.int64], config: Config) -> CorpusCounts:
@@ -225,22 +240,25 @@ def _counts(batch: list[str], ids: NDArray[np.int64], config: Config) -> CorpusC
 
 def _encode(
     batch: list[str], tokenizer: TextTokenizer, config: Config, *, first: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None]:
+) -> tuple[Ids, Ids, Ids | None]:
     """The ids of all lines in one array, `</s>` after each, the lengths of the lines, and heads."""
     heads = None
     if PAIR_MARK in batch[0]:
         pairs = [line.split(PAIR_MARK) for line in batch]
         before = tokenizer.encode_batch([first for first, _ in pairs], first=first, name="prefix")
-        rows = tokenizer.encode_batch([second for _, second in pairs], first=first)
+        own = tokenizer.encode_batch([second for _, second in pairs], first=first)
         begin = np.array([config.bos_token_id])
         # As a scorer reads it: `prefix_lead` without its first <s>, which begins every row.
         leads = [prefix_lead(config, ids, begin[:0]) for ids in before]
         heads = np.array([len(lead) + 1 for lead in leads])
-        rows = [np.concatenate((lead, begin, row)) for lead, row in zip(leads, rows, strict=True)]
+        rows = IdRows.of(
+            [np.concatenate((lead, begin, row)) for lead, row in zip(leads, own, strict=True)]
+        )
     else:
-        rows = tokenizer.encode_batch(batch, first=first)
+        rows = tokenizer.encode_rows(batch, first=first)
     if config.direction == "backward":
-        rows = [row[::-1] for row in rows]
-    end = np.array([config.eos_token_id])
-    lengths = np.array([len(row) + 1 for row in rows])
-    return np.concatenate([part for row in rows for part in (row, end)]), lengths, heads
+        rows = rows.backward()
+    lengths = rows.lengths + 1
+    ids = np.full(int(lengths.sum()), config.eos_token_id, np.int64)
+    ids[places(np.cumsum(lengths) - lengths, rows.lengths)] = rows.ids
+    return ids, lengths, heads

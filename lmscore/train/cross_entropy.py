@@ -10,6 +10,8 @@ from torch import Tensor
 
 # Rows of logits computed at once: 512 rows of a 10k vocabulary in bf16 fill about one L2 cache.
 CHUNK = 512
+# A GPU computes as many rows as fit into 512 MB of float32: each chunk starts a dozen kernels.
+_FLOATS_ON_DEVICE = 1 << 27
 
 
 def linear_cross_entropy(
@@ -102,9 +104,15 @@ class _LinearCrossEntropy(ScaledGradients):
         return loss
 
 
+def chunk_rows(device: torch.device, width: int) -> int:
+    """The rows of logits, `width` wide, that are computed at once."""
+    return CHUNK if device.type == "cpu" else max(CHUNK, _FLOATS_ON_DEVICE // width)
+
+
 def _chunks(hidden: Tensor, weight: Tensor, bias: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """A few rows at a time, and their logits, float32 [n, V]."""
-    for start in range(0, len(hidden), CHUNK):
-        rows = slice(start, start + CHUNK)
+    size = chunk_rows(hidden.device, len(weight))
+    for start in range(0, len(hidden), size):
+        rows = slice(start, start + size)
         # The bias is added in float32: in bf16 a log-frequency of -10 is off by up to 0.03.
         yield rows, torch.mm(hidden[rows], weight.T).float() + bias

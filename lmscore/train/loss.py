@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from lmscore.train.batches import PADDING, Batch
+from lmscore.train.batches import Batch
 from lmscore.train.distillation import SoftTargets
 from lmscore.train.network import Outputs, RecurrentLM, State
 
@@ -46,13 +46,15 @@ def run_batch(
         Features [N, E] (H if untied) and targets [N] without padding; all outputs.
     """
     device = network.device
-    targets = batch.targets.to(device).flatten()
+    # From pinned memory these copies do not wait for the GPU; its results would be waited for if
+    # it found the padding itself.
+    targets = batch.targets.to(device, non_blocking=True).flatten()
     if state is None or not batch.continues:
         state = network.initial_state(batch.inputs.size(1))
     with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-        outputs = network.run(batch.inputs.to(device), state)
+        outputs = network.run(batch.inputs.to(device, non_blocking=True), state)
     flat = outputs.features.flatten(0, 1)
     if batch.num_tokens < len(targets):
-        counted = (targets != PADDING).nonzero().squeeze(1)
+        counted = batch.places().to(device, non_blocking=True)
         flat, targets = flat[counted], targets[counted]
     return flat, targets, outputs

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lmscore.train.cross_entropy import CHUNK, ScaledGradients, linear_cross_entropy
+from lmscore.train.cross_entropy import ScaledGradients, chunk_rows, linear_cross_entropy
 
 _EXACT = 512
 """The number of commonest tokens that every estimate of Z includes: half of an English text."""
@@ -111,8 +111,9 @@ class _SampledCrossEntropy(ScaledGradients):
         target_errors = torch.empty(N, device=hidden.device)
         hidden_grad = torch.empty_like(low_hidden)
         bias_grad = torch.zeros_like(shift)
-        for start in range(0, N, CHUNK):
-            rows = slice(start, start + CHUNK)
+        size = chunk_rows(hidden.device, C)
+        for start in range(0, N, size):
+            rows = slice(start, start + size)
             logits = hidden.new_empty(len(own[rows]), C + 1, dtype=torch.float32)
             logits[:, :C] = torch.mm(low_hidden[rows], low_weight.T)
             logits[:, :C] += shift

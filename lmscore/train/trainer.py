@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,6 +45,7 @@ from lmscore.train.optimizer import make_optimizer
 from lmscore.train.options import TrainOptions
 from lmscore.train.penalties import Penalties
 from lmscore.train.precision import matrix_dtype
+from lmscore.train.prefetch import prefetched
 from lmscore.train.teachers import Teachers
 from lmscore.train.texts import train_weights
 from lmscore.train.unknown import StandIns
@@ -52,6 +53,7 @@ from lmscore.train.workers import Workers
 
 _LOG_EVERY = 50  # updates, after the first ones, each of which is recorded
 _FIRST_UPDATES = 100
+_AHEAD = 4  # batches that are made while a GPU computes
 _PLATEAU_FACTOR = 0.5  # of the learning rate, after an evaluation without gain
 _SAMPLE_TOKENS = 1 << 16  # the held-out tokens of an intermediate evaluation
 
@@ -74,6 +76,11 @@ class Status:
     def perplexity(self) -> float:
         """The perplexity per token of the training text, over the last updates."""
         return perplexity(self.loss)
+
+
+def _made_ahead(device: torch.device) -> int:
+    """The number of batches that a thread makes ahead: a CPU has no time to spare for it."""
+    return _AHEAD if device.type == "cuda" else 0
 
 
 class Trainer:
@@ -152,10 +159,13 @@ class Trainer:
             OutputFileError: a checkpoint or a record cannot be written.
             KeyboardInterrupt: after a checkpoint was written.
         """
-        with closing(self), postponed_interrupt() as interrupted:
+        with (
+            closing(self),
+            postponed_interrupt() as interrupted,
+            closing(self._stream()) as batches,
+        ):
             if self.options.init_from and self.position.evaluated_step is None:
                 self._evaluate()  # the initial weights are kept unless training improves them
-            batches = self._stream()
             while (
                 not (stopped := self._any(interrupted.is_set()))
                 and (progress := self._progress) < 1
@@ -225,16 +235,23 @@ class Trainer:
     def _any(self, condition: bool) -> bool:
         return self._workers.largest(float(condition)) > 0
 
-    def _stream(self) -> Iterator[Batch]:
+    def _stream(self) -> Generator[Batch, None, None]:
         """Iterate over batches without end, from the position on."""
-        while True:
-            for batch in self._batches.epoch(self.position.epoch, skip=self.position.batch):
-                yield self._with_unknown(batch)
-            self.position.epoch += 1
-            self.position.batch = 0
+        made = self._made(self.position.epoch, self.position.batch)
+        count = _made_ahead(self.network.device)
+        with closing(prefetched(made, count)) as batches:
+            for epoch, batch in batches:
+                if epoch > self.position.epoch:
+                    self.position.epoch, self.position.batch = epoch, 0
+                yield batch
 
-    def _with_unknown(self, batch: Batch) -> Batch:
-        return self._stand_ins.in_place(batch, self.position.epoch) if self._stand_ins else batch
+    def _made(self, epoch: int, skip: int) -> Iterator[tuple[int, Batch]]:
+        """Make batches without end, each with its epoch, perhaps in another thread."""
+        while True:
+            for batch in self._batches.epoch(epoch, skip=skip):
+                shown = self._stand_ins.in_place(batch, epoch) if self._stand_ins else batch
+                yield epoch, shown.pinned() if self.network.device.type == "cuda" else shown
+            epoch, skip = epoch + 1, 0
 
     def _update(self, batch: Batch, progress: float) -> None:
         started = time.monotonic()
@@ -244,11 +261,13 @@ class Trainer:
         total, extra, outputs = self._loss(share)
         ((total + extra) / batch.num_tokens).backward()  # type: ignore[no-untyped-call]
         weights = list(self.network.parameters())
-        loss = float(self._workers.sum_gradients(weights, total.detach()))
+        summed = self._workers.sum_gradients(weights, total.detach())
         if _is_recorded(self.position.step + 1):
             dead = dead_units(outputs, share.targets.to(total.device), self._workers)
             self._inside = {"gradient_norms": gradient_norms(self.network), "dead_units": dead}
-        norm = float(torch.nn.utils.clip_grad_norm_(weights, self.options.clip))
+        clipped = torch.nn.utils.clip_grad_norm_(weights, self.options.clip)
+        # Both numbers at once: a GPU is waited for but once.
+        loss, norm = torch.stack([summed.double(), clipped.double()]).tolist()
         self._check_finite(loss / batch.num_tokens, norm)
         self._optimizer.step()
         self._optimizer.zero_grad()
@@ -281,7 +300,8 @@ class Trainer:
             )
         # Truncated BPTT: the next batch starts from this state's values, not from its history.
         self._state = tuple(part.detach() for part in (*outputs.state, *after))
-        extra = extra + self._penalties(self.network, outputs, share.targets.to(loss.device))
+        targets = share.targets.to(loss.device, non_blocking=True)
+        extra = extra + self._penalties(self.network, outputs, targets)
         return loss, extra, outputs
 
     def _set_rate(self, batch: Batch, progress: float) -> None:

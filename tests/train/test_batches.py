@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -167,3 +168,24 @@ def test_lengths_drawn_around_bptt() -> None:
     assert ordinary.std() == pytest.approx(5, abs=0.6)
     assert lengths[lengths <= 52].mean() == pytest.approx(35, abs=3)
     assert (lengths <= 52).mean() == pytest.approx(0.05, abs=0.03)
+
+
+@pytest.mark.parametrize("tokens", [2048, 1 << 15, 1 << 16])
+def test_batches_of_any_size_have_little_padding(tokens: int) -> None:
+    random = np.random.default_rng(0)
+    lengths = np.clip(random.lognormal(3.1, 0.8, 150_000), 1, 250).astype(int)  # as of sentences
+    corpus = toy_corpus(lengths.tolist())
+    batches = list(SentenceBatches(corpus, toy_config(), tokens=tokens, seed=0).epoch(0))
+    cells, used = sum(b.targets.numel() for b in batches), sum(b.num_tokens for b in batches)
+    assert used == len(corpus.tokens)
+    assert cells / used - 1 < 0.05
+
+
+@given(lengths=LENGTHS, tokens=st.integers(1, 60))
+def test_the_places_of_tokens(lengths: list[int], tokens: int) -> None:
+    for batch in SentenceBatches(toy_corpus(lengths), toy_config(), tokens=tokens, seed=1).epoch(0):
+        places = batch.places()
+        assert len(places) == batch.num_tokens
+        assert (batch.targets.flatten()[places] != PADDING).all()
+        known = dataclasses.replace(batch, counted=places)
+        assert known.places() is places

@@ -54,6 +54,13 @@ def test_chunks_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(gradients(in_chunks, hidden, weight, bias), expected)
 
 
+def test_chunks_are_larger_on_a_gpu() -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert [loss_module.chunk_rows(cpu, width) for width in (100, 1 << 17)] == [512, 512]
+    assert loss_module.chunk_rows(gpu, 1 << 13) == 1 << 14  # 512 MB of float32
+    assert loss_module.chunk_rows(gpu, 1 << 20) == 512
+
+
 def test_bf16_is_close() -> None:
     hidden, weight, bias, targets = draw(64, 50, 16, seed=1)
     fused = linear_cross_entropy(hidden, weight, bias, targets, torch.bfloat16)

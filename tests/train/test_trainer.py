@@ -114,6 +114,7 @@ def test_what_is_reported(tmp_path: Path) -> None:
     seen: list[Status] = []
     options = toy_options(tmp_path, evaluations=3, epochs=20)
     bundle = train(options, report=seen.append)
+    seen = [status for status in seen if not status.is_measuring]
 
     assert [status.step for status in seen] == list(range(1, len(seen) + 1))
     assert bundle.config.training["updates"] == len(seen) > 50
@@ -150,6 +151,30 @@ def test_whole_epochs(tmp_path: Path) -> None:
         position = json.loads((path / "position.json").read_text())
         assert position["epoch"] == 1  # the second, and none of the third
         assert bundle.config.training["epochs"] == pytest.approx(2, rel=0.01)
+
+
+def test_batches_that_a_thread_makes_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for ahead in (0, 3):
+        monkeypatch.setattr(trainer_module, "_made_ahead", lambda _, count=ahead: count)
+        folder = tmp_path / str(ahead)
+        bundle = train(toy_options(tmp_path, output=str(folder), epochs=3, batch_size=4))
+        (path,) = (folder / "checkpoints").iterdir()
+        position = json.loads((path / "position.json").read_text())
+        found.append(
+            [
+                load_file(bundle.path / "model.safetensors"),
+                position["step"],
+                position["epoch"],
+                position["batch"],
+            ]
+        )
+    (weights, *place), (others, *same_place) = found
+    assert place == same_place
+    assert all(np.array_equal(weights[name], others[name]) for name in weights)
+    assert trainer_module._AHEAD > 0
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Scores of texts: token rows, words, windows of a stream, and the figures of a report."""
 
+from lmscore.runtime.scoring.ahead import ahead
 from lmscore.runtime.scoring.choose import Choice, choose_among
 from lmscore.runtime.scoring.compat import CompatReport, needs_words
 from lmscore.runtime.scoring.documents import Documents
@@ -44,6 +45,7 @@ __all__ = [
     "WordMeasures",
     "WordScore",
     "WordTokens",
+    "ahead",
     "boundary_tokens",
     "choose_among",
     "encode_after",
