@@ -81,9 +81,9 @@ def _new_lines(hypothesis: Hypothesis, rank: int) -> Iterator[str]:  # noqa: ARG
 
 
 def _recognises(head: Head) -> Surety:
-    follows = head.lines[1] if len(head.lines) > 1 else "candidate 0"
-    is_list = _LIST.fullmatch(head.first) and _HYPOTHESIS.fullmatch(follows)
-    return Surety.CERTAIN if is_list else Surety.NO
+    """Lists and candidates alone; an utterance of which nothing came has no candidates."""
+    known = all(_LIST.fullmatch(line) or _HYPOTHESIS.fullmatch(line) for line in head.lines[:2])
+    return Surety.CERTAIN if known and _LIST.fullmatch(head.first) else Surety.NO
 
 
 WENET = Format("wenet", _recognises, _read, _render)

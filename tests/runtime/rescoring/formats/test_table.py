@@ -66,6 +66,7 @@ def test_examples_are_read(tmp_path: Path, name: str) -> None:
         ("2021 | INFO | x\nS-0\ta b\nT-0\tc\nH-0\t-0.5\tc\nD-0\t-0.5\tc\n", "fairseq"),
         ("H-12\t-0.5\tc\nP-12\t-1 -2\n", "fairseq"),
         ("wav u1\ncandidate -1.5 a b\n", "wenet"),
+        ("wav u1\nwav u2\ncandidate -1.5 a b\n", "wenet"),  # nothing was found in u1
         ("----\npass1_best: a\nsentence1: <s> a </s>\nscore1: -7.5\n", "julius"),
         ("".join(f"u-{n} a\n" for n in (1, 10, *range(2, 10))) + "v-1 a\nv-10 a\n", "kaldi"),
         ("1089-134686-0000-1 a\n1089-134686-0000-2 b\n", "kaldi"),
