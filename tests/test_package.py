@@ -79,11 +79,12 @@ ROOMS: dict[str, set[str]] = {
     | {"bundle", "corpus.reading", "runtime.text", "runtime.scoring", "train.options"}
     | {"runtime.ngram"},
     "corpus": MODEL | {"corpus.reading", "corpus.writing"},
+    "corpus.engines": MODEL | {"corpus.reading", "corpus"},
     "cli": BASE | {"pages", "bundle", "corpus.reading", "train.options"},
     "cli.verbs": BASE | {"bundle", "corpus.reading", "cli"},
 }
 # Rooms that are entered by any of their files: a file for each decoder, a file for each verb.
-OPEN_ROOMS = {"runtime.adapters", "cli", "cli.verbs"}
+OPEN_ROOMS = {"runtime.adapters", "corpus.engines", "cli", "cli.verbs"}
 # Rooms that others import from as a whole, and from none of their modules.
 SURFACES = [
     room for room in ROOMS if (PACKAGE / room.replace(".", "/")).is_dir() and room not in OPEN_ROOMS
@@ -95,6 +96,8 @@ LIBRARIES: dict[str, set[str]] = {
     "corpus.reading": {"pyarrow"},
     "hub": {"huggingface_hub"},
     "corpus.writing": {"pyarrow"},
+    "corpus": {"numpy", "pyarrow"},
+    "corpus.engines": {"pyarrow", "ray", "datatrove", "nemo_curator"},
     "compression": {"backports", "compression", "lz4"},
     "bundle": {"numpy", "safetensors"},
     "runtime.arguments": {"numpy"},

@@ -185,8 +185,20 @@ OutputDir = Annotated[
     _output_option(metavar="DIR", help="Write an output for each input into this directory."),
 ]
 Jobs = Annotated[
-    int,
-    _output_option(metavar="N", min=1, help="Processes that take the files for --output-dir."),
+    int | None,
+    _output_option(
+        metavar="N",
+        min=1,
+        help="Processes that take the files for --output-dir. Default: 1; Ray's: one for each CPU.",
+    ),
+]
+Engine = Annotated[
+    str | None,
+    _output_option(
+        metavar="ray[:ADDRESS]",
+        help="Give the files for --output-dir to actors of Ray (extra ray), here or on a cluster.",
+        show_default=False,
+    ),
 ]
 Resume = Annotated[
     bool,

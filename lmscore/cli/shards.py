@@ -14,6 +14,7 @@ from lmscore.cli import streams
 from lmscore.cli.filtering import Models, Settings, Tally, write_chosen
 from lmscore.cli.outfile import same_file
 from lmscore.cli.progress import Progress
+from lmscore.cli.ray_shards import ray_results
 from lmscore.cli.records import note_bad_records
 from lmscore.cli.rejected import rejected_records
 from lmscore.cli.shard_workers import Workers
@@ -57,8 +58,31 @@ def shards_of(paths: Sequence[str], directory: Path, rejected: Path | None) -> l
     return list(shards.values())
 
 
+@dataclass(frozen=True)
+class Team:
+    """The processes that do the work.
+
+    Attributes:
+        jobs: how many there are. Default: one, or as many as Ray has CPUs.
+        engine: "ray" or "ray:ADDRESS". Default: processes of our own.
+    """
+
+    jobs: int | None = None
+    engine: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for another engine."""
+        if self.engine is not None and self.engine.split(":")[0] != "ray":
+            raise UsageError(f"--engine is {self.engine!r}, expected ray or ray:ADDRESS")
+
+    @property
+    def address(self) -> str | None:
+        """That of a cluster of Ray."""
+        return (self.engine or "").partition(":")[2] or None
+
+
 def filter_shards(
-    settings: Settings, shards: Sequence[Shard], *, resume: bool, jobs: int, quiet: bool
+    settings: Settings, shards: Sequence[Shard], *, resume: bool, team: Team, quiet: bool
 ) -> None:
     """Filter each shard into a file of its own, which is in place once it is whole.
 
@@ -66,7 +90,7 @@ def filter_shards(
         settings: the options.
         shards: the files.
         resume: leave out the shards whose outputs are there.
-        jobs: the number of processes.
+        team: the processes that do it.
         quiet: print no summary.
 
     Raises:
@@ -89,7 +113,7 @@ def filter_shards(
     selection = models.selection(quiet=quiet)
     with Progress("filtering", total=len(waiting)) as progress:
         found: list[Tally | None] = []
-        for tally in _tallies(models, selection, waiting, jobs):
+        for tally in _tallies(models, selection, waiting, team):
             found.append(tally)
             lines = sum(each.lines for each in found if each)
             rate = f"{lines / progress.seconds:,.0f} lines/s"
@@ -109,15 +133,18 @@ def _note_files(written: int, before: int, busy: int) -> None:
 
 
 def _tallies(
-    models: Models, selection: Selection, shards: Sequence[Shard], jobs: int
+    models: Models, selection: Selection, shards: Sequence[Shard], team: Team
 ) -> Iterator[Tally | None]:
     """The tally of each shard, in any order; None for one that another process writes."""
-    if jobs == 1 or len(shards) < 2:
+    jobs = team.jobs or 1
+    if team.engine is not None and shards:
+        yield from ray_results(models, selection, shards, actors=team.jobs, address=team.address)
+    elif jobs == 1 or len(shards) < 2:
         for shard in shards:
             yield filter_shard(models, selection, shard)
-        return
-    with Workers(min(jobs, len(shards)), models.settings, selection) as workers:
-        yield from workers.results(shards)
+    else:
+        with Workers(min(jobs, len(shards)), models.settings, selection) as workers:
+            yield from workers.results(shards)
 
 
 def filter_shard(models: Models, selection: Selection, shard: Shard) -> Tally | None:

@@ -1,4 +1,4 @@
-"""Corpora: records of many kinds of files, and which of them are kept."""
+"""Corpora: which texts of them are kept, and scores for pipelines over tables."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ if TYPE_CHECKING:
         reservoir,
         sorted_figures,
     )
+    from lmscore.corpus.text_scorer import TextScorer
 
 __all__ = [
     "Draw",
     "Selection",
+    "TextScorer",
     "percentile_bounds",
     "quantile",
     "reservoir",
     "sorted_figures",
 ]
 
-_HOMES = dict.fromkeys(__all__, "lmscore.corpus.selection")
+_HOMES = {
+    **dict.fromkeys(__all__, "lmscore.corpus.selection"),
+    "TextScorer": "lmscore.corpus.text_scorer",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -20,7 +20,7 @@ from lmscore.cli.rejected import rejected_records
 from lmscore.cli.report_files import Html, check_html
 from lmscore.cli.scored_records import PROMPT, interactive, with_progress
 from lmscore.cli.selecting import Selecting
-from lmscore.cli.shards import filter_shards, shards_of
+from lmscore.cli.shards import Team, filter_shards, shards_of
 from lmscore.cli.usage import UsageError
 from lmscore.corpus.reading import Record, format_of
 from lmscore.errors import OptionError
@@ -46,7 +46,8 @@ def filter_lines(
     html: Html = None,
     output: options.Output = None,
     output_dir: options.OutputDir = None,
-    jobs: options.Jobs = 1,
+    jobs: options.Jobs = None,
+    engine: options.Engine = None,
     resume: options.Resume = False,
     line_buffered: options.LineBuffered = False,
     quiet: options.Quiet = False,
@@ -77,10 +78,12 @@ def filter_lines(
             raise UsageError("give --output or --output-dir, not both")
         check_html(html, text.paths, apart={"--output-dir": output_dir})
         shards = shards_of(text.paths, output_dir, rejected)
-        filter_shards(settings, shards, resume=resume, jobs=jobs, quiet=quiet)
+        team = Team(jobs, engine)
+        filter_shards(settings, shards, resume=resume, team=team, quiet=quiet)
         return
-    if jobs > 1:
-        raise UsageError("--jobs goes with --output-dir: each process takes a file")
+    for flag, value in {"--jobs": (jobs or 1) > 1, "--engine": engine}.items():
+        if value:
+            raise UsageError(f"{flag} goes with --output-dir: each process takes a file")
     files = _Files(output, rejected, html, resume)
     _check_files(files, settings)
     _filter(files, settings, quiet=quiet)
