@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from lmscore.bundle import CELLS
 from lmscore.runtime.model import LanguageModel
+from tests.export.conftest import tiny_config
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -138,3 +140,13 @@ def test_the_site_has_every_page() -> None:
     for page in pages:
         name = os.path.relpath(page.with_suffix(""), ROOT / "docs")
         assert name in listed or name in made, f"{page.name} is not in docs/index.md"
+
+
+def test_every_tensor_of_the_weights_has_a_row() -> None:
+    page = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z]+\.[\w.]+)`", page.partition("## The weights")[2]))
+    options: list[dict[str, Any]] = [{}, {"tied": False}, {"embedding": 5}, {"cutoffs": (20, 30)}]
+    for cell in CELLS:
+        for each in options:
+            for tensor in tiny_config(cell, **each).weight_shapes():
+                assert re.sub(r"_l\d+$", "_l0", tensor) in named

@@ -10,6 +10,8 @@ import pytest
 import lmscore
 from lmscore.errors import LmscoreError, ModelError, ModelNotFoundError, OutputFileError
 from lmscore.hub import HubModel, fetch, kept, located, repositories, upload
+from lmscore.runtime.rescoring.lists import Hypothesis, NBestList, add_scores
+from lmscore.runtime.rescoring.models import open_scorers
 from tests.hub.conftest import files_of
 from tests.hub.server import FakeHub
 from tests.missing import hide_package
@@ -99,3 +101,14 @@ def test_without_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ImportError, match="install the extra 'hub'"):
         located("org/name")
     assert list(repositories.kept_snapshots()) == []
+
+
+def test_models_that_rescore_have_names_too(hub: FakeHub, model_path: Path) -> None:
+    hub.repositories["org/name"] = {"main": files_of(model_path)}
+    (scorer,) = open_scorers(["org/name"], name="lmscore")
+    (here,) = open_scorers([str(model_path)], name="lmscore")
+    lists = [NBestList("1", (Hypothesis("the cat", {}), Hypothesis("the dog", {})))]
+    first, second = (list(add_scores(lists, [each])) for each in (scorer, here))
+    assert first == second
+    with pytest.raises(ModelNotFoundError, match="org/none: no such directory, and no such repos"):
+        open_scorers(["org/none"], name="lmscore")

@@ -161,6 +161,8 @@ def _open(
     method: Method,
     unk_penalty: float | None,
 ) -> WordScorer:
+    if path:  # or it is the default model
+        path = str(find_model(path))
     if not path or Path(path).is_dir():
         return RecurrentScorer(name, load_model(path), eos, method)
     if not Path(path).exists():
