@@ -124,6 +124,20 @@ def test_rasr_s_scorer_gives_costs_and_reads_a_prefix_length(bundle: Bundle) -> 
     np.testing.assert_allclose(scores[:, 0], -expected, atol=1e-5)
 
 
+def test_triton_s_own_reader_takes_the_configuration(bundle: Bundle) -> None:
+    read = pytest.importorskip("tritonclient.grpc.model_config_pb2")
+    text_format = pytest.importorskip("google.protobuf.text_format")
+    path, _ = export_layout(bundle.path, "triton", variant="fp32")
+    text = (path.parents[1] / "config.pbtxt").read_text()
+    config = text_format.Parse(text, read.ModelConfig())
+    (state,) = config.sequence_batching.state
+    assert (config.backend, config.max_batch_size) == ("onnxruntime", 64)
+    assert (state.input_name, state.output_name, list(state.dims)) == ("state", "next_state", [32])
+    assert state.initial_state[0].data_file == "after_bos"
+    session = InferenceSession(path, providers=["CPUExecutionProvider"])
+    assert [value.name for value in session.get_inputs()] == [config.input[0].name, "state"]
+
+
 def test_what_was_measured_is_recorded(bundle: Bundle) -> None:
     path, record = export_layout(bundle.path, "rasr", variant="fp32")
     export_layout(bundle.path, "triton", variant="fp32")

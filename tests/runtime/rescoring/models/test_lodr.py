@@ -63,7 +63,7 @@ def test_the_last_scorer(tmp_path: Path, model_path: Path) -> None:
         ("the cat", ModelError, "no ARPA file"),
         (CLOSED, OptionError, "has no <unk>, so an unknown word would cost 230 nats"),
         (
-            CLOSED.replace("cat", "77777").replace("</s>", "<unk>"),
+            CLOSED.replace("cat", "77777").replace("1=3", "1=4").replace("-99", "-0.5\t<unk>\n-99"),
             ModelError,
             "has the token id 77777",
         ),
