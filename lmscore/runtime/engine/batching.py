@@ -274,8 +274,11 @@ def _run(
 
 def log_sum(log_probs: Tensor, tokens: Ids) -> Tensor:
     """The log-probability [n] of any of the tokens, from log_probs [n, V]."""
-    chosen = log_probs[:, tokens]
+    # Of an index on the second axis NumPy makes columns: rows would be added up across memory, in
+    # an order of their own for each n.
+    chosen = np.take(log_probs, tokens, axis=1)
     highest = chosen.max(axis=1)
-    np.exp(chosen - highest[:, None], out=chosen)
+    chosen -= highest[:, None]
+    np.exp(chosen, out=chosen)
     total: Tensor = np.log(chosen.sum(axis=1)) + highest
     return total

@@ -19,6 +19,7 @@ from lmscore.runtime.engine.batching import (
     Boundaries,
     RowScores,
     TokenRows,
+    log_sum,
     score_document,
     start_rows,
     token_rows,
@@ -290,11 +291,20 @@ def test_what_is_read_before_a_text_may_differ() -> None:
 
 def test_budget_shrinks_as_the_vocabulary_grows() -> None:
     def budget(vocab_size: int) -> int:
-        return token_budget(
-            Config(**{**vars(CONFIG), "vocab_size": vocab_size, "hidden_size": 512})
-        )
+        return token_budget(replace(CONFIG, vocab_size=vocab_size, hidden_size=512))
 
     assert budget(8_000) * 8_000 * 4 < 16 << 20
     assert budget(8_000) > 250
     assert budget(100) < 4_000
     assert budget(200_000) == budget(1 << 30) == 64
+
+
+def test_the_probability_of_a_set_does_not_depend_on_the_rows_beside_it() -> None:
+    random = np.random.default_rng(0)
+    log_probs = np.log(random.dirichlet(np.full(500, 0.1), 40)).astype(np.float32).clip(-100)
+    tokens = np.flatnonzero(random.random(500) < 0.7)
+    together = log_sum(log_probs, tokens)
+    alone = [log_sum(row[None], tokens)[0] for row in log_probs]
+    assert together.tolist() == alone  # to the last bit
+    expected = np.log(np.exp(log_probs[:, tokens].astype(float)).sum(axis=1))
+    np.testing.assert_allclose(together, expected, rtol=1e-5, atol=1e-5)
