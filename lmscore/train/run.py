@@ -50,7 +50,7 @@ from lmscore.train.pretrained import load_embeddings
 from lmscore.train.record import check_unused, write_options
 from lmscore.train.sampled import SampledSoftmax
 from lmscore.train.samples import make_parity
-from lmscore.train.teachers import load_teachers
+from lmscore.train.teachers import check_teachers, load_teachers
 from lmscore.train.texts import RunText, held_out_files
 from lmscore.train.trainer import Status, Trainer
 from lmscore.train.workers import Workers, joined_workers
@@ -153,6 +153,7 @@ def _check(folder: Path, options: TrainOptions, device: torch.device, *, resume:
         check_unused(folder)
     if options.init_from and not checkpoints(folder / CHECKPOINTS):
         Bundle.read(options.init_from).file(WEIGHTS_FILE)  # or an error now
+    check_teachers(options)
     RunText(options).check_readable()
     if options.embeddings:
         with open_input(options.embeddings):

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lmscore.bundle import Bundle, Config
+from lmscore.bundle import WEIGHTS_FILE, Bundle, Config
 from lmscore.errors import OptionError
 from lmscore.runtime.ngram import BOS, EOS, UNK, NgramModel, read_arpa
 from lmscore.runtime.text import TextTokenizer
@@ -120,6 +120,28 @@ class NgramTeacher:
         return WholeLogits(whole), (last.float()[:, :, None].to(device),)
 
 
+def check_teachers(options: TrainOptions) -> None:
+    """Find problems with the teachers that show before the text is read.
+
+    Raises:
+        OptionError: a teacher reads otherwise than the model.
+        ModelNotFoundError, ModelError: it is missing or damaged.
+    """
+    for path in options.teacher:
+        if not Path(path).is_file():
+            bundle = Bundle.read(path)
+            bundle.file(WEIGHTS_FILE)  # or an error now
+            for key in ("context", "direction"):
+                theirs, ours = getattr(bundle.config, key), getattr(options, key)
+                if theirs != ours:
+                    raise OptionError(f"teacher {path}: its {key} is {theirs}, the model's {ours}")
+        elif (options.context, options.direction) != ("sentence", "forward"):
+            raise OptionError(
+                f"teacher {path}: an n-gram model reads sentences forward, the model has "
+                f"context {options.context} and direction {options.direction}"
+            )
+
+
 def load_teachers(
     options: TrainOptions, folder: Path, config: Config, device: torch.device
 ) -> Teachers | None:
@@ -128,7 +150,7 @@ def load_teachers(
     `config` is of the model in training, whose tokenizer is in `folder`.
 
     Raises:
-        OptionError: a teacher does not fit the model.
+        OptionError: a teacher has another vocabulary.
         ModelNotFoundError, ModelError, InputFileError: it is missing or damaged.
     """
     if not options.teacher:
@@ -140,18 +162,14 @@ def load_teachers(
         if Path(path).is_file():
             teachers.append(_load_ngram(path, config, vocabulary))
         else:
-            teachers.append(_load_network(path, config, vocabulary, options, device))
+            teachers.append(_load_network(path, vocabulary, options, device))
     return Teachers(teachers, options)
 
 
 def _load_network(
-    path: str, config: Config, vocabulary: list[str], options: TrainOptions, device: torch.device
+    path: str, vocabulary: list[str], options: TrainOptions, device: torch.device
 ) -> NetworkTeacher:
     bundle = Bundle.read(path)
-    for key in ("context", "direction"):
-        theirs, ours = getattr(bundle.config, key), getattr(config, key)
-        if theirs != ours:
-            raise OptionError(f"teacher {path}: its {key} is {theirs}, the model's is {ours}")
     tokenizer = TextTokenizer.load(bundle, trust=options.trust)
     theirs = [tokenizer.token(index) for index in range(bundle.config.vocab_size)]
     if theirs != vocabulary:
@@ -165,11 +183,6 @@ def _load_network(
 
 
 def _load_ngram(path: str, config: Config, vocabulary: list[str]) -> NgramTeacher:
-    if config.context != "sentence" or config.direction != "forward":
-        raise OptionError(
-            f"teacher {path}: an n-gram model reads sentences forward, the model is of "
-            f"context {config.context} and direction {config.direction}"
-        )
     model = read_arpa(path)
     numbers = {word: number for number, word in enumerate(model.words)}
     words = np.array([numbers.get(token, UNK) for token in vocabulary])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lmscore.errors import OptionError
+from lmscore.errors import ModelNotFoundError, OptionError
 from lmscore.runtime.ngram import count_ngrams, estimate, write_arpa
 from lmscore.train import train
 from lmscore.train.batches import PADDING, Batch
@@ -205,8 +205,8 @@ def test_an_ngram_teacher_says_what_the_model_says() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"context": "document"}, "teacher .*: its context is sentence, the model's is document"),
-        ({"direction": "backward"}, "its direction is forward, the model's is backward"),
+        ({"context": "document"}, "teacher .*: its context is sentence, the model's document"),
+        ({"direction": "backward"}, "its direction is forward, the model's backward"),
         ({"tokenizer": "char"}, "its vocabulary is another one; train with its tokenizer: tok"),
     ],
 )
@@ -216,6 +216,12 @@ def test_a_teacher_that_does_not_fit(
     options = pupil(tmp_path, teacher, teacher=(str(teacher),), **changes)
     with pytest.raises(OptionError, match=message):
         train(toy_options(tmp_path, **options))
+
+
+def test_a_teacher_that_is_missing_is_told_before_the_text_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="nowhere: no such directory"):
+        train(toy_options(tmp_path, teacher=(str(tmp_path / "nowhere"),)))
+    assert not (tmp_path / "model").exists()
 
 
 def test_ngrams_of_other_units_are_refused(tmp_path: Path, teacher: Path) -> None:
@@ -228,7 +234,7 @@ def test_ngrams_of_other_units_are_refused(tmp_path: Path, teacher: Path) -> Non
     ):
         train(toy_options(tmp_path, **options))
     backward = {**options, "direction": "backward"}
-    with pytest.raises(OptionError, match="an n-gram model reads sentences forward, the model is"):
+    with pytest.raises(OptionError, match="an n-gram model reads sentences forward, the model has"):
         train(toy_options(tmp_path, output=str(tmp_path / "other"), **backward))
 
 
