@@ -34,13 +34,13 @@ def relu(a: Array) -> Array:
 def elman(
     f: Callable[[Array], Array], x: Array, state: State, W: Array, R: Array, b: Array, c: Array
 ) -> tuple[State, Gates]:
-    """H' = f(W x + b + R h + c) (Elman 1990)."""
+    """The simple recurrent network: h' = f(W x + b + R h + c) (Elman 1990)."""
     (h,) = state
     return (f(W @ x + b + R @ h + c),), {}
 
 
 def lstm(x: Array, state: State, W: Array, R: Array, b: Array, c: Array) -> tuple[State, Gates]:
-    """C' = f c + i g, h' = o tanh(c') (Hochreiter & Schmidhuber 1997, Gers et al. 2000)."""
+    """The LSTM: c' = f c + i g, h' = o tanh(c') (Hochreiter & Schmidhuber 1997)."""
     h, cell = state
     i, f, g, o = np.split(W @ x + b + R @ h + c, 4)
     i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
@@ -72,7 +72,7 @@ def lstm_without(
 
 
 def gru(x: Array, state: State, W: Array, R: Array, b: Array, c: Array) -> tuple[State, Gates]:
-    """H' = (1 - z) n + z h, n = tanh(W x + r (R h)) (Cho et al. 2014)."""
+    """The GRU: h' = (1 - z) n + z h, n = tanh(W x + r (R h)) (Cho et al. 2014)."""
     (h,) = state
     x_r, x_z, x_n = np.split(W @ x + b, 3)
     h_r, h_z, h_n = np.split(R @ h + c, 3)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.errors import InputError, OptionError
-from lmscore.runtime.ngram.model import BOS, CONTROL, EOS, UNK, Ids, unigram_keys
+from lmscore.runtime.ngram.model import BOS, CONTROL, EOS, UNK, Ids, Numbers, narrow, unigram_keys
 
 MAX_ORDER = 6
 _SENTENCES = 1 << 14  # turned into numbers at a time
@@ -29,7 +29,7 @@ class CountTable:
     """How often the n-grams of one order occur."""
 
     keys: Ids  # [M], rising: context * V + word; see `lmscore.runtime.ngram.model.Table`
-    counts: Ids  # [M]
+    counts: Numbers  # [M]
 
     def between(self, first: int, last: int) -> CountTable:
         """The n-grams with these numbers, the last one left out."""
@@ -197,7 +197,7 @@ def _merged(runs: list[CountTable], chunk: int) -> CountTable:
     ]
     return CountTable(
         np.concatenate([part.keys for part in parts]),
-        np.concatenate([part.counts for part in parts]),
+        np.concatenate([narrow(part.counts) for part in parts]),
     )
 
 

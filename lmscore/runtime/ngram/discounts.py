@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lmscore.errors import InputError
-from lmscore.runtime.ngram.model import Doubles, Ids
+from lmscore.runtime.ngram.model import Doubles, Numbers
 
 _GOOD_TURING = 5  # counts above are trusted (Katz 1987)
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
@@ -20,12 +20,12 @@ class Discounts(NamedTuple):
     twice: float
     more: float
 
-    def of(self, counts: Ids) -> Doubles:
+    def of(self, counts: Numbers) -> Doubles:
         """The discount of each count; none of a count of 0."""
         return np.array([0.0, *self])[np.minimum(counts, 3)]
 
 
-def kneser_ney_discounts(counts: Ids, order: int, *, fallback: bool = False) -> Discounts:
+def kneser_ney_discounts(counts: Numbers, order: int, *, fallback: bool = False) -> Discounts:
     """The three discounts of modified Kneser-Ney, equation (26) of Chen and Goodman (1998).
 
     Raises:
@@ -40,7 +40,7 @@ def kneser_ney_discounts(counts: Ids, order: int, *, fallback: bool = False) -> 
     return _fallback(order, fallback)
 
 
-def absolute_discount(counts: Ids, order: int, *, fallback: bool = False) -> Discounts:
+def absolute_discount(counts: Numbers, order: int, *, fallback: bool = False) -> Discounts:
     """One discount for all counts, n1 / (n1 + 2 n2) (Ney et al. 1994).
 
     Raises:
@@ -62,7 +62,7 @@ def _fallback(order: int, allowed: bool) -> Discounts:
     )
 
 
-def good_turing_ratios(counts: Ids) -> Doubles:
+def good_turing_ratios(counts: Numbers) -> Doubles:
     """What remains of counts 0, 1, ... of an order, the last one for all that are higher."""
     n = np.array([np.count_nonzero(counts == r) for r in range(_GOOD_TURING + 2)], np.float64)
     for highest in range(_GOOD_TURING, 0, -1):

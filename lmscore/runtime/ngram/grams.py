@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.runtime.ngram.counts import NgramCounts
-from lmscore.runtime.ngram.model import BOS, Doubles, Ids, find_keys, sums
+from lmscore.runtime.ngram.model import BOS, Doubles, Ids, Numbers, find_keys, narrow, sums
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class Grams:
     """The n-grams of one order, as an estimator needs them."""
 
     keys: Ids  # [M]
-    contexts: Ids  # [M], numbers of n-grams of the order below
-    suffixes: Ids  # [M], the n-gram without its first word in the order below; -1 for unigrams
-    counts: Ids  # [M], as counted in the text
-    extensions: Ids  # [M], as counted for Kneser-Ney: see `_extended`
+    contexts: Numbers  # [M], numbers of n-grams of the order below
+    suffixes: Numbers  # [M], the n-gram without its first word in the order below; -1 for unigrams
+    counts: Numbers  # [M], as counted in the text
+    extensions: Numbers  # [M], as counted for Kneser-Ney: see `_extended`
     num_contexts: int  # C
 
-    def per_context(self, values: NDArray[np.float64] | Ids) -> Doubles:
+    def per_context(self, values: Doubles | Numbers) -> Doubles:
         """The sums of values [M] over the n-grams of each context, float64 [C]."""
         return sums(self.contexts, values, self.num_contexts)
 
@@ -33,16 +33,16 @@ class Grams:
 def prepare(counts: NgramCounts) -> list[Grams]:
     """Find the suffix of every n-gram, and how many different words stand before each."""
     V, tables = len(counts.words), counts.tables
-    suffixes: list[Ids] = [np.full(V, -1, np.int64)]
+    suffixes: list[Numbers] = [np.full(V, -1, np.int64)]
     for n, table in enumerate(tables[1:], 2):
         contexts, words = np.divmod(table.keys, V)
-        shorter = suffixes[-1][contexts]
+        shorter = suffixes[-1][contexts].astype(np.int64)
         keys = words if n == 2 else shorter * V + words
-        suffixes.append(find_keys(tables[n - 2].keys, keys))
+        suffixes.append(narrow(find_keys(tables[n - 2].keys, keys)))
     begins = np.arange(V) == BOS  # whether the n-gram begins with <s>
     grams = []
     for n, table in enumerate(tables, 1):
-        contexts = table.keys // V if n > 1 else np.zeros(V, np.int64)
+        contexts = narrow(table.keys // V if n > 1 else np.zeros(V, np.int64))
         begins = begins[contexts] if n > 1 else begins
         extensions = table.counts
         if n < len(tables):
@@ -52,16 +52,16 @@ def prepare(counts: NgramCounts) -> list[Grams]:
     return grams
 
 
-def _extended(counts: Ids, suffixes: Ids, begins: NDArray[np.bool_]) -> Ids:
+def _extended(counts: Numbers, suffixes: Numbers, begins: NDArray[np.bool_]) -> Numbers:
     """The number of different words before each n-gram; the count itself, if it begins with <s>.
 
     `suffixes` are those of the n-grams of the order above.
     """
     different = np.bincount(suffixes, minlength=len(counts))
-    return np.where(begins, counts, different)
+    return narrow(np.where(begins, counts, different))
 
 
-def observed_extensions(grams: list[Grams]) -> list[Ids]:
+def observed_extensions(grams: list[Grams]) -> list[Numbers]:
     """The extensions of each order from which Kneser-Ney discounts are found.
 
     KenLM's lmplz takes the plain count of one n-gram in each order but the highest: the last one,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lmscore.forks import lazy
 
 Ids = NDArray[np.int64]
+Numbers = NDArray[np.int64] | NDArray[np.int32]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
@@ -45,6 +46,12 @@ class Table:
     def find(self, keys: Ids) -> Ids:
         """The numbers of the n-grams with these keys, -1 where there is none."""
         return find_keys(self.keys, keys)
+
+
+def narrow(values: Numbers) -> Numbers:
+    """The same whole numbers of 0 and more in 32 bits, if they fit: most of a model is numbers."""
+    fits = not len(values) or values.max() <= np.iinfo(np.int32).max
+    return values.astype(np.int32) if fits else values
 
 
 def find_keys(table: Ids, keys: Ids) -> Ids:
@@ -233,6 +240,6 @@ def unigram_keys(count: int) -> Ids:
     return np.arange(count, dtype=np.int64)
 
 
-def sums(places: Ids, values: Doubles | Ids, count: int) -> Doubles:
+def sums(places: Numbers, values: Doubles | Numbers, count: int) -> Doubles:
     """The sums of values [M] at `count` places; `places` [M] says which value goes where."""
     return np.bincount(places, values, count).astype(np.float64, copy=False)

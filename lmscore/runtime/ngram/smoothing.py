@@ -21,7 +21,16 @@ from lmscore.runtime.ngram.discounts import (
     kneser_ney_discounts,
 )
 from lmscore.runtime.ngram.grams import Grams, observed_extensions, prepare
-from lmscore.runtime.ngram.model import BOS, EOS, UNK, Doubles, Ids, NgramModel, Table
+from lmscore.runtime.ngram.model import (
+    BOS,
+    EOS,
+    UNK,
+    Doubles,
+    Floats,
+    NgramModel,
+    Numbers,
+    Table,
+)
 from lmscore.runtime.ngram.weights import logarithms, normalized, selected
 
 SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
@@ -90,26 +99,28 @@ def check_smoothing(
 def _interpolated(
     words: Sequence[str],
     grams: list[Grams],
-    values: list[Ids],
+    values: list[Numbers],
     discounts: list[Discounts],
     kept: list[NDArray[np.bool_]],
 ) -> NgramModel:
     """Discount the values, and give what is taken to the order below, in proportion."""
-    probabilities: list[Doubles] = []
-    backoffs: list[Doubles] = []
-    uniform = np.full(1, 1 / (np.count_nonzero(kept[0]) - 1))  # of all words but <s>
+    log_probs: list[Floats] = []
+    log_backoffs: list[Floats] = []
+    lower: Doubles = np.full(1, 1 / (np.count_nonzero(kept[0]) - 1))  # of all words but <s>
     for gram, value, discount, keep in zip(grams, values, discounts, kept, strict=True):
         taken = discount.of(value)
         totals = gram.per_context(value)
         left = gram.per_context(np.where(keep, taken, value))  # what is pruned leaves everything
         left = np.divide(left, totals, out=np.ones(len(totals)), where=totals > 0)
-        backoffs.append(left)
+        below = lower[gram.suffixes] if log_probs else lower
         own = (value - taken) / np.maximum(totals, 1)[gram.contexts]
-        below = probabilities[-1][gram.suffixes] if probabilities else uniform
-        probabilities.append(own + left[gram.contexts] * below)
-    probabilities[0][BOS] = 1  # never asked for; as KenLM has it
-    highest = np.ones(len(grams[-1].keys))
-    return _pruned(words, grams, probabilities, [*backoffs[1:], highest], kept)
+        own += left[gram.contexts] * below
+        log_probs.append(logarithms(own))
+        log_backoffs.append(logarithms(left))
+        lower = own  # in 64 bits for the next order alone
+    log_probs[0][BOS] = 0  # never asked for; as KenLM has it
+    highest = np.zeros(len(grams[-1].keys), np.float32)
+    return _selected(words, grams, log_probs, [*log_backoffs[1:], highest], kept)
 
 
 def _katz(words: Sequence[str], grams: list[Grams], kept: list[NDArray[np.bool_]]) -> NgramModel:
@@ -193,8 +204,19 @@ def _pruned(
     kept: list[NDArray[np.bool_]],
 ) -> NgramModel:
     """The model of the n-grams that are kept."""
+    log_probs = list(map(logarithms, probabilities))
+    return _selected(words, grams, log_probs, list(map(logarithms, backoffs)), kept)
+
+
+def _selected(
+    words: Sequence[str],
+    grams: list[Grams],
+    log_probs: list[Floats],
+    log_backoffs: list[Floats],
+    kept: list[NDArray[np.bool_]],
+) -> NgramModel:
+    """The model of the n-grams that are kept, from natural logarithms."""
     tables = [
-        Table(gram.keys, logarithms(p), logarithms(b))
-        for gram, p, b in zip(grams, probabilities, backoffs, strict=True)
+        Table(gram.keys, p, b) for gram, p, b in zip(grams, log_probs, log_backoffs, strict=True)
     ]
     return selected(NgramModel(words, tuple(tables)), kept)
