@@ -29,7 +29,7 @@ from lmscore.runtime.scoring import (
     prefix_lead,
     windows,
 )
-from lmscore.runtime.text import Ids, TextTokenizer, check_text
+from lmscore.runtime.text import Ids, TextTokenizer, check_text, each_text
 
 if TYPE_CHECKING:  # functions import decoding when they need it: scoring starts without it
     from lmscore.bundle import Weights
@@ -190,8 +190,7 @@ class LanguageModel:
         """
         if isinstance(texts, str):
             raise InputError("expected several texts, got one string; use score, or a list")
-        if not isinstance(texts, Iterable):
-            raise InputError(f"expected several texts, got {type(texts).__name__}")
+        texts = each_text(texts)
         if split not in _SPLITS:
             raise OptionError(f"split must be one of {', '.join(_SPLITS)}, not {split!r}")
         if split != "none" and prefix is not None:
@@ -344,8 +343,7 @@ class LanguageModel:
             InputError, ModelError: as `score_stream`.
             OptionError: alternatives is not a number of tokens, or a window below 1.
         """
-        if isinstance(texts, str) or not isinstance(texts, Iterable):
-            raise InputError(f"expected several texts, got {type(texts).__name__}")
+        texts = each_text(texts)
         V = self.vocab_size
         fits = f"an integer in 0..{V}"
         check_argument("alternatives", alternatives, Integral, lambda k: 0 <= k <= V, fits)
@@ -431,8 +429,7 @@ class LanguageModel:
         """
         from lmscore.runtime.inside import FeatureOptions, features_of
 
-        if isinstance(texts, str) or not isinstance(texts, Iterable):
-            raise InputError(f"expected several texts, got {type(texts).__name__}")
+        texts = each_text(texts)
         if window is not None:
             check_count("window", window)
         asked = FeatureOptions(unit=unit, pool=pool, layers=layers).checked(self.engine)
@@ -707,6 +704,7 @@ class LanguageModel:
         given = self._next_options(k, options)
         if isinstance(texts, str):
             raise InputError("expected several texts, got one string; use next_words, or a list")
+        texts = list(each_text(texts))
         for number, text in enumerate(texts, 1):
             check_text(text, number)
         return [find_next_words(self.engine, self.tokenizer, text, k, given) for text in texts]

@@ -64,6 +64,9 @@ def test_jsonl_keeps_its_fields(run: Run, scores: list[tuple[Score, Score]]) -> 
             "log_prob_bad": bad.log_prob,
             "difference": good.log_prob - bad.log_prob,
             "correct": good.log_prob > bad.log_prob,
+            "tie": good.log_prob == bad.log_prob,
+            "num_oov_good": good.num_oov,
+            "num_oov_bad": bad.num_oov,
         }
 
 
@@ -73,7 +76,7 @@ def test_summary(run: Run, scores: list[tuple[Score, Score]]) -> None:
     result = run("pairs", stdin=blimp())
     assert result.err == (
         f"lmscore: model (int8, sentence context): accuracy {25 * correct}.00 %, {correct} of 4 "
-        "pairs; 1 tie, not correct\n"
+        "pairs; 1 tie, not correct; 1 pair with OOVs\n"
     )
     assert run("pairs", "--quiet", stdin=blimp()).err == ""
     assert "; 2 ties, not correct" in run("pairs", stdin=blimp([PAIRS[2]] * 2)).err
@@ -89,6 +92,22 @@ def test_groups(run: Run, scores: list[tuple[Score, Score]]) -> None:
         f"word order  {50 * order:.2f} %".ljust(22) + f"{order}        2      0",
         f"2           {50 * two:.2f} %".ljust(22) + f"{two}        2      1",
     ]
+
+
+def test_lines_that_follow_each_other(run: Run) -> None:
+    expected = run("pairs", stdin=blimp())
+    lines = "".join(f"{good}\n{bad}\n" for good, bad in PAIRS)
+    found = run("pairs", "--input-format", "lines", stdin=lines)
+    assert (found.out, found.err) == (expected.out, expected.err)
+    odd = run("pairs", "--input-format", "lines", stdin=lines + "the cat\n")
+    assert odd.status == 1
+    assert "has no second sentence; lines come in pairs" in odd.err
+
+
+def test_unknown_words_are_counted(run: Run) -> None:
+    text = "the cat\nthe zebra\nthe cat\nthe dog\n"
+    result = run("pairs", "--input-format", "lines", stdin=text)
+    assert result.err.endswith("; 1 pair with OOVs\n")
 
 
 def test_tsv_input(run: Run) -> None:

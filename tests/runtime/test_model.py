@@ -224,6 +224,21 @@ def test_option_errors(lm: LanguageModel) -> None:
         lm.score("the", context="x")  # type: ignore[arg-type]
 
 
+def test_columns_are_texts_and_tables_are_not(lm: LanguageModel) -> None:
+    pa = pytest.importorskip("pyarrow")
+    texts = ["the cat", "so long"]
+    expected = [score.log_prob for score in lm.score_batch(texts)]
+    table = pa.table({"text": texts})
+    columns: list[Any] = [table["text"], table["text"].combine_chunks(), np.array(texts)]
+    for column in columns:
+        assert [score.log_prob for score in lm.score_batch(column)] == expected
+    tables: list[Any] = [table, table.to_batches()[0], {"text": texts}]
+    for whole in tables:
+        for call in (lm.score_batch, lm.next_words_batch, lambda t: list(lm.measure_stream(t))):
+            with pytest.raises(InputError, match=r"got a table, \w+: give the column of the texts"):
+                call(whole)
+
+
 def test_input_errors_name_the_item(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "_WINDOW_TEXTS", 2)
     with pytest.raises(InputError, match="text 3: lone surrogate at character 5"):

@@ -47,8 +47,11 @@ def pairs(
     ] = None,
     *,
     input_format: Annotated[
-        Literal["jsonl", "tsv"],
-        typer.Option(help="jsonl: an object per line; tsv: good<TAB>bad, or id<TAB>good<TAB>bad."),
+        Literal["jsonl", "tsv", "lines"],
+        typer.Option(
+            help="jsonl: an object per line; tsv: good<TAB>bad, or id<TAB>good<TAB>bad; lines: the "
+            "good sentence on one line, the bad one on the next."
+        ),
     ] = "jsonl",
     good: Annotated[
         str, typer.Option(metavar="NAME", help="The key of the better sentence.")
@@ -83,7 +86,8 @@ def pairs(
     directions.check(no_bos=not bos, no_eos=not eos)
     paths = files or ["-"]
     lines = located_lines(paths, ReadOptions(errors=errors))
-    read = _from_jsonl if input_format == "jsonl" else _from_tsv
+    readers = {"jsonl": _from_jsonl, "tsv": _from_tsv, "lines": _from_lines}
+    read = readers[input_format]
     lm = model.load()
     both = directions.join(lm, model)
     as_line = _jsonl if output_format == "jsonl" else _tsv
@@ -95,7 +99,8 @@ def pairs(
         else partial(score_both_ways, both, line_buffered=at_once)
     )
     for pair, scores in _score_pairs(scored, read(lines, good, bad), paths):
-        result = Result(*(_normalized(score, normalize, pair) for score in scores))
+        better, worse = (_normalized(score, normalize, pair) for score in scores)
+        result = Result(better, worse, *(score.num_oov for score in scores))
         tallies.setdefault(_group(pair, by), _Tally()).add(result)
         streams.write(as_line(pair, result))
     streams.flush()
@@ -119,15 +124,22 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The scores of the two sentences, in nats."""
+    """The scores of the two sentences, in nats, and their unknown words."""
 
     good: float
     bad: float
+    num_oov_good: int = 0
+    num_oov_bad: int = 0
 
     @property
     def is_correct(self) -> bool:
         """Whether the good sentence has the higher score; a tie is not correct."""
         return self.good > self.bad
+
+    @property
+    def is_tie(self) -> bool:
+        """Whether both sentences have the same score."""
+        return self.good == self.bad
 
 
 def _from_jsonl(lines: Iterable[Line], good: str, bad: str) -> Iterator[Pair]:
@@ -152,6 +164,16 @@ def _from_tsv(lines: Iterable[Line], good: str, bad: str) -> Iterator[Pair]:
             raise InputError(f"{line.where}: expected {wanted}, got {len(columns)} columns")
         fields = dict(zip(names, columns, strict=True))
         yield Pair(columns[-2], columns[-1], line.where, fields, id=fields.get("id"))
+
+
+def _from_lines(lines: Iterable[Line], good: str, bad: str) -> Iterator[Pair]:
+    """The pairs of lines that follow each other."""
+    rest = iter(lines)
+    for first in rest:
+        second = next(rest, None)
+        if second is None:
+            raise InputError(f"{first.where}: has no second sentence; lines come in pairs")
+        yield Pair(first.text, second.text, first.where, {good: first.text, bad: second.text})
 
 
 def _group(pair: Pair, by: str | None) -> str | None:
@@ -207,6 +229,9 @@ def _jsonl(pair: Pair, result: Result) -> str:
             "log_prob_bad": result.bad,
             "difference": result.good - result.bad,
             "correct": result.is_correct,
+            "tie": result.is_tie,
+            "num_oov_good": result.num_oov_good,
+            "num_oov_bad": result.num_oov_bad,
         }
     )
 
@@ -216,16 +241,17 @@ class _Tally:
     pairs: int = 0
     correct: int = 0
     ties: int = 0
+    with_oovs: int = 0  # pairs in which a model of words does not know a word
 
     def add(self, result: Result) -> None:
         self.pairs += 1
         self.correct += result.is_correct
-        self.ties += result.good == result.bad
+        self.ties += result.is_tie
+        self.with_oovs += result.num_oov_good + result.num_oov_bad > 0
 
     def __add__(self, other: _Tally) -> _Tally:
-        return _Tally(
-            self.pairs + other.pairs, self.correct + other.correct, self.ties + other.ties
-        )
+        mine, others = vars(self), vars(other)
+        return _Tally(**{name: mine[name] + others[name] for name in mine})
 
     @property
     def accuracy(self) -> str:
@@ -233,7 +259,11 @@ class _Tally:
 
     def __str__(self) -> str:
         text = f"accuracy {self.accuracy}, {self.correct} of {_plural(self.pairs, 'pair')}"
-        return f"{text}; {_plural(self.ties, 'tie')}, not correct" if self.ties else text
+        if self.ties:
+            text += f"; {_plural(self.ties, 'tie')}, not correct"
+        if self.with_oovs:
+            text += f"; {_plural(self.with_oovs, 'pair')} with OOVs"
+        return text
 
 
 def _plural(number: int, noun: str) -> str:

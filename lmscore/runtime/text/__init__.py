@@ -6,7 +6,7 @@ from lmscore.runtime.text.characters import (
     extends_character,
     first_character,
 )
-from lmscore.runtime.text.encoding import check_text
+from lmscore.runtime.text.encoding import check_text, each_text
 from lmscore.runtime.text.id_rows import IdRows, Ids, places
 from lmscore.runtime.text.parts import Part, split_text, text_parts
 from lmscore.runtime.text.sentencepiece import looks_like_model, tokenizer_from_model
@@ -25,6 +25,7 @@ __all__ = [
     "TextTokenizer",
     "character_spans",
     "check_text",
+    "each_text",
     "extends_character",
     "first_character",
     "looks_like_model",

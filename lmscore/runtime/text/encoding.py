@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
+from typing import Any
 
 import numpy as np
 from tokenizers import Encoding
@@ -23,6 +24,23 @@ def check_text(text: object, number: int, name: str = "text") -> None:
     """Raise InputError, with the item's name and number, unless `text` is a string."""
     if not isinstance(text, str):
         raise InputError(f"{name} {number}: expected a string, got {type(text).__name__}")
+
+
+def each_text(texts: Iterable[Any]) -> Iterable[Any]:
+    """The items of a collection of texts; a column of Arrow gives Python's strings.
+
+    Raises:
+        InputError: it is one string, a table, whose items would be the names of its columns, or
+            nothing that has items.
+    """
+    if isinstance(texts, Mapping) or hasattr(texts, "columns"):  # pandas, polars, Arrow, dicts
+        raise InputError(
+            f"expected several texts, got a table, {type(texts).__name__}: give the column of the "
+            "texts, table['text']"
+        )
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        raise InputError(f"expected several texts, got {type(texts).__name__}")
+    return texts.to_pylist() if hasattr(texts, "to_pylist") else texts
 
 
 def check_texts(texts: Sequence[str], first: int, name: str) -> None:
