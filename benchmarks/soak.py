@@ -1,7 +1,7 @@
 """A server under mixed requests with faults: nothing lost, nothing mixed up, memory flat.
 
 Usage: python benchmarks/soak.py [--requests 100000] [--clients 16] [--workers 1] [--kill SECONDS]
-                                 [--model PATH] [--seed 1]
+                                 [--model PATH] [--seconds S] [--seed 1]
 
 Each client sends, one after another, requests drawn at random: scores, measures, completions with
 and without a stream, next words, states, tokens; one in ten is a fault: broken JSON, an unknown
@@ -97,16 +97,23 @@ class Client:
         status = int(head.split(b" ", 2)[1])
         if b"transfer-encoding: chunked" in head:
             body = b""
-            while size := int((await self._reader.readline()).strip(), 16):
-                body += await self._reader.readexactly(size)
-                await self._reader.readexactly(2)
-            await self._reader.readexactly(2)
+            while chunk := await self._chunk():
+                body += chunk
         else:
             length = int(head.partition(b"content-length: ")[2].split(b"\r\n")[0])
             body = await self._reader.readexactly(length)
         if b"connection: close" in head:
             self._close()
         return status, body
+
+    async def _chunk(self) -> bytes:
+        """The next chunk of a stream; empty at its end."""
+        size = (await self._reader.readline()).strip()
+        if not size:
+            raise LostError
+        chunk = await self._reader.readexactly(int(size, 16))
+        await self._reader.readexactly(2)
+        return chunk
 
     def _close(self) -> None:
         if self._writer is not None:
@@ -230,9 +237,12 @@ async def soak(options: argparse.Namespace, server: Any, address: tuple[str, int
     left, killed = options.requests, 0
     clients = [Client(address, number, options.seed) for number in range(options.clients)]
     memories: list[tuple[int, float]] = []
+    start = time.perf_counter()
 
     def take() -> bool:
         nonlocal left
+        if options.seconds and time.perf_counter() > start + options.seconds:
+            return False
         left -= 1
         return left >= 0
 
@@ -250,7 +260,6 @@ async def soak(options: argparse.Namespace, server: Any, address: tuple[str, int
                 os.kill(random.choice(workers), signal.SIGKILL)
                 killed += 1
 
-    start = time.perf_counter()
     beside = [asyncio.create_task(watch()), asyncio.create_task(kill())]
     await asyncio.gather(*(client.run(take) for client in clients))
     for task in beside:
@@ -282,6 +291,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--kill", type=float, default=0, metavar="SECONDS")
     parser.add_argument("--model", default="")
+    parser.add_argument("--seconds", type=float, default=0, help="the most that it may take")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     model = ["-m", options.model] if options.model else []

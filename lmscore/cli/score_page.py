@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ALTERNATIVES = 3  # of each word
 _TEXTS = 200  # that a page shows, while they need less than
-_BYTES = 270_000
+_BYTES = 262_000
 
 
 class Totals:
@@ -43,13 +43,18 @@ class Totals:
         from lmscore.runtime.scoring import rounded, shown_words
 
         self._count += 1
-        if len(self._texts.paragraphs) == _TEXTS or self._texts.size > _BYTES:
+        if len(self._texts.paragraphs) == _TEXTS or self._texts.size >= _BYTES:
             return
         words = shown_words(score, measured, spell=self._spell)
         figures = f"{score.surprisal:.1f} bits"
         if words:
             figures += f" · {rounded(2 ** (score.surprisal / len(words)), 1)} per word"
-        self._texts.add(words, label=f"{key} · {figures}")
+        kept = self._texts.fitting(words, _BYTES)
+        if words and not kept:
+            return
+        if len(kept) < len(words):
+            figures += f" · its first {len(kept)} words"
+        self._texts.add(words[: len(kept)], label=f"{key} · {figures}")
 
     def write(self, model: str) -> None:
         """Write the page; `model` says what scored the texts, and how."""

@@ -6,6 +6,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice
 from xml.etree.ElementTree import Element
 
 from lmscore.pages.elements import Child, element
@@ -14,6 +15,7 @@ from lmscore.pages.elements import Child, element
 LEVELS = (1, 3, 5, 8, 11, 15)
 
 _END = "⏎"  # shown for the end of a sentence
+_LETTERS = 80  # of a word
 _BYTES = 54  # of the markup and the figures of a word, about
 _TENTHS = 10
 _THOUSANDTHS = 1000
@@ -51,7 +53,12 @@ class WordTexts:
             parts.append(_word(word))
             self._details.append(self._known(word))
         self.paragraphs.append(element("p", parts))
-        self.size += sum(_BYTES + len(word.text.encode(errors="replace")) for word in words)
+        self.size += sum(map(_size, words))
+
+    def fitting(self, words: Sequence[Word], most: int) -> Sequence[Word]:
+        """The first words of a text, as many as fit into a page of `most` bytes."""
+        sizes = accumulate(map(_size, words), initial=self.size)
+        return words[: sum(size < most for size in islice(sizes, 1, None))]
 
     def elements(self) -> list[Element]:
         """The texts, with a legend; what is known of their words is hidden, for the script."""
@@ -80,9 +87,15 @@ def level(bits: float) -> int:
     return bisect_left(LEVELS, bits)
 
 
+def _size(word: Word) -> int:
+    """The bytes of a word on a page, about."""
+    return _BYTES + len(word.text[:_LETTERS].encode(errors="replace"))
+
+
 def _word(word: Word) -> Element:
+    text = word.text if len(word.text) <= _LETTERS else f"{word.text[:_LETTERS]}…"
     marks = [f"l{level(word.bits)}", *["end"] * (not word.text), *["u"] * word.is_oov]
-    return element("i", word.text or _END, class_=" ".join(marks))
+    return element("i", text or _END, class_=" ".join(marks))
 
 
 def _legend() -> Element:

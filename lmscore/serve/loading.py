@@ -34,8 +34,7 @@ def load_whole(path: Path | None, load: Load) -> LanguageModel:
 
 
 def _files(path: Path) -> list[tuple[str, int, int, int]]:
-    """Name, inode, size and time of every file; none where there is no directory."""
-    if not path.is_dir():
-        return []
-    stats = ((file.name, file.stat()) for file in sorted(path.iterdir()) if file.is_file())
+    """Name, inode, size and time of every file of a model; none where there is no model."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    stats = ((file.name, file.stat()) for file in files if file.is_file())
     return [(name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats]

@@ -53,7 +53,8 @@ class ServedModel:
         self.name, self.lm = name, lm
         self.batcher = Batcher(lm)
         self.states = StateStore(most=limits.states, seconds=limits.state_seconds)
-        self.created = int((lm.path / "config.json").stat().st_mtime)
+        file = lm.path / "config.json" if lm.path.is_dir() else lm.path  # of n-grams: ARPA
+        self.created = int(file.stat().st_mtime)
 
     @lazy
     def spelling(self) -> Spelling:

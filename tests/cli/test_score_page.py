@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -75,9 +76,13 @@ def test_two_hundred_lines_are_a_small_page(run: Run, tmp_path: Path) -> None:
     line = " ".join(["thanks so long"] * 7)
     assert run("score", "-q", "--html", path, stdin=f"{line}\n" * 200).status == 0
     assert path.stat().st_size < 300_000
+    assert "The first " not in path.read_text(encoding="utf-8")
     assert run("score", "-q", "--html", path, stdin=f"{line * 9}\n" * 200).status == 0
     assert path.stat().st_size < 300_000
     assert "The first " in path.read_text(encoding="utf-8")
+    assert run("score", "-q", "--html", path, stdin=f"{line * 300} {'x' * 99_999}\n").status == 0
+    assert path.stat().st_size < 300_000
+    assert re.search(r"its first \d{4} words", path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(

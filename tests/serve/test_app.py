@@ -18,6 +18,7 @@ from lmscore.serve import Limits, Models, load_whole, make_app
 from lmscore.serve.app import ClientGoneError, unless_gone
 from lmscore.serve.scores import Scoring, Text
 from tests.cli.conftest import Run, run  # noqa: F401
+from tests.runtime.ngram.golden import DATA
 from tests.serve.conftest import Client, client_of
 
 KIND = Scoring(bos=True, eos=True, per="sentence", prefixed=False, joiner=" ")
@@ -218,6 +219,18 @@ def test_wrong_methods(client: Client) -> None:
     assert answer.json()["error"]["message"] == "GET is not for /v1/score"
     error = client.post("/detokenize", 400, tokens=[60])["error"]
     assert error["message"] == "token id 60 is not in the vocabulary"
+
+
+def test_an_arpa_file_is_served(tmp_path: Path) -> None:
+    path = Path(shutil.copy(DATA / "trigrams.arpa", tmp_path / "my.arpa"))
+    lm = load_whole(path, load)
+    for client in client_of(("my.arpa", lm)):
+        assert client.get("/v1/models")["data"][0]["created"] == int(path.stat().st_mtime)
+        found = client.post("/v1/score", input="the old cat", per="word", rank=True)["data"][0]
+        assert found["log_prob"] == lm.score("the old cat").log_prob
+        assert client.post("/v1/next", input="the old")["data"][0]["words"]
+        answer = client.post("/v1/completions", prompt="the", max_tokens=3, seed=1)
+        assert answer["choices"][0]["finish_reason"] in ("stop", "length")
 
 
 def test_half_a_body_is_no_error(lm_int8: LanguageModel, caplog: pytest.LogCaptureFixture) -> None:

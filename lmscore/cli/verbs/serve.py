@@ -67,8 +67,8 @@ def serve(
             "-m",
             "--model",
             metavar="PATH",
-            help="Model directory; may be given again. Default: $LMSCORE_MODEL, else the bundled "
-            "English model.",
+            help="Model directory or ARPA file; may be given again. Default: $LMSCORE_MODEL, else "
+            "the bundled English model.",
             show_default=False,
         ),
     ] = None,
@@ -83,6 +83,7 @@ def serve(
     variant: options.Variant = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    unk_penalty: options.UnkPenalty = None,
     host: Annotated[
         str, typer.Option(metavar="HOST", help="The address to listen on; 0.0.0.0 is every one.")
     ] = "127.0.0.1",
@@ -117,7 +118,7 @@ def serve(
         raise UsageError("--api-key is empty")
     if name and len(name) != len(model or [None]):
         raise UsageError("--name is given for some models only: give one for each")
-    chosen = _Served([*model] if model else [None], name, variant, device, threads)
+    chosen = _Served([*model] if model else [None], name, variant, device, threads, unk_penalty)
     with _shared_figures(workers), needs_extra("serve"):
         from lmscore.serve import fork_workers, open_socket
 
@@ -142,6 +143,7 @@ class _Served:
     variant: str | None
     device: str
     threads: int | None
+    unk_penalty: float | None
 
     def load(self) -> dict[str, LanguageModel]:
         """All of them by name."""
@@ -152,7 +154,13 @@ class _Served:
     def _load_one(self, path: Path) -> LanguageModel:
         import lmscore
 
-        return lmscore.load(path, variant=self.variant, device=self.device, threads=self.threads)
+        return lmscore.load(
+            path,
+            variant=self.variant,
+            device=self.device,
+            threads=self.threads,
+            unk_penalty=self.unk_penalty,
+        )
 
 
 def _serve(chosen: _Served, bounds: LimitOptions, bound: socket.socket, key: str | None) -> None:
