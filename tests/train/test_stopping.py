@@ -77,7 +77,7 @@ def test_patience(
 ) -> None:
     pretend(monkeypatch, [3.0, 2.0, 2.5, 1.0, 1.5, 1.25, 9.0, *[9.0] * 20])
     with caplog.at_level(logging.INFO, "lmscore"):
-        monkeypatch.setattr("lmscore.train.run.held_out", lambda *_: {})
+        monkeypatch.setattr("lmscore.train.run.held_out", lambda *_, **__: {})
         monkeypatch.setattr("lmscore.train.run.model_card", lambda _: "")
         train(toy_options(tmp_path, evaluations=9, patience=2))
     assert "2 evaluations without gain: the training ends" in caplog.text
@@ -94,13 +94,14 @@ def test_patience(
 
 def test_plateau(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, [3.0, 4.0, 2.0, 2.5, 2.6])
-    monkeypatch.setattr("lmscore.train.run.held_out", lambda *_: {})
+    monkeypatch.setattr("lmscore.train.run.held_out", lambda *_, **__: {})
     monkeypatch.setattr("lmscore.train.run.model_card", lambda _: "")
     train(toy_options(tmp_path, epochs=15, evaluations=4, schedule="plateau", warmup=0.0))
     (last,) = (tmp_path / "model" / "checkpoints").iterdir()
     assert json.loads((last / "position.json").read_text())["rate"] == 0.125
     rates = [r["learning_rate"] for r in records(tmp_path) if "learning_rate" in r]
-    assert rates == [0.01]  # at update 50
+    assert list(dict.fromkeys(rates)) == [0.02, 0.01, 0.005]  # the last half came after all updates
+    assert rates[49] == 0.01
 
 
 def test_checkpoints_are_kept(tmp_path: Path) -> None:
