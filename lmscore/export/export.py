@@ -141,9 +141,9 @@ def _loss_of_bits(weights: Weights, variant: str) -> str:
     worst = max(outliers, key=lambda name: outliers[name])
     return (
         f"{variant} has too few bits for these weights: in {worst} the largest of a row is up to "
-        f"{outliers[worst]:.0f} times its median, and the row has one scale. The "
-        "fp32 graph is in place and reproduces the training: use it, or train with more "
-        "`weight_decay` or clip the few large weights"
+        f"{outliers[worst]:.0f} times its median, and the steps of a row, which has its own, span "
+        "them all. The fp32 graph is in place and reproduces the training: use it, or train with "
+        "more `weight_decay`"
     )
 
 

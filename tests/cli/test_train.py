@@ -32,6 +32,17 @@ def text(tmp_path: Path) -> str:
     return write(tmp_path / "text", sentences(200))
 
 
+@pytest.mark.parametrize(("given", "expected"), [(None, "passive"), ("active", "active")])
+def test_threads_wait_asleep_unless_told_otherwise(
+    run: Run, monkeypatch: pytest.MonkeyPatch, given: str | None, expected: str
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+    if given is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert run("train", "--resume").status == 2  # before torch is imported
+    assert os.environ["OMP_WAIT_POLICY"] == expected
+
+
 def test_from_text_to_probability(run: Run, text: str, tmp_path: Path) -> None:
     model = tmp_path / "model"
     result = run("train", text, "-o", model, *SMALL, "--epochs", "8")

@@ -278,6 +278,18 @@ def test_a_graph_that_fails_when_it_runs(model: Path) -> None:
     assert result.err.count("\n") == 1
 
 
+def test_a_graph_whose_outputs_have_other_shapes(model: Path) -> None:
+    def give_every_state_twice(graph: onnx.ModelProto) -> None:
+        (node,) = (node for node in graph.graph.node if "next_h" in node.output)
+        assert node.op_type == "Concat"
+        node.input.append(node.input[0])
+        node.attribute[0].i = 1
+
+    edit_graph(model, give_every_state_twice)
+    with pytest.raises(ModelError, match=r"'next_h' is \[1, 2, 16\] instead of \[1, 1, 16\]; "):
+        fp32(model).sample_batch(["the", "cat"], max_tokens=2)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("name", ["embedding.weight", "output.bias"])
 def test_weights_that_are_not_finite(model: Path, name: str, value: float) -> None:
@@ -342,6 +354,10 @@ def test_tokenizers_with_other_ids(model: Path, change: Change) -> None:
     refused(model, "60 tokens do not fill the ids below vocab_size 60")
 
 
+def stripped_ends(tokenizer: Any) -> None:
+    tokenizer["decoder"] = {"type": "Strip", "content": "a", "start": 0, "stop": 1}
+
+
 def chained_replacements(tokenizer: Any) -> None:
     step = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
     tokenizer["normalizer"] = {"type": "Sequence", "normalizers": [step] * 64}
@@ -352,6 +368,7 @@ def chained_replacements(tokenizer: Any) -> None:
     [
         (chained_replacements, "may make a text more than 1000 times longer"),
         (slow_pattern, "may take too long"),
+        (stripped_ends, "strips the ends of tokens, which may be shorter than that"),
     ],
 )
 def test_tokenizers_without_an_end(

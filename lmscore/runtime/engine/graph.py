@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lmscore.bundle import EXPORT_AGAIN, Bundle, Config, Value, graph_inputs, graph_outputs
+from lmscore.bundle import EXPORT_AGAIN, Bundle, Config, graph_inputs, graph_outputs
 from lmscore.errors import DeviceError, InputError, LmscoreError, ModelError
 from lmscore.runtime.engine.binding import run_bound
 from lmscore.runtime.engine.budget import target_budget
+from lmscore.runtime.engine.contract import check_results, check_signature, shape_text
 from lmscore.runtime.engine.sessions import (
     CPU_DEVICE,
     Placement,
@@ -34,9 +35,6 @@ _MEASURED = "measured"  # the input that switches the measures on
 _MEASURES = {"entropies", "target_ranks"}
 _OF_TARGETS = {"target_log_probs", "target_scores", "target_ranks"}
 _NONE = np.zeros(1, np.int64)  # of a number of rows or tokens
-
-# The types of values as ONNX Runtime names them.
-_TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)", "int64": "tensor(int64)"}
 
 
 class Graph:
@@ -67,8 +65,8 @@ class Graph:
                 [value for value in declare(config) if measures or not value.is_measure]
                 for declare in (graph_inputs, graph_outputs)
             )
-            _check_signature(session.get_inputs(), inputs, f"{source}: input")
-            _check_signature(session.get_outputs(), outputs, f"{source}: output")
+            check_signature(session.get_inputs(), inputs, f"{source}: input")
+            check_signature(session.get_outputs(), outputs, f"{source}: output")
         except UnicodeDecodeError as error:
             raise ModelError(f"{source}: a name in it is not UTF-8; {EXPORT_AGAIN}") from error
         self._session = session
@@ -76,6 +74,7 @@ class Graph:
         self.variant = variant
         self.device = session_device(session)
         self._source = source
+        self._shapes = {value.name: value.shape for value in graph_outputs(config)}
         self._whole = {value.name for value in graph_outputs(config) if value.is_whole}
         self.has_measures = measures
         self._always_has_targets = (
@@ -151,6 +150,12 @@ class Graph:
         return self._run(outputs, self._feeds(outputs, tokens, state, targets, k, lengths, parents))
 
     def _run(self, outputs: list[str], feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        found = self._found(outputs, feeds)
+        shapes = [array.shape for array in found]
+        check_results(dict(zip(outputs, shapes, strict=True)), self._shapes, feeds, self._source)
+        return found
+
+    def _found(self, outputs: list[str], feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         try:
             if self._keep_state_on_device:
                 found = run_bound(
@@ -254,28 +259,6 @@ def _has_measures(session: InferenceSession) -> bool:
     return any(value.name == _MEASURED for value in session.get_inputs())
 
 
-def _check_signature(found: Sequence[Any], values: Sequence[Value], where: str) -> None:
-    there, expected = {arg.name: arg for arg in found}, {value.name: value for value in values}
-    for name in sorted(expected.keys() ^ there.keys()):
-        what = "is missing" if name in expected else "is unknown"
-        raise ModelError(f"{where} {name!r} {what}; {EXPORT_AGAIN}")
-    for name, value in expected.items():
-        arg, dtype = there[name], _TYPES[value.dtype]
-        sizes, shape = (
-            tuple(size if isinstance(size, int) else None for size in each.shape)
-            for each in (arg, value)
-        )
-        if arg.type != dtype or sizes != shape:
-            raise ModelError(
-                f"{where} {name!r} is {arg.type} {_text(sizes)}, config.json wants "
-                f"{dtype} {_text(shape)}; {EXPORT_AGAIN}"
-            )
-
-
-def _text(shape: Sequence[int | None]) -> str:
-    return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"
-
-
 def state_rows(config: Config, state: Sequence[Tensor]) -> int:
     """S, the number of rows of a state; raises InputError unless it fits the model."""
     if len(state) != len(config.state):
@@ -285,7 +268,7 @@ def state_rows(config: Config, state: Sequence[Tensor]) -> int:
         if array.dtype != np.float32 or array.shape != tensor.shape(S) or S == 0:
             raise InputError(
                 f"state {tensor.name!r} is {array.dtype} {list(array.shape)}, "
-                f"expected float32 {_text((tensor.layers, S or None, tensor.size))}"
+                f"expected float32 {shape_text((tensor.layers, S or None, tensor.size))}"
             )
     return S
 
@@ -306,7 +289,7 @@ def _check_array(
     if array.dtype != dtype or not fits:
         raise InputError(
             f"{name} is {array.dtype} {list(array.shape)}, "
-            f"expected {np.dtype(dtype)} {_text(shape)}"
+            f"expected {np.dtype(dtype)} {shape_text(shape)}"
         )
     if array.size and not low <= array.min() <= array.max() <= high:
         raise InputError(f"{name} must lie in {low}..{high}, not {array.min()}..{array.max()}")

@@ -25,6 +25,7 @@ from tokenizers import Tokenizer, models
 
 from lmscore.runtime.text.cut_patterns import CHARACTERS, LOCAL, STRIPS, WORDS
 from lmscore.runtime.text.patterns import PatternError, read_pattern
+from lmscore.runtime.text.tokenizer_file import panics_as_errors
 
 _SPACE, _MARKED_SPACE = " ", "\u2581"
 _BETWEEN_WORDS = re.compile(r"(?<=([^\W\d_])) (?=([^\W\d_])([^\W\d_]))")
@@ -82,13 +83,18 @@ def find_cuts(tokenizer: Tokenizer) -> Cuts | None:
     """The places at which texts can be cut; None where every text has to be read whole."""
     document = json.loads(tokenizer.to_str())
     try:
-        _check_added(document["added_tokens"], tokenizer.normalizer)
-        place = _follow_normalizer(document["normalizer"])
-        split = _follow_pre_tokenizer(document["pre_tokenizer"], place)
-        if split is None:
-            _check_merges(document["model"], place.space)
-    except _NoCut:
+        with panics_as_errors():
+            return _found(document, tokenizer)
+    except (_NoCut, RuntimeError):  # a normaliser that fails says so when it reads the text
         return None
+
+
+def _found(document: Step, tokenizer: Tokenizer) -> Cuts:
+    _check_added(document["added_tokens"], tokenizer.normalizer)
+    place = _follow_normalizer(document["normalizer"])
+    split = _follow_pre_tokenizer(document["pre_tokenizer"], place)
+    if split is None:
+        _check_merges(document["model"], place.space)
     drops_space = place.prefix is not None
     everywhere = split is not None and split.everywhere
     return Cuts(drops_space=drops_space, ideographs=everywhere and not drops_space)

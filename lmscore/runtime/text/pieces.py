@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tokenizers import Tokenizer, pre_tokenizers
+
+# The name of a byte as tokenizers reads it, whose numbers may have a sign; `<0xZZ>` is a text.
+_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2}|\+[0-9A-Fa-f])>")
 
 
 def token_pieces(tokenizer: Tokenizer, special: Sequence[int]) -> tuple[bytes, ...]:
@@ -80,6 +84,6 @@ def _by_decoding(
     pieces = [text.removeprefix(alone).encode() for text in texts]
     if byte_fallback:
         for i, name in enumerate(names):
-            if len(name) == len("<0x00>") and name.startswith("<0x") and name.endswith(">"):
-                pieces[i] = bytes.fromhex(name[3:5])
+            if byte := _BYTE.fullmatch(name):
+                pieces[i] = bytes([int(byte[1], 16)])
     return pieces

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ from lmscore.runtime.text.encoding import (
 from lmscore.runtime.text.id_rows import IdRows, Ids
 from lmscore.runtime.text.offsets import cover_composed
 from lmscore.runtime.text.pieces import token_pieces
-from lmscore.runtime.text.tokenizer_file import read_tokenizer
+from lmscore.runtime.text.tokenizer_file import panics_as_errors, read_tokenizer
 
 _SAMPLE = 512  # tokens that show the script of a vocabulary
 
@@ -73,6 +74,7 @@ class TextTokenizer:
         """
         _check_vocabulary(tokenizer, config, source)
         self._tokenizer = _only_text(tokenizer)
+        self._source = source
         self._spellings = _Spellings(tokenizer)
         self._unk_id = config.unk_token_id
         self._bos_id, self._eos_id = config.bos_token_id, config.eos_token_id
@@ -195,8 +197,21 @@ class TextTokenizer:
 
     @lazy
     def pieces(self) -> tuple[bytes, ...]:
-        """The bytes that each token adds to a text that has begun, V of them; `</s>` adds none."""
-        return token_pieces(self._tokenizer, (self._bos_id, self._eos_id))
+        """The bytes that each token adds to a text that has begun, V of them; `</s>` adds none.
+
+        Raises:
+            ModelError: the decoder of the tokenizer fails.
+        """
+        with self._decoding():
+            return token_pieces(self._tokenizer, (self._bos_id, self._eos_id))
+
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        try:
+            with panics_as_errors():
+                yield
+        except Exception as error:  # tokenizers raises bare Exception
+            raise ModelError(f"{self._source}: its decoder fails: {error}") from error
 
     @lazy
     def _byte_spans(self) -> ByteSpans | None:
@@ -238,7 +253,8 @@ class TextTokenizer:
     def _sample(self) -> str:
         size = self._tokenizer.get_vocab_size()
         ids = np.linspace(0, size - 1, min(size, _SAMPLE)).astype(np.int64)
-        return "".join(self._tokenizer.decode_batch([[token] for token in ids.tolist()]))
+        with self._decoding():
+            return "".join(self._tokenizer.decode_batch([[token] for token in ids.tolist()]))
 
     def _replace_control_ids(self, rows: IdRows, first: int, name: str) -> None:
         """Put <unk> in the place of a typed <s> or </s> that the vocabulary holds as a word."""

@@ -105,6 +105,13 @@ def _of_one_sequence(step: Step) -> float:
     return 1.0
 
 
+def _of_strip(step: Step) -> float:
+    """A decoder's: from its end it would cut characters that a token need not have."""
+    if step.get("stop"):
+        raise _StepError("it strips the ends of tokens, which may be shorter than that")
+    return 1.0
+
+
 _COMPATIBLE = 11.0  # of NFKC and NFKD, in UTF-8: Unicode Standard Annex 15, section 9
 _CANONICAL = 3.0  # of NFC and NFD
 _LOWERED = 1.5
@@ -158,7 +165,7 @@ DECODERS = {
     "Fuse": _Kind(),
     "Metaspace": _METASPACE,
     "Replace": _REPLACE,
-    "Strip": _Kind("content start stop"),
+    "Strip": _Kind("content start stop", _of_strip),
     "WordPiece": _Kind("prefix cleanup"),
 }
 

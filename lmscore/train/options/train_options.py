@@ -79,8 +79,8 @@ class TrainOptions:
     valid_share: Annotated[
         float | None,
         Option(
-            "Share of the lines to hold out, drawn at random; in document context they are blocks "
-            "of lines.",
+            "Share of the lines that are held out, drawn at random; in document context they are "
+            "blocks of lines.",
             "P",
             Bounds(above=0, below=1),
             default="0.01, of a short text up to 0.1",
@@ -119,29 +119,38 @@ class TrainOptions:
     ] = False
     columns: Annotated[
         tuple[str, ...],
-        Option("A column of a CSV or TSV file whose first line does not name them, each.", "NAME"),
+        Option(
+            "Name of a column of CSV or TSV whose first line does not name them; given once for "
+            "each column, in their order.",
+            "NAME",
+        ),
     ] = ()
     encoding: Annotated[
-        str | None, Option("Of files without a byte-order mark.", "NAME", default="utf-8")
+        str | None, Option("Encoding of files without a byte-order mark.", "NAME", default="utf-8")
     ] = None
     split: Annotated[
         Split | None,
         Option(
-            "What a record's sentences are: lines, sentences (extra sentences), none: all of it.",
+            "What a record is split into: its lines, its sentences (extra sentences), or nothing.",
             default="lines, of plain text none",
         ),
     ] = None
     on_error: Annotated[
-        Literal["stop", "skip"], Option("A record that cannot be read.", resumable=True)
+        Literal["stop", "skip"],
+        Option(
+            "What a record that cannot be read does: stop the run, or be skipped.", resumable=True
+        ),
     ] = "stop"
     # The budget: epochs or minutes; 10 epochs if neither is given.
     minutes: Annotated[
         float | None,
-        Option("Budget: the schedule follows the clock.", "N", _POSITIVE, resumable=True),
+        Option(
+            "Budget in minutes; the schedule follows the clock.", "N", _POSITIVE, resumable=True
+        ),
     ] = None
     epochs: Annotated[
         float | None,
-        Option("Budget: times through the text. Default: 10.", "N", _POSITIVE, resumable=True),
+        Option("Budget in passes through the text. Default: 10.", "N", _POSITIVE, resumable=True),
     ] = None
 
     init_from: Annotated[
@@ -165,7 +174,8 @@ class TrainOptions:
     tokenizer: Annotated[
         str,
         Option(
-            "bpe, unigram, word, char, a tokenizer.json, or a SentencePiece model.",
+            "Kind of tokenizer to train: bpe, unigram, word, or char; or a tokenizer.json or "
+            "SentencePiece model to use.",
             "KIND",
             path=True,
         ),
@@ -196,10 +206,19 @@ class TrainOptions:
     vocab_size: Annotated[
         int,
         # The BPE trainer allocates them all at once.
-        Option("At most, special tokens included.", "V", Bounds(at_least=1, below=1 << 24)),
+        Option(
+            "Tokens of the vocabulary at most, special ones included.",
+            "V",
+            Bounds(at_least=1, below=1 << 24),
+        ),
     ] = 8192
     min_count: Annotated[
-        int, Option("Of words (word) or characters (char): rarer ones become <unk>.", "N", _COUNT)
+        int,
+        Option(
+            "Occurrences that a word (word) or character (char) needs; rarer ones become <unk>.",
+            "N",
+            _COUNT,
+        ),
     ] = 1
     unk_share: Annotated[
         float,
@@ -213,8 +232,8 @@ class TrainOptions:
     normalization: Annotated[
         str,
         Option(
-            f"Of all text, kept in tokenizer.json: auto, none, or {', '.join(NORMALIZATION_STEPS)} "
-            "joined by +; auto: punctuation if 90 % of the letters are Latin.",
+            f"Steps that change all text, kept in tokenizer.json: {', '.join(NORMALIZATION_STEPS)} "
+            "joined by +; or none; or auto, which is punctuation if 90 % of the letters are Latin.",
             "STEP+STEP",
             pattern=_NORMALIZATION,
         ),
@@ -224,14 +243,24 @@ class TrainOptions:
     unk_token: Annotated[str, Option("The token of unknown words.", "NAME")] = "<unk>"
 
     context: Annotated[
-        Context, Option("Lines on their own, or one stream with the state carried.")
+        Context,
+        Option("Whether lines stand on their own, or are one stream with the state carried."),
     ] = "sentence"
-    direction: Annotated[Direction, Option("backward: read sentences from their end.")] = "forward"
+    direction: Annotated[
+        Direction, Option("Whether sentences are read from their beginning or from their end.")
+    ] = "forward"
     cell: Annotated[Cell, Option("What a layer is made of.")] = "lstm"
-    hidden_size: Annotated[int, Option("Also the embedding size.", "H", _COUNT)] = 512
+    hidden_size: Annotated[
+        int, Option("Units of each layer, and the size of the embedding.", "H", _COUNT)
+    ] = 512
     embedding_size: Annotated[
         int | None,
-        Option("Another one; a tied network projects H to E.", "E", _COUNT, default="H"),
+        Option(
+            "Size of the embedding where it is another; a tied network projects H to E.",
+            "E",
+            _COUNT,
+            default="H",
+        ),
     ] = None
     embeddings: Annotated[
         str | None,
@@ -242,11 +271,11 @@ class TrainOptions:
             path=True,
         ),
     ] = None
-    layers: Annotated[int, Option("Recurrent layers.", "L", _COUNT)] = 1
+    layers: Annotated[int, Option("Number of recurrent layers.", "L", _COUNT)] = 1
     window_size: Annotated[
         int | None,
         Option(
-            "Of the cell window: tokens that it reads at once.",
+            "Number of tokens that the cell window reads at once.",
             "N",
             Bounds(at_least=2, below=1 << 10),
             default="5",
@@ -256,17 +285,17 @@ class TrainOptions:
         bool, Option("From the second layer on, add a layer's input to its output.")
     ] = False
     tied: Annotated[
-        bool, Option("One matrix for embedding and output.", flags=("--tied/--untied",))
+        bool, Option("Whether embedding and output share one matrix.", flags=("--tied/--untied",))
     ] = True
     output_layer: Annotated[
         OutputLayer,
         Option(
-            "classes: frequent words, and classes of the others, which are computed where they "
-            "are needed; for big vocabularies."
+            "Softmax over all words; or, for big vocabularies, over frequent words and classes of "
+            "the others, which are computed where they are needed (classes)."
         ),
     ] = "softmax"
     cutoffs: Annotated[
-        tuple[int, ...], Option("Where classes begin. Default: by their cost.", "ID,ID,...")
+        tuple[int, ...], Option("Ids at which classes begin. Default: by their cost.", "ID,ID,...")
     ] = ()
     self_normalize: Annotated[
         float,
@@ -286,28 +315,37 @@ class TrainOptions:
             resumable=True,
         ),
     ] = 0
-    recurrent_init: Annotated[RecurrentInit, Option("Of rnn cells; identity is for rnn-relu.")] = (
-        "orthogonal"
-    )
+    recurrent_init: Annotated[
+        RecurrentInit, Option("First recurrent weights of rnn cells; identity is for rnn-relu.")
+    ] = "orthogonal"
     dropout: Annotated[
-        float, Option("Locked: on the embedding, between layers and on the output.", "P", _SHARE)
+        float,
+        Option("Locked dropout on the embedding, between layers and on the output.", "P", _SHARE),
     ] = 0.2
     input_dropout: Annotated[
-        float | None, Option("Another on the embedding.", "P", _SHARE, default="dropout")
+        float | None,
+        Option("Dropout on the embedding where it is another.", "P", _SHARE, default="dropout"),
     ] = None
     layer_dropout: Annotated[
-        float | None, Option("Another between layers.", "P", _SHARE, default="dropout")
+        float | None,
+        Option("Dropout between layers where it is another.", "P", _SHARE, default="dropout"),
     ] = None
-    word_dropout: Annotated[float, Option("Of whole words on the input.", "P", _SHARE)] = 0.0
-    weight_drop: Annotated[float, Option("Of recurrent weights.", "P", _SHARE)] = 0.0
-
-    batch_size: Annotated[int, Option("Rows of a batch.", "B", _COUNT)] = 64
-    bptt: Annotated[int, Option("batch-size * bptt tokens make one update.", "T", _COUNT)] = 35
-    random_bptt: Annotated[bool, Option("Draw the lengths around bptt; document context.")] = False
-    optimizer: Annotated[Optimizer, Option("What makes updates of gradients.")] = "adamw"
-    learning_rate: Annotated[float, Option("At its highest.", "R", _POSITIVE, resumable=True)] = (
-        4e-3
+    word_dropout: Annotated[float, Option("Dropout of whole words on the input.", "P", _SHARE)] = (
+        0.0
     )
+    weight_drop: Annotated[float, Option("Dropout of recurrent weights.", "P", _SHARE)] = 0.0
+
+    batch_size: Annotated[int, Option("Number of rows of a batch.", "B", _COUNT)] = 64
+    bptt: Annotated[
+        int, Option("Tokens of a row in one update, which has batch-size * bptt.", "T", _COUNT)
+    ] = 35
+    random_bptt: Annotated[
+        bool, Option("Draw the lengths of updates around bptt, in document context.")
+    ] = False
+    optimizer: Annotated[Optimizer, Option("Optimizer that makes updates of gradients.")] = "adamw"
+    learning_rate: Annotated[
+        float, Option("Learning rate at its highest.", "R", _POSITIVE, resumable=True)
+    ] = 4e-3
     schedule: Annotated[
         Schedule,
         Option(
@@ -315,25 +353,39 @@ class TrainOptions:
             "each evaluation without gain (plateau)."
         ),
     ] = "cosine"
-    weight_decay: Annotated[float, Option("Of the optimizer.", "R", _NOT_NEGATIVE)] = 0.01
+    weight_decay: Annotated[float, Option("Weight decay of the optimizer.", "R", _NOT_NEGATIVE)] = (
+        0.01
+    )
     warmup: Annotated[
-        float, Option("Part of the budget in which the learning rate rises.", "P", _SHARE)
+        float, Option("Share of the budget in which the learning rate rises.", "P", _SHARE)
     ] = 0.02
-    clip: Annotated[float, Option("Gradient norm.", "N", _POSITIVE, resumable=True)] = 1.0
+    clip: Annotated[
+        float,
+        Option(
+            "Largest norm of the gradient; a larger one is scaled.", "N", _POSITIVE, resumable=True
+        ),
+    ] = 1.0
     average: Annotated[
         str,
         Option(
-            "none, ema, asgd or nt-asgd (an average of the weights over the updates), or best:N "
-            "(the mean of the N best evaluations); the average is evaluated and kept.",
+            "Average of the weights that is evaluated and kept: over the updates (ema, asgd, "
+            "nt-asgd), of the N best evaluations (best:N), or none.",
             "KIND",
             pattern="none|ema|asgd|nt-asgd|best:[1-9][0-9]{0,3}",
         ),
     ] = "none"
-    average_decay: Annotated[float, Option("Of the average ema.", "P", _SHARE)] = 0.999
-    activation_penalty: Annotated[float, Option("AR, of the last layer.", "R", _NOT_NEGATIVE)] = 0.0
-    temporal_penalty: Annotated[float, Option("TAR, of the last layer.", "R", _NOT_NEGATIVE)] = 0.0
+    average_decay: Annotated[float, Option("Decay of the average ema.", "P", _SHARE)] = 0.999
+    activation_penalty: Annotated[
+        float, Option("Penalty on the activations of the last layer (AR).", "R", _NOT_NEGATIVE)
+    ] = 0.0
+    temporal_penalty: Annotated[
+        float,
+        Option(
+            "Penalty on changes of the last layer from token to token (TAR).", "R", _NOT_NEGATIVE
+        ),
+    ] = 0.0
     label_smoothing: Annotated[
-        float, Option("Part of the target that goes to all words alike.", "P", _SHARE)
+        float, Option("Share of the target that goes to all words alike.", "P", _SHARE)
     ] = 0.0
     teacher: Annotated[
         tuple[str, ...],
@@ -349,13 +401,14 @@ class TrainOptions:
         Option("Share of the loss that comes from the teachers.", "P", Bounds(above=0, below=1)),
     ] = 0.5
     temperature: Annotated[
-        float, Option("At which the teachers' distributions are compared.", "T", _POSITIVE)
+        float,
+        Option("Temperature at which the teachers' distributions are compared.", "T", _POSITIVE),
     ] = 1.0
     order: Annotated[
         Order, Option("Order of the lines in an epoch: drawn anew, or as given in the files.")
     ] = "random"
     evaluations: Annotated[
-        int, Option("Intermediate ones, on held-out text.", "N", _NOT_NEGATIVE)
+        int, Option("Number of evaluations on held-out text before the last.", "N", _NOT_NEGATIVE)
     ] = 5
     patience: Annotated[
         int | None,
@@ -367,26 +420,31 @@ class TrainOptions:
         int, Option("Number of checkpoints to keep, the newest ones.", "N", _COUNT, resumable=True)
     ] = 1
     checkpoint_minutes: Annotated[
-        float, Option("Between two checkpoints.", "N", _POSITIVE, resumable=True)
+        float, Option("Minutes between two checkpoints.", "N", _POSITIVE, resumable=True)
     ] = 2.0
     seed: Annotated[
-        int, Option("Of all that is random.", "N", Bounds(at_least=0, below=1 << 63))
+        int, Option("Seed of all that is random.", "N", Bounds(at_least=0, below=1 << 63))
     ] = 1
     precision: Annotated[
-        Precision, Option("auto: bf16 where the hardware has it.", resumable=True)
+        Precision,
+        Option("Type of matrix products; auto is bf16 where the hardware has it.", resumable=True),
     ] = "auto"
     device: Annotated[
         str,
         Option(
-            "auto, cpu, cuda or cuda:N.",
+            "Where the training runs: auto, cpu, cuda or cuda:N.",
             "DEVICE",
             pattern="auto|(cpu|cuda)(:[0-9]+)?",
             resumable=True,
         ),
     ] = "auto"
-    threads: Annotated[int | None, Option("CPU threads.", "N", _COUNT, resumable=True)] = None
+    threads: Annotated[
+        int | None, Option("Number of CPU threads.", "N", _COUNT, resumable=True)
+    ] = None
     tensorboard: Annotated[bool, Option("Also log for TensorBoard.", resumable=True)] = False
-    errors: Annotated[Utf8Errors, Option("Invalid UTF-8: stop, or U+FFFD.")] = "strict"
+    errors: Annotated[
+        Utf8Errors, Option("What invalid UTF-8 does: stop the run, or become U+FFFD.")
+    ] = "strict"
 
     def __post_init__(self) -> None:
         """Check every value and the combinations; raises OptionError with the allowed values."""

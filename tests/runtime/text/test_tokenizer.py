@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import (
     AddedToken,
     Tokenizer,
+    decoders,
     models,
     normalizers,
     pre_tokenizers,
@@ -114,6 +115,28 @@ def test_typed_control_tokens_of_a_byte_model_are_letters() -> None:
     tokens = spelled(wrap(byte_tokenizer(), unk=None), "a <s> b </s>")
     assert "".join(tokens) == "ĠaĠ<s>ĠbĠ</s>"
     assert not {"<s>", "</s>"} & set(tokens)
+
+
+def test_only_names_of_bytes_are_bytes() -> None:
+    names = ["<0x41>", "<0xZZ>", "<0xc3>", "<0xA9>", "<0x+A>", "<0x A>", "<0xé>", "<0x041>"]
+    words = word_tokenizer(WORDS + names)
+    words.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer = wrap(words)
+    ids = np.array([words.get_vocab()[name] for name in names])
+    pieces = [tokenizer.pieces[number] for number in ids.tolist()]
+    texts = ["<0xZZ>", "<0x A>", "<0xé>", "<0x041>"]
+    assert pieces[:1] + pieces[2:5] == [b"A", b"\xc3", b"\xa9", b"\n"]
+    assert [pieces[1], *pieces[5:]] == [text.encode() for text in texts]
+    assert tokenizer.decode(ids) == words.decode(ids.tolist())
+
+
+def test_a_decoder_that_fails() -> None:
+    words = word_tokenizer([*WORDS, "a"])
+    words.decoder = decoders.Strip("a", 1, 1)  # of "a" it would cut two characters
+    tokenizer = wrap(words)
+    assert tokenizer.encode("a").tolist() == [5]
+    with pytest.raises(ModelError, match=r"^here\.json: its decoder fails: slice index"):
+        tokenizer.decode(np.array([5]))
 
 
 def test_typed_control_token_without_unk_is_an_error() -> None:
