@@ -1,13 +1,17 @@
-"""`python -m lmscore`: the command `lmscore`, where it is not on the path."""
+"""The command `lmscore`, also as `python -m lmscore` where it is not on the path."""
 
 from __future__ import annotations
 
 
-def _main() -> int:
-    from lmscore.cli import main
+def main() -> int:
+    """Run the command line; Ctrl-C ends it without a traceback, also during the imports."""
+    try:
+        from lmscore.cli import main as run
 
-    return main()
+        return run()
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":
-    raise SystemExit(_main())
+    raise SystemExit(main())

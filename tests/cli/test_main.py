@@ -7,11 +7,13 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 import lmscore
+from lmscore.__main__ import main as entry_point
 from lmscore.cli import Settings
 from lmscore.cli.app import VERBS, make_command
 from tests.cli.conftest import Run
@@ -152,3 +154,12 @@ def test_closed_standard_output(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("sys.stdout", None)
     result = run("score", stdin="text\n")
     assert (result.status, result.err) == (1, "lmscore: error: standard output: is closed\n")
+
+
+def test_ctrl_c_during_the_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "lmscore.cli", Interrupted("lmscore.cli"))
+    assert entry_point() == 130
