@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.bundle.directory import WEIGHTS_FILE, Bundle
+from lmscore.bundle.records import parse_object
 from lmscore.errors import ModelError, needs_extra
 from lmscore.files import atomic_write_bytes, open_input_raw
 
@@ -31,7 +32,8 @@ def load_weights(bundle: Bundle) -> Weights:
 
     Raises:
         ModelNotFoundError: there is no model.safetensors.
-        ModelError: it is damaged, does not fit config.json, or holds NaN or infinity.
+        ModelError: it is damaged, names a tensor twice, does not fit config.json, or holds NaN or
+            infinity.
     """
     path = bundle.file(WEIGHTS_FILE)
     with open_input_raw(path) as file:
@@ -42,6 +44,8 @@ def load_weights(bundle: Bundle) -> Weights:
         raise ModelError(
             f"{path}: damaged or truncated ({error}); copy it again from where it was trained"
         ) from error
+    size = int.from_bytes(content[:8], "little")
+    parse_object(content[8 : 8 + size].decode(), str(path))  # refuses a name that is there twice
     expected = bundle.config.weight_shapes()
     for name in sorted(expected.keys() ^ stored.keys()):
         what = "is missing" if name in expected else "does not belong to this model"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -75,4 +76,18 @@ def test_a_truncated_file_is_named(bundle: Bundle, kept: int) -> None:
 def test_a_missing_file_is_named(bundle: Bundle) -> None:
     (bundle.path / WEIGHTS_FILE).unlink()
     with pytest.raises(ModelNotFoundError, match=r"model.safetensors is missing"):
+        load_weights(bundle)
+
+
+def test_a_tensor_that_is_named_twice_is_refused(bundle: Bundle) -> None:
+    path = bundle.path / WEIGHTS_FILE
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = data[8 : 8 + size].rstrip()
+    entry = b'"output.bias":' + json.dumps(json.loads(header)["output.bias"]).encode()
+    header = header[:-1] + b"," + entry + b"}"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data[8 + size :])
+    with pytest.raises(
+        ModelError, match=r"safetensors: cannot be used: key 'output.bias' is"
+    ):
         load_weights(bundle)
