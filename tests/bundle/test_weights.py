@@ -87,7 +87,5 @@ def test_a_tensor_that_is_named_twice_is_refused(bundle: Bundle) -> None:
     entry = b'"output.bias":' + json.dumps(json.loads(header)["output.bias"]).encode()
     header = header[:-1] + b"," + entry + b"}"
     path.write_bytes(len(header).to_bytes(8, "little") + header + data[8 + size :])
-    with pytest.raises(
-        ModelError, match=r"safetensors: cannot be used: key 'output.bias' is"
-    ):
+    with pytest.raises(ModelError, match=r"safetensors: cannot be used: key 'output.bias' is"):
         load_weights(bundle)

@@ -20,10 +20,7 @@ def test_defaults_are_fine() -> None:
     assert make_options(LEAST) == TrainOptions(train=("text",), output="model")
 
 
-SWA = (
-    "average is 'swa', expected none, ema, asgd or nt-asgd (an average of the weights over the "
-    "updates), or best:N (the mean of the N best evaluations); the average is evaluated and kept"
-)
+SWA = "average is 'swa', expected none, ema, asgd, nt-asgd, or best:N"
 NT_ASGD_TOO_SHORT = (
     "average nt-asgd begins when the held-out loss is worse than one of more than 5 evaluations "
     "before: evaluations is 5, give 20, say"

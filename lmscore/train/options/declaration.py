@@ -42,7 +42,8 @@ class Option:
     bounds: Bounds | None = None
     default: str = ""  # a word for a default of None in the help
     flags: tuple[str, ...] = ()  # on the command line; by default the name with dashes
-    pattern: str = ""  # a regular expression for a string; the help describes it
+    pattern: str = ""  # a regular expression for a string
+    allowed: str = ""  # what the pattern allows, in words
     path: bool = False  # relative to the folder of a TOML file
     named: bool = False  # NAME=FILE may stand for FILE
     resumable: bool = False  # a resumed run may change it
@@ -82,7 +83,7 @@ def check_each(values: Mapping[str, Any], fields: Mapping[str, Field]) -> None:
         if value == "":
             raise OptionError(f"{name} is empty")
         if field.option.pattern and not re.fullmatch(field.option.pattern, value):
-            raise OptionError(f"{name} is {value!r}, expected {field.option.help.rstrip('.')}")
+            raise OptionError(f"{name} is {value!r}, expected {field.option.allowed}")
         if name in ("train", "valid") and "-" in value:
             raise OptionError(f"{name} is '-', but text is read more than once: name a file")
 

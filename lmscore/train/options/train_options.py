@@ -236,6 +236,7 @@ class TrainOptions:
             "joined by +; or none; or auto, which is punctuation if 90 % of the letters are Latin.",
             "STEP+STEP",
             pattern=_NORMALIZATION,
+            allowed=f"auto, none, or {', '.join(NORMALIZATION_STEPS)} joined by +",
         ),
     ] = "auto"
     bos_token: Annotated[str, Option("The token that begins a sentence.", "NAME")] = "<s>"
@@ -372,6 +373,7 @@ class TrainOptions:
             "nt-asgd), of the N best evaluations (best:N), or none.",
             "KIND",
             pattern="none|ema|asgd|nt-asgd|best:[1-9][0-9]{0,3}",
+            allowed="none, ema, asgd, nt-asgd, or best:N",
         ),
     ] = "none"
     average_decay: Annotated[float, Option("Decay of the average ema.", "P", _SHARE)] = 0.999
@@ -435,6 +437,7 @@ class TrainOptions:
             "Where the training runs: auto, cpu, cuda or cuda:N.",
             "DEVICE",
             pattern="auto|(cpu|cuda)(:[0-9]+)?",
+            allowed="auto, cpu, cuda or cuda:N",
             resumable=True,
         ),
     ] = "auto"
