@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.ngram import BOS, NgramCounts, count_ngrams
+from lmscore.runtime.ngram.model import narrow
 
 words = st.sampled_from(["a", "b", "c", "<s>", "</s>", "<unk>"])
 texts = st.lists(st.lists(words, max_size=6), min_size=1, max_size=12)
@@ -72,3 +74,14 @@ def test_orders(order: int) -> None:
 def test_no_text() -> None:
     with pytest.raises(InputError, match="no sentence to count"):
         count_ngrams([], 2)
+
+
+@pytest.mark.parametrize(
+    ("largest", "kind"), [(2**31 - 1, np.int32), (2**31, np.int64), (0, np.int32)]
+)
+def test_numbers_have_32_bits_where_they_fit(largest: int, kind: type) -> None:
+    values = np.array([-1, 0, largest])
+    found = narrow(values)
+    assert found.dtype == kind
+    assert found.tolist() == values.tolist()
+    assert narrow(values[:0]).dtype == np.int32
