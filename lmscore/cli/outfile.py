@@ -174,8 +174,9 @@ def record_file(path: Path, *, resume: bool) -> Iterator[RecordFile]:
     """Open a file to append records to; it must be new or empty unless `resume` is set.
 
     The file is locked while it is open, so that two runs cannot mix their lines. A record that
-    Ctrl-C or an error cuts short is removed, so the file ends with a whole line. Only if the
-    process dies or the disk is full, the last line may be torn.
+    Ctrl-C or an error cuts short is removed, so the file ends with a whole line, and a new file in
+    which there is nothing yet is removed, too. Only if the process dies or the disk is full, the
+    last line may be torn.
 
     Raises:
         OptionError: the file holds something and is not to be resumed, or is no regular file.
@@ -184,6 +185,7 @@ def record_file(path: Path, *, resume: bool) -> Iterator[RecordFile]:
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OptionError(f"{path}: no regular file; let the shell direct the output there")
     check_new(path, resume=resume)
+    is_new = not path.exists()
     with _named(path):
         file = open(path, "ab")  # noqa: SIM115  # closed below, in two ways
     try:
@@ -200,6 +202,8 @@ def record_file(path: Path, *, resume: bool) -> Iterator[RecordFile]:
         with suppress(OutputFileError):
             records.cut(records.size)
         with suppress(OSError):  # what could not be flushed cannot be closed either
+            if is_new and not records.size:
+                path.unlink()
             file.close()
         raise
     with _named(path):

@@ -226,6 +226,16 @@ def test_outputs_that_cannot_be(run: Run, tmp_path: Path) -> None:
         assert result.err.count("\n") == 1
 
 
+def test_an_error_before_the_first_record_leaves_no_file(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for verb in (("score",), ("filter", "--min-ppl", "0")):
+        assert run(*verb, tmp_path / "missing", "-o", out).status == 1
+        assert not out.exists()
+    out.touch()
+    assert run("score", tmp_path / "missing", "-o", out).status == 1
+    assert out.exists()  # it was there before
+
+
 INPUT = "the cat\nsat\non the mat\nso long\n"
 
 
