@@ -98,8 +98,8 @@ def train(
 def _wait_asleep() -> None:
     """Let OpenMP's threads sleep while they wait, unless the user has said how they wait.
 
-    Threads that spin fight for a core that another process uses, and a run takes three times as
-    long. OpenMP reads this when torch is imported, and not again.
+    Threads that spin wait for one whose core another process uses: docs/performance.md has figures.
+    OpenMP reads this when torch is imported, and not again.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
