@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,8 @@ def draw_runs(runs: Sequence[RunRecord], path: Path, *, kind: str) -> None:
 
 def _finish(figure: Any, axes: Any, path: Path, kind: str) -> None:
     for axis in axes.flat:
+        if not math.isfinite(axis.dataLim.minposy):  # a run may fail before there is a norm
+            axis.set_yscale("linear")
         if axis.get_legend_handles_labels()[0]:
             axis.legend(fontsize="small")
     with atomic_write(path) as file:

@@ -111,6 +111,7 @@ def _client() -> Any:
         import huggingface_hub
         import huggingface_hub.constants
         import huggingface_hub.errors
+        import huggingface_hub.utils
 
     return huggingface_hub
 

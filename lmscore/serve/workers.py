@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,8 @@ def fork_workers(count: int, *, on_restart: Callable[[int], object]) -> int | No
     """Fork processes, and watch over them; call it before a model is loaded.
 
     Returns in each of them, to go on and serve. SIGTERM, SIGINT and SIGHUP reach all of them. One
-    that is killed is replaced; one that fails by itself ends them all.
+    that is killed is replaced; one that fails by itself ends them all. If the parent is killed,
+    they end as at SIGTERM, so that the port is free again.
 
     Args:
         count: the number of processes.
@@ -34,8 +36,9 @@ def fork_workers(count: int, *, on_restart: Callable[[int], object]) -> int | No
     if not hasattr(os, "fork"):
         raise OptionError("workers need a system with fork; serve with one process")
     children: dict[int, int] = {}
+    lifeline = os.pipe()
     for number in range(count):
-        if (pid := _fork()) == 0:
+        if (pid := _fork(lifeline)) == 0:
             return number
         children[pid] = number
     stopping = failed = False
@@ -63,19 +66,30 @@ def fork_workers(count: int, *, on_restart: Callable[[int], object]) -> int | No
             end()
             continue
         on_restart(pid)
-        if (again := _fork()) == 0:
+        if (again := _fork(lifeline)) == 0:
             _restore(previous)
             return number
         children[again] = number
     _restore(previous)
+    for end_of_pipe in lifeline:
+        os.close(end_of_pipe)
     if failed:
         raise DeviceError("a worker ended by itself; its error stands above")
     return None
 
 
-def _fork() -> int:
+def _fork(lifeline: tuple[int, int]) -> int:
     sys.stdout.flush()
-    return os.fork()
+    if (pid := os.fork()) == 0:
+        reading, writing = lifeline
+        os.close(writing)  # the parent alone has it open, so that its death ends the pipe
+        threading.Thread(target=_end_with_parent, args=(reading,), daemon=True).start()
+    return pid
+
+
+def _end_with_parent(reading: int) -> None:
+    os.read(reading, 1)  # nothing is ever written
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _restore(handlers: _Handlers) -> None:

@@ -87,6 +87,18 @@ def test_several_processes(model_path: Path) -> None:
     assert (result.status, result.out, result.err) == (0, "", "")
 
 
+def test_workers_end_with_a_parent_that_is_killed(model_path: Path) -> None:
+    program = start("serve", "-m", str(model_path), "--port", "0", "--workers", "2")
+    assert program.stderr is not None
+    port = int(program.stderr.readline().decode().rpartition(":")[2])
+    program.stderr.readline()
+    program.kill()
+    # This waits for the end of standard error, which the workers have open.
+    assert finish(program).status == -signal.SIGKILL
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
 def test_workers_that_fail_end_the_server() -> None:
     result = finish(start("serve", "-m", "nowhere", "--port", "0", "--workers", "2"))
     assert result.status == 1

@@ -227,7 +227,13 @@ def test_diagnose(run: Run, text: str, tmp_path: Path) -> None:
     result = run("train", text, "-o", failed, *SMALL, *options)
     assert result.status == 1
     assert "the loss is" in result.err.splitlines()[-1]
-    assert "--diagnose: the training ended before anything was recorded" in result.err
+    assert f"{failed}/diagnosis.png: how the training went" in result.err
+    assert "exploding: at update" in result.err
+    assert "Warning" not in result.err
+
+    nothing = run("train", os.devnull, "-o", tmp_path / "none", "--diagnose")
+    assert nothing.status == 1
+    assert "--diagnose: the training ended before anything was recorded" in nothing.err
 
 
 @pytest.mark.parametrize("argv", [["--cell", "rnn"], ["--minutes", "soon"], ["--color"]])

@@ -71,7 +71,8 @@ def test_fp16_is_half_as_large_and_close(tmp_path: Path, cell: Cell) -> None:
     assert fp16.size_bytes < 0.55 * fp32.size_bytes
     assert fp16.quantized == ()
     assert 1e-5 < fp16.max_log_prob_difference < 0.005
-    assert abs(fp16.perplexity_change) < 1e-4
+    # The activations of window-relu have no bound, so that their steps in 16 bits are larger.
+    assert abs(fp16.perplexity_change) < (5e-4 if cell == "window-relu" else 1e-4)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

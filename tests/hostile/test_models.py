@@ -110,10 +110,10 @@ def test_json_made_to_hurt(model: Path, text: str, message: str) -> None:
 
 @pytest.mark.parametrize("depth", [100, 400, 950])
 def test_a_training_record_that_is_nested_deep(model: Path, run: Run, depth: int) -> None:
-    nested: dict[str, Any] = {}
-    for _ in range(depth):
-        nested = {"a": nested}
-    edit_json(model / CONFIG_FILE, lambda document: document.update(training=nested))
+    config = model / CONFIG_FILE
+    edit_json(config, lambda document: document.update(training="nested"))
+    nested = '{"a":' * depth + "{}" + "}" * depth  # deeper than the encoder of JSON may go
+    config.write_text(config.read_text(encoding="utf-8").replace('"nested"', nested), "utf-8")
     for argv in (["score"], ["info"], ["info", "--format", "json"]):
         result = run(*argv, f"--model={model}", stdin="the cat\n")
         assert result.status in (0, 1)

@@ -92,7 +92,9 @@ SMALL = {"config.json": b"{}"}
         (tar(below("a", SMALL) | below("b", SMALL)), "holds 2 model directories, expected one"),
         (tar(SMALL), "config.json: format_version is None"),
     ],
-    ids=range(12),  # the packed bytes, which are not those of a second ago, would be names otherwise
+    ids=range(
+        12
+    ),  # the packed bytes, which are not those of a second ago, would be names otherwise
 )
 def test_what_is_no_model(data: bytes, message: str, hub: FakeHub) -> None:
     hub.files["/lm"] = data
