@@ -64,7 +64,7 @@ class Totals:
 
         shown = len(self._texts.paragraphs)
         some = f"The first {shown} of {self._count} texts. " if shown < self._count else ""
-        how = "Each has its surprisal and its perplexity per word in front. "
+        how = "In front of each text are its surprisal and its perplexity per word. "
         keys = "Point at a word, or go to it with Tab and the arrow keys."
         body = [
             element("h1", "Words by their surprisal"),

@@ -141,7 +141,7 @@ def test_what_is_a_list_of_texts(lm: LanguageModel) -> None:
     for texts in (
         ("the cat", "sat"),
         (text for text in ["the cat", "sat"]),
-        {"the cat": 1, "sat": 2},
+        {"the cat": 1, "sat": 2}.keys(),
         np.array(["the cat", "sat"]),
         [np.str_("the cat"), np.str_("sat")],
         io.StringIO("the cat\nsat"),
