@@ -153,11 +153,20 @@ def _check_text(head: bytes, encoding: str, name: str, given: str | None, remedy
     kind = no_text(head)
     if kind is not None:
         raise InputError(f"{name}: looks like {kind}")
-    zeros = head.count(0)
     is_told = given is not None or head.startswith(_UTF8_BOM)
-    if encoding == "utf-8" and not is_told and zeros > len(head) // 3 > 1:
-        guess = "utf-16-le" if head[1::2].count(0) > zeros // 2 else "utf-16-be"
-        raise InputError(f"{name}: looks like {guess.upper()} without a byte-order mark: {remedy}")
+    if encoding == "utf-8" and not is_told and (guess := _unmarked(head)) is not None:
+        raise InputError(f"{name}: looks like {guess} without a byte-order mark: {remedy}")
+
+
+def _unmarked(head: bytes) -> str | None:
+    """UTF-16 or UTF-32 that begins without a mark, by where the zeros of Latin letters are."""
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    most = max(even, odd)
+    # A text of NUL characters has them everywhere, which no letters have.
+    if most <= len(head) // 3 or len(head) < 6 or min(even, odd) > 0.6 * most:
+        return None
+    bits = 32 if even + odd > 0.7 * len(head) else 16
+    return f"UTF-{bits}-{'LE' if odd > even else 'BE'}"
 
 
 def no_text(head: bytes) -> str | None:

@@ -115,6 +115,8 @@ def test_carriage_returns_end_lines_only_without_line_feeds(tmp_path: Path) -> N
             "looks like UTF-16-LE without a byte-order mark: name the `encoding`",
         ),
         ("It was late.\n".encode("utf-16-be"), "looks like UTF-16-BE without"),
+        ("It was late.\n".encode("utf-32-le"), "looks like UTF-32-LE without"),
+        ("It was late.\n".encode("utf-32-be"), "looks like UTF-32-BE without"),
         (b"PK\x03\x04\x14\x00", "looks like a zip archive"),
         (b"%PDF-1.7\n", "looks like PDF"),
         (b"SQLite format 3\x00", "looks like an SQLite database"),
@@ -126,6 +128,10 @@ def test_what_it_looks_like(tmp_path: Path, data: bytes, message: str) -> None:
     with pytest.raises(InputError, match="looks like") as caught:
         read(write(tmp_path / "a", data))
     assert message in str(caught.value)
+
+
+def test_nul_characters_alone_are_text(tmp_path: Path) -> None:
+    assert texts(write(tmp_path / "a", b"\0" * 6)) == ["\0" * 6]
 
 
 def test_braces_and_commas_are_text(tmp_path: Path) -> None:
