@@ -374,13 +374,6 @@ class LanguageModel:
             InputError: there is no candidate, or a text is not a string that the model can read.
             ModelError: the model yields nan or inf.
         """
-        given: object = candidates
-        if isinstance(given, str) or not isinstance(given, Sequence) or not given:
-            raise InputError(f"expected a list of at least one candidate, got {given!r}")
-        for name, one in (("left", left), ("right", right)):
-            check_text(one, 1, name)
-        for number, candidate in enumerate(candidates, 1):
-            check_text(candidate, number, "candidate")
         return choose_among(self.engine, self.tokenizer, left, candidates, right)
 
     def features(

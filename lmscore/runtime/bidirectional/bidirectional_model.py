@@ -23,6 +23,7 @@ from lmscore.runtime.scoring import (
     Summary,
     TextMeasures,
     boundary_tokens,
+    candidate_texts,
     measured_texts,
     sum_scores,
     windows,
@@ -163,14 +164,7 @@ class BidirectionalModel:
             InputError: there is no candidate, or a text is not a string that the model can read.
             ModelError: a model yields nan or inf.
         """
-        given: object = candidates
-        if isinstance(given, str) or not isinstance(given, Sequence) or not given:
-            raise InputError(f"expected a list of at least one candidate, got {given!r}")
-        for name, one in (("left", left), ("right", right)):
-            check_text(one, 1, name)
-        for number, candidate in enumerate(candidates, 1):
-            check_text(candidate, number, "candidate")
-        texts = [left + candidate + right for candidate in candidates]
+        texts = candidate_texts(left, candidates, right)
         totals = np.zeros(len(texts))
         for model in (self.forward, self.backward):
             for number, score in enumerate(model.score_batch(texts, words=True, tokens=False)):

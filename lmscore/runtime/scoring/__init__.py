@@ -1,7 +1,7 @@
 """Scores of texts: token rows, words, windows of a stream, and the figures of a report."""
 
 from lmscore.runtime.scoring.ahead import ahead
-from lmscore.runtime.scoring.choose import Choice, choose_among
+from lmscore.runtime.scoring.choose import Choice, candidate_texts, choose_among
 from lmscore.runtime.scoring.compat import CompatReport, needs_words
 from lmscore.runtime.scoring.documents import Documents
 from lmscore.runtime.scoring.measures import (
@@ -47,6 +47,7 @@ __all__ = [
     "WordTokens",
     "ahead",
     "boundary_tokens",
+    "candidate_texts",
     "choose_among",
     "encode_after",
     "id_windows",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmscore.errors import InputError
 from lmscore.runtime.engine import (
     Engine,
     State,
@@ -15,7 +16,7 @@ from lmscore.runtime.engine import (
     start_rows,
     token_rows,
 )
-from lmscore.runtime.text import IdRows, Ids, TextTokenizer
+from lmscore.runtime.text import IdRows, Ids, TextTokenizer, check_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,22 @@ class Choice:
     probability: float  # of the candidate among all candidates, given the context
 
 
+def candidate_texts(left: str, candidates: Sequence[str], right: str) -> list[str]:
+    """The text with each candidate.
+
+    Raises:
+        InputError: there is no candidate, or a text is not a string.
+    """
+    given: object = candidates
+    if isinstance(given, str) or not isinstance(given, Sequence) or not given:
+        raise InputError(f"expected a list of at least one candidate, got {given!r}")
+    for name, one in (("left", left), ("right", right)):
+        check_text(one, 1, name)
+    for number, candidate in enumerate(candidates, 1):
+        check_text(candidate, number, "candidate")
+    return [left + candidate + right for candidate in candidates]
+
+
 def choose_among(
     engine: Engine, tokenizer: TextTokenizer, left: str, candidates: Sequence[str], right: str
 ) -> list[Choice]:
@@ -35,7 +52,7 @@ def choose_among(
 
     The tokens with which all texts begin are read once, and each distinct text goes on from there.
     """
-    texts = [left + candidate + right for candidate in candidates]
+    texts = candidate_texts(left, candidates, right)
     config = engine.config
     ids = reading_order(tokenizer.encode_rows(texts, name="candidate"), config).split()
     shared = _shared(ids)
