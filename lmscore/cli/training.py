@@ -14,7 +14,7 @@ from lmscore.train.options import Field, option_fields
 
 
 def training_parameters() -> Iterator[Parameter]:
-    """A parameter for each field of TrainOptions, in their order; None if it is not given.
+    """A parameter for each field of TrainOptions, group by group; None if it is not given.
 
     The text to train on is an argument, named `files`.
     """
@@ -26,6 +26,7 @@ def training_parameters() -> Iterator[Parameter]:
             metavar=field.option.metavar,
             help=_help(field),
             show_default=False,
+            rich_help_panel=field.heading,
         )
         yield Parameter(
             "files" if name == "train" else name,

@@ -108,8 +108,9 @@ def _complete_signature() -> None:
     """Give `train` a parameter for every field of TrainOptions, where typer looks for them."""
     signature = inspect.signature(train, eval_str=True)
     call, config, resume, finish, diagnose, html, export, _ = signature.parameters.values()
-    files, output, *others = training_parameters()
-    parameters = [call, files, output, config, resume, finish, *others, diagnose, html, export]
+    made = {parameter.name: parameter for parameter in training_parameters()}
+    first = [call, made.pop("files"), made.pop("output"), config, resume, finish]
+    parameters = [*first, *made.values(), diagnose, html, export]
     train.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     train.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
 

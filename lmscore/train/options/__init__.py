@@ -4,11 +4,11 @@ from lmscore.train.options.combinations import NT_ASGD_PATIENCE
 from lmscore.train.options.declaration import Field
 from lmscore.train.options.effect import check_effect, without_effect
 from lmscore.train.options.train_options import (
-    NORMALIZATION_STEPS,
     TrainOptions,
     check_values,
     option_fields,
 )
+from lmscore.train.options.vocabulary import NORMALIZATION_STEPS
 
 __all__ = [
     "NORMALIZATION_STEPS",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from lmscore.errors import OptionError
 
@@ -49,24 +49,39 @@ class Option:
     resumable: bool = False  # a resumed run may change it
 
 
+COUNT = Bounds(at_least=1)
+POSITIVE = Bounds(above=0)
+NOT_NEGATIVE = Bounds(at_least=0)
+SHARE = Bounds(at_least=0, below=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionGroup:
+    """Options that belong together; each field is Annotated with an Option."""
+
+    heading: ClassVar[str]  # above the group in the help of the command line
+
+
 @dataclass(frozen=True)
 class Field:
-    """A field of a dataclass of options: its name, type, default and option."""
+    """A field of a group of options: its name, type, default, option and heading."""
 
     name: str
     type: Any
     default: Any  # `dataclasses.MISSING` for a required option
     option: Option
+    heading: str
 
 
 @cache
-def fields_of(options: type) -> Mapping[str, Field]:
-    """The fields of a dataclass of options by name, in their order."""
-    hints = get_type_hints(options, include_extras=True)
+def fields_of(options: type[OptionGroup]) -> Mapping[str, Field]:
+    """The fields of a dataclass by name: group by group, as it names the groups as its bases."""
     found: dict[str, Field] = {}
-    for field in dataclasses.fields(options):
-        kind, option = get_args(hints[field.name])
-        found[field.name] = Field(field.name, kind, field.default, option)
+    for group in cast("tuple[type[OptionGroup], ...]", options.__bases__):
+        hints = get_type_hints(group, include_extras=True)
+        for field in dataclasses.fields(group):
+            kind, option = get_args(hints[field.name])
+            found[field.name] = Field(field.name, kind, field.default, option, group.heading)
     return found
 
 
