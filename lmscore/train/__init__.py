@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lmscore.train.read_options import make_options, read_toml
     from lmscore.train.record import resumed_options
     from lmscore.train.run import train
-    from lmscore.train.trainer import Status
+    from lmscore.train.status import Status
     from lmscore.train.workers import rank_of_process
 
 __all__ = [
@@ -50,7 +50,7 @@ _HOMES = {
     "read_options": ("make_options", "read_toml"),
     "record": ("resumed_options",),
     "run": ("train",),
-    "trainer": ("Status",),
+    "status": ("Status",),
     "workers": ("rank_of_process",),
 }
 

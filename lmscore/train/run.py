@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import math
 import os
 import shutil
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from lmscore.bundle import (
     CHECKPOINTS,
     TOKENIZER_FILE,
-    TOKENIZER_KINDS,
     WEIGHTS_FILE,
     Bundle,
     save_weights,
@@ -50,9 +44,11 @@ from lmscore.train.pretrained import load_embeddings
 from lmscore.train.record import check_unused, write_options
 from lmscore.train.sampled import SampledSoftmax
 from lmscore.train.samples import make_parity
+from lmscore.train.status import Measuring, Status
+from lmscore.train.summary import training_summary
 from lmscore.train.teachers import check_teachers, load_teachers
-from lmscore.train.texts import RunText, held_out_files
-from lmscore.train.trainer import Status, Trainer
+from lmscore.train.texts import RunText
+from lmscore.train.trainer import Trainer
 from lmscore.train.workers import Workers, joined_workers
 
 LOCK_FILE = ".lock"
@@ -248,35 +244,13 @@ def _finish(
         _center(network, valid)
         save_weights(bundle.path, network.to_weights())
     make_parity(network, valid).save(bundle.path)
-    measuring = _Measuring(valid.counts.tokens, trainer.position.step, report)
-    summary = _summary(trainer, prepared, held_out(network, prepared.valid, report=measuring.add))
+    measuring = Measuring(valid.counts.tokens, trainer.position.step, report)
+    summary = training_summary(
+        trainer, prepared, held_out(network, prepared.valid, report=measuring.add)
+    )
     bundle = Bundle(bundle.path, replace(bundle.config, training=summary))
     bundle.write_card(model_card(bundle.config))
     bundle.write_config()
-
-
-class _Measuring:
-    """The progress of measuring held-out text of so many tokens."""
-
-    def __init__(self, tokens: int, step: int, report: Callable[[Status], None]) -> None:
-        self._tokens, self._step, self._report = tokens, step, report
-        self._done, self._started = 0, time.monotonic()
-
-    def add(self, tokens: int) -> None:
-        """Report that so many more tokens are measured."""
-        self._done += tokens
-        rate = self._done / max(1e-9, time.monotonic() - self._started)
-        self._report(
-            Status(
-                progress=min(1.0, self._done / self._tokens),
-                step=self._step,
-                loss=math.nan,
-                tokens_per_second=rate,
-                seconds_left=max(0, self._tokens - self._done) / rate,
-                held_out_perplexity=None,
-                is_measuring=True,
-            )
-        )
 
 
 def _center(network: RecurrentLM, valid: Corpus) -> None:
@@ -284,43 +258,3 @@ def _center(network: RecurrentLM, valid: Corpus) -> None:
     sample = held_out_batches(valid, network.config, _SAMPLE_TOKENS)
     with torch.no_grad():
         network.head.bias.sub_(mean_log_z(network, sample))
-
-
-def _summary(trainer: Trainer, prepared: Prepared, result: dict[str, Any]) -> dict[str, Any]:
-    train, valid = prepared.train, prepared.valid.whole
-    options, position = trainer.options, trainer.position
-    device = trainer.network.device
-    bf16 = matrix_dtype(options.precision, device) == torch.bfloat16
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "options": _shared(options),
-        "train_files": [Path(path).name for path in options.train],
-        "valid_files": [
-            Path(path).name for paths in held_out_files(options).values() for path in paths
-        ],
-        "train": dataclasses.asdict(train.counts),
-        "valid": {**dataclasses.asdict(valid.counts), **result},
-        "updates": position.step,
-        "tokens": position.tokens,
-        "epochs": round(position.tokens / train.counts.tokens, 3),
-        "minutes": round(position.seconds / 60, 1),
-        "device": device.type,
-        "precision": "bf16" if bf16 else "fp32",
-        "torch": torch.__version__,
-    }
-
-
-def _shared(options: TrainOptions) -> dict[str, Any]:
-    """The options that shaped a model, without the ones that name places on a disk."""
-    private = ("output", "train", "valid", "tensorboard", "checkpoint_minutes")
-    shown = {key: value for key, value in options.in_force().items() if key not in private}
-    if options.tokenizer not in TOKENIZER_KINDS:
-        shown["tokenizer"] = Path(options.tokenizer).name
-    for name in ("vocabulary", "embeddings"):
-        if path := getattr(options, name):
-            shown[name] = Path(path).name
-    if options.init_from:
-        shown["init_from"] = Path(options.init_from).resolve().name
-    if options.teacher:
-        shown["teacher"] = [Path(path).resolve().name for path in options.teacher]
-    return shown

@@ -15,8 +15,7 @@ from lmscore.bundle import Bundle
 from lmscore.errors import InputError, ModelNotFoundError, OptionError, VariantError
 from lmscore.export import export_model
 from lmscore.runtime.load import load
-from lmscore.train import Status, resumed_options, train
-from lmscore.train import trainer as trainer_module
+from lmscore.train import Status, resumed_options, selection, train
 from lmscore.train.batches import Batch, SentenceBatches
 from lmscore.train.best import BestWeights
 from lmscore.train.line_order import LineOrder
@@ -44,7 +43,7 @@ def stopped_at(folder: Path, step: int, **changes: Any) -> Path:
 
 def pretend(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> None:
     found = iter(losses)
-    monkeypatch.setattr(trainer_module, "measure", lambda *_, **__: Losses(next(found), 1))
+    monkeypatch.setattr(selection, "measure", lambda *_, **__: Losses(next(found), 1))
 
 
 def records(folder: Path) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from lmscore.bundle import CELLS, Bundle, Cell
 from lmscore.errors import DeviceError, TrainingError
-from lmscore.train import Status, resumed_options, train
+from lmscore.train import Status, learner, resumed_options, selection, stream, train
 from lmscore.train import loss as loss_module
 from lmscore.train import trainer as trainer_module
 from lmscore.train.losses import Losses
@@ -86,14 +86,14 @@ def test_random_lengths_learn_at_rates_to_match(tmp_path: Path) -> None:
     )
     rates: list[tuple[int, float]] = []
     with pytest.MonkeyPatch.context() as patch:
-        whole = trainer_module.Trainer._set_rate
+        whole = trainer_module.Trainer._rate
 
-        def spy(trainer: Any, batch: Any, progress: float) -> None:
-            whole(trainer, batch, progress)
-            rate = trainer._optimizer.param_groups[0]["lr"] / trainer._budget.rate(progress)
-            rates.append((len(batch.inputs), rate / 0.02))
+        def spy(trainer: Any, batch: Any, progress: float) -> float:
+            rate = whole(trainer, batch, progress)
+            rates.append((len(batch.inputs), rate / trainer._budget.rate(progress) / 0.02))
+            return rate
 
-        patch.setattr(trainer_module.Trainer, "_set_rate", spy)
+        patch.setattr(trainer_module.Trainer, "_rate", spy)
         loss = math.log(train(options).config.training["valid"]["perplexity"])
     assert loss < 0.7 * unigram_entropy(sentences(200))
     assert all(rate == pytest.approx(length / 12) for length, rate in rates)
@@ -158,7 +158,7 @@ def test_batches_that_a_thread_makes_change_nothing(
 ) -> None:
     found = []
     for ahead in (0, 3):
-        monkeypatch.setattr(trainer_module, "_made_ahead", lambda _, count=ahead: count)
+        monkeypatch.setattr(stream, "made_ahead", lambda _, count=ahead: count)
         folder = tmp_path / str(ahead)
         bundle = train(toy_options(tmp_path, output=str(folder), epochs=3, batch_size=4))
         (path,) = (folder / "checkpoints").iterdir()
@@ -174,7 +174,7 @@ def test_batches_that_a_thread_makes_change_nothing(
     (weights, *place), (others, *same_place) = found
     assert place == same_place
     assert all(np.array_equal(weights[name], others[name]) for name in weights)
-    assert trainer_module._AHEAD > 0
+    assert stream.AHEAD > 0
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_the_best_is_kept(
             at_best.append({k: v.copy() for k, v in network.to_weights().items()})
         return Losses(loss, 1)
 
-    monkeypatch.setattr(trainer_module, "measure", pretend)
+    monkeypatch.setattr(selection, "measure", pretend)
     bundle = train(toy_options(tmp_path, evaluations=3))
     kept = load_file(bundle.path / "model.safetensors")
     assert all(np.array_equal(kept[name], weight) for name, weight in at_best[0].items())
@@ -216,7 +216,7 @@ def test_a_budget_that_is_over_at_once(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(status: Status) -> None:
         if status.step == 3:
-            monkeypatch.setattr(trainer_module, "batch_loss", nan_loss)
+            monkeypatch.setattr(learner, "batch_loss", nan_loss)
 
     whole = loss_module.batch_loss
 
@@ -248,7 +248,7 @@ def test_a_best_loss_that_an_older_run_kept(tmp_path: Path) -> None:
 
 
 def test_no_held_out_loss_is_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer_module, "measure", lambda *args, **kwargs: Losses(math.nan, 1))
+    monkeypatch.setattr(selection, "measure", lambda *args, **kwargs: Losses(math.nan, 1))
     with pytest.raises(TrainingError) as raised:
         train(toy_options(tmp_path, evaluations=2))
     assert str(raised.value) == (
@@ -306,7 +306,7 @@ def test_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def large(*_: Any, **__: Any) -> None:
         torch.empty(1 << 60)
 
-    monkeypatch.setattr(trainer_module, "batch_loss", large)
+    monkeypatch.setattr(learner, "batch_loss", large)
     with pytest.raises(TrainingError, match="not enough memory on the CPU; lower `batch_size`"):
         train(toy_options(tmp_path))
 
