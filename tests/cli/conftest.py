@@ -70,5 +70,5 @@ def start(*argv: str | Path, **options: Any) -> subprocess.Popen[bytes]:
 
 def finish(program: subprocess.Popen[bytes], stdin: bytes | None = None) -> Result:
     """Wait for the end of a program."""
-    out, err = program.communicate(stdin, timeout=60)
+    out, err = program.communicate(stdin, timeout=600)
     return Result(program.returncode, (out or b"").decode(), (err or b"").decode())

@@ -115,7 +115,7 @@ def test_ctrl_c_and_resume(
 def begun(text: str, model: Path) -> subprocess.Popen[bytes]:
     """A run that has made its first updates."""
     program = start("train", text, "-o", str(model), *SMALL, "--minutes", "5")
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 600
     while not (model / METRICS_FILE).is_file() or not (model / METRICS_FILE).stat().st_size:
         assert time.monotonic() < give_up
         time.sleep(0.05)
