@@ -12,7 +12,7 @@ from lmscore.cli.scored_records import describe, input_progress, unknown_words
 from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
-    from lmscore.cli.list_options import PosteriorOptions
+    from lmscore.cli.list_options import PosteriorOptions, PrefixOptions
     from lmscore.runtime.rescoring.lists import (
         Counts,
         Gain,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         ScoreSigns,
         Weights,
     )
-    from lmscore.runtime.rescoring.models import ListScorer
+    from lmscore.runtime.rescoring.models import ListScorer, RecurrentScorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,13 @@ class Job:
     normalize: Callable[[str], str]  # changes texts before the metric compares them
     decision: PosteriorOptions
     line_buffered: bool = False  # score each list before the next is read
+    prefix: PrefixOptions | None = None  # where hypotheses follow a text
 
     def rank(self, lists: Iterable[NBestList]) -> Iterator[Ranked]:
         """Score and rank the lists; raises what scoring and ranking raise.
 
         Raises:
-            OptionError: document context needs exactly one model, a recurrent one.
+            OptionError: document context, or a prefix, needs exactly one model, a recurrent one.
         """
         from lmscore.runtime.rescoring.lists import Gain, ranking
 
@@ -81,20 +82,42 @@ class Job:
         return ListPosteriors(nbest, self.weights, scale, self.normalize)
 
     def _scored(self, lists: Iterable[NBestList]) -> Iterator[ScoredList]:
-        from lmscore.runtime.rescoring.lists import scored_in_context, scored_lists
-        from lmscore.runtime.rescoring.models import RecurrentScorer
+        from lmscore.runtime.rescoring.lists import scored_in_context
 
         if self.context == "sentence":
-            score = partial(scored_lists, scorers=self.scorers, prepare=self.prepare)
+            score = self._score_of_lists()
             if self.line_buffered:
                 return (scored for nbest in lists for scored in score([nbest]))
             return score(lists)
-        model = self.scorers[0]
-        if len(self.scorers) > 1 or not isinstance(model, RecurrentScorer):
-            raise OptionError("--context document is for one recurrent model alone")
+        model = self._recurrent("--context document")
         return scored_in_context(
             lists, model.lm, self.weights, name=model.name, eos=self.eos, prepare=self.prepare
         )
+
+    def _score_of_lists(self) -> Callable[[Iterable[NBestList]], Iterator[ScoredList]]:
+        """A function that scores lists each on its own, or after the text they follow."""
+        from lmscore.runtime.rescoring.lists import scored_after_prefixes, scored_lists
+
+        if self.prefix is None:
+            return partial(scored_lists, scorers=self.scorers, prepare=self.prepare)
+        model = self._recurrent("a prefix")
+        return partial(
+            scored_after_prefixes,
+            lm=model.lm,
+            name=model.name,
+            channel=self.prefix.channel,
+            eos=self.eos,
+            prepare=self.prepare,
+        )
+
+    def _recurrent(self, what: str) -> RecurrentScorer:
+        """The only model; raises OptionError, naming `what` needs it, if there is no such one."""
+        from lmscore.runtime.rescoring.models import RecurrentScorer
+
+        model = self.scorers[0]
+        if len(self.scorers) > 1 or not isinstance(model, RecurrentScorer):
+            raise OptionError(f"{what} is for one recurrent model alone")
+        return model
 
 
 class Meter:

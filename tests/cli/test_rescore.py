@@ -537,6 +537,65 @@ def test_compressed_output(
         assert file.read().decode() == run("rescore", option, lists).out
 
 
+@pytest.mark.parametrize("channel", [False, True])
+def test_after_texts_of_a_file(
+    run: Run, document_model_path: Path, document_lm: LanguageModel, tmp_path: Path, channel: bool
+) -> None:
+    texts = tmp_path / "texts"
+    texts.write_text("b not so\na the cat was\n")
+    options = ["--prefixes", texts, *(["--channel"] if channel else [])]
+    result = run("rescore", "--model", document_model_path, *FP32, *options, stdin=jsonl())
+    assert result.status == 0
+    found = features(result.out, tmp_path / "out.jsonl", "lmscore")
+    for prefix, said, scores in zip(["the cat was", "not so"], TEXTS, found, strict=True):
+        pairs = [(text, prefix) if channel else (prefix, text) for text in said]
+        expected = [document_lm.score(text, prefix=before).log_prob for before, text in pairs]
+        assert scores == pytest.approx(expected, abs=1e-4)
+
+
+def test_after_the_first_hypothesis(run: Run, lm: LanguageModel, tmp_path: Path) -> None:
+    result = run("rescore", "--line-buffered", "--first-as-prefix", *FP32, stdin=jsonl())
+    found = features(result.out, tmp_path / "out.jsonl", "lmscore")
+    expected = [[lm.score(text, prefix=texts[0]).log_prob for text in texts] for texts in TEXTS]
+    for scores, wanted in zip(found, expected, strict=True):
+        assert scores == pytest.approx(wanted, abs=1e-4)
+
+
+def test_lines_of_texts_for_lists_that_are_counted(
+    run: Run, lm: LanguageModel, tmp_path: Path
+) -> None:
+    texts = tmp_path / "texts"
+    texts.write_text("the cat was\nnot so\n")
+    result = run("rescore", "--prefixes", texts, *FP32, stdin=moses())
+    found = features(result.out, tmp_path / "out", "lmscore")
+    expected = lm.score("the cat sat", prefix="the cat was").log_prob
+    assert found[0][0] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--channel"], "--channel goes with --prefixes or --first-as-prefix"),
+        (["--prefixes", "x", "--first-as-prefix"], "hypotheses follow one text"),
+        (["--first-as-prefix", "--lm", "a=x", "--lm", "b=y"], "a prefix is for one model alone"),
+        (["--first-as-prefix", "--lodr", "x"], "a prefix is for one model alone"),
+        (["--first-as-prefix", "--context", "document"], "no prefix then"),
+    ],
+)
+def test_texts_before_do_not_go_with(run: Run, options: list[str], message: str) -> None:
+    result = run("rescore", *options, stdin=jsonl())
+    assert result.status == 2
+    assert message in result.err
+
+
+def test_a_list_without_a_text_before_it(run: Run, tmp_path: Path) -> None:
+    texts = tmp_path / "texts"
+    texts.write_text("a the cat\n")
+    result = run("rescore", "--prefixes", texts, stdin=jsonl())
+    assert result.status == 1
+    assert f"{texts}: no prefix for the list 'b'" in result.err
+
+
 def test_compressed_input(run: Run, tmp_path: Path) -> None:
     packed = tmp_path / "lists.gz"
     packed.write_bytes(gzip.compress(tsv().encode()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +18,7 @@ from lmscore.cli.list_options import (
     ListModels,
     ListOutput,
     PosteriorOptions,
+    PrefixOptions,
     SeenText,
     assignments,
     check_lists_stay,
@@ -110,6 +111,7 @@ def rescore(
             "along the best hypotheses, which is slower."
         ),
     ] = "sentence",
+    prefix: PrefixOptions,
     seen: SeenText,
     posteriors: PosteriorOptions,
     html: Html = None,
@@ -126,7 +128,8 @@ def rescore(
 
     docs/formats.md has the formats and the names of their scores; `words`, `rank`, `NAME*words`
     and `NAME*characters` can be weighed everywhere. In document context all lists are one
-    document, in the order of the input.
+    document, in the order of the input. With --prefixes or --first-as-prefix the new score is that
+    of a hypothesis given a text, as models of pairs have it.
 
     --mbr and --confidence take exp(score / posterior scale) for the probability of a hypothesis;
     words are those that --join and --remove leave.
@@ -152,7 +155,7 @@ def rescore(
     line_buffered = _is_line_buffered(line_buffered, lists)
     seen.check()
     check_html(html, lists.paths, output, apart={"--explain": explain})
-    added = _new_features(models, context)
+    added = _new_features(models, context, prefix)
     from lmscore.runtime.rescoring.formats import check_output
     from lmscore.runtime.rescoring.lists import (
         LM_WEIGHT,
@@ -180,7 +183,7 @@ def rescore(
         check_lists_stay(output, lists.paths)
     if interactive(lists.paths) and not quiet:
         streams.note(_PROMPT)
-    list_format, found = lists.read(seen.removed(lists.errors), line_buffered=line_buffered)
+    list_format, found = _read(lists, seen, prefix, line_buffered=line_buffered)
     if not texts:
         check_output(list_format, output)
     sample, found = ahead(found, 1 if line_buffered else SAMPLE)
@@ -200,6 +203,7 @@ def rescore(
         seen.preparation(lists.errors, seen=False),
         posteriors,
         line_buffered,
+        prefix if prefix.are_wanted else None,
     )
     if explain is not None:
         found = up_to(found, explain, alone=context == "sentence")
@@ -258,11 +262,20 @@ def _is_line_buffered(wanted: bool, lists: ListInput) -> bool:
     return wanted or (interactive(lists.paths) and not reads_all)
 
 
-def _new_features(models: ListModels, context: Context) -> list[str]:
+def _read(
+    lists: ListInput, seen: SeenText, prefix: PrefixOptions, *, line_buffered: bool
+) -> tuple[Format, Iterator[NBestList]]:
+    """Open the lists, with the texts that their hypotheses follow if there are any."""
+    list_format, found = lists.read(seen.removed(lists.errors), line_buffered=line_buffered)
+    return list_format, prefix.given_to(found, lists, by_line=list_format.counts_lists)
+
+
+def _new_features(models: ListModels, context: Context, prefix: PrefixOptions) -> list[str]:
     """The names of the new features; raises UsageError if the options of models are not valid."""
     names = models.feature_names()
     if context == "document" and (len(models.lm or []) > 1 or models.lodr is not None):
         raise UsageError("--context document is for one recurrent model alone")
+    prefix.check(models, document=context == "document")
     return names
 
 

@@ -21,6 +21,11 @@ from lmscore.runtime.rescoring.lists.letter_case import (
 from lmscore.runtime.rescoring.lists.marks import MARKS, without_marks
 from lmscore.runtime.rescoring.lists.metrics import METRICS, Metric, Statistics, normalization
 from lmscore.runtime.rescoring.lists.nbest import Hypothesis, NBestList
+from lmscore.runtime.rescoring.lists.prefixes import (
+    scored_after_prefixes,
+    with_first_as_prefix,
+    with_prefixes,
+)
 from lmscore.runtime.rescoring.lists.prepare import preparation
 from lmscore.runtime.rescoring.lists.probabilities import ListPosteriors, posterior_scale
 from lmscore.runtime.rescoring.lists.ranking import (
@@ -74,10 +79,13 @@ __all__ = [
     "ranking",
     "read_weights",
     "reference_of",
+    "scored_after_prefixes",
     "scored_in_context",
     "scored_lists",
     "terms",
     "weighted",
+    "with_first_as_prefix",
+    "with_prefixes",
     "with_references",
     "without_marks",
 ]

@@ -45,6 +45,7 @@ class NBestList:
     hypotheses: tuple[Hypothesis, ...]
     reference: str | None = None
     source: Any = field(default=None, repr=False, compare=False)  # what the format needs to write
+    prefix: str | None = None  # the text that the hypotheses translate, correct or continue
 
     def with_feature(self, name: str, values: Sequence[float]) -> NBestList:
         """The list with one more feature, a value for each hypothesis.

@@ -1,5 +1,7 @@
 """Files with references, one a line, in the forms that recognisers and scorers have.
 
+Texts of another use, such as those that hypotheses translate, come in the same forms.
+
 utterance w1 w2 ...                             Kaldi's `text`, ours (also with a tab)
 w1 w2 ... (utterance)                           sclite's trn
 file channel speaker begin end <label> w1 ...   NIST's stm
@@ -31,13 +33,16 @@ _TEXTS = ("text", "txt", "reference", "transcript")
 _SOUNDS = ("audio_filepath", "wav")
 
 
-def read_references(path: str | Path, *, by_line: bool, errors: Utf8Errors) -> dict[str, str]:
-    """The references of a file, by the ids of their lists.
+def read_references(
+    path: str | Path, *, by_line: bool, errors: Utf8Errors, what: str = "reference"
+) -> dict[str, str]:
+    """The references, or other texts, of a file, by the ids of their lists.
 
     Args:
         path: a file in one of the forms above, told from its lines.
         by_line: whether a list is known by its number, from 0, and the lines may be texts alone.
         errors: "replace" puts U+FFFD in the place of invalid UTF-8.
+        what: what the texts are, for messages.
 
     Raises:
         InputFileError: the file cannot be opened or read.
@@ -46,17 +51,17 @@ def read_references(path: str | Path, *, by_line: bool, errors: Utf8Errors) -> d
     name = input_name(path)
     lines = list(read_lines(path, errors=errors))
     references: dict[str, str] = {}
-    for number, (where, key, text) in enumerate(_rows(lines, name, by_line=by_line)):
+    for number, (where, key, text) in enumerate(_rows(lines, name, what, by_line=by_line)):
         found = str(number) if by_line else key
         if not found:
-            raise InputError(f"{where}: no id; expected the list's id and the reference")
+            raise InputError(f"{where}: no id; expected the list's id and the {what}")
         if found in references:
-            raise InputError(f"{where}: a second reference for the list {found!r}")
+            raise InputError(f"{where}: a second {what} for the list {found!r}")
         references[found] = text
     return references
 
 
-def _rows(lines: list[str], name: str, *, by_line: bool) -> Rows:
+def _rows(lines: list[str], name: str, what: str, *, by_line: bool) -> Rows:
     told = [line for line in lines if line.strip() and not line.startswith(";;")]
     if told and all(map(_STM.fullmatch, told)):
         yield from _stm_rows(lines, name)
@@ -68,7 +73,8 @@ def _rows(lines: list[str], name: str, *, by_line: bool) -> Rows:
     else:
         for number, line in enumerate(lines, 1):
             where = f"{name}, line {number}"
-            row = _manifest_row(line, where) if line.startswith("{") else _text_row(line, by_line)
+            is_json = line.startswith("{")
+            row = _manifest_row(line, where, what) if is_json else _text_row(line, by_line)
             yield where, *row
 
 
@@ -91,14 +97,14 @@ def _stm_rows(lines: list[str], name: str) -> Rows:
         yield where, key, (match["text"] or "").strip()
 
 
-def _manifest_row(line: str, where: str) -> tuple[str, str]:
+def _manifest_row(line: str, where: str, what: str) -> tuple[str, str]:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not JSON: {error}") from error
     text = _first(fields, _TEXTS)
     if not isinstance(text, str):
-        raise InputError(f"{where}: no field 'text' with the reference")
+        raise InputError(f"{where}: no field 'text' with the {what}")
     sound = _first(fields, _SOUNDS)
     key = _first(fields, _IDS)
     if key is None and isinstance(sound, str):

@@ -3,6 +3,7 @@
 from lmscore.runtime.rescoring.models.em import Fit, fit_to
 from lmscore.runtime.rescoring.models.list_scorer import ListScorer, RecurrentScorer, WordScorer
 from lmscore.runtime.rescoring.models.list_scoring import ListScores, score_lists
+from lmscore.runtime.rescoring.models.list_windows import windows
 from lmscore.runtime.rescoring.models.lodr import LODR, LODR_SHARE, Lodr, LodrScorer, open_lodr
 from lmscore.runtime.rescoring.models.mixture import Mixture, fit_mixture
 from lmscore.runtime.rescoring.models.ngram import NgramScorer
@@ -26,4 +27,5 @@ __all__ = [
     "open_lodr",
     "open_scorers",
     "score_lists",
+    "windows",
 ]
