@@ -4,9 +4,9 @@ from __future__ import annotations
 
 # Regular expressions with matches of several characters, none of which reaches over a single space
 # between a letter and two letters, or depends on what is beyond it.
+SPACES = {" {2,}", "  +"}  # of T5 and its like
 LOCAL = {
-    " {2,}",  # of T5 and its like
-    "  +",
+    *SPACES,
     # of `detokenize`
     "``(?: (?=\\S))?|(?: (?<=\\S ))?''(?!\\S)",
     " @-@ ",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -28,8 +28,11 @@ from lmscore.runtime.text.id_rows import IdRows, Ids
 from lmscore.runtime.text.offsets import cover_composed
 from lmscore.runtime.text.pieces import token_pieces
 from lmscore.runtime.text.tokenizer_file import panics_as_errors, read_tokenizer
+from lmscore.runtime.text.word_ends import find_word_ends
+from lmscore.runtime.text.word_ids import WordIds
 
 _SAMPLE = 512  # tokens that show the script of a vocabulary
+_MUCH = 1 << 15  # characters at once, from which on it pays to prepare the looking up of words
 
 
 class Encoded(NamedTuple):
@@ -75,6 +78,7 @@ class TextTokenizer:
         _check_vocabulary(tokenizer, config, source)
         self._tokenizer = _only_text(tokenizer)
         self._source = source
+        self._looks_up = False  # whether ids of words are looked up
         self._spellings = _Spellings(tokenizer)
         self._unk_id = config.unk_token_id
         self._bos_id, self._eos_id = config.bos_token_id, config.eos_token_id
@@ -123,14 +127,22 @@ class TextTokenizer:
 
     def encode_rows(self, texts: Sequence[str], *, first: int = 1, name: str = "text") -> IdRows:
         """Like `encode_batch`, in one flat array."""
-        fast = self._tokenizer.encode_batch_fast  # counts no offsets
         check_texts(texts, first, name)
-        cuts = self._cuts if has_long(texts) else None
-        rows = rows_in_parts(fast, texts, cuts) if cuts else None
+        rows = None
+        self._looks_up = self._looks_up or sum(map(len, texts)) > _MUCH
+        if self._looks_up and self._word_ids is not None:
+            with suppress(InputError):  # which is raised below, with the number of the text
+                rows = self._word_ids.rows(texts)
         if rows is None:
-            rows = id_rows(encodings(fast, texts, first, name))
+            rows = self._tokenized(texts, first, name)
         self._replace_control_ids(rows, first, name)
         return rows
+
+    def _tokenized(self, texts: Sequence[str], first: int = 1, name: str = "text") -> IdRows:
+        fast = self._tokenizer.encode_batch_fast  # counts no offsets
+        cuts = self._cuts if has_long(texts) else None
+        rows = rows_in_parts(fast, texts, cuts) if cuts else None
+        return id_rows(encodings(fast, texts, first, name)) if rows is None else rows
 
     def encode_spans(self, texts: Sequence[str], *, first: int = 1) -> list[Encoded]:
         """Like `encode_batch`, with the offsets of `spans`."""
@@ -243,6 +255,13 @@ class TextTokenizer:
     @lazy
     def _cuts(self) -> Cuts | None:
         return find_cuts(self._tokenizer)
+
+    @lazy
+    def _word_ids(self) -> WordIds | None:
+        ends = None if self._cuts is None else find_word_ends(self._tokenizer)
+        if ends is None or self._cuts is None:
+            return None
+        return WordIds(self._tokenized, ends, drops_space=self._cuts.drops_space)
 
     @property
     def splits_at_spaces(self) -> bool:
