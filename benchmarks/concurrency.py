@@ -1,7 +1,7 @@
 """Threads and processes that score at the same time: tokens a second of all of them together.
 
 Usage: python benchmarks/concurrency.py TEXT [--model PATH] [--lines 6000] [--counts 1 2 4]
-                                        [--json FILE]
+                                        [--unnormalized] [--rows NAME …] [--json FILE]
 
 N threads share one model and score a part of the text each, in batches (`score_batch`) or sentence
 by sentence (`score`); N processes load it themselves, with one thread each or with the default,
@@ -27,7 +27,7 @@ Options = argparse.Namespace
 def threads(options: Options, count: int, *, batches: bool, each: int | None) -> float:
     import lmscore
 
-    lm = lmscore.load(options.model, threads=each)
+    lm = lmscore.load(options.model, threads=each, unnormalized=options.unnormalized)
     lines = first_lines(options.text, options.lines)
     lines = lines if batches else lines[: len(lines) // 8]
     parts = [lines[n::count] for n in range(count)]
@@ -47,7 +47,8 @@ def processes(options: Options, count: int, *, each: int | None) -> float:
     """Each reads a part of the lines; they begin together, once all have loaded the model."""
     code = (
         "import sys, time, lmscore\n"
-        "lm = lmscore.load(sys.argv[1] or None, threads=int(sys.argv[2]) or None)\n"
+        "lm = lmscore.load(sys.argv[1] or None, threads=int(sys.argv[2]) or None, "
+        "unnormalized=sys.argv[7] == 'True')\n"
         "lines = open(sys.argv[3], encoding='utf-8').read().split('\\n')[:int(sys.argv[4])]\n"
         "part = lines[int(sys.argv[5])::int(sys.argv[6])]\n"
         "lm.score_batch(part[:100], tokens=False)\n"
@@ -58,7 +59,7 @@ def processes(options: Options, count: int, *, each: int | None) -> float:
     fixed = [options.model or "", str(each or 0), options.text, str(options.lines)]
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", code, *fixed, str(n), str(count)],
+            [sys.executable, "-c", code, *fixed, str(n), str(count), str(options.unnormalized)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -82,8 +83,9 @@ def rows(counts: list[int]) -> dict[str, tuple[str, int]]:
     for count in counts:
         found[f"{count} threads, sentence by sentence"] = ("sentences", count)
     found[f"{max(counts)} threads, sentence by sentence, threads=1"] = ("sentences1", max(counts))
-    for count in counts[1:]:
+    for count in counts:
         found[f"{count} processes, --threads 1"] = ("processes1", count)
+    for count in counts[1:]:
         found[f"{count} processes, default threads"] = ("processes", count)
     return found
 
@@ -103,6 +105,8 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--unnormalized", action="store_true", help="leave the softmax out")
+    parser.add_argument("--rows", nargs="+", help="only these rows")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     names = rows(options.counts)
@@ -113,7 +117,8 @@ def main() -> None:
     counts = map(str, options.counts)
     given = [options.text, f"--lines={options.lines}", "--counts", *counts]
     given += [f"--model={options.model}"] if options.model else []
-    speeds = take_turns(__file__, list(names), given, turns=options.turns)
+    given += ["--unnormalized"] if options.unnormalized else []
+    speeds = take_turns(__file__, options.rows or list(names), given, turns=options.turns)
     base = next(iter(speeds.values()))
     print(f"| {os.cpu_count()} cores | tokens/s | ratio |\n|---|---|---|")
     for name, speed in speeds.items():

@@ -4,7 +4,7 @@ Usage: python benchmarks/decoders.py TEXT [--model PATH] [--decoders pyctcdecode
                                      [--utterances 5] [--beams 50] [--threads N] [--json FILE]
 
 The decoders are in no extra: `.ci/decoders` shows the environment that has them. The acoustics are
-synthetic, made from lines of TEXT of 60 to 90 letters, about 5 seconds of speech. `adapter` is all
+synthetic, made from 60 to 90 letters of TEXT each, about 5 seconds of speech. `adapter` is all
 the time inside lmscore, `graph` the part of it inside ONNX Runtime; `rows` are the hypotheses that
 the graph read, in `runs`. Medians of the utterances, each decoded once, by an adapter that knows
 none of its words.
@@ -13,6 +13,7 @@ none of its words.
 from __future__ import annotations
 
 import argparse
+import re
 import statistics
 import sys
 import time
@@ -82,13 +83,22 @@ def measure(lm: LanguageModel, name: str, texts: list[str], beams: int) -> dict[
 METER = Meter()  # of the sessions, which all adapters share
 
 
-def lines_of(path: Path, count: int) -> list[str]:
-    """Lines that the alphabet spells, of 60 to 90 letters."""
-    lines = (
-        " ".join(line.lower().split()) for line in path.read_text(encoding="utf-8").split("\n")
-    )
-    fit = [line for line in lines if 60 <= len(line) <= 90 and set(line) <= set(LETTERS)]
-    return fit[:count]
+def utterances_of(path: Path, count: int) -> list[str]:
+    """Words of a text one after another, cut to 60 to 90 letters of the alphabet."""
+    text = path.read_text(encoding="utf-8").lower()
+    words = re.sub(f"[^{''.join(LETTERS[2:])}]+", " ", text).split()
+    found, line = [], ""
+    for word in words:
+        line = f"{line} {word}".lstrip() if len(word) <= 30 else ""
+        if len(line) >= 60:
+            found.append(line)
+            line = ""
+    if len(found) < count:
+        raise SystemExit(
+            f"{path}: its letters make {len(found)} utterances of 60 to 90, and {count} are needed "
+            "(the first warms a decoder up): give a longer text, or fewer --utterances"
+        )
+    return found[:count]
 
 
 def main() -> None:
@@ -103,7 +113,7 @@ def main() -> None:
     options = parser.parse_args()
 
     lm = lmscore.load(options.model, threads=options.threads)
-    texts = lines_of(options.text, options.utterances + 1)
+    texts = utterances_of(options.text, options.utterances + 1)
     METER.watch(InferenceSession, "run", "graph")
     figures = {}
     print("| decoder | s | adapter s | graph s | adapter/graph | runs | rows |")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lmscore.bundle import Config
 from lmscore.runtime.engine.engine import Engine, Measured
+from lmscore.runtime.engine.graph import DeviceMemoryError
 from lmscore.runtime.engine.layout import Batch, Layout
 from lmscore.runtime.engine.state import State, Tensor
 from lmscore.runtime.text import IdRows, Ids, places
@@ -146,6 +147,8 @@ class ScoredRows:
     cells: _Cells
     batches: Sequence[Callable[[], object]]  # each scores a batch, or waits until it is scored
     futures: Sequence[Future[Any]] = ()  # of the batches that workers score
+    # The same rows in smaller runs, after one that was too large for a device's memory.
+    smaller: Callable[[], ScoredRows | None] = lambda: None
 
     def result(self) -> RowScores:
         """Wait for the scores.
@@ -156,6 +159,11 @@ class ScoredRows:
         try:
             for batch in self.batches:
                 batch()
+        except DeviceMemoryError:
+            again = self.smaller()
+            if again is None:
+                raise
+            return again.result()
         finally:
             self.cancel()
         return self.cells.scores()
@@ -180,15 +188,21 @@ def start_rows(
     its only one. `budget` is the tokens of one run of the graph; default: the engine's.
     """
     engine.check_ids(rows.inputs, rows.targets)
-    cells = _Cells(rows, budget or _budget(engine, rows))
+    size = budget or _budget(engine, rows)
+    cells = _Cells(rows, size)
     origins = np.zeros(len(rows.lengths), np.int64) if parents is None else parents
     tasks = [
         partial(_advance, batch=batch, cells=cells, state=state, origins=origins)
         for batch in cells.layout.batches
     ]
+
+    def smaller() -> ScoredRows | None:
+        can_be = budget is None and not _is_whole(rows) and engine.lower_target_budget(size)
+        return start_rows(engine, rows, state, parents=parents) if can_be else None
+
     workers = engine.workers
     if workers is None or len(tasks) < 2:
-        return ScoredRows(cells, [partial(task, engine) for task in tasks])
+        return ScoredRows(cells, [partial(task, engine) for task in tasks], smaller=smaller)
     futures = [workers.submit(task) for task in tasks]
     return ScoredRows(cells, [future.result for future in futures], futures)
 
@@ -202,15 +216,25 @@ def score_document(
     last row.
     """
     engine.check_ids(rows.inputs, rows.targets)
-    cells = _Cells(rows.joined(), budget or _budget(engine, rows))
-    for batch in cells.layout.batches:  # one, if there is any token
-        state = _advance(engine, batch, cells, state, np.zeros(1, np.int64))
-    return cells.scores(), state
+    size, after = budget or _budget(engine, rows), state
+    cells = _Cells(rows.joined(), size)
+    try:
+        for batch in cells.layout.batches:  # one, if there is any token
+            after = _advance(engine, batch, cells, state, np.zeros(1, np.int64))
+    except DeviceMemoryError:
+        if budget is not None or _is_whole(rows) or not engine.lower_target_budget(size):
+            raise
+        return score_document(engine, rows, state)
+    return cells.scores(), after
 
 
 def _budget(engine: Engine, rows: TokenRows) -> int:
-    whole = rows.boundaries is not None or rows.alternatives is not None
-    return engine.token_budget if whole else engine.target_budget
+    return engine.token_budget if _is_whole(rows) else engine.target_budget
+
+
+def _is_whole(rows: TokenRows) -> bool:
+    """Whether the host fetches whole distributions."""
+    return rows.boundaries is not None or rows.alternatives is not None
 
 
 def _advance(engine: Engine, batch: Batch, cells: _Cells, state: State, origins: Ids) -> State:

@@ -36,6 +36,11 @@ def target_budget(config: Config, *, unnormalized: bool, on_cpu: bool = True) ->
     return max(_MIN_TOKENS, min(fitting, _MAX_TOKENS_ON_DEVICE))
 
 
+def smaller_budget(failed: int) -> int | None:
+    """Half of the tokens of a run for which memory was short; None if they were few already."""
+    return None if failed <= _MIN_TOKENS else max(_MIN_TOKENS, failed // 2)
+
+
 def window_scale(budget: int) -> int:
     """How many windows of a stream are read as one, so that a device's runs can be full."""
     return max(1, budget // _TOKENS_OF_A_WINDOW)

@@ -195,6 +195,10 @@ class Engine:
         """The tokens B * T that one run of `targets` should read at most."""
         return self._graph.target_budget(unnormalized=self.unnormalized)
 
+    def lower_target_budget(self, failed: int) -> bool:
+        """Halve the tokens of a run that `failed` for lack of memory; see `Graph`."""
+        return self._graph.lower_target_budget(failed)
+
     @property
     def window_scale(self) -> int:
         """How much larger the windows of a stream should be than they are for the CPU."""

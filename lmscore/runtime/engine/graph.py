@@ -6,6 +6,7 @@ L layers, H hidden, V vocabulary.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from lmscore.bundle import EXPORT_AGAIN, Bundle, Config, graph_inputs, graph_outputs
 from lmscore.errors import DeviceError, InputError, LmscoreError, ModelError
 from lmscore.runtime.engine.binding import run_bound
-from lmscore.runtime.engine.budget import target_budget
+from lmscore.runtime.engine.budget import smaller_budget, target_budget
 from lmscore.runtime.engine.contract import check_results, check_signature, shape_text
 from lmscore.runtime.engine.sessions import (
     CPU_DEVICE,
@@ -35,6 +36,12 @@ _MEASURED = "measured"  # the input that switches the measures on
 _MEASURES = {"entropies", "target_ranks"}
 _OF_TARGETS = {"target_log_probs", "target_scores", "target_ranks"}
 _NONE = np.zeros(1, np.int64)  # of a number of rows or tokens
+# What CUDA, cuBLAS and ONNX Runtime's allocator say.
+_OUT_OF_MEMORY = re.compile("out of memory|allocate memory|ALLOC_FAILED", re.IGNORECASE)
+
+
+class DeviceMemoryError(DeviceError):
+    """A run that needs more memory than a device has free; a smaller one may fit."""
 
 
 class Graph:
@@ -77,6 +84,7 @@ class Graph:
         self._shapes = {value.name: value.shape for value in graph_outputs(config)}
         self._whole = {value.name for value in graph_outputs(config) if value.is_whole}
         self.has_measures = measures
+        self._fitting: int | None = None  # tokens of a run, once one was too large for the memory
         self._always_has_targets = (
             self.device != CPU_DEVICE and config.head_spec.has_scores
             if always_has_targets is None
@@ -201,7 +209,18 @@ class Graph:
     def target_budget(self, *, unnormalized: bool) -> int:
         """The tokens B * T that one run for targets should read at most."""
         on_cpu = self.device == CPU_DEVICE
-        return target_budget(self.config, unnormalized=unnormalized, on_cpu=on_cpu)
+        budget = target_budget(self.config, unnormalized=unnormalized, on_cpu=on_cpu)
+        return budget if self._fitting is None else min(budget, self._fitting)
+
+    def lower_target_budget(self, failed: int) -> bool:
+        """Let runs for targets have half of `failed` tokens at most, for which memory was short.
+
+        Returns False if they would be too small to be worth trying.
+        """
+        lowered = smaller_budget(failed)
+        if lowered is not None:
+            self._fitting = lowered if self._fitting is None else min(self._fitting, lowered)
+        return lowered is not None
 
     def check_ids(self, *arrays: NDArray[np.int64]) -> None:
         """Raise InputError if an id of these arrays is not in the vocabulary."""
@@ -222,7 +241,8 @@ class Graph:
         said = " ".join(str(error).split())
         if self.device == CPU_DEVICE:
             return ModelError(f"{self._source}: ONNX Runtime cannot run it: {said}")
-        return DeviceError(
+        kind = DeviceMemoryError if _OUT_OF_MEMORY.search(said) else DeviceError
+        return kind(
             f"{self._source}: ONNX Runtime cannot run it on {self.device}: {said}; "
             "is its memory full? take a smaller batch, or device cpu"
         )

@@ -293,3 +293,51 @@ def test_the_state_stays_on_cuda_by_default(
     monkeypatch.setattr("lmscore.runtime.engine.graph.session_device", lambda _: "cuda:0")
     graph = Graph(open_session(path, device="cpu"), bundle.config, "fp32", path)
     assert graph._keep_state_on_device
+
+
+class Small:
+    """A session on a device whose memory is enough for runs of some tokens."""
+
+    def __init__(self, session: Any, most: int) -> None:
+        self.session, self.most = session, most
+        self.sizes: list[int] = []
+
+    def run(self, outputs: list[str], feeds: dict[str, Any]) -> Any:
+        self.sizes.append(feeds["tokens"].size)
+        if self.sizes[-1] > self.most:
+            raise RuntimeError("Failed to allocate memory for requested buffer of size 7")
+        return self.session.run(outputs, feeds)
+
+
+def on_small_device(lm: LanguageModel, most: int) -> tuple[LanguageModel, Small]:
+    bundle = Bundle.read(lm.path)
+    path = bundle.graph_path("fp32")
+    graph = Graph(open_session(path), bundle.config, "fp32", path, keep_state_on_device=False)
+    graph.device = "cuda:0"
+    small = Small(graph._session, most)
+    graph._session = small
+    model = LanguageModel(bundle, Engine(graph), lm.tokenizer, reload=lambda: lm)
+    return model, small
+
+
+@pytest.mark.parametrize("context", ["sentence", "document"])
+def test_runs_that_need_too_much_memory_become_smaller(lm: LanguageModel, context: Any) -> None:
+    texts = [" ".join(WORDS[:n] * 4) for n in range(1, len(WORDS))] * 8
+    model, small = on_small_device(lm, 150)
+    expected = [score.log_prob for score in lm.score_batch(texts, context=context)]
+    for _ in range(2):
+        found = [score.log_prob for score in model.score_batch(texts, context=context)]
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    failed = [size for size in small.sizes if size > 150]
+    assert 0 < len(failed) < 12
+    assert small.sizes.index(max(small.sizes)) == 0
+    assert all(size <= 150 for size in small.sizes[len(small.sizes) // 2 :])  # it is remembered
+
+
+def test_the_smallest_runs_may_still_need_too_much_memory(lm: LanguageModel) -> None:
+    model, small = on_small_device(lm, 3)
+    with pytest.raises(DeviceError, match="is its memory full"):
+        model.score_batch([" ".join(WORDS)] * 20)
+    with pytest.raises(DeviceError, match="is its memory full"):
+        model.score_batch([" ".join(WORDS)] * 20, words=True)
+    assert len(small.sizes) < 16
