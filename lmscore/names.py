@@ -13,12 +13,14 @@ Cell = Literal[
     "rnn-relu",
     "rnn-sigmoid",
     "lstm-coupled",
+    "lstm-peephole",
     "lstm-no-input",
     "lstm-no-forget",
     "lstm-no-output",
     "window",
     "window-relu",
 ]
+Connections = Literal["plain", "residual", "highway", "dense"]  # between layers
 Context = Literal["sentence", "document"]
 Direction = Literal["forward", "backward"]
 OutputLayer = Literal["softmax", "classes"]

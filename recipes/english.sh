@@ -76,7 +76,7 @@ english-small)
         --batch-size 64 --learning-rate 0.004 --epochs "$epochs" --evaluations 4
     ;;
 english-large)
-    train english-large $(of_english) --cell lstm --hidden-size 1024 --layers 2 --residual \
+    train english-large $(of_english) --cell lstm --hidden-size 1024 --layers 2 --connections residual \
         --batch-size 256 --optimizer muon --learning-rate 0.003 --epochs "$epochs" --evaluations 24
     ;;
 *)

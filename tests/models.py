@@ -32,6 +32,7 @@ from lmscore.bundle import (
     TokenizerKind,
 )
 from lmscore.files import sha256_file
+from lmscore.names import Connections
 
 WORDS = [
     "the",
@@ -85,7 +86,7 @@ def make_model(
     context: Context = "sentence",
     direction: Direction = "forward",
     embedding: int | None = None,
-    residual: bool = False,
+    connections: Connections = "plain",
     window: int | None = None,
     tokenizer: TokenizerKind | Tokenizer = "word",
     cutoffs: tuple[int, ...] = (),
@@ -126,7 +127,7 @@ def make_model(
         cutoffs=cutoffs,
         self_normalized=self_normalized,
         embedding_size=embedding,
-        residual=residual,
+        connections=connections,
         window_size=None if CELLS[cell].is_recurrent else window or 3,
         tokenizer=kind,
         tokenizer_sha256=sha256_file(path / TOKENIZER_FILE),
@@ -201,13 +202,15 @@ class TorchModel(torch.nn.Module):
         V, E = config.vocab_size, config.embedding_dim
         self.config = config
         self.embedding = torch.nn.Embedding(V, E)
-        self.rnn = torch.nn.ParameterDict()
+        self.rnn, self.highway = torch.nn.ParameterDict(), torch.nn.ParameterDict()
         for name, shape in config.weight_shapes().items():
             if name.startswith("rnn."):
                 self.rnn[name.removeprefix("rnn.")] = torch.nn.Parameter(torch.empty(shape))
+            if name.startswith("highway."):
+                self.highway[name.removeprefix("highway.")] = torch.nn.Parameter(torch.empty(shape))
         self.projection = None
         if config.is_projected:
-            self.projection = torch.nn.Linear(config.hidden_size, E, bias=False)
+            self.projection = torch.nn.Linear(config.layers_dim, E, bias=False)
         self.output = torch.nn.Linear(config.output_dim, V)
         if config.tie_word_embeddings:
             self.output.weight = self.embedding.weight
@@ -286,13 +289,27 @@ class TorchModel(torch.nn.Module):
                 hidden = total.relu() if self.config.cell == "window-relu" else total.tanh()
             else:
                 own = [part[layer] for part in state]
-                after = CELL_STEPS[self.config.cell](
-                    self._sum("ih", layer, x), self._sum("hh", layer, own[0]), own
+                sums = self._sum("ih", layer, x), self._sum("hh", layer, own[0])
+                peephole = (
+                    [self.rnn[f"peephole_l{layer}"]] if "peephole" in self.config.cell else []
                 )
+                after = CELL_STEPS[self.config.cell](*sums, own, *peephole)
                 following.append([part[None] for part in after])
                 hidden = after[0]
-            x = hidden + x if self.config.residual and layer > 0 else hidden
+            x = self._connected(layer, x, hidden)
         return x, [torch.cat(parts) for parts in zip(*following, strict=True)]
+
+    def _connected(self, layer: int, x: Tensor, hidden: Tensor) -> Tensor:
+        kind = self.config.connections
+        if kind == "dense":
+            return torch.cat([x, hidden], -1)
+        if layer == 0 or kind == "plain":
+            return hidden
+        if kind == "residual":
+            return hidden + x
+        weight, bias = self.highway[f"weight_l{layer}"], self.highway[f"bias_l{layer}"]
+        gate = (x @ weight.T + bias).sigmoid()
+        return gate * hidden + (1 - gate) * x
 
     def _sum(self, kind: str, layer: int, x: Tensor) -> Tensor:
         weight, bias = self.rnn[f"weight_{kind}_l{layer}"], self.rnn[f"bias_{kind}_l{layer}"]
@@ -311,6 +328,13 @@ def _coupled_step(x: Tensor, r: Tensor, state: list[Tensor]) -> list[Tensor]:
     return [o.sigmoid() * c.tanh(), c]
 
 
+def _peephole_step(x: Tensor, r: Tensor, state: list[Tensor], peephole: Tensor) -> list[Tensor]:
+    i, f, g, o = (x + r).chunk(4, -1)
+    p_i, p_f, p_o = peephole.chunk(3)
+    c = (f + p_f * state[1]).sigmoid() * state[1] + (i + p_i * state[1]).sigmoid() * g.tanh()
+    return [(o + p_o * c).sigmoid() * c.tanh(), c]
+
+
 def _step_without(gate: str, x: Tensor, r: Tensor, state: list[Tensor]) -> list[Tensor]:
     names = [name for name in "ifgo" if name != gate]
     gates = dict(zip(names, (x + r).chunk(3, -1), strict=True))
@@ -326,9 +350,10 @@ def _gru_step(x: Tensor, r: Tensor, state: list[Tensor]) -> list[Tensor]:
     return [(1 - z) * n + z * state[0]]
 
 
-CELL_STEPS: dict[str, Callable[[Tensor, Tensor, list[Tensor]], list[Tensor]]] = {
+CELL_STEPS: dict[str, Callable[..., list[Tensor]]] = {
     "lstm": _lstm_step,
     "lstm-coupled": _coupled_step,
+    "lstm-peephole": _peephole_step,
     "lstm-no-input": partial(_step_without, "i"),
     "lstm-no-forget": partial(_step_without, "f"),
     "lstm-no-output": partial(_step_without, "o"),

@@ -32,6 +32,8 @@ class CellSpec:
     step_gates: tuple[int, ...] = ()  # the stored gate for each gate of the step spelled out in
     # int8 graphs; by default the operator's
     activation: str = "Tanh"  # of a layer without recurrence, the name of the ONNX operator
+    # The stored vector for each peephole of the ONNX operator: weights of the LSTM's cell state.
+    onnx_peepholes: tuple[int, ...] = ()
 
     @property
     def open_gate(self) -> int | None:
@@ -62,6 +64,15 @@ CELLS: Mapping[Cell, CellSpec] = {
         onnx_gates=(0, 2, 0, 1),
         onnx_negated=2,
         step_gates=(0, 2, 1),  # i o c: f = 1 - i needs no product of its own
+    ),
+    # Gates that also see the cell state, with a weight for each unit: i and f the old one, o the
+    # new one (Gers & Schmidhuber 2000). Their peepholes are stored as i f o, ONNX: i o f.
+    "lstm-peephole": CellSpec(
+        gates=4,
+        state=("h", "c"),
+        remembering_gate=(1, 1.0),
+        onnx_gates=(0, 3, 1, 2),
+        onnx_peepholes=(0, 2, 1),
     ),
     # An LSTM without one of its gates, whose value is 1 (Greff et al. 2017: NIG, NFG, NOG).
     "lstm-no-input": CellSpec(  # stored: f g o

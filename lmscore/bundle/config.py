@@ -20,12 +20,13 @@ from lmscore.bundle.layouts import Layouts, layout_records
 from lmscore.bundle.records import GraphRecord, check_keys, graph_record, is_int, parse_object
 from lmscore.errors import ModelError
 from lmscore.forks import lazy
-from lmscore.names import Cell, Context, Direction, OutputLayer, TokenizerKind
+from lmscore.names import Cell, Connections, Context, Direction, OutputLayer, TokenizerKind
 
 FORMAT_VERSION = 1
 
 CONFIG_FILE = "config.json"
 
+CONNECTIONS: tuple[Connections, ...] = get_args(Connections)
 CONTEXTS: tuple[Context, ...] = get_args(Context)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 TOKENIZER_KINDS: tuple[TokenizerKind, ...] = get_args(TokenizerKind)
@@ -78,7 +79,7 @@ class Config:
     cutoffs: tuple[int, ...] = ()  # the ids at which the second, third, ... class begins
     self_normalized: bool = False  # a target's score alone is nearly its log-probability
     embedding_size: int | None = None  # E; None: H
-    residual: bool = False  # from the second layer on, a layer's input is added to its output
+    connections: Connections = "plain"  # what a layer's input adds to its output
     reversed_prefix: bool = False  # a prefix, the sentence before a text, is read from its end
     window_size: int | None = None  # tokens that the cell `window` reads; None for other cells
     training: Mapping[str, Any] = field(default_factory=dict)  # a free-form record of the training
@@ -92,13 +93,24 @@ class Config:
 
     @property
     def is_projected(self) -> bool:
-        """Whether the last layer's output is projected from H to E, as the tied matrix needs."""
-        return self.tie_word_embeddings and self.embedding_dim != self.hidden_size
+        """Whether what the layers yield is projected to E, as the tied matrix needs."""
+        return self.tie_word_embeddings and self.embedding_dim != self.layers_dim
+
+    def input_dim(self, layer: int) -> int:
+        """The size of a layer's input; that of the first in a `window` is one token's."""
+        if self.connections == "dense":
+            return self.embedding_dim + layer * self.hidden_size
+        return self.hidden_size if layer > 0 else self.embedding_dim
+
+    @property
+    def layers_dim(self) -> int:
+        """The size of what the layers yield: H, or E + L * H with dense connections."""
+        return self.input_dim(self.num_hidden_layers)
 
     @property
     def output_dim(self) -> int:
-        """The number of columns of the output matrix: E if it is tied to the embedding, else H."""
-        return self.embedding_dim if self.tie_word_embeddings else self.hidden_size
+        """The number of columns of the output matrix: E if it is tied, else `layers_dim`."""
+        return self.embedding_dim if self.tie_word_embeddings else self.layers_dim
 
     @property
     def architecture(self) -> str:
@@ -109,8 +121,8 @@ class Config:
         words.append(f"hidden size {self.hidden_size}")
         if self.embedding_dim != self.hidden_size:
             words.append(f"embedding size {self.embedding_dim}")
-        if self.residual:
-            words.append("residual")
+        if self.connections != "plain":
+            words.append(self.connections)
         return ", ".join(words)
 
     @property
@@ -150,17 +162,22 @@ class Config:
         rows = self.cell_spec.gates * H
         shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, E)}
         for layer in range(self.num_hidden_layers):
-            columns = H if layer > 0 else (self.window_size or 1) * E
-            shapes[f"rnn.weight_ih_l{layer}"] = (rows, columns)
+            tokens = (self.window_size or 1) if layer == 0 else 1
+            shapes[f"rnn.weight_ih_l{layer}"] = (rows, tokens * self.input_dim(layer))
             if self.cell_spec.is_recurrent:
                 shapes[f"rnn.weight_hh_l{layer}"] = (rows, H)
             shapes[f"rnn.bias_ih_l{layer}"] = (rows,)
             if self.cell_spec.is_recurrent:
                 shapes[f"rnn.bias_hh_l{layer}"] = (rows,)
+            if peepholes := len(self.cell_spec.onnx_peepholes):
+                shapes[f"rnn.peephole_l{layer}"] = (peepholes * H,)
+            if self.connections == "highway" and layer > 0:
+                shapes[f"highway.weight_l{layer}"] = (H, H)
+                shapes[f"highway.bias_l{layer}"] = (H,)
         if self.is_projected:
-            shapes["projection.weight"] = (E, H)
+            shapes["projection.weight"] = (E, self.layers_dim)
         if not self.tie_word_embeddings:
-            shapes["output.weight"] = (V, H)
+            shapes["output.weight"] = (V, self.layers_dim)
         shapes["output.bias"] = (V,)
         return {**shapes, **self.head_spec.weights(self)}
 
@@ -192,6 +209,7 @@ class Config:
         if "state" not in document:
             raise ModelError(f"{source}: key 'state' is missing")
         state = document.pop("state")
+        _name_connections(document, source)
         check_keys(document, cls, source, optional=_OPTIONAL_KEYS)
         graphs = document.pop("graphs", {})
         if not isinstance(graphs, dict):
@@ -218,6 +236,7 @@ class Config:
     def _validate(self, source: str) -> None:
         for key, choices in (
             ("cell", tuple(CELLS)),
+            ("connections", CONNECTIONS),
             ("context", CONTEXTS),
             ("tokenizer", TOKENIZER_KINDS),
             ("direction", DIRECTIONS),
@@ -236,7 +255,7 @@ class Config:
                 raise ModelError(
                     f"{source}: {key} is {value!r}, expected an id below {self.vocab_size}"
                 )
-        for key in ("tie_word_embeddings", "self_normalized", "residual", "reversed_prefix"):
+        for key in ("tie_word_embeddings", "self_normalized", "reversed_prefix"):
             if not isinstance(getattr(self, key), bool):
                 raise ModelError(f"{source}: {key} must be true or false")
         self._validate_classes(source)
@@ -273,6 +292,15 @@ class Config:
             raise ModelError(
                 f"{source}: output_layer is {self.output_layer!r} with {len(self.cutoffs)} cutoffs"
             )
+
+
+def _name_connections(document: dict[str, Any], source: str) -> None:
+    """Replace the key `residual`, true or false in models made before `connections`."""
+    residual = document.pop("residual", False)
+    if not isinstance(residual, bool):
+        raise ModelError(f"{source}: residual must be true or false")
+    if residual and document.setdefault("connections", "residual") != "residual":
+        raise ModelError(f"{source}: residual is true, but connections are another")
 
 
 _OPTIONAL_KEYS = tuple(

@@ -27,6 +27,7 @@ class Step:
     x: str  # the projected input with its bias, [B, G*H]
     product: str  # the recurrent product with its bias, [B, G*H]
     previous: Sequence[str]  # the state, [B, H] each
+    peepholes: Sequence[str] = ()  # weights [H] each, of the gates i o f
 
     def op(self, operator: str, *inputs: str, to: str) -> str:
         """Add a node with one output, and return that output's name."""
@@ -71,6 +72,25 @@ def _lstm_step(step: Step) -> list[str]:
     return [step.op("Mul", o, step.op("Tanh", c, to="bounded_c"), to="new_h"), c]
 
 
+def _peephole_step(step: Step) -> list[str]:
+    """An LSTM step whose gates add weights of the cell state: i and f of the old, o of the new."""
+    total = step.op("Add", step.x, step.product, to="total")
+    i_sum, o_sum, f_sum, g_sum = step.split(total, *(f"{gate}_sum_{step.layer}" for gate in "iofg"))
+    old, (p_i, p_o, p_f) = step.previous[1], step.peepholes
+    i = _seeing_gate(step, "i", i_sum, p_i, old)
+    f = _seeing_gate(step, "f", f_sum, p_f, old)
+    g = step.op("Tanh", g_sum, to="g")
+    added = step.op("Mul", i, g, to="added")
+    c = step.op("Add", step.op("Mul", f, old, to="kept"), added, to="new_c")
+    o = _seeing_gate(step, "o", o_sum, p_o, c)
+    return [step.op("Mul", o, step.op("Tanh", c, to="bounded_c"), to="new_h"), c]
+
+
+def _seeing_gate(step: Step, gate: str, total: str, peephole: str, cell: str) -> str:
+    seen = step.op("Mul", cell, peephole, to=f"{gate}_peephole")
+    return step.op("Sigmoid", step.op("Add", total, seen, to=f"{gate}_total"), to=gate)
+
+
 def _coupled_step(step: Step) -> list[str]:
     """C' = c + i (g - c), H' = o tanh(C'): an LSTM whose forget gate is f = 1 - i."""
     total = step.op("Add", step.x, step.product, to="total")
@@ -104,6 +124,7 @@ def _elman(activation: str) -> CellNodes:
 CELL_NODES: Mapping[Cell, CellNodes] = {
     "lstm": CellNodes("LSTM", _lstm_step),
     "lstm-coupled": CellNodes("LSTM", _coupled_step),
+    "lstm-peephole": CellNodes("LSTM", _peephole_step),
     "lstm-no-input": CellNodes("LSTM", _lstm_step),
     "lstm-no-forget": CellNodes("LSTM", _lstm_step),
     "lstm-no-output": CellNodes("LSTM", _lstm_step),
@@ -133,6 +154,15 @@ def step_weights(weights: Weights, config: Config, layer: int) -> list[NDArray[n
     if spec.step_gates:
         return _converted(weights, config, layer, spec.step_gates)
     return _converted(weights, config, layer, spec.onnx_gates, negated=spec.onnx_negated)
+
+
+def peepholes(weights: Weights, config: Config, layer: int) -> list[NDArray[np.float32]]:
+    """The weights [H] of a layer's peepholes, in the order of the ONNX operator: i o f, or none."""
+    order = config.cell_spec.onnx_peepholes
+    if not order:
+        return []
+    stored = np.split(weights[f"rnn.peephole_l{layer}"], len(order))
+    return [stored[gate] for gate in order]
 
 
 def _converted(

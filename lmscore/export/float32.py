@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from lmscore.bundle import Config
-from lmscore.export.cells import CELL_NODES, cell_weights
+from lmscore.export.cells import CELL_NODES, cell_weights, peepholes
 from lmscore.export.operators import Matrix, Operators
 
 
@@ -36,16 +38,27 @@ class Float32Operators(Operators):
             b.constant(f"{name}_{layer}", array[None])
             for name, array in zip(("W", "R", "bias"), arrays, strict=True)
         )
+        own = peepholes(self.weights, config, layer)
+        seen = [b.constant(f"peepholes_{layer}", np.concatenate(own)[None])] if own else []
         hidden, following = f"hidden_4d_{layer}", [f"next_{name}" for name in state]
         b.node(
             nodes.operator,
-            [x, W, R, bias, "lengths", *state],
+            [x, W, R, bias, "lengths", *state, *seen],
             [hidden, *following],
             hidden_size=config.hidden_size,
             **nodes.attributes,
         )
         axis = b.integers(f"directions_{layer}", 1)
         return b.op("Squeeze", hidden, axis, to=f"hidden_{layer}"), following
+
+    def gate(self, layer: int, x: str) -> str:
+        b, weights = self._b, self.weights
+        W = b.constant(f"highway_W_{layer}", weights[f"highway.weight_l{layer}"].T)
+        bias = b.constant(f"highway_bias_{layer}", weights[f"highway.bias_l{layer}"])
+        product = b.op("MatMul", x, W, to=f"highway_read_{layer}")
+        return b.op(
+            "Sigmoid", b.op("Add", product, bias, to=f"highway_sum_{layer}"), to=f"gate_{layer}"
+        )
 
     def narrow(self, hidden: str) -> str:
         P = self._b.constant("projection.weight", self.weights["projection.weight"].T)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from lmscore.bundle import Config, Weights
 from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
-from lmscore.export.cells import step_weights
+from lmscore.export.cells import peepholes, step_weights
 from lmscore.export.operators import Matrix, Operators
 from lmscore.export.quantize import (
     STEP_OF_UNIT_RANGE,
@@ -34,7 +34,6 @@ class Int8Operators(Operators):
     def __init__(self, b: GraphBuilder, config: Config, weights: Weights) -> None:
         super().__init__(b, config, weights)
         self._step = STEP_OF_UNIT_RANGE if config.cell_spec.is_bounded else None
-        self._step_of_output = self._step_of(config.num_hidden_layers)
         self._running = add_running(b) if config.cell_spec.is_recurrent else ""
 
     @staticmethod
@@ -42,7 +41,8 @@ class Int8Operators(Operators):
         """The parts of the model whose weights are int8: all that have a matrix."""
         recurrence = ("recurrence",) if config.cell_spec.is_recurrent else ()
         projection = ("projection",) if config.is_projected else ()
-        return ("embedding", "output", "input projection", *recurrence, *projection)
+        highway = ("highway",) if config.connections == "highway" else ()
+        return ("embedding", "output", "input projection", *recurrence, *highway, *projection)
 
     def store(self, name: str) -> Matrix:
         """Store a matrix of model.safetensors as int8 [rows, columns], and its scales [rows]."""
@@ -64,8 +64,12 @@ class Int8Operators(Operators):
         scale = self._b.op("Gather", scales, tokens, to="embedded_scale")
         axis = self._b.integers("last_axis", -1)
         self._scale = self._b.op("Unsqueeze", scale, axis, to="embedded_scale_column")  # [T, B, 1]
-        if self._config.cell_spec.is_recurrent:
-            return embedded
+        return embedded if self._config.cell_spec.is_recurrent else self._scaled(embedded)
+
+    def vectors(self, embedded: str) -> str:
+        return self._scaled(embedded) if self._config.cell_spec.is_recurrent else embedded
+
+    def _scaled(self, embedded: str) -> str:
         return self._b.op("Mul", embedded, self._scale, to="embedded_scaled")
 
     def read(self, layer: int, x: str) -> str:
@@ -74,7 +78,7 @@ class Int8Operators(Operators):
         if layer == 0:
             add_product_by_rows(self._b, total, x, factor)
         else:
-            add_product(self._b, total, x, factor, self._step_of(layer))
+            self._product_of_layers(total, x, factor, layer)
         return self._b.op(self._config.cell_spec.activation, total, to=f"hidden_{layer}")
 
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
@@ -88,25 +92,47 @@ class Int8Operators(Operators):
         bias = self._b.constant(f"W_{layer}_bias", W_bias)
         biased = self._b.op("Add", projected, bias, to=f"input_{layer}")
         return add_recurrence(
-            self._b, self._config, layer, biased, state, running=self._running, product=recurrent
+            self._b,
+            self._config,
+            layer,
+            biased,
+            state,
+            running=self._running,
+            peepholes=peepholes(self.weights, self._config, layer),
+            product=recurrent,
         )
+
+    def _product_of_layers(self, name: str, x: str, factor: Factor, layers: int) -> str:
+        """Multiply what so many layers yield, [..., any size].
+
+        With dense connections the embedding is part of it, whose range is not known.
+        """
+        if self._config.connections == "dense":
+            return add_product_by_rows(self._b, name, x, factor)
+        return add_product(self._b, name, x, factor, self._step_of(layers))
 
     def _step_of(self, layer: int) -> float | None:
         """The step size of a layer's input; with residual connections it grows with each layer."""
-        if self._step is None or not self._config.residual:
+        if self._step is None or self._config.connections != "residual":
             return self._step
         return self._step * layer
 
     def _project_input(self, layer: int, x: str, factor: Factor) -> str:
         if layer > 0:
-            return add_product(self._b, f"projected_{layer}", x, factor, self._step_of(layer))
+            return self._product_of_layers(f"projected_{layer}", x, factor, layer)
         # The embedding is stored in whole numbers, so its step is 1.
         product = add_product(self._b, "projected_unscaled", x, factor, 1)
         return self._b.op("Mul", product, self._scale, to="projected_0")
 
+    def gate(self, layer: int, x: str) -> str:
+        name = f"highway_{layer}_W"
+        factor = self._factor(f"highway.weight_l{layer}", name, f"highway.bias_l{layer}")
+        total = add_product(self._b, f"highway_sum_{layer}", x, factor, self._step_of(layer))
+        return self._b.op("Sigmoid", total, to=f"gate_{layer}")
+
     def narrow(self, hidden: str) -> str:
         P = self._factor("projection.weight", "projection.weight")
-        return add_product(self._b, "narrowed", hidden, P, self._step_of_output)
+        return self._product_of_layers("narrowed", hidden, P, self._config.num_hidden_layers)
 
     def product(self, features: str, matrix: Matrix, bias: str, *, to: str) -> str:
         stored, scales = matrix
@@ -115,7 +141,7 @@ class Int8Operators(Operators):
         factor = Factor(transposed, scales, bias)
         if self._config.is_projected:
             return add_product_by_rows(self._b, to, features, factor)
-        return add_product(self._b, to, features, factor, self._step_of_output)
+        return self._product_of_layers(to, features, factor, self._config.num_hidden_layers)
 
     def score(self, features: str, targets: str, bias: str) -> str:
         matrix, scales = self.output

@@ -11,6 +11,7 @@ import numpy as np
 from lmscore.bundle import Config
 from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
+from lmscore.export.connections import connect
 from lmscore.export.operators import Operators
 
 with needs_extra("export"):
@@ -18,23 +19,17 @@ with needs_extra("export"):
 
 
 def add_layers(b: GraphBuilder, config: Config, operators: Operators, x: str) -> str:
-    """Add all layers, embedded tokens [T, B, E] -> hidden [T, B, H], and the next state."""
+    """Add all layers: embedded tokens [T, B, E] -> what they yield [T, B, D], the next state."""
     if not config.cell_spec.is_recurrent:
         return _add_window_layers(b, config, operators, x)
     following = []
     for layer, state in enumerate(_incoming_state(b, config)):
         hidden, next_state = operators.recur(layer, x, state)
         following.append(next_state)
-        x = _with_residual(b, config, layer, hidden, x)
+        x = connect(b, config, operators, layer, hidden, x)
     for index, tensor in enumerate(config.state):
         b.op("Concat", *(layer[index] for layer in following), to=tensor.next, axis=0)
     return x
-
-
-def _with_residual(b: GraphBuilder, config: Config, layer: int, hidden: str, x: str) -> str:
-    if not config.residual or layer == 0:
-        return hidden
-    return b.op("Add", hidden, x, to=f"residual_{layer}")
 
 
 def _incoming_state(b: GraphBuilder, config: Config) -> list[list[str]]:
@@ -52,10 +47,10 @@ def _add_window_layers(b: GraphBuilder, config: Config, operators: Operators, x:
     before = b.op("Gather", tensor.name, "parents", to="window_of_parents", axis=1)
     seen = b.op("Concat", operators.as_input(before), x, to="seen", axis=0)  # [W - 1 + T, B, E]
     operators.as_state(_last(b, seen, tensor.layers), tensor.next)
-    hidden = operators.read(0, _windows(b, seen, tensor.layers + 1))
-    for layer in range(1, config.num_hidden_layers):
-        hidden = _with_residual(b, config, layer, operators.read(layer, hidden), hidden)
-    return hidden
+    for layer in range(config.num_hidden_layers):
+        read = _windows(b, seen, tensor.layers + 1) if layer == 0 else x
+        x = connect(b, config, operators, layer, operators.read(layer, read), x)
+    return x
 
 
 def _windows(b: GraphBuilder, seen: str, W: int) -> str:

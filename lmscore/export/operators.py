@@ -39,17 +39,25 @@ class Operators(ABC):
     def embed(self, tokens: str) -> str:
         """Embed tokens [T, B] as vectors [T, B, E] for the first layer."""
 
+    def vectors(self, embedded: str) -> str:
+        """The vectors themselves [T, B, E] of what `embed` gives."""
+        return embedded
+
     @abstractmethod
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
-        """Add one layer: x [T, B, H] (E in layer 0), state [1, B, H] each -> hidden, next state."""
+        """Add one layer: x [T, B, D], state [1, B, H] each -> hidden [T, B, H], next state."""
 
     @abstractmethod
     def read(self, layer: int, x: str) -> str:
         """Add a layer without recurrence: x [T, B, any size] -> hidden [T, B, H]."""
 
     @abstractmethod
+    def gate(self, layer: int, x: str) -> str:
+        """Add the gate of a highway past a layer, from its input x [T, B, H] -> [T, B, H]."""
+
+    @abstractmethod
     def narrow(self, hidden: str) -> str:
-        """Project hidden [T, B, H] to [T, B, E], as the tied matrix needs."""
+        """Project what the layers yield [T, B, any size] to [T, B, E], as the tied matrix needs."""
 
     @abstractmethod
     def product(self, features: str, matrix: Matrix, bias: str, *, to: str) -> str:

@@ -6,9 +6,10 @@ the layer's number. The gates are in ONNX's order, in which gates with a sigmoid
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmscore.bundle import Config
 from lmscore.errors import needs_extra
@@ -38,18 +39,20 @@ def add_recurrence(
     state: list[str],
     *,
     running: str,
+    peepholes: Sequence[NDArray[np.float32]] = (),
     product: Callable[[GraphBuilder, str], str],
 ) -> tuple[str, list[str]]:
     """Add one layer: x [T, B, G*H], state [1, B, H] each -> hidden [T, B, H], next state.
 
     x is the projected input with its bias; the names of the state end with the layer's number;
-    `running` comes from `add_running`. `product` adds to the Scan's body the recurrent product of
-    h [B, H] with its bias, [B, G*H].
+    `running` comes from `add_running`; `peepholes`, if there are some, are of the gates i o f.
+    `product` adds to the Scan's body the recurrent product of h [B, H] with its bias, [B, G*H].
     """
     body, H, spec = GraphBuilder(), config.hidden_size, config.cell_spec
     x_now, runs, emitted = (f"{name}_{layer}" for name in ("x", "runs", "emitted"))
     before, after = ([f"{when}_{name}" for name in state] for when in ("previous", "following"))
-    step = Step(body, layer, H, x_now, product(body, before[0]), before)
+    seen = [body.constant(f"peephole_{i}_{layer}", each) for i, each in enumerate(peepholes)]
+    step = Step(body, layer, H, x_now, product(body, before[0]), before, seen)
     for old, new, to in zip(before, CELL_NODES[config.cell].step(step), after, strict=True):
         # A finished row keeps its state, as in an ONNX cell with sequence_lens.
         body.op("Where", runs, new, old, to=to)

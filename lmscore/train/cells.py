@@ -18,7 +18,8 @@ from lmscore.bundle import OPEN_BIAS, Cell, CellSpec, Config
 State = tuple[Tensor, ...]
 """The tensors that a layer, or a network, carries from one token to the next."""
 
-_Weights = tuple[Tensor, Tensor, Tensor, Tensor]  # W [G*H, D], R [G*H, H], and a bias of each
+# W [G*H, D], R [G*H, H], a bias of each, and the weights of peepholes, if the cell has some
+_Weights = tuple[Tensor, ...]
 
 _Kernel = Callable[[Tensor, State, _Weights], tuple[Tensor, State]]
 """Input [T, B, D], state [1, B, H] each and weights -> hidden [T, B, H], the next state."""
@@ -32,22 +33,26 @@ class RecurrentLayer(nn.Module):
     """
 
     def __init__(
-        self, kernel: _Kernel, gates: int, input_size: int, hidden_size: int, weight_drop: float
+        self, kernel: _Kernel, spec: CellSpec, input_size: int, hidden_size: int, weight_drop: float
     ) -> None:
         super().__init__()
         self.kernel, self.weight_drop = kernel, weight_drop
-        rows = gates * hidden_size
+        rows = spec.gates * hidden_size
         self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
         self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
         self.bias_ih = nn.Parameter(torch.empty(rows))
         self.bias_hh = nn.Parameter(torch.empty(rows))
+        self.peephole: nn.Parameter | None = None
+        if peepholes := len(spec.onnx_peepholes):
+            self.peephole = nn.Parameter(torch.empty(peepholes * hidden_size))
         for weight in self.parameters():
             nn.init.uniform_(weight, -(hidden_size**-0.5), hidden_size**-0.5)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Input [T, B, D], state [1, B, H] each -> hidden [T, B, H], the next state."""
         R = F.dropout(self.weight_hh, self.weight_drop, self.training)
-        return self.kernel(x, state, (self.weight_ih, R, self.bias_ih, self.bias_hh))
+        peephole = () if self.peephole is None else (self.peephole,)
+        return self.kernel(x, state, (self.weight_ih, R, self.bias_ih, self.bias_hh, *peephole))
 
 
 def _single(
@@ -82,6 +87,24 @@ def _lstm_without(gate: int, x: Tensor, state: State, weights: _Weights) -> tupl
 
     W, R, W_bias, R_bias = weights
     return _lstm(x, state, (whole(W, 0), whole(R, 0), whole(W_bias, OPEN_BIAS), whole(R_bias, 0)))
+
+
+def _peephole_lstm(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
+    """An LSTM whose gates see the cell state (Gers & Schmidhuber 2000).
+
+    i = sigmoid(... + p_i c), f = sigmoid(... + p_f c), o = sigmoid(... + p_o c'). PyTorch has no
+    kernel for it: each step is computed by itself.
+    """
+    W, R, W_bias, R_bias, peephole = weights
+    p_i, p_f, p_o = peephole.chunk(3)
+    h, c = (part[0] for part in state)  # [B, H]
+    outputs = []
+    for sums in F.linear(x, W, W_bias + R_bias):
+        i, f, g, o = (sums + F.linear(h, R)).chunk(4, -1)
+        c = torch.sigmoid(f + p_f * c) * c + torch.sigmoid(i + p_i * c) * torch.tanh(g)
+        h = torch.sigmoid(o + p_o * c) * torch.tanh(c)
+        outputs.append(h)
+    return torch.stack(outputs), (h[None], c[None])
 
 
 def _sigmoid_rnn(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
@@ -128,6 +151,7 @@ class WindowLayer(nn.Module):
 _KERNELS: Mapping[Cell, _Kernel] = {
     "lstm": _lstm,
     "lstm-coupled": _coupled_lstm,
+    "lstm-peephole": _peephole_lstm,
     "lstm-no-input": partial(_lstm_without, 0),
     "lstm-no-forget": partial(_lstm_without, 1),
     "lstm-no-output": partial(_lstm_without, 3),
@@ -142,9 +166,9 @@ _KERNELS: Mapping[Cell, _Kernel] = {
 def make_layer(config: Config, layer: int, weight_drop: float) -> RecurrentLayer | WindowLayer:
     """Make a layer of the network that a configuration describes."""
     H = config.hidden_size
-    D = H if layer > 0 else config.embedding_dim
+    D = config.input_dim(layer)
     if config.cell in _KERNELS:
-        return RecurrentLayer(_KERNELS[config.cell], config.cell_spec.gates, D, H, weight_drop)
+        return RecurrentLayer(_KERNELS[config.cell], config.cell_spec, D, H, weight_drop)
     window_size = (config.window_size or 1) if layer == 0 else 1
     return WindowLayer(config.cell_spec.activation, D, H, window_size)
 

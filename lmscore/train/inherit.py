@@ -27,7 +27,7 @@ FIXED = {
     "hidden_size": "hidden_size",
     "embedding_size": "embedding_size",
     "window_size": "window_size",
-    "residual": "residual",
+    "connections": "connections",
     "layers": "num_hidden_layers",
     "tied": "tie_word_embeddings",
     "context": "context",

@@ -2,7 +2,7 @@
 
 Jurafsky & Martin, Speech and Language Processing, ch. 13, eq. 13.12-13.14: one matrix E embeds the
 input word, e_t = E x_t, and scores the output word, y_t = softmax(E^T h_t), here with a bias.
-If hidden and embedding differ in size, h_t is first projected to the size of the embedding.
+If what the layers yield has another size, it is first projected to the size of the embedding.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from lmscore.bundle import Config, HeadName
 from lmscore.train.cells import State, join_states, make_layer, split_state, start_layers
 from lmscore.train.classes import ClassHead
+from lmscore.train.connections import Connections
 from lmscore.train.dropout import LockedDropout, Rates, drop_words
 from lmscore.train.heads import SelfNormalisedHead, SoftmaxHead
 
@@ -38,11 +39,11 @@ _NO_DROPOUT = Rates()
 class Outputs:
     """The outputs of a network for a batch."""
 
-    features: Tensor  # [T, B, E], or H if untied: the input of the output matrix
+    features: Tensor  # [T, B, D]: the input of the output matrix, `Config.output_dim`
     state: State  # after the last token
-    layers: tuple[Tensor, ...]  # [T, B, H], each layer's output without residual connection
-    hidden: Tensor  # [T, B, H], of the last layer, before dropout
-    dropped: Tensor  # [T, B, H], of the last layer, after dropout
+    layers: tuple[Tensor, ...]  # [T, B, H], each layer's output without connections past it
+    hidden: Tensor  # [T, B, H], or E + L * H if dense: what all layers yield, before dropout
+    dropped: Tensor  # the same, after dropout
 
 
 class RecurrentLM(nn.Module):
@@ -51,13 +52,16 @@ class RecurrentLM(nn.Module):
     def __init__(self, config: Config, rates: Rates = _NO_DROPOUT) -> None:
         super().__init__()
         self.config, self.rates = config, rates
-        H, E, L = config.hidden_size, config.embedding_dim, config.num_hidden_layers
+        E, L = config.embedding_dim, config.num_hidden_layers
         embedding = nn.Embedding(config.vocab_size, E)
         # Before the embedding: checkpoints hold the optimizer's state in this order.
         self.head = HEADS[config.head_spec.name](config, embedding)
         self.embedding = embedding
         self.layers = nn.ModuleList(make_layer(config, layer, rates.weights) for layer in range(L))
-        self.projection = nn.Linear(H, E, bias=False) if config.is_projected else None
+        self.connections = Connections(config)
+        self.projection = None
+        if config.is_projected:
+            self.projection = nn.Linear(config.layers_dim, E, bias=False)
         between = [LockedDropout(rates.layers) for _ in range(L - 1)]
         self.input_dropout = LockedDropout(rates.embedding)
         self.dropouts = nn.ModuleList([*between, LockedDropout(rates.output)])
@@ -93,9 +97,7 @@ class RecurrentLM(nn.Module):
             hidden, following = layer(x, before[index])  # [T, B, H]
             after.append(following)
             layers.append(hidden)
-            if self.config.residual and index > 0:
-                hidden = hidden + x
-            x = dropout(hidden)
+            hidden, x = self.connections(index, x, hidden, dropout)
         features = x if self.projection is None else self.projection(x)
         return Outputs(features, join_states(after), tuple(layers), hidden=hidden, dropped=x)
 
@@ -118,6 +120,7 @@ class RecurrentLM(nn.Module):
         for index, layer in enumerate(self.layers):
             for name, weight in layer.named_parameters():
                 weights[f"rnn.{name}_l{index}"] = weight
+        weights.update(self.connections.weights())
         if self.projection is not None:
             weights["projection.weight"] = self.projection.weight
         return {**weights, **self.head.weights()}

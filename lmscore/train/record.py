@@ -81,6 +81,8 @@ def _read(path: Path) -> dict[str, Any]:
         directory = values.pop(_DIRECTORY, None)  # version 0.1.0 had none
         lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
         values.update(lists)
+        if values.pop("residual", False):  # of runs started before `connections`
+            values["connections"] = "residual"
         values["cutoffs"] = tuple(values.get("cutoffs", ()))
         if directory is not None and (here := _from_here(path.parent / directory)) != Path():
             values = relative_to(here, values)

@@ -119,10 +119,48 @@ def test_an_embedding_of_another_size(bundle: Bundle, tied: bool) -> None:
 def test_older_models_have_fewer_keys(bundle: Bundle) -> None:
     path = bundle.path / CONFIG_FILE
     document = json.loads(path.read_text())
-    for key in ("direction", "embedding_size", "residual", "window_size"):
+    for key in ("direction", "embedding_size", "connections", "window_size"):
         del document[key]
     path.write_text(json.dumps(document))
     assert Bundle.read(bundle.path) == bundle
+
+
+def test_residual_is_the_older_name_of_connections(bundle: Bundle) -> None:
+    path = bundle.path / CONFIG_FILE
+    document = json.loads(path.read_text())
+    del document["connections"]
+    path.write_text(json.dumps({**document, "residual": True}))
+    assert Bundle.read(bundle.path).config.connections == "residual"
+    path.write_text(json.dumps({**document, "residual": False}))
+    assert Bundle.read(bundle.path).config.connections == "plain"
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_dense_connections_widen_what_reads_them(bundle: Bundle, tied: bool) -> None:
+    config = dataclasses.replace(
+        bundle.config, connections="dense", embedding_size=6, tie_word_embeddings=tied
+    )
+    shapes = config.weight_shapes()
+    assert shapes["rnn.weight_ih_l0"] == (16, 6)
+    assert shapes["rnn.weight_ih_l1"] == (16, 6 + 4)
+    assert shapes.get("projection.weight") == ((6, 6 + 4 + 4) if tied else None)
+    assert shapes.get("output.weight") == (None if tied else (10, 14))
+    assert config.output_dim == (6 if tied else 14)
+    assert config.architecture.endswith("embedding size 6, dense")
+
+
+def test_highways_have_a_gate_above_the_first_layer(bundle: Bundle) -> None:
+    plain = bundle.config
+    config = dataclasses.replace(plain, connections="highway")
+    added = {name: shape for name, shape in config.weight_shapes().items() if "highway" in name}
+    assert added == {"highway.weight_l1": (4, 4), "highway.bias_l1": (4,)}
+    assert config.num_parameters == plain.num_parameters + 4 * 4 + 4
+
+
+def test_peepholes_are_three_weights_a_unit(bundle: Bundle) -> None:
+    shapes = dataclasses.replace(bundle.config, cell="lstm-peephole").weight_shapes()
+    assert shapes["rnn.peephole_l1"] == (12,)
+    assert shapes["rnn.weight_hh_l1"] == (16, 4)
 
 
 def _without(key: str) -> Callable[[Document], object]:
@@ -166,6 +204,11 @@ def _graph_with(**changes: object) -> Callable[[Document], object]:
         (_with(embedding_size=0), "embedding_size is 0, expected a positive integer"),
         (_with(embedding_size=1 << 21), "embedding_size is 2097152, more than 1048576"),
         (_with(residual=None), "residual must be true or false"),
+        (
+            _with(residual=True, connections="dense"),
+            "residual is true, but connections are another",
+        ),
+        (_with(connections="sparse"), "connections is 'sparse', expected one of plain, residual"),
         (_with(window_size=3), "window_size is 3, expected 2 or more for the cell window and null"),
         (_with(cell="window"), "window_size is None, expected 2 or more for the cell window"),
         (_with(cell="window", window_size=1), "window_size is 1, expected 2 or more"),

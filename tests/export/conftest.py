@@ -10,6 +10,7 @@ import pytest
 
 from lmscore.bundle import CELLS, Cell, Config
 from lmscore.export.graph import build_model
+from lmscore.names import Connections
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.sessions import session_options
 from tests.models import TorchModel
@@ -25,7 +26,7 @@ def tiny_config(
     cutoffs: tuple[int, ...] = (),
     self_normalized: bool = False,
     embedding: int | None = None,
-    residual: bool = False,
+    connections: Connections = "plain",
 ) -> Config:
     return Config(
         cell=cell,
@@ -34,7 +35,7 @@ def tiny_config(
         num_hidden_layers=layers,
         tie_word_embeddings=tied,
         embedding_size=embedding,
-        residual=residual,
+        connections=connections,
         window_size=None if CELLS[cell].is_recurrent else 3,
         bos_token_id=1,
         eos_token_id=2,
@@ -60,9 +61,14 @@ class Pair:
 
 SIZES: dict[str, dict[str, Any]] = {
     "1 layer": {},
-    "3 layers": {"layers": 3, "hidden": 9, "residual": True},
+    "3 layers": {"layers": 3, "hidden": 9, "connections": "residual"},
     "untied": {"layers": 2, "hidden": 16, "tied": False, "embedding": 5},
     "projected": {"layers": 2, "hidden": 11, "embedding": 7},
+}
+CONNECTED: dict[str, dict[str, Any]] = {
+    "highway": {"layers": 3, "hidden": 9, "embedding": 7, "connections": "highway"},
+    "dense": {"layers": 2, "hidden": 9, "connections": "dense"},
+    "dense, untied": {"layers": 3, "hidden": 9, "tied": False, "connections": "dense"},
 }
 OUTPUTS: dict[str, dict[str, Any]] = {
     "classes": {"cutoffs": (20, 21, 35), "embedding": 5},
@@ -85,7 +91,11 @@ def open_graph(model: TorchModel, variant: str) -> Graph:
     scope="session",
     params=[
         pytest.param((cell, options, variant), id=f"{cell} {variant}, {name}")
-        for cells, kinds in ((CELLS, SIZES), (("lstm", "rnn-relu", "window"), OUTPUTS))
+        for cells, kinds in (
+            (CELLS, SIZES),
+            (("lstm", "rnn-relu", "window"), OUTPUTS),
+            (("lstm", "rnn-relu", "window"), CONNECTED),
+        )
         for cell in cells
         for name, options in kinds.items()
         for variant in ("fp32", "int8", "fp16")

@@ -84,7 +84,10 @@ def test_weights_go_out_and_in(cell: Cell) -> None:
 
 SHAPES: list[dict[str, Any]] = [
     {},
-    {"num_hidden_layers": 3, "residual": True},
+    {"num_hidden_layers": 3, "connections": "residual"},
+    {"num_hidden_layers": 3, "connections": "highway", "embedding_size": 5},
+    {"num_hidden_layers": 3, "connections": "dense"},
+    {"num_hidden_layers": 2, "connections": "dense", "tie_word_embeddings": False},
     {"num_hidden_layers": 2, "embedding_size": 5},
     {"embedding_size": 11, "tie_word_embeddings": False},
 ]

@@ -62,7 +62,9 @@ def test_bf16_learns(tmp_path: Path) -> None:
 
 
 TRICKS: list[dict[str, Any]] = [
-    {"layers": 2, "residual": True, "weight_drop": 0.2, "word_dropout": 0.05},
+    {"layers": 2, "connections": "residual", "weight_drop": 0.2, "word_dropout": 0.05},
+    {"connections": "highway", "layers": 3},
+    {"connections": "dense", "layers": 2, "optimizer": "muon"},
     {"embedding_size": 9, "average": "ema", "average_decay": 0.9},
     {"average": "asgd", "schedule": "constant"},
     {"activation_penalty": 0.1, "temporal_penalty": 0.1, "label_smoothing": 0.01},

@@ -54,4 +54,4 @@ def _budget(config: Config, output_width: int) -> int:
 def _width(config: Config, output_width: int) -> int:
     """The floats a token in the widest arrays of a run."""
     read = (config.window_size or 0) * config.embedding_dim
-    return output_width + config.cell_spec.gates * config.hidden_size + read
+    return output_width + config.cell_spec.gates * config.hidden_size + config.layers_dim + read

@@ -2,7 +2,8 @@
 
 A step takes the input x [D], the state, [H] each, and the weights: W [G*H, D] with its bias b, and
 R [G*H, H] with its bias c, the gates one above another in PyTorch's order. It gives the next state,
-the output h first, and the value of every gate, [H] each.
+the output h first, and the value of every gate, [H] each. A cell with peepholes takes their
+weights as well.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from lmscore.bundle import Cell
 Array = NDArray[np.float64]
 State = tuple[Array, ...]
 Gates = dict[str, Array]
-Step = Callable[[Array, State, Array, Array, Array, Array], tuple[State, Gates]]
+Step = Callable[..., tuple[State, Gates]]
 
 
 def sigmoid(a: Array) -> Array:
@@ -71,6 +72,19 @@ def lstm_without(
     return (gates.get("output", 1) * np.tanh(cell), cell), gates
 
 
+def peephole_lstm(
+    x: Array, state: State, W: Array, R: Array, b: Array, c: Array, *, peephole: Array
+) -> tuple[State, Gates]:
+    """An LSTM whose gates see the cell state: i and f the old one, o the new (Gers et al. 2000)."""
+    h, cell = state
+    i, f, g, o = np.split(W @ x + b + R @ h + c, 4)
+    p_i, p_f, p_o = np.split(peephole, 3)
+    i, f, g = sigmoid(i + p_i * cell), sigmoid(f + p_f * cell), np.tanh(g)
+    cell = f * cell + i * g
+    o = sigmoid(o + p_o * cell)
+    return (o * np.tanh(cell), cell), {"input": i, "forget": f, "new": g, "output": o}
+
+
 def gru(x: Array, state: State, W: Array, R: Array, b: Array, c: Array) -> tuple[State, Gates]:
     """The GRU: h' = (1 - z) n + z h, n = tanh(W x + r (R h)) (Cho et al. 2014)."""
     (h,) = state
@@ -88,6 +102,7 @@ STEPS: Mapping[Cell, Step] = {
     "rnn-relu": partial(elman, relu),
     "rnn-sigmoid": partial(elman, sigmoid),
     "lstm-coupled": coupled_lstm,
+    "lstm-peephole": peephole_lstm,
     "lstm-no-input": partial(lstm_without, "input"),
     "lstm-no-forget": partial(lstm_without, "forget"),
     "lstm-no-output": partial(lstm_without, "output"),

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.bundle import Config, Weights
-from lmscore.runtime.inside.cells import STEPS, Array, relu
+from lmscore.runtime.inside.cells import STEPS, Array, relu, sigmoid
 from lmscore.runtime.text import Ids, TextTokenizer
 
 _ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {"Tanh": np.tanh, "Relu": relu}
@@ -45,7 +46,7 @@ def inspect_text(
     layers = []
     for layer in range(config.num_hidden_layers):
         found = _layer(config, weights, layer, x)
-        x = found["h"] + x if config.residual and layer > 0 else found["h"]
+        x = _connected(config, weights, layer, x, found["h"])
         layers.append(found)
     return Inspection(tuple(tokenizer.tokens(read.tolist())), tuple(layers))
 
@@ -59,12 +60,26 @@ def _layer(config: Config, weights: Weights, layer: int, x: Array) -> Mapping[st
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
     names, step = config.cell_spec.state, STEPS[config.cell]
+    if config.cell_spec.onnx_peepholes:
+        step = partial(step, peephole=weights[f"rnn.peephole_l{layer}"].astype(np.float64))
     state = tuple(np.zeros(config.hidden_size) for _ in names)
     rows = []
     for x_t in x:
         state, gates = step(x_t, state, W, R, b, c)
         rows.append({**gates, **dict(zip(names, state, strict=True))})
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def _connected(config: Config, weights: Weights, layer: int, x: Array, h: Array) -> Array:
+    """What follows a layer reads, [T, D'], from its input [T, D] and its output [T, H]."""
+    if config.connections == "dense":
+        return np.concatenate([x, h], axis=1)
+    if layer == 0 or config.connections == "plain":
+        return h
+    if config.connections == "residual":
+        return h + x
+    W, b = weights[f"highway.weight_l{layer}"], weights[f"highway.bias_l{layer}"]
+    return x + sigmoid(x @ W.astype(np.float64).T + b) * (h - x)
 
 
 def _read_windows(config: Config, weights: Weights, layer: int, x: Array) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from lmscore.names import Cell, OutputLayer, RecurrentInit
+from lmscore.names import Cell, Connections, OutputLayer, RecurrentInit
 from lmscore.train.options.declaration import COUNT, NOT_NEGATIVE, Bounds, Option, OptionGroup
 
 
@@ -38,9 +38,14 @@ class NetworkOptions(OptionGroup):
             default="5",
         ),
     ] = None
-    residual: Annotated[
-        bool, Option("From the second layer on, add a layer's input to its output.")
-    ] = False
+    connections: Annotated[
+        Connections,
+        Option(
+            "What becomes of a layer's input beside its output: nothing (plain); it is added "
+            "(residual) or mixed in by a gate (highway), both from the second layer on; or all "
+            "layers above read it, too (dense)."
+        ),
+    ] = "plain"
     tied: Annotated[
         bool, Option("Whether embedding and output share one matrix.", flags=("--tied/--untied",))
     ] = True

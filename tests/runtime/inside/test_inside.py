@@ -12,6 +12,7 @@ import pytest
 import lmscore
 from lmscore.bundle import CELLS, Cell
 from lmscore.errors import InputError, ModelNotFoundError, OptionError
+from lmscore.names import Connections
 from lmscore.runtime.inside import STEPS
 from lmscore.runtime.model import LanguageModel
 from tests.models import make_model
@@ -43,7 +44,7 @@ def test_every_recurrent_cell_has_a_step() -> None:
 
 @pytest.mark.parametrize("cell", RECURRENT)
 def test_numpy_computes_what_the_graph_does(cell: Cell, tmp_path: Path) -> None:
-    lm = loaded(tmp_path / "model", cell=cell, layers=2, embedding=5, residual=True)
+    lm = loaded(tmp_path / "model", cell=cell, layers=2, embedding=5, connections="residual")
     found = lm.inspect(TEXT)
     assert found.tokens == ("<s>", *TEXT.split())
     for name, tensor in zip(CELLS[cell].state, states(lm, TEXT), strict=True):
@@ -53,6 +54,15 @@ def test_numpy_computes_what_the_graph_does(cell: Cell, tmp_path: Path) -> None:
     assert all(values.shape == (7, 16) for values in gates.values())
     assert all((np.abs(values) <= 1).all() for values in gates.values())
     assert bool(gates) is (not cell.startswith("rnn"))
+
+
+@pytest.mark.parametrize("connections", ["highway", "dense"])
+def test_numpy_connects_layers_as_the_graph_does(connections: Connections, tmp_path: Path) -> None:
+    lm = loaded(tmp_path / "model", layers=3, embedding=5, connections=connections)
+    found = lm.inspect(TEXT)
+    for name, tensor in zip(CELLS["lstm"].state, states(lm, TEXT), strict=True):
+        for layer in range(3):
+            np.testing.assert_allclose(found.layers[layer][name], tensor[:, layer], atol=1e-5)
 
 
 @pytest.mark.parametrize("cell", ["window", "window-relu"])
