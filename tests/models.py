@@ -309,7 +309,8 @@ class TorchModel(torch.nn.Module):
             return hidden + x
         weight, bias = self.highway[f"weight_l{layer}"], self.highway[f"bias_l{layer}"]
         gate = (x @ weight.T + bias).sigmoid()
-        return gate * hidden + (1 - gate) * x
+        joined: Tensor = gate * hidden + (1 - gate) * x
+        return joined
 
     def _sum(self, kind: str, layer: int, x: Tensor) -> Tensor:
         weight, bias = self.rnn[f"weight_{kind}_l{layer}"], self.rnn[f"bias_{kind}_l{layer}"]

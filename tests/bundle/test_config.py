@@ -86,8 +86,9 @@ def test_config_json_declares_the_state(bundle: Bundle) -> None:
 @pytest.mark.parametrize("tied", [True, False])
 def test_parameters(bundle: Bundle, cell: Cell, tied: bool) -> None:
     config = dataclasses.replace(bundle.config, cell=cell, tie_word_embeddings=tied)
-    gates = 4 if cell == "lstm" else 3 if cell == "gru" or cell.startswith("lstm") else 1
-    layer = gates * 4 * (4 + 4 + 2)
+    whole = cell in ("lstm", "lstm-peephole")
+    gates = 4 if whole else 3 if cell == "gru" or cell.startswith("lstm") else 1
+    layer = gates * 4 * (4 + 4 + 2) + (3 * 4 if cell == "lstm-peephole" else 0)
     assert config.num_parameters == (1 if tied else 2) * 10 * 4 + 2 * layer + 10
     assert config.weight_shapes()["rnn.weight_hh_l1"] == (gates * 4, 4)
     assert ("output.weight" in config.weight_shapes()) is not tied
