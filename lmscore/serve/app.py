@@ -356,21 +356,23 @@ async def unless_gone(request: Request, answer: Coroutine[Any, Any, Result]) -> 
     Raises:
         ClientGoneError: it did.
     """
-    work = asyncio.ensure_future(answer)
-    gone = asyncio.ensure_future(_gone(request))
+    task = cast("asyncio.Task[Any]", asyncio.current_task())
+    watcher = asyncio.ensure_future(_cancel_if_gone(request, task))
     try:
-        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            return work.result()
-        raise ClientGoneError
+        return await answer
+    except asyncio.CancelledError:
+        if not watcher.done():  # somebody else cancelled it
+            raise
+        task.uncancel()
+        raise ClientGoneError from None
     finally:
-        work.cancel()
-        gone.cancel()
+        watcher.cancel()
 
 
-async def _gone(request: Request) -> None:
+async def _cancel_if_gone(request: Request, task: asyncio.Task[Any]) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    task.cancel()
 
 
 async def _on_api_error(_: Request, error: Any) -> Response:

@@ -1,15 +1,16 @@
 """Work of several requests in shared runs: what is to be done, and one thread that does it.
 
-An idle thread starts at once. What arrives during a run forms the next one, whoever it comes from.
-Requests that wait take turns, so a long one delays the others by a run, not by its length.
+An idle thread starts at once. What arrives during a run forms the next one, whoever it comes from;
+the next one is put off a little for the clients that the last one answered. Requests that wait take
+turns, so a long one delays the others by a run, not by its length.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
@@ -17,11 +18,21 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lmscore.runtime.model import LanguageModel
+from lmscore.serve.arrivals import Arrivals
 from lmscore.serve.continuous import Completion, Decoder
 
+_PATIENCE = 0.01  # seconds: of few clients, all have asked again by then
 _RUNS = 8  # of the graph in one batch: longer ones are hardly quicker, and let others wait
 
 _log = logging.getLogger("lmscore")
+
+
+def patience(seconds: float) -> float:
+    """The seconds that a run is put off at most, where the one before it took `seconds`.
+
+    A request that meets a run which has begun waits for half of it on average: no longer than that.
+    """
+    return min(_PATIENCE, seconds / 2)
 
 
 class Kind(Hashable, Protocol):
@@ -50,6 +61,10 @@ class Waiting:
     future: asyncio.Future[list[Any]]
     results: list[Any] = field(default_factory=list)
     error: ItemError | None = None
+    tokens: int = field(init=False)  # of all items
+
+    def __post_init__(self) -> None:
+        self.tokens = sum(self.sizes)
 
     @property
     def is_over(self) -> bool:
@@ -90,7 +105,7 @@ class Batcher:
         self.lm = lm
         self.unfinished = 0
         self._budget = budget or _RUNS * lm.engine.token_budget
-        self._arrivals: queue.SimpleQueue[Waiting | Completing | None] = queue.SimpleQueue()
+        self._arrivals: Arrivals[Waiting | Completing | None] = Arrivals()
         self._waiting: deque[Waiting] = deque()
         self._completing: list[Completing] = []
         self._decoder = Decoder(lm, budget=self._budget)
@@ -138,7 +153,7 @@ class Batcher:
 
     def _put(self, request: Waiting | Completing | None) -> None:
         with self._lock:
-            self._arrivals.put(request)
+            self._arrivals.put(request, urgent=not isinstance(request, Waiting))
             if self._thread is None:
                 self._thread = self._start()
 
@@ -153,23 +168,26 @@ class Batcher:
     def _work(self) -> None:
         while self._receive():
             outcomes: list[tuple[asyncio.Future[Any], Any]] = []
+            start = time.monotonic()
             try:
                 self._run_batch(outcomes)
                 self._run_decoder(outcomes)
             except BaseException:  # a mistake of ours: nobody may wait for ever
                 _log.exception("the model's thread failed")
                 self._fail_all(outcomes)
+            self._accept(self._arrivals.take())
             _settle(outcomes)
+            self._gather(len(outcomes), time.monotonic() - start)
 
     def _receive(self) -> bool:
         """Take what has arrived; wait if there is nothing else to do. False: the end."""
         idle = not self._waiting and not self._completing
-        while True:
-            try:
-                request = self._arrivals.get(block=idle and not self._stopping)
-            except queue.Empty:
-                return not idle or self._go_on()
-            idle = False
+        arrived = self._arrivals.take(1 if idle and not self._stopping else 0)
+        self._accept(arrived)
+        return bool(arrived) or not idle or self._go_on()
+
+    def _accept(self, arrived: Sequence[Waiting | Completing | None]) -> None:
+        for request in arrived:
             if request is None:
                 self._stopping = True
             elif isinstance(request, Waiting):
@@ -178,10 +196,21 @@ class Batcher:
                 self._completing.append(request)
                 self._decoder.add(request.completions)
 
+    def _gather(self, answered: int, seconds: float) -> None:
+        """Give the clients that a run answered the time to ask again, so that the next one is full.
+
+        The first of them that came back would have a run of its own, and every text in a small run
+        costs more of the processors' time.
+        """
+        left = self._budget - sum(one.tokens for one in self._waiting)
+        if left > 0 and not self._completing and not self._stopping:
+            until = time.monotonic() + patience(seconds)
+            self._accept(self._arrivals.take(answered, until=until))
+
     def _go_on(self) -> bool:
         """Whether something came while the thread was about to end."""
         with self._lock:
-            if self._arrivals.empty():
+            if not self._arrivals:
                 self._thread = None
                 return False
             return True

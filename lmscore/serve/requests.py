@@ -154,18 +154,21 @@ async def read_body(request: Request, limit: int) -> bytes:
     Raises:
         ApiError: it has more than `limit` bytes.
     """
-    error = ApiError(
-        413, f"the body has more than {limit} bytes: send less at once", code="body_too_large"
-    )
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
-        raise error
+        raise _too_large(limit)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise error
+            raise _too_large(limit)
     return bytes(body)
+
+
+def _too_large(limit: int) -> ApiError:
+    return ApiError(
+        413, f"the body has more than {limit} bytes: send less at once", code="body_too_large"
+    )
 
 
 def decode_body(body: bytes, kind: type[Body]) -> Body:

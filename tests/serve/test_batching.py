@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from lmscore.errors import InputError
 from lmscore.runtime.decoding import Prompt, SamplingOptions
 from lmscore.runtime.model import LanguageModel
-from lmscore.serve.batching import Batcher, ItemError
+from lmscore.serve import batching
+from lmscore.serve.batching import Batcher, ItemError, patience
 from lmscore.serve.continuous import Completion, Decoder
 from lmscore.serve.scores import Measuring, Once, Scoring, Text
 from tests.models import WORDS
@@ -141,6 +142,53 @@ def test_what_arrives_during_a_run_forms_the_next(batcher: Batcher) -> None:
 
     assert asyncio.run(everyone()) == [["first"], [0], [1], [2], [3], [4]]
     assert hold.runs == [1, 5]
+
+
+def test_clients_that_ask_again_share_the_next_run(
+    lm_int8: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "patience", lambda _: 60.0)
+    batcher, hold = Batcher(lm_int8), Hold(threading.Event(), [])
+
+    async def client(number: int, times: int) -> None:
+        for _ in range(times):
+            assert await batcher.run(hold, [number], [1]) == [number]
+
+    async def everyone() -> None:
+        clients = [asyncio.ensure_future(client(0, 3))]
+        while not hold.runs:
+            await asyncio.sleep(0.001)
+        clients += [asyncio.ensure_future(client(number, 2)) for number in range(1, 4)]
+        while batcher.unfinished < 4:
+            await asyncio.sleep(0.001)
+        hold.may_go_on.set()
+        await asyncio.gather(*clients)
+
+    asyncio.run(everyone())
+    batcher.stop()  # nobody is waited for any more
+    batcher.join()
+    assert hold.runs == [1, 4, 4]
+
+
+def test_a_run_is_put_off_for_a_short_time(lm_int8: LanguageModel) -> None:
+    assert patience(0.004) == 0.002
+    assert patience(60) == 0.01
+    batcher, hold = Batcher(lm_int8), Hold(threading.Event(), [])
+
+    async def everyone() -> None:
+        first = asyncio.ensure_future(batcher.run(hold, ["first"], [1]))
+        while not hold.runs:
+            await asyncio.sleep(0.001)
+        second = asyncio.ensure_future(batcher.run(hold, ["second"], [1]))
+        await asyncio.sleep(0)
+        hold.may_go_on.set()
+        async with asyncio.timeout(60):  # the first does not ask again
+            await asyncio.gather(first, second)
+
+    asyncio.run(everyone())
+    batcher.stop()
+    batcher.join()
+    assert hold.runs == [1, 1]
 
 
 def test_a_long_request_lets_others_go_first(batcher: Batcher) -> None:
