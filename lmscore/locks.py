@@ -34,16 +34,32 @@ def take_lock(descriptor: int) -> bool | None:
     return True
 
 
-def lock_file(descriptor: int, path: str | Path) -> None:
+def lock_file(descriptor: int, path: str | Path, *, of: str | Path | None = None) -> None:
     """Take the lock of an open file until it is closed; `path` is its name.
 
+    Args:
+        descriptor: of the open file.
+        path: its name.
+        of: what the lock is for, in errors. Default: the file itself.
+
     Raises:
-        OutputFileError: another process holds it.
+        OutputFileError: another process holds it, or has removed the file since it was opened.
     """
+    shown = path if of is None else of
     if take_lock(descriptor) is False:
         raise OutputFileError(
-            f"{path}: {_holder(descriptor)} is writing it; wait for its end, or name another output"
+            f"{shown}: {_holder(descriptor)} is writing it; wait for its end, or name another "
+            "output"
         )
+    if not is_open_as(descriptor, path):
+        raise OutputFileError(f"{shown}: another run that wrote it has just ended; start again")
+
+
+def is_open_as(descriptor: int, path: str | Path) -> bool:
+    """Whether a path leads to an open file, which another process may have renamed or removed."""
+    with suppress(OSError):
+        return os.path.samestat(os.fstat(descriptor), Path(path).stat())
+    return False
 
 
 def _holder(descriptor: int) -> str:
@@ -53,6 +69,6 @@ def _holder(descriptor: int) -> str:
     with suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
             fields = line.split()
-            if fields[5] == place and fields[4] != "-1":
-                return f"process {int(fields[4])}"
+            if fields[5] == place and int(fields[4]) > 0:  # 0: in another container
+                return f"process {fields[4]}"
     return "another process"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,5 +64,26 @@ def test_where_there_are_no_locks_work_goes_on(
 def test_a_system_that_does_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     monkeypatch.setattr("os.major", lambda _: 0xFFFF)
+    with held(path), path.open("ab") as file, pytest.raises(OutputFileError, match="another proc"):
+        lock_file(file.fileno(), path)
+
+
+def test_a_file_that_was_removed_before_it_was_locked(tmp_path: Path) -> None:
+    """Whoever wrote to it would write to no file at all."""
+    path = tmp_path / "file"
+    with path.open("ab") as file:
+        path.unlink()
+        with pytest.raises(OutputFileError, match="folder: another run that wrote it has just end"):
+            lock_file(file.fileno(), path, of="folder")
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="a system without /proc/locks")
+def test_a_holder_in_another_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    status = path.stat()
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    lines = f"1: FLOCK ADVISORY WRITE 0 {place} 0 EOF\n"
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: lines)
     with held(path), path.open("ab") as file, pytest.raises(OutputFileError, match="another proc"):
         lock_file(file.fileno(), path)

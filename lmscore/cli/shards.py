@@ -23,7 +23,7 @@ from lmscore.compression import compression_named, packed
 from lmscore.corpus.reading import file_records
 from lmscore.errors import LmscoreError, OptionError, OutputFileError
 from lmscore.files import make_directory, open_input
-from lmscore.locks import take_lock
+from lmscore.locks import is_open_as, take_lock
 
 if TYPE_CHECKING:
     from lmscore.corpus import Selection
@@ -183,7 +183,7 @@ def _claimed(target: Path) -> Iterator[IO[bytes] | None]:
     try:
         with open(partial, "ab") as file:
             taken = take_lock(file.fileno())
-            if taken is False or not _is_open_as(file, partial):
+            if taken is False or not is_open_as(file.fileno(), partial):
                 yield None
                 return
             if target.exists():  # written between the first look and the lock
@@ -210,13 +210,6 @@ def _removed_on_failure(path: Path) -> Iterator[None]:
         with suppress(OSError):
             path.unlink()
         raise
-
-
-def _is_open_as(file: IO[bytes], path: Path) -> bool:
-    """Whether a path still leads to an open file, which another process may have renamed."""
-    with suppress(OSError):
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    return False
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -132,10 +131,7 @@ def _locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputFileError(f"{folder}: cannot be written: {error.strerror}") from error
     with file:
-        lock_file(file.fileno(), folder)
-        # Another run that ended in the meantime has removed the file that is now locked.
-        if not (path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))):
-            raise OutputFileError(f"{folder}: another run in it has just ended; start again")
+        lock_file(file.fileno(), path, of=folder)
         try:
             yield
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from lmscore.cli.layout import Layout
 from lmscore.cli.outfile import record_file
 from lmscore.corpus.reading import Record
 from lmscore.errors import LmscoreError
+from lmscore.locks import take_lock
 from lmscore.names import Per, RecordFormat
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.scoring.score import Score
@@ -447,6 +449,31 @@ def test_two_runs_that_begin_together(many_lines: Path, tmp_path: Path) -> None:
     runs = [finish(program) for program in [start(*command), start(*command)]]
     assert sorted(run.status for run in runs) == [0, 1]
     assert path.read_bytes().count(b"\n") == MANY
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("score", "--resume"),
+        ("filter", "--max-ppl", "9000"),
+        ("filter", "--max-ppl", "9000", "--resume"),
+    ],
+)
+def test_an_output_that_another_run_writes(
+    run: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    path = tmp_path / "out"
+    with path.open("ab") as file:
+        assert take_lock(file.fileno())
+        result = run(*command, "-o", path, stdin="the cat\n")
+        assert (result.status, result.out) == (1, "")
+        assert result.err.endswith(
+            f"lmscore: error: {path}: process {os.getpid()} is writing it; wait for its end, or "
+            "name another output\n"
+        )
+    assert path.read_bytes() == b""
+    assert run(*command, "-o", path, stdin="the cat\n").status == 0
+    assert path.read_bytes().count(b"\n") == 1
 
 
 @pytest.mark.parametrize("name", ["file", "-"])

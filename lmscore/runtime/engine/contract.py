@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -11,6 +11,18 @@ from lmscore.bundle import EXPORT_AGAIN, Value
 from lmscore.errors import ModelError
 
 _TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)", "int64": "tensor(int64)"}
+_COUNTS = ("k", "distributions", "measured")  # inputs of one number, on which shapes depend
+
+Shape = tuple[int, ...]
+Feeds = Mapping[str, NDArray[Any]]
+
+
+class _Run(NamedTuple):
+    """What the shapes of some outputs of a run depend on."""
+
+    outputs: tuple[str, ...]
+    targets: Shape  # [B, T, K]
+    counts: tuple[Any, ...]  # those of _COUNTS; None for an input that the graph has not
 
 
 def check_signature(found: Sequence[Any], values: Sequence[Value], where: str) -> None:
@@ -37,27 +49,44 @@ def shape_text(shape: Sequence[int | None]) -> str:
     return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"
 
 
-def check_results(
-    found: Mapping[str, Sequence[int]],
-    shapes: Mapping[str, Sequence[str | int]],
-    feeds: Mapping[str, NDArray[Any]],
-    source: object,
-) -> None:
-    """Raise ModelError unless the outputs of a run have their shapes: a graph may declare others.
+class ResultShapes:
+    """The shapes that the outputs of a graph must have; a graph may declare others."""
 
-    Args:
-        found: the shapes of some outputs.
-        shapes: those of all outputs, with the letters of `lmscore.bundle.signature`.
-        feeds: the inputs of the run.
-        source: names the graph in errors.
-    """
-    B, T, K = feeds["targets"].shape
-    sizes: dict[str | int, int] = {"B": B, "T": T, "K": K, "top": int(feeds["k"][0])}
-    sizes["F"] = int(feeds["distributions"][0]) if "distributions" in feeds else B
-    sizes["M"] = int(feeds["measured"][0]) if "measured" in feeds else 0
-    for name, shape in found.items():
-        expected = [sizes.get(size, size) for size in shapes[name]]
-        if list(shape) != expected:
-            raise ModelError(
-                f"{source}: output {name!r} is {list(shape)} instead of {expected}; {EXPORT_AGAIN}"
-            )
+    def __init__(self, outputs: Iterable[Value], source: object) -> None:
+        """`outputs` are all that there are; `source` names the graph in errors."""
+        self._shapes = {value.name: value.shape for value in outputs}
+        self._source = source
+        # The steps of a search have the same sizes, one after another.
+        self._last: tuple[_Run, list[Shape]] = (_Run((), (), ()), [])
+
+    def check(self, names: Sequence[str], found: Sequence[Shape], feeds: Feeds) -> None:
+        """Raise ModelError unless outputs have their shapes.
+
+        Args:
+            names: of the outputs.
+            found: their shapes.
+            feeds: the inputs of the run.
+        """
+        counts = [feeds[name].item() if name in feeds else None for name in _COUNTS]
+        run = _Run(tuple(names), feeds["targets"].shape, tuple(counts))
+        last, expected = self._last
+        if run != last:
+            expected = self._of_run(run)
+            self._last = (run, expected)
+        if found != expected:
+            self._refuse(names, found, expected)
+
+    def _of_run(self, run: _Run) -> list[Shape]:
+        (B, T, K), (top, rows, measured) = run.targets, run.counts
+        sizes: dict[str | int, int] = {"B": B, "T": T, "K": K, "top": top, "M": measured or 0}
+        sizes["F"] = B if rows is None else rows
+        shapes = (self._shapes[name] for name in run.outputs)
+        return [tuple(int(sizes.get(size, size)) for size in shape) for shape in shapes]
+
+    def _refuse(self, names: Sequence[str], *shapes: Sequence[Shape]) -> None:
+        for name, found, expected in zip(names, *shapes, strict=True):
+            if found != expected:
+                raise ModelError(
+                    f"{self._source}: output {name!r} is {list(found)} instead of "
+                    f"{list(expected)}; {EXPORT_AGAIN}"
+                )

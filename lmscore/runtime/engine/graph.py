@@ -18,7 +18,7 @@ from lmscore.bundle import EXPORT_AGAIN, Bundle, Config, graph_inputs, graph_out
 from lmscore.errors import DeviceError, InputError, LmscoreError, ModelError
 from lmscore.runtime.engine.binding import run_bound
 from lmscore.runtime.engine.budget import smaller_budget, target_budget
-from lmscore.runtime.engine.contract import check_results, check_signature, shape_text
+from lmscore.runtime.engine.contract import ResultShapes, check_signature, shape_text
 from lmscore.runtime.engine.sessions import (
     CPU_DEVICE,
     Placement,
@@ -81,7 +81,7 @@ class Graph:
         self.variant = variant
         self.device = session_device(session)
         self._source = source
-        self._shapes = {value.name: value.shape for value in graph_outputs(config)}
+        self._shapes = ResultShapes(graph_outputs(config), source)
         self._whole = {value.name for value in graph_outputs(config) if value.is_whole}
         self.has_measures = measures
         self._fitting: int | None = None  # tokens of a run, once one was too large for the memory
@@ -159,8 +159,7 @@ class Graph:
 
     def _run(self, outputs: list[str], feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         found = self._found(outputs, feeds)
-        shapes = [array.shape for array in found]
-        check_results(dict(zip(outputs, shapes, strict=True)), self._shapes, feeds, self._source)
+        self._shapes.check(outputs, [array.shape for array in found], feeds)
         return found
 
     def _found(self, outputs: list[str], feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:

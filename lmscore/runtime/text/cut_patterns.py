@@ -16,6 +16,8 @@ LOCAL = {
     "(?: (?<=\\S ))?-RRB-",
     " (?=(?:n't|'(?:s|S|m|M|d|D|re|RE|ve|VE|ll|LL)|[.,;:!?%)\\]]+)(?:[\\s\"]|$))",
 }
+# Expressions whose matches hold no space, and depend on nothing beyond one.
+RUNS = {"[0-9][0-9][0-9]", r"\p{N}{1,3}", r"\p{N}", "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"}
 STRIPS = {"\\A +|[ \u2581]+\\z"}  # of SentencePiece models
 
 # Expressions that match every text from its beginning to its end, piece by piece, and no letter
@@ -36,6 +38,14 @@ WORDS = {
             rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_CONTRACTIONS}?",
             r"\p{N}{1,3}",
             rf"{_PUNCTUATION}[\r\n/]*",
+            _BLANKS,
+        )
+    ),
+    "|".join(  # DeepSeek
+        (
+            r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+",
+            r"[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+",
+            r" ?[\p{P}\p{S}]+[\r\n]*",
             _BLANKS,
         )
     ),

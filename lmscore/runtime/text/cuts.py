@@ -19,11 +19,11 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, models, normalizers
 
-from lmscore.runtime.text.cut_patterns import CHARACTERS, LOCAL, STRIPS, WORDS
+from lmscore.runtime.text.cut_patterns import CHARACTERS, LOCAL, RUNS, STRIPS, WORDS
 from lmscore.runtime.text.patterns import PatternError, read_pattern
 from lmscore.runtime.text.tokenizer_file import panics_as_errors
 
@@ -33,6 +33,9 @@ _BETWEEN_IDEOGRAPHS = re.compile("(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])")
 _NO_LETTER = "0"
 # Expressions that mean the same to Python and to Oniguruma: a character, or a class of some.
 _PLAIN_PATTERN = re.compile(r"\[[^][\\^&]+\]|[^][\\^$.|?*+(){}]")
+_BLANK = f"[{SPACE}{MARKED_SPACE}]"
+_LONE_SPACE = re.compile(f"(?<!{_BLANK}){_BLANK}(?!{_BLANK})")
+_SPACE_BEHIND = re.compile(f"(?!\\A){_LONE_SPACE.pattern}")
 
 Step = dict[str, Any]
 
@@ -47,6 +50,14 @@ _LETTERWISE = {  # kinds of normalisers that change letter by letter
     "StripAccents",
 }
 _AFFIXES = ("continuing_subword_prefix", "end_of_word_suffix")
+
+
+class PartInContext(NamedTuple):
+    """A part of a text behind a lead, whose tokens tell nothing of the part."""
+
+    begin: int  # the place in the whole text of the first character of `text`
+    lead: str  # the beginning of `text` that belongs to the part before; "" in front of the first
+    text: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,18 @@ class Cuts:
             yield begin, text[begin:cut]
             begin = cut + (self.drops_space and text[cut] == SPACE)
         yield begin, text[begin:]
+
+    def parts_in_context(self, text: str, size: int) -> Iterator[PartInContext]:
+        """The parts of a text, in which tokens have the offsets that they have in the whole.
+
+        A token may cover the space before a part. Where parts begin behind it, they are given with
+        the space and the letter before it.
+        """
+        for begin, part in self.parts(text, size):
+            if begin and self.drops_space:
+                yield PartInContext(begin - 2, text[begin - 2], text[begin - 2 : begin] + part)
+            else:
+                yield PartInContext(begin, "", part)
 
     def _next(self, text: str, at: int) -> int | None:
         found = (place.start() for place in _BETWEEN_WORDS.finditer(text, at) if _is_plain(place))
@@ -92,27 +115,30 @@ def find_cuts(tokenizer: Tokenizer) -> Cuts | None:
 
 
 def _found(document: Step, tokenizer: Tokenizer) -> Cuts:
-    _check_added(document["added_tokens"], tokenizer.normalizer)
     place = _follow_normalizer(document["normalizer"])
     split = _follow_pre_tokenizer(document["pre_tokenizer"], place)
     if split is None:
         _check_merges(document["model"], place.space)
     drops_space = place.prefix is not None
-    if drops_space:  # it is put before what follows an added token, too
-        _require(all(token["special"] for token in document["added_tokens"]))
+    added = (token for token in document["added_tokens"] if not token["special"])
+    _check_added(added, tokenizer.normalizer, drops_space=drops_space)
     everywhere = split is not None and split.everywhere
     return Cuts(drops_space=drops_space, ideographs=everywhere and not drops_space)
 
 
 @cache
 def _letters() -> frozenset[str]:
-    """The letters that have a case or none, and that the normal forms leave alone."""
-    return frozenset(
+    """The letters that have a case or none, and that the normal forms leave alone.
+
+    What is a mark in the version of Unicode that tokenizers knows is no letter here.
+    """
+    letters = (
         letter
         for letter in map(chr, range(0x10000))
         if unicodedata.category(letter) in ("Ll", "Lu", "Lo", "Lt")
         and unicodedata.is_normalized("NFKC", letter)
     )
+    return frozenset(normalizers.StripAccents().normalize_str("".join(letters)))
 
 
 def _is_plain(place: re.Match[str]) -> bool:
@@ -130,14 +156,22 @@ def steps_of(step: Step | None) -> Iterator[Step]:
         yield from steps_of(member)
 
 
-def _check_added(added: list[Step], normalizer: Any) -> None:
-    """Added tokens are found in a text, unless they are special: none may lie across a place."""
+def _check_added(added: Iterator[Step], normalizer: Any, *, drops_space: bool) -> None:
+    """Raise _NoCut if an added token, which is found anywhere in a text, may reach over a cut."""
+    crossing = _LONE_SPACE if drops_space else _SPACE_BEHIND
     for token in added:
-        if not token["special"]:
-            found = token["content"]
-            made = normalizer.normalize_str(found) if normalizer and token["normalized"] else found
-            _require(re.search(rf"[\s{MARKED_SPACE}]", made[1:]) is None)
-            _require(not token["lstrip"] and not token["rstrip"])
+        content = token["content"]
+        made = normalizer.normalize_str(content) if normalizer and token["normalized"] else content
+        _require(crossing.search(made) is None)
+        # A token takes white space with it, and a prefix is put before what follows it; neither is
+        # at a cut unless a letter is.
+        _require(not (token["lstrip"] or drops_space) or not _is_letter(made[:1]))
+        _require(not (token["rstrip"] or drops_space) or not _is_letter(made[-1:]))
+
+
+def _is_letter(character: str) -> bool:
+    """Whether a character may be what is made of a letter."""
+    return character != "" and unicodedata.category(character)[0] in "LM"
 
 
 @dataclass
@@ -225,7 +259,7 @@ def _replaced_space(step: Step, space: str) -> str:
 
 def _touches(pattern: str, space: str) -> bool:
     """Whether a match of a string may hold the space, or what is made of a letter."""
-    return space in pattern or any(unicodedata.category(each)[0] in "LM" for each in pattern)
+    return space in pattern or any(map(_is_letter, pattern))
 
 
 def matches_one_character(pattern: str) -> bool:
@@ -253,7 +287,7 @@ def _changed_letters(step: Step, letters: str, *, spaced: bool) -> str:
     _require(len(parts) == letters.count(_NO_LETTER) + 1)
     for part in parts:
         made = part.strip(SPACE) if spaced else part
-        _require(bool(made) and all(unicodedata.category(each)[0] in "LM" for each in made))
+        _require(bool(made) and all(map(_is_letter, made)))
     return changed
 
 
@@ -275,6 +309,8 @@ def _follow_pre_tokenizer(pre_tokenizer: Step | None, place: _Place) -> _Split |
             return found
         if step["type"] == "Metaspace" and step["replacement"] == MARKED_SPACE:
             place.space = MARKED_SPACE
+        elif step["type"] == "Split" and pattern_of(step) in RUNS:
+            _require("Regex" in step["pattern"])
         elif step["type"] == "Split" and "String" in step["pattern"]:
             _require(not _touches(pattern_of(step), place.space))
         else:

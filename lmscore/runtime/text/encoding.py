@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Encoding
 
 from lmscore.errors import InputError
 from lmscore.runtime.text.cuts import Cuts
-from lmscore.runtime.text.id_rows import IdRows
+from lmscore.runtime.text.id_rows import IdRows, Ids
 from lmscore.runtime.text.tokenizer_file import panics_as_errors
 
 PART = 1 << 16  # characters of a long text that are tokenized at once
 _PARTS = 16  # that are tokenized side by side
 
+Part = TypeVar("Part")
 Encode = Callable[..., list[Encoding]]  # of a batch
+Found = tuple[Ids, NDArray[np.int64]]  # n ids, and their offsets [n, 2] in characters
 
 
 def check_text(text: object, number: int, name: str = "text") -> None:
@@ -96,7 +99,37 @@ def rows_in_parts(encode: Encode, texts: Sequence[str], cuts: Cuts) -> IdRows | 
     return IdRows(np.concatenate(found), lengths)
 
 
-def _grouped(parts: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+def spans_in_parts(encode: Encode, text: str, cuts: Cuts, number: int) -> Found:
+    """The ids and offsets of a text that is read in parts; see `spans_of`.
+
+    Raises:
+        InputError: it cannot be tokenized; names its number.
+    """
+    found: list[Found] = []
+    try:
+        for group in _grouped(cuts.parts_in_context(text, PART)):
+            with panics_as_errors():
+                parts = encode([part.text for part in group], add_special_tokens=False)
+                leads = encode([part.lead for part in group], add_special_tokens=False)
+            for part, encoding, lead in zip(group, parts, leads, strict=True):
+                ids, offsets = spans_of(encoding)
+                own = len(lead.ids)
+                found.append((ids[own:], offsets[own:] + part.begin))
+    except Exception as error:  # tokenizers raises bare Exception and TypeError
+        raise InputError(f"text {number}: {_reason(text, error)}") from error
+    return (
+        np.concatenate([ids for ids, _ in found]),
+        np.concatenate([offsets for _, offsets in found]),
+    )
+
+
+def spans_of(encoding: Encoding) -> Found:
+    """The ids and offsets of an encoding."""
+    offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2)
+    return np.array(encoding.ids, np.int64), offsets
+
+
+def _grouped(parts: Iterable[Part]) -> Iterator[list[Part]]:
     """Parts in groups that are tokenized side by side."""
     remaining = iter(parts)
     while group := list(islice(remaining, _PARTS)):

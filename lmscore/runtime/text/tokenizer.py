@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -17,12 +17,14 @@ from lmscore.runtime.text.byte_spans import ByteSpans, Spans
 from lmscore.runtime.text.characters import is_spaceless
 from lmscore.runtime.text.cuts import Cuts, find_cuts
 from lmscore.runtime.text.encoding import (
-    PART,
+    Found,
     check_texts,
     encodings,
     has_long,
     id_rows,
     rows_in_parts,
+    spans_in_parts,
+    spans_of,
 )
 from lmscore.runtime.text.id_rows import IdRows, Ids
 from lmscore.runtime.text.offsets import cover_composed
@@ -147,13 +149,21 @@ class TextTokenizer:
     def encode_spans(self, texts: Sequence[str], *, first: int = 1) -> list[Encoded]:
         """Like `encode_batch`, with the offsets of `spans`."""
         check_texts(texts, first, "text")
-        found = encodings(self._tokenizer.encode_batch, texts, first, "text")
-        rows = id_rows(found)
+        found = self._found(texts, first)
+        rows = IdRows.of([ids for ids, _ in found])
         self._replace_control_ids(rows, first, "text")
         return [
-            Encoded(ids, np.array(_offsets(text, encoding.offsets), np.int64).reshape(-1, 2))
-            for text, ids, encoding in zip(texts, rows.split(), found, strict=True)
+            Encoded(ids, cover_composed(text, offsets))
+            for text, ids, (_, offsets) in zip(texts, rows.split(), found, strict=True)
         ]
+
+    def _found(self, texts: Sequence[str], first: int) -> list[Found]:
+        """The ids and offsets of strings, as the tokenizer gives them."""
+        encode = self._tokenizer.encode_batch
+        cuts = self._cuts if has_long(texts) else None
+        if cuts is None:
+            return [spans_of(encoding) for encoding in encodings(encode, texts, first, "text")]
+        return [spans_in_parts(encode, text, cuts, n) for n, text in enumerate(texts, first)]
 
     def spans(self, text: str, ids: Sequence[int] = ()) -> Spans:
         """Where the tokens of a text begin and end, in characters.
@@ -174,16 +184,9 @@ class TextTokenizer:
             if known is not None:
                 return known
         check_texts([text], 1, "text")
-        cuts = self._cuts if has_long([text]) else None
-        parts: Iterable[tuple[int, str]] = [(0, text)]
-        if cuts and not cuts.drops_space:  # the offsets of a token may have the space before it
-            parts = cuts.parts(text, PART)
-        found: list[tuple[int, int]] = []
-        for begin, part in parts:
-            (encoding,) = encodings(self._tokenizer.encode_batch, [part], 1, "text")
-            found += [(begin + start, begin + end) for start, end in encoding.offsets]
-        offsets = _offsets(text, found)
-        return Spans([start for start, _ in offsets], [end for _, end in offsets])
+        ((_, offsets),) = self._found([text], 1)
+        starts, ends = cover_composed(text, offsets).T.tolist()
+        return Spans(starts, ends)
 
     def decode(self, ids: Ids) -> str:
         """The text that ids int64 [n] spell; <s>, </s> add nothing, invalid UTF-8 becomes U+FFFD.
@@ -289,14 +292,6 @@ class TextTokenizer:
                 "has no unknown token to put in its place; remove it from the text"
             )
         ids[control] = self._unk_id
-
-
-def _offsets(text: str, offsets: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Offsets that cover all of the characters that were composed."""
-    if text.isascii():
-        return offsets
-    spans = cover_composed(text, np.array(offsets, np.int64).reshape(-1, 2))
-    return [(start, end) for start, end in spans.tolist()]
 
 
 def _only_text(tokenizer: Tokenizer) -> Tokenizer:

@@ -155,7 +155,9 @@ POST_PROCESSORS = {
     "BertProcessing": _Kind("sep cls"),
     "ByteLevel": _BYTE_LEVEL,
     "RobertaProcessing": _Kind("sep cls trim_offsets add_prefix_space"),
-    "TemplateProcessing": _Kind("single pair special_tokens", _of_one_sequence),
+    "TemplateProcessing": _Kind(  # Cohere's have the keys of a ByteLevel, too
+        f"single pair special_tokens {_BYTE_LEVEL.keys}", _of_one_sequence
+    ),
 }
 DECODERS = {
     "BPEDecoder": _Kind("suffix"),
@@ -227,14 +229,20 @@ def _growth(document: dict[str, Any], part: _Part) -> float:
         if step["type"] in ("NFC", "NFD", "NFKC", "NFKD"):
             # Normal forms in a row make a text no longer than the longest of them alone.
             own, form = max(own / form, 1.0), max(own, form)
-        elif not _only_drops(step):
+        elif not _keeps_form(step):
             form = 1.0
         growth *= own
     return growth
 
 
-def _only_drops(step: Step) -> bool:
-    return step["type"] in ("Strip", "StripAccents") or step.get("content") == ""
+def _keeps_form(step: Step) -> bool:
+    """Whether a text in a normal form holds no character, after a step, that the form replaces.
+
+    Lower case of such a character, and ASCII, are in every form. The order of marks may change.
+    """
+    content = step.get("content")
+    replaces = isinstance(content, str) and content.isascii()
+    return step["type"] in ("Strip", "StripAccents", "Lowercase") or replaces
 
 
 def _steps(step: object, part: _Part, where: str) -> Iterator[tuple[str, Step]]:

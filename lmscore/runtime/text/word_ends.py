@@ -50,11 +50,19 @@ class WordEnds(dict[str, bool]):
 
 def find_word_ends(tokenizer: Tokenizer) -> WordEnds | None:
     """For a tokenizer whose texts can be cut (`find_cuts`); None if words cannot be told apart."""
-    steps = list(steps_of(json.loads(tokenizer.to_str())["normalizer"]))
-    if not all(map(_keeps_spaces, steps)):
+    document = json.loads(tokenizer.to_str())
+    steps = list(steps_of(document["normalizer"]))
+    added = [token for token in document["added_tokens"] if not token["special"]]
+    if not all(map(_keeps_spaces, steps)) or _take_spaces(added, steps):
         return None
     own = [step for step in steps if step["type"] != "Prepend"]
     return WordEnds(normalizer_of({"type": "Sequence", "normalizers": own}) if own else None)
+
+
+def _take_spaces(added: list[Step], steps: list[Step]) -> bool:
+    """Whether an added token takes spaces beside it, or has a prefix put before what follows it."""
+    prefixed = any(step["type"] == "Prepend" for step in steps)
+    return any(prefixed or token["lstrip"] or token["rstrip"] for token in added)
 
 
 def _keeps_spaces(step: Step) -> bool:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -24,7 +25,8 @@ from tokenizers import (
 
 import lmscore
 from lmscore.errors import InputError
-from lmscore.runtime.text.cut_patterns import WORDS
+from lmscore.runtime.text import encoding
+from lmscore.runtime.text.cut_patterns import RUNS, WORDS
 from lmscore.runtime.text.cuts import Cuts, find_cuts
 from lmscore.runtime.text.encoding import PART
 from lmscore.runtime.text.tokenizer import TextTokenizer
@@ -104,6 +106,20 @@ def llama() -> Tokenizer:
     return tokenizer
 
 
+def llama_with_end() -> Tokenizer:
+    """Like that of some Llamas: a token that is not special takes the white space behind it."""
+    tokenizer = llama()
+    tokenizer.add_tokens([AddedToken("<end>", rstrip=True, normalized=False)])
+    return tokenizer
+
+
+def gpt2_with_blanks() -> Tokenizer:
+    """Like that of Phi: GPT-2's, with tokens for indentation."""
+    tokenizer = trained("bpe", pre_tokenizer=pre_tokenizers.ByteLevel(add_prefix_space=False))
+    tokenizer.add_tokens([AddedToken(" " * size) for size in (4, 3, 2)] + [AddedToken("\t\t")])
+    return tokenizer
+
+
 def llama_of_sentencepiece() -> Tokenizer:
     """The steps that `sentencepiece/convert.py` gives a model."""
     tokenizer = llama()
@@ -136,6 +152,17 @@ def unprefixed_llama() -> Tokenizer:
 WHITESPACE = pre_tokenizers.WhitespaceSplit()
 CHARACTERS = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
 MARKS = [pre_tokenizers.Digits(), pre_tokenizers.Punctuation(), WHITESPACE]
+ALBERT = [
+    normalizers.Replace("``", '"'),
+    normalizers.NFKD(),
+    normalizers.StripAccents(),
+    normalizers.Lowercase(),
+    normalizers.Replace(Regex(" {2,}"), " "),
+]
+DEEPSEEK = [
+    pre_tokenizers.Split(Regex(pattern), "isolated")
+    for pattern in (*sorted(RUNS), next(word for word in WORDS if word.startswith("[!")))
+]
 T5 = [
     normalizers.NFKC(),
     normalizers.Strip(left=False, right=True),
@@ -177,7 +204,20 @@ MADE = {
     "t5": lambda: trained(
         "unigram", normalizer=normalizers.Sequence(T5), pre_tokenizer=metaspace()
     ),
+    "albert": lambda: trained(
+        "unigram",
+        normalizer=normalizers.Sequence(ALBERT),
+        pre_tokenizer=pre_tokenizers.Sequence([WHITESPACE, metaspace()]),
+    ),
+    "runs": lambda: trained(
+        "bpe",
+        pre_tokenizer=pre_tokenizers.Sequence(
+            [*DEEPSEEK, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        ),
+    ),
     "llama": llama,
+    "llama with end": llama_with_end,
+    "gpt-2 with blanks": gpt2_with_blanks,
     "sentencepiece bpe": llama_of_sentencepiece,
     "gemma": gemma,
     "llama without prefix": unprefixed_llama,
@@ -198,7 +238,7 @@ def made(name: str) -> tuple[Tokenizer, Cuts]:
 
 ODD = (
     "n't 's `` '' -LRB- a\u0301 \u0301 \u02bc \ufb01 ﷺ ﺪ 각 ᄀ ᅡ ᆨ "
-    "<s> <unk> 漢 字 。 0 x É İ ß \u2581 @ ½ ª ʰ \u200d 😀"
+    "<s> <unk> <end> 漢 字 。 0 x É İ ß \u2581 @ ½ ª ʰ \u200d 😀"
 ).split()
 PIECES = st.sampled_from([*" ".join(CORPUS).split(), *[" "] * 3, "  ", "\t", "\n", *ODD])
 TEXTS = st.lists(PIECES | st.text(max_size=3), max_size=30).map("".join) | st.lists(
@@ -214,14 +254,13 @@ TEXTS = st.lists(PIECES | st.text(max_size=3), max_size=30).map("".join) | st.li
 def test_parts_have_the_ids_and_offsets_of_the_whole(name: str, text: str, size: int) -> None:
     tokenizer, cuts = made(name)
     whole = tokenizer.encode(text, add_special_tokens=False)
-    ids, offsets = [], []
-    for begin, part in cuts.parts(text, size):
-        found = tokenizer.encode(part, add_special_tokens=False)
-        ids += found.ids
-        offsets += [(begin + start, begin + end) for start, end in found.offsets]
-    assert ids == whole.ids
-    if not cuts.drops_space:
-        assert offsets == whole.offsets
+    parts = [part for _, part in cuts.parts(text, size)]
+    encoded = tokenizer.encode_batch(parts, add_special_tokens=False)
+    assert [token for part in encoded for token in part.ids] == whole.ids
+    with patch.object(encoding, "PART", size):
+        ids, offsets = encoding.spans_in_parts(tokenizer.encode_batch, text, cuts, 1)
+    assert ids.tolist() == whole.ids
+    assert [*map(tuple, offsets.tolist())] == whole.offsets
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -300,6 +339,14 @@ def test_added_tokens_may_not_lie_across_a_cut(token: AddedToken) -> None:
     assert find_cuts(tokenizer) is None
 
 
+@pytest.mark.parametrize("content", [" fish", "fish ", " "])
+def test_added_tokens_may_not_hold_a_space_that_a_part_has_lost(content: str) -> None:
+    tokenizer = llama()
+    assert find_cuts(tokenizer) is not None
+    tokenizer.add_tokens([AddedToken(content, normalized=False)])
+    assert find_cuts(tokenizer) is None
+
+
 def test_patterns_of_detokenize_are_known() -> None:
     for step in STEPS:
         tokenizer = trained(
@@ -330,7 +377,11 @@ def test_a_long_text_is_read_in_parts() -> None:
         len(rows[0]),
     ]
     spans = wrapped.spans(text)
-    assert [*zip(spans.starts, spans.ends, strict=True)] == wrapped.encode_spans([text])[0].offsets
+    assert [*zip(spans.starts, spans.ends, strict=True)] == whole.offsets
+    (begun, alone) = wrapped.encode_spans(["the cat", text])
+    assert begun.offsets == tokenizer.encode("the cat", add_special_tokens=False).offsets
+    assert alone.ids.tolist() == whole.ids
+    assert alone.offsets == whole.offsets
 
 
 def test_a_long_text_that_cannot_be_read_is_named() -> None:
@@ -339,3 +390,5 @@ def test_a_long_text_that_cannot_be_read_is_named() -> None:
     text = long_text()
     with pytest.raises(InputError, match=f"text 2: lone surrogate at character {len(text) + 1},"):
         wrapped.encode_batch(["a", text + "\ud800"])
+    with pytest.raises(InputError, match=f"text 2: lone surrogate at character {len(text) + 1},"):
+        wrapped.encode_spans(["a", text + "\ud800"])

@@ -65,6 +65,12 @@ WORDPIECE = {
     "max_input_chars_per_word": 100,
 }
 
+ONE_SEQUENCE = {
+    "single": [{"Sequence": {"id": "A", "type_id": 0}}],
+    "pair": [],
+    "special_tokens": {},
+}
+
 # The steps of tokenizers that people share, as tokenizers and the converters of transformers write
 # them; the vocabularies are toys.
 FAMILIES: dict[str, Document] = {
@@ -134,6 +140,28 @@ FAMILIES: dict[str, Document] = {
         "pre_tokenizer": METASPACE,
         "decoder": METASPACE,
         "model": UNIGRAM,
+    },
+    "ALBERT, saved again by transformers": {  # which writes all steps twice
+        **normalizing(
+            *[
+                replace("''", '"'),
+                {"type": "NFKD"},
+                {"type": "StripAccents"},
+                {"type": "Lowercase"},
+                replace(" {2,}", " ", "Regex"),
+            ]
+            * 2,
+        ),
+        **pre_tokenizing({"type": "WhitespaceSplit"}, METASPACE),
+        "decoder": METASPACE,
+        "model": UNIGRAM,
+    },
+    "Cohere": {
+        **normalizing({"type": "NFC"}),
+        **pre_tokenizing({"type": "Digits", "individual_digits": True}, BYTES),
+        "post_processor": {**ONE_SEQUENCE, **BYTES, "type": "TemplateProcessing"},
+        "decoder": BYTES,
+        "model": BPE,
     },
     "CLIP": {
         **normalizing({"type": "NFC"}, replace(r"\s+", " ", "Regex"), {"type": "Lowercase"}),
@@ -276,6 +304,7 @@ STEPS = st.one_of(
         [
             *({"type": name} for name in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Nmt")),
             *({"type": "StripAccents"}, {"type": "ByteLevel"}, BERT, CHARSMAP),
+            {"type": "Strip", "strip_left": True, "strip_right": True},
             {"type": "Prepend", "prepend": "▁"},
         ]
     ),
