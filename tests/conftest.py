@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from lmscore.bundle import Bundle, Parity
 from lmscore.runtime.load import load
@@ -65,6 +66,24 @@ def bpe_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A byte-level model, which has no OOV; two GRU layers. Do not change it."""
     path = tmp_path_factory.mktemp("bpe") / "model"
     return _exported(path, tokenizer="bpe", cell="gru", layers=2)
+
+
+@pytest.fixture(scope="session")
+def chinese_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Characters of a script without spaces, a combining mark, no white space; <unk> is 0."""
+    names = ["<unk>", "<s>", "</s>", *"\u79e6\u5ddd\u5e8a\u524d\u660e\u6708", "\u0301"]
+    vocabulary = {name: number for number, name in enumerate(names)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    path = tmp_path_factory.mktemp("chinese") / "model"
+    return _exported(path, tokenizer=tokenizer, hidden=8)
+
+
+@pytest.fixture(scope="session")
+def chinese_lm(chinese_model_path: Path) -> LanguageModel:
+    """The model of Chinese characters in fp32."""
+    return load(chinese_model_path, variant="fp32")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lmscore.bundle import Context
+from lmscore.cli.prefixes import Prefixes
 from lmscore.cli.scored_records import describe, measure_records, score_both_ways, score_records
 from lmscore.names import Per, Split
 
@@ -25,8 +26,7 @@ class AskedScores:
     bos: bool
     eos: bool
     context: Context | None
-    prefix: str | None
-    own_prefixes: bool
+    prefixes: Prefixes
     split: Split
     language: str
     document_of: Callable[[Record], Hashable]
@@ -91,8 +91,9 @@ class Scorer:
             context=asked.context,
             tokens=asked.per == "token" or (asked.is_report and by_word),
             words=by_word or asked.is_page or (asked.is_report and needs_words(self.lm.config)),
-            prefix=asked.prefix,
-            own_prefixes=asked.own_prefixes,
+            prefix=asked.prefixes.prefix,
+            own_prefixes=asked.prefixes.are_own,
+            joiner=asked.prefixes.joiner,
             split=asked.split,
             language=asked.language,
             document_of=asked.document_of,

@@ -298,6 +298,15 @@ Prefix = Annotated[
         "comes between), or in document context the sentence before.",
     ),
 ]
+Joiner = Annotated[
+    str | None,
+    _input_option(
+        metavar="TEXT",
+        help="What stands between a prefix and its text in one sentence, where neither has white "
+        "space. Default: a space; nothing where the vocabulary writes no spaces between words.",
+        show_default=False,
+    ),
+]
 PrefixField = Annotated[
     str | None,
     _input_option(metavar="NAME", help="The key of each text's own prefix in JSON Lines."),

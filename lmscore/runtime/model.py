@@ -59,7 +59,7 @@ class ScoreOptions(TypedDict, total=False):
     context: Context | None
     tokens: bool
     words: bool
-    joiner: str
+    joiner: str | None
     split: Split
     language: str
 
@@ -152,7 +152,7 @@ class LanguageModel:
         tokens: bool = True,
         words: bool = False,
         prefix: str | Iterable[str] | None = None,
-        joiner: str = " ",
+        joiner: str | None = None,
         split: Split = "none",
         language: str = "en",
         window: int | None = None,
@@ -172,7 +172,8 @@ class LanguageModel:
                 document context the sentence before. One for all texts, or one per text; an empty
                 one is no prefix. With prefixes, texts do not pass on their state.
             joiner: put between the prefix and the text, and scored with the text, unless one of
-                them is empty or there is white space already.
+                them is empty or there is white space already. Default: a space; nothing where
+                the vocabulary spells a script without spaces.
             split: "lines" or "sentences" (extra `sentences`) scores the parts of each text as
                 sentences and adds them up; blank parts are left out, and a blank text is one empty
                 part. `Score.parts` has them; offsets are those in the whole text.
@@ -197,7 +198,7 @@ class LanguageModel:
             raise OptionError("split does not go with a prefix, which is of one sentence")
         if context is not None and context not in CONTEXTS:
             raise OptionError(f"context must be one of {', '.join(CONTEXTS)}, not {context!r}")
-        if not isinstance(joiner, str):
+        if joiner is not None and not isinstance(joiner, str):
             raise OptionError(f"joiner must be a string, not {joiner!r}")
         if window is not None:
             check_count("window", window)
@@ -219,7 +220,7 @@ class LanguageModel:
             context=context or self.config.context,
             tokens=tokens,
             words=words,
-            joiner=joiner,
+            joiner=self._joiner if joiner is None else joiner,
             ahead=1 if window is None else 0,
         )
         if prefix is not None and not isinstance(prefix, Iterable):
@@ -368,7 +369,8 @@ class LanguageModel:
         """Which of several candidates fits between two texts: all of them, best first.
 
         The text `left + candidate + right` is scored as a sentence of its own, so white space has
-        to be in it. What all texts begin with is read once.
+        to be in it. They are read as a prefix tree: beginnings that texts share are read
+        once.
 
         Raises:
             InputError: there is no candidate, or a text is not a string that the model can read.
@@ -768,6 +770,11 @@ class LanguageModel:
             pattern=options.pattern,
         )
         return Sampler(self.engine, self.tokenizer, options, constraint)
+
+    @property
+    def _joiner(self) -> str:
+        """What stands between two parts of a sentence."""
+        return "" if self.tokenizer.spaceless else " "
 
     def _check_direction(self, bos: bool, context: Context | None, prefix: object) -> None:
         if not bos:

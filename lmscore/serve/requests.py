@@ -63,7 +63,7 @@ class ScoreRequest(Struct, forbid_unknown_fields=True, frozen=True):
     input: str | list[str]
     model: str | None = None
     prefix: str | list[str] | None = None
-    joiner: str = " "
+    joiner: str | None = None
     per: Literal["text", "token", "word"] = "text"
     bos: bool = True
     eos: bool = True

@@ -31,7 +31,7 @@ class Scoring:
     eos: bool
     per: Per
     prefixed: bool
-    joiner: str
+    joiner: str | None
 
     def run(self, lm: LanguageModel, items: Sequence[Text]) -> list[Score]:
         """The scores of the texts."""

@@ -199,6 +199,21 @@ def test_a_prefix_for_all(run: Run, lm: lmscore.LanguageModel) -> None:
     assert [row[0] for row in rows] == [f"{score.log_prob:.4f}" for score in expected]
 
 
+def test_a_joiner_between_prefix_and_text(
+    run: Run, bpe_model_path: Path, chinese_model_path: Path
+) -> None:
+    lm = lmscore.load(bpe_model_path)
+    given = ("score", "-q", "-m", str(bpe_model_path), "--prefix", "wor")
+    for options, joiner in (((), " "), (("--joiner", ""), ""), (("--joiner", "-"), "-")):
+        score = lm.score("ld", prefix="wor", joiner=joiner)
+        assert run(*given, *options, stdin="ld\n").rows[0][0] == f"{score.log_prob:.4f}"
+    chinese = lmscore.load(chinese_model_path)
+    score = chinese.score("\u660e\u6708", prefix="\u5e8a\u524d", joiner="")
+    argv = ("score", "-q", "-m", str(chinese_model_path), "--prefix", "\u5e8a\u524d")
+    row = run(*argv, stdin="\u660e\u6708\n").rows[0]
+    assert row[:3] == [f"{score.log_prob:.4f}", "3", "0"]  # no space, which would be <unk>
+
+
 def test_a_prefix_for_each(run: Run, lm: lmscore.LanguageModel) -> None:
     expected = lm.score_batch(["cat", "dog a"], prefix=["the", ""])
     stdin = "u1\tthe\tcat\nu2\t\tdog a\n"
@@ -231,6 +246,7 @@ def test_a_prefix_for_each(run: Run, lm: lmscore.LanguageModel) -> None:
             ("--prefix", "a", "--prefix-column", "--input-format", "tsv"),
             "give one of --prefix, --prefix-field and --prefix-column",
         ),
+        (("--joiner", ""), "--joiner stands between a prefix and its text: give a prefix"),
     ],
 )
 def test_options_that_do_not_go_together(run: Run, options: tuple[str, ...], message: str) -> None:

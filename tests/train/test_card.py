@@ -23,6 +23,21 @@ def test_card(trained: Bundle) -> None:
     assert "Held-out text: valid. Each line" in card
 
 
+def test_unknown_words_are_stated(trained: Bundle) -> None:
+    training = dict(trained.config.training)
+    counts = {"lines": 10, "tokens": 110, "oov": 4}
+    training["train"] = {**training["train"], **counts}
+    training["valid"] = {**training["valid"], **counts, "tokens": 50, "oov": 3}
+    config = replace(trained.config, training=training, unk_token_id=0)
+    card = model_card(config)
+    assert "110 tokens, 4 (4.00%) OOVs |" in card
+    assert "| held out | 50 | 3 (7.50%) |" in card
+    assert "bits per character are too low, and not" in card
+    void = "bits per character (too low: 3 (7.50%) tokens are OOVs, which are not spelt)"
+    assert held_out_sentence(config).endswith(void)
+    assert "too low" not in model_card(trained.config)
+
+
 def test_a_perplexity_that_fits_no_float(trained: Bundle) -> None:
     training = dict(trained.config.training)
     training["valid"] = {**training["valid"], "perplexity_per_word": None}

@@ -18,6 +18,7 @@ from lmscore.cli.csv_layout import CsvLayout
 from lmscore.cli.earlier import Earlier
 from lmscore.cli.layout import Layout
 from lmscore.cli.outfile import check_not_read, check_output, open_records
+from lmscore.cli.prefixes import Prefixes
 from lmscore.cli.records import TextInput, note_bad_records
 from lmscore.cli.rejected import rejected_records
 from lmscore.cli.report_files import Html, check_html
@@ -64,9 +65,7 @@ def score(
     context: options.ContextMode = None,
     bos: options.Bos = True,
     eos: options.Eos = True,
-    prefix: options.Prefix = None,
-    prefix_field: options.PrefixField = None,
-    prefix_column: options.PrefixColumn = False,
+    prefixes: Prefixes,
     text: TextInput,
     rejected: options.Rejected = None,
     output: options.Output = None,
@@ -87,10 +86,10 @@ def score(
     With --compat there is a block per line, with --per word the words in it, and one at the end.
     With --backward every token is scored given all tokens before and after it, without </s>.
     """
-    own_prefixes = _has_own_prefixes(prefix, prefix_field, text.kind, column=prefix_column)
+    prefixes.check(text.kind)
     paths = text.paths
     measures = _measures(entropy=entropy, rank=rank, alternatives=alternatives > 0)
-    plain = bos and eos and prefix is None and not own_prefixes
+    plain = bos and eos and not prefixes.are_given
     _check_measures(measures, per, context, plain=plain, resume=resume, unnormalized=unnormalized)
     layout = Layout(
         output_format,
@@ -117,11 +116,10 @@ def score(
         apart={"--compat": compat, "--resume": resume, "--unnormalized": unnormalized},
     )
     report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
-    prefixed = prefix is not None or own_prefixes
     directions.check(
         compat=compat,
         no_bos=not bos,
-        prefix=prefixed,
+        prefix=prefixes.are_given,
         unnormalized=unnormalized,
         context=context == "document",
         html=html,
@@ -136,13 +134,12 @@ def score(
         bos=bos,
         eos=eos,
         context=context,
-        prefix=prefix,
-        own_prefixes=own_prefixes,
+        prefixes=prefixes,
         split=_split(
             text,
             {
                 "--compat": bool(compat),
-                "a prefix": prefixed,
+                "a prefix": prefixes.are_given,
                 "--backward": directions.backward is not None,
             },
             measures,
@@ -157,7 +154,9 @@ def score(
     if typed and not quiet:
         streams.note(PROMPT)
     bad = text.bad_records()
-    records = text.records(prefix_field=prefix_field, prefix_column=prefix_column, bad=bad)
+    records = text.records(
+        prefix_field=prefixes.prefix_field, prefix_column=prefixes.prefix_column, bad=bad
+    )
     with (
         rejected_records(rejected, text.reading()) as bad.reject,
         open_records(output, resume=resume, inputs=paths) as out,
@@ -180,7 +179,7 @@ def score(
             scorer.measured if measures or (html and alone) else scorer.scores
         )
         totals = Totals(html, lm, Summary(eos=eos and directions.backward is None))
-        if (context or lm.config.context) == "sentence" or prefix is not None or own_prefixes:
+        if (context or lm.config.context) == "sentence" or prefixes.are_given:
             rest = earlier.skip(records, lambda record: record, bar=not typed)
             pairs: Scored = shown(run(rest), skipped=earlier.bytes)
         else:  # the state depends on all lines, so all are scored again
@@ -282,18 +281,6 @@ def _check_resumes(output: Path | None, layout: Layout, *, resume: bool, ends: b
             f"--resume cannot tell which lines had no {layout.per} to score, since their ids may "
             "repeat: use --format jsonl"
         )
-
-
-def _has_own_prefixes(
-    prefix: str | None, field: str | None, input_format: names.InputFormat, *, column: bool
-) -> bool:
-    if [prefix is not None, field is not None, column].count(True) > 1:
-        raise UsageError("give one of --prefix, --prefix-field and --prefix-column")
-    if field is not None and input_format == "text":
-        raise UsageError("--prefix-field needs --input-format jsonl, or another with named fields")
-    if column and input_format != "tsv":
-        raise UsageError("--prefix-column needs --input-format tsv")
-    return field is not None or column
 
 
 def _parts(result: Score | TextMeasures) -> tuple[Score, TextMeasures | None]:

@@ -29,6 +29,7 @@ from lmscore.runtime.engine.sessions import (
     session_device,
     thread_count,
 )
+from lmscore.runtime.engine.shared_rows import SHARING_METHODS, SharingMethod, score_shared
 from lmscore.runtime.engine.state import Row, State, Tensor, gather
 from lmscore.runtime.engine.structure import check_structure
 
@@ -36,6 +37,7 @@ __all__ = [
     "CPU",
     "CPU_DEVICE",
     "CUDA",
+    "SHARING_METHODS",
     "Boundaries",
     "Distributions",
     "Engine",
@@ -48,6 +50,7 @@ __all__ = [
     "RowMeasures",
     "RowScores",
     "ScoredRows",
+    "SharingMethod",
     "State",
     "Step",
     "Tensor",
@@ -63,6 +66,7 @@ __all__ = [
     "read_prompts",
     "reading_order",
     "score_document",
+    "score_shared",
     "session_device",
     "start_rows",
     "thread_count",

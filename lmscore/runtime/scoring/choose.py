@@ -13,7 +13,7 @@ from lmscore.runtime.engine import (
     State,
     reading_order,
     score_document,
-    start_rows,
+    score_shared,
     token_rows,
 )
 from lmscore.runtime.text import IdRows, Ids, TextTokenizer, check_text
@@ -50,7 +50,8 @@ def choose_among(
 ) -> list[Choice]:
     """The candidates, best first; see `LanguageModel.choose`.
 
-    The tokens with which all texts begin are read once, and each distinct text goes on from there.
+    The texts are read as a prefix tree: what all of them begin with comes first, and from there on
+    texts that begin alike are read together as far as they do.
     """
     texts = candidate_texts(left, candidates, right)
     config = engine.config
@@ -62,9 +63,10 @@ def choose_among(
     rests = IdRows.of([row[shared:] for row in ids])
     before = IdRows.repeated(last, len(ids))
     rows = token_rows(rests, before=before, eos=config.eos_token_id)
-    found = start_rows(engine, rows, state).result()
+    parents = np.zeros(len(ids), np.int64)
+    log_probs, _ = score_shared(engine, rows, state, parents, method="auto")
     owners = np.repeat(np.arange(len(texts)), rows.lengths)
-    after = np.bincount(owners, found.log_probs, len(texts))
+    after = np.bincount(owners, log_probs, len(texts))
     engine.check_finite(after)
     total = after + log_prob
     weights = np.exp(total - total.max())

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from lmscore.errors import InputError, ModelError, OptionError
 from lmscore.runtime.decoding import next_words
@@ -179,19 +179,6 @@ def test_the_limit_of_work(
     ]
     assert len(found) == 10
     assert sum(probability for _, probability in found) < 1
-
-
-@pytest.fixture(scope="module")
-def chinese_lm(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    """Characters of a script without spaces, a combining mark, and no white space."""
-    names = ["<unk>", "<s>", "</s>", *"\u79e6\u5ddd\u5e8a\u524d\u660e\u6708", "\u0301"]
-    tokenizer = Tokenizer(
-        models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="<unk>")
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-    tokenizer.decoder = decoders.Fuse()
-    path = tmp_path_factory.mktemp("chinese") / "model"
-    return load(make_model(path, tokenizer=tokenizer, hidden=8, variants=("fp32",)).path)
 
 
 def test_without_word_boundaries_the_outcomes_are_tokens(

@@ -126,6 +126,34 @@ def test_a_choice_is_the_score_of_the_whole_text(request: pytest.FixtureRequest,
         assert found[0].log_prob == max(choice.log_prob for choice in found)
 
 
+@pytest.mark.parametrize("name", ["lm", "bpe_lm"])
+def test_beginnings_that_some_candidates_share_are_read_once(
+    request: pytest.FixtureRequest, name: str
+) -> None:
+    lm: LanguageModel = request.getfixturevalue(name)
+    ends = ["cat", "dog", "mat", "fish", "world", "saw", "ran", "good"]
+    groups = ("a big dog with all of the", "the cat and the dog saw a")
+    candidates = [f"{begin} {end}" for begin in groups for end in ends]
+    read = 0
+
+    def note(B: int, T: int) -> None:
+        nonlocal read
+        read += B * T
+
+    with lm.engine.observe(note):
+        found = lm.choose("we saw ", candidates, ".")
+    texts = [f"we saw {candidate}." for candidate in candidates]
+    rows = [tuple(lm.encode(text).tolist()) for text in texts]
+    # <s>, and each distinct beginning once; the last token of what all share is read again.
+    distinct = {row[:size] for row in rows for size in range(len(row) + 1)}
+    assert read <= len(distinct) + 1
+    assert read < sum(map(len, rows)) / 2
+    for choice, score in zip(
+        sorted(found, key=lambda one: one.number), lm.score_batch(texts), strict=True
+    ):
+        assert choice.log_prob == pytest.approx(score.log_prob, abs=1e-4)
+
+
 def test_errors(lm: LanguageModel) -> None:
     with pytest.raises(OptionError, match=r"alternatives must be an integer in 0..60, not 61"):
         lm.measure("the", alternatives=61)

@@ -231,8 +231,8 @@ def test_errors(lm: LanguageModel) -> None:
         lm.score_batch(["a"], prefix=["the", "a"])
     with pytest.raises(InputError, match="prefix must be one string, or one per text, not 7"):
         lm.score("a", prefix=7)  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="joiner must be a string, not None"):
-        lm.score("a", prefix="the", joiner=None)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="joiner must be a string, not 3"):
+        lm.score("a", prefix="the", joiner=3)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="prefix 2: lone surrogate at character 3"):
         lm.score_batch(["a", "b"], prefix=["the", "a \ud800"])
     with pytest.raises(InputError, match="text 2: lone surrogate at character 2"):

@@ -9,10 +9,10 @@ from typing import Protocol
 
 from lmscore.bundle import Direction
 from lmscore.errors import InputError
+from lmscore.runtime.engine import SharingMethod
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.models.list_scoring import ListScores, score_lists
 from lmscore.runtime.rescoring.models.list_windows import Window, windows
-from lmscore.runtime.rescoring.models.walk import Method
 from lmscore.runtime.scoring import Score, WordScore
 
 
@@ -60,7 +60,7 @@ class RecurrentScorer:
     name: str
     lm: LanguageModel
     eos: bool = True  # whether </s> is scored
-    method: Method = "auto"  # of scoring lists
+    method: SharingMethod = "auto"  # of scoring lists
 
     @property
     def direction(self) -> Direction:

@@ -8,10 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmscore.errors import InputError, OptionError
-from lmscore.runtime.engine import Engine, State, TokenRows, reading_order, token_rows
+from lmscore.runtime.engine import (
+    SHARING_METHODS,
+    Engine,
+    SharingMethod,
+    State,
+    TokenRows,
+    reading_order,
+    score_shared,
+    token_rows,
+)
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.models.list_windows import Window, windows
-from lmscore.runtime.rescoring.models.walk import METHODS, Method, score_shared
 from lmscore.runtime.scoring import Score, sum_scores
 from lmscore.runtime.text import IdRows, TextTokenizer
 
@@ -46,7 +54,7 @@ def score_lists(
     *,
     bos: bool = True,
     eos: bool = True,
-    method: Method = "auto",
+    method: SharingMethod = "auto",
     states: Iterable[State] | None = None,
 ) -> Iterator[ListScores]:
     """Score n-best lists as they come, in their order, in bounded memory.
@@ -71,8 +79,8 @@ def score_lists(
         OptionError: no such method.
         ModelError: the model yields nan or inf.
     """
-    if method not in METHODS:
-        raise OptionError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+    if method not in SHARING_METHODS:
+        raise OptionError(f"method must be one of {', '.join(SHARING_METHODS)}, not {method!r}")
     reader = _Reader(lm.engine, lm.tokenizer, bos, eos, method)
     return reader.stream(windows(lists, states))
 
@@ -85,7 +93,7 @@ class _Reader:
     tokenizer: TextTokenizer
     bos: bool
     eos: bool
-    method: Method
+    method: SharingMethod
 
     def stream(self, parts: Iterable[Window]) -> Iterator[ListScores]:
         for window in parts:

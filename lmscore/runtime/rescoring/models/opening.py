@@ -10,6 +10,7 @@ from pathlib import Path
 from lmscore.errors import ModelError, ModelNotFoundError, OptionError
 from lmscore.names import Mix
 from lmscore.runtime.arguments import check_unk_penalty
+from lmscore.runtime.engine import SharingMethod
 from lmscore.runtime.load import find_model, load
 from lmscore.runtime.load_ngram import is_arpa_path, load_ngram
 from lmscore.runtime.model import LanguageModel
@@ -18,7 +19,6 @@ from lmscore.runtime.rescoring.models.list_scorer import ListScorer, RecurrentSc
 from lmscore.runtime.rescoring.models.lodr import LODR, LodrScorer, open_lodr
 from lmscore.runtime.rescoring.models.mixture import Mixture, fit_mixture
 from lmscore.runtime.rescoring.models.ngram import NgramScorer, is_kenlm_binary, is_ngram_file
-from lmscore.runtime.rescoring.models.walk import Method
 
 _NAMED = re.compile(r"([\w.-]+)=(.*)", re.DOTALL)
 
@@ -32,7 +32,7 @@ def open_scorers(
     weights: Sequence[float] | None = None,
     texts: Iterable[str] | None = None,
     eos: bool = True,
-    method: Method = "auto",
+    method: SharingMethod = "auto",
     device: str = "auto",
     variant: str | None = None,
     threads: int | None = None,
@@ -158,7 +158,7 @@ def _open(
     load_model: Callable[[str], LanguageModel],
     *,
     eos: bool,
-    method: Method,
+    method: SharingMethod,
     unk_penalty: float | None,
 ) -> WordScorer:
     if path:  # or it is the default model

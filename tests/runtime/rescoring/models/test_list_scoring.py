@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from lmscore.bundle import Cell, TokenizerKind
 from lmscore.errors import InputError, ModelError, OptionError
-from lmscore.runtime.engine import Engine, Graph, State
+from lmscore.runtime.engine import SHARING_METHODS, Engine, Graph, SharingMethod, State, shared_rows
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.rescoring.models import list_windows, walk
+from lmscore.runtime.rescoring.models import list_windows
 from lmscore.runtime.rescoring.models.list_scoring import ListScores, score_lists
-from lmscore.runtime.rescoring.models.walk import METHODS, Method
 from lmscore.runtime.scoring.score import Score
 from tests.models import make_model
 
@@ -75,7 +74,7 @@ def assert_same(
     _lists,
     st.booleans(),
     st.booleans(),
-    st.sampled_from(METHODS),
+    st.sampled_from(SHARING_METHODS),
     st.sampled_from(["fp32", "int8"]),
 )
 def test_scores_are_those_of_flat_scoring(
@@ -83,7 +82,7 @@ def test_scores_are_those_of_flat_scoring(
     lists: Lists,
     bos: bool,
     eos: bool,
-    method: Method,
+    method: SharingMethod,
     variant: str,
 ) -> None:
     lm = models[variant]
@@ -97,7 +96,7 @@ def test_scores_do_not_depend_on_how_the_work_is_cut(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Engine, "target_budget", budget)
-        patch.setattr(walk, "_MAX_STATE_FLOATS", max_rows * 2 * lm.config.hidden_size)
+        patch.setattr(shared_rows, "_MAX_STATE_FLOATS", max_rows * 2 * lm.config.hidden_size)
         patch.setattr(list_windows, "_HYPOTHESES", hypotheses)
         found = list(score_lists(lm, lists, method="tree"))
     assert_same(lm, found, flat_scores(lm, lists))
@@ -137,8 +136,10 @@ def counted(found: Iterable[ListScores]) -> tuple[int, int]:
     return sum(some.num_tokens for some in scored), sum(some.tokens_read or 0 for some in scored)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_hypotheses_go_on_from_the_state_of_their_list(lm: LanguageModel, method: Method) -> None:
+@pytest.mark.parametrize("method", SHARING_METHODS)
+def test_hypotheses_go_on_from_the_state_of_their_list(
+    lm: LanguageModel, method: SharingMethod
+) -> None:
     lists = [["the cat sat", "the cat", ""], ["the cat sat"], [], ["the dog"]]
     states = [read(lm, text, lm.initial_state())[1] for text in ("hello", "good bye", "", "so")]
     found = list(score_lists(lm, lists, states=states, method=method))
@@ -210,7 +211,7 @@ def test_no_lists(lm: LanguageModel) -> None:
 def test_unknown_method(lm: LanguageModel) -> None:
     with pytest.raises(OptionError, match=r"^method must be one of auto, tree, flat, not 'fast'$"):
         score_lists(lm, [], method="fast")  # type: ignore[arg-type]
-    assert get_args(Method) == METHODS
+    assert get_args(SharingMethod) == SHARING_METHODS
 
 
 def test_an_unreadable_hypothesis_is_named(lm: LanguageModel) -> None:
@@ -227,7 +228,7 @@ def test_a_state_of_another_model_is_refused(lm: LanguageModel) -> None:
 
 @pytest.mark.parametrize("method", ["tree", "flat"])
 def test_scores_that_are_not_finite_are_an_error(
-    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch, method: Method
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch, method: SharingMethod
 ) -> None:
     run = Graph.run
 

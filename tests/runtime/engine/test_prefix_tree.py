@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmscore.runtime.engine.batching import TokenRows
-from lmscore.runtime.rescoring.models.prefix_tree import Level, prefix_trees
+from lmscore.runtime.engine.prefix_tree import Level, prefix_trees
 
 Row = tuple[int, ...]  # as written: all but the last are read, all but the first predicted
 

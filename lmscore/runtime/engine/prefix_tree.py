@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.runtime.engine import TokenRows
+from lmscore.runtime.engine.batching import TokenRows
 from lmscore.runtime.text import Ids
 
 _SORTABLE = np.dtype(">u4")  # its bytes compare as the numbers do

@@ -15,19 +15,21 @@ from typing import Literal
 
 import numpy as np
 
-from lmscore.runtime.engine import Engine, State, Tensor, TokenRows, start_rows
-from lmscore.runtime.rescoring.models.prefix_tree import Level, PrefixTree, prefix_trees
+from lmscore.runtime.engine.batching import TokenRows, start_rows
+from lmscore.runtime.engine.engine import Engine
+from lmscore.runtime.engine.prefix_tree import Level, PrefixTree, prefix_trees
+from lmscore.runtime.engine.state import State, Tensor
 from lmscore.runtime.text import Ids
 
-Method = Literal["auto", "tree", "flat"]
-METHODS: tuple[Method, ...] = ("auto", "tree", "flat")
+SharingMethod = Literal["auto", "tree", "flat"]
+SHARING_METHODS: tuple[SharingMethod, ...] = ("auto", "tree", "flat")
 
 _RUN_COST = 10  # tokens: what a run of the graph costs by itself; measured 8 to 10, int8 and fp32
 _MAX_STATE_FLOATS = 4 << 20  # of the states of a level: 16 MiB
 
 
 def score_shared(
-    engine: Engine, rows: TokenRows, state: State, parents: Ids, *, method: Method
+    engine: Engine, rows: TokenRows, state: State, parents: Ids, *, method: SharingMethod
 ) -> tuple[Tensor, int]:
     """The log-probability of every target, read once for all rows that share its beginning.
 
@@ -51,7 +53,7 @@ def score_shared(
 
 
 def _trees(
-    engine: Engine, rows: TokenRows, parents: Ids, budget: int, method: Method
+    engine: Engine, rows: TokenRows, parents: Ids, budget: int, method: SharingMethod
 ) -> list[PrefixTree] | None:
     """The trees of some rows, or None where reading all N tokens of them costs less.
 
