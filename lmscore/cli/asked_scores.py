@@ -36,10 +36,14 @@ class AskedScores:
     is_page: bool  # a page of HTML, which shows words
 
     def scorer(
-        self, lm: LanguageModel, both: BidirectionalModel | None, flush: Callable[[], None]
+        self,
+        lm: LanguageModel,
+        both: BidirectionalModel | None,
+        oov_cost: float | LanguageModel | None,
+        flush: Callable[[], None],
     ) -> Scorer:
         """What scores records by a model, or by one of each direction; `flush` is the output's."""
-        return Scorer(self, lm, both, flush)
+        return Scorer(self, lm, both, oov_cost, flush)
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,13 @@ class Scorer:
     asked: AskedScores
     lm: LanguageModel
     both: BidirectionalModel | None
+    oov_cost: float | LanguageModel | None
     flush: Callable[[], None]
 
     @property
     def name(self) -> str:
         """The model, and how it scores, for a summary."""
-        return describe(self.lm, self.asked.context, self.both)
+        return describe(self.lm, self.asked.context, self.both, self.oov_cost)
 
     def measured(self, records: Iterable[Record]) -> Iterator[tuple[Record, TextMeasures]]:
         """Score records, and measure their distributions."""
@@ -96,6 +101,7 @@ class Scorer:
             joiner=asked.prefixes.joiner,
             split=asked.split,
             language=asked.language,
+            oov_cost=self.oov_cost,
             document_of=asked.document_of,
             line_buffered=asked.line_buffered,
             flush=self.flush,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lmscore.bundle import Context
 from lmscore.cli import streams
+from lmscore.cli.oov_costs import OovCosts
 from lmscore.cli.options import ModelOptions
 from lmscore.cli.records import TextInput
 from lmscore.cli.scored_records import describe, score_records
@@ -41,6 +42,7 @@ class Settings:
     model: ModelOptions
     selecting: Selecting
     text: TextInput
+    oov_costs: OovCosts
     context: Context | None = None
     bos: bool = True
     eos: bool = True
@@ -60,7 +62,7 @@ class Settings:
                 trust=self.model.trust,
                 unk_penalty=self.model.unk_penalty,
             )
-        return Models(self, lm, general)
+        return Models(self, lm, general, self.oov_costs.load(self.model))
 
     def writer(self, write: Callable[[bytes], object], *, begun: bool = False) -> RecordWriter:
         """A writer of the records that are kept."""
@@ -76,6 +78,7 @@ class Models:
     settings: Settings
     lm: LanguageModel
     general: LanguageModel | None
+    oov_cost: float | LanguageModel | None = None
 
     @property
     def context(self) -> Context:
@@ -84,7 +87,7 @@ class Models:
 
     def __str__(self) -> str:
         """Their names, and how they score."""
-        described = describe(self.lm, self.settings.context)
+        described = describe(self.lm, self.settings.context, oov_cost=self.oov_cost)
         if self.general is None:
             return described
         return f"{described} against {describe(self.general, self.context)}"
@@ -101,6 +104,7 @@ class Models:
             context=self.context,
             split=given.text.splits(),
             language=given.text.language,
+            oov_cost=self.oov_cost,
             document_of=given.text.document_of(),
             line_buffered=given.line_buffered,
             flush=flush,

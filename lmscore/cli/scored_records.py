@@ -45,6 +45,7 @@ def score_records(
     joiner: str | None = None,
     split: Split = "none",
     language: str = "en",
+    oov_cost: float | LanguageModel | None = None,
     document_of: Callable[[Record], Hashable] = lambda record: record.file,
     line_buffered: bool = False,
     flush: Callable[[], None] = streams.flush,
@@ -83,6 +84,7 @@ def score_records(
             joiner=joiner,
             split=split,
             language=language,
+            oov_cost=oov_cost,
             window=1 if line_buffered else None,
         )
 
@@ -224,15 +226,25 @@ def interactive(paths: Sequence[str]) -> bool:
 
 
 def describe(
-    lm: LanguageModel, context: Context | None, both: BidirectionalModel | None = None
+    lm: LanguageModel,
+    context: Context | None,
+    both: BidirectionalModel | None = None,
+    oov_cost: float | LanguageModel | None = None,
 ) -> str:
-    """The name of a model, and in brackets how it scores; or those of a model of each direction."""
+    """The name of a model, and in brackets how it scores; or those of a model of each direction.
+
+    `oov_cost`: what unknown words cost, or the model that spells them.
+    """
     if both is not None:
         return f"{describe(both.forward, context)} and {describe(both.backward, context)}"
     unknown = "" if lm.unk_penalty is None else f", {unknown_words(lm.unk_penalty)}"
     backward = ", backward" if lm.config.direction == "backward" else ""
     softmax = ", unnormalized" if lm.unnormalized else ""
     how = f"{lm.variant}{softmax}, {context or lm.config.context} context{backward}{unknown}"
+    if isinstance(oov_cost, float):
+        how += f", OOVs cost {oov_cost:g} nats more"
+    elif oov_cost is not None:
+        how += f", OOVs spelt by {oov_cost.path.resolve().name}"
     return f"{lm.path.resolve().name} ({how})"
 
 

@@ -56,6 +56,12 @@ def check_unk_penalty(unk_penalty: object) -> None:
         check_argument("unk_penalty", unk_penalty, Real, lambda x: 0 <= x < math.inf, expected)
 
 
+def check_oov_cost(oov_cost: object) -> None:
+    """Raise OptionError unless `oov_cost` is a cost in nats, finite and not below 0."""
+    expected = "a model of characters or subwords, or a number of nats, 0 or more"
+    check_argument("oov_cost", oov_cost, Real, lambda x: 0 <= x < math.inf, expected)
+
+
 def check_stop(stop: object) -> None:
     """Raise OptionError unless `stop` is a list of strings, none of them empty."""
     if isinstance(stop, str) or not isinstance(stop, Sequence):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack, get_args
@@ -14,13 +15,22 @@ from numpy.typing import ArrayLike, NDArray
 from lmscore.bundle import CONTEXTS, Bundle, Config, Context
 from lmscore.errors import InputError, ModelNotFoundError, OptionError
 from lmscore.names import FeatureUnit, Pool, Split, Unit
-from lmscore.runtime.arguments import as_integers, check_argument, check_count, check_keywords
+from lmscore.runtime.arguments import (
+    as_integers,
+    check_argument,
+    check_count,
+    check_keywords,
+    check_oov_cost,
+)
 from lmscore.runtime.engine import Engine, State
 from lmscore.runtime.scoring import (
     Choice,
     Documents,
+    FixedCost,
+    OovCost,
     Score,
     Scorer,
+    SpellingCost,
     Summary,
     TextMeasures,
     boundary_tokens,
@@ -62,6 +72,7 @@ class ScoreOptions(TypedDict, total=False):
     joiner: str | None
     split: Split
     language: str
+    oov_cost: float | LanguageModel | None
 
 
 class LanguageModel:
@@ -155,6 +166,7 @@ class LanguageModel:
         joiner: str | None = None,
         split: Split = "none",
         language: str = "en",
+        oov_cost: float | LanguageModel | None = None,
         window: int | None = None,
     ) -> Iterator[Score]:
         """Score texts as they come, in their order, in bounded memory.
@@ -178,6 +190,10 @@ class LanguageModel:
                 sentences and adds them up; blank parts are left out, and a blank text is one empty
                 part. `Score.parts` has them; offsets are those in the whole text.
             language: the code of the language, "de" or "zh", that sentences are split by.
+            oov_cost: what each <unk> costs beside -log P(<unk>): so many nats, or what the word or
+                character that it stands for costs as a sentence of this model, of characters or
+                subwords, so that P(<unk>) is shared out among all unknown words. In the
+                log-probabilities of tokens, words and texts, and so in every perplexity with OOVs.
             window: texts read before the first of them is scored; 1 answers each at once, more
                 are quicker. Default: about two thousand, on a GPU up to eight times as many, and as
                 many again while those are scored.
@@ -222,6 +238,7 @@ class LanguageModel:
             words=words,
             joiner=self._joiner if joiner is None else joiner,
             ahead=1 if window is None else 0,
+            oov_cost=self._oov_cost(oov_cost),
         )
         if prefix is not None and not isinstance(prefix, Iterable):
             raise InputError(f"prefix must be one string, or one per text, not {prefix!r}")
@@ -300,7 +317,8 @@ class LanguageModel:
         """The totals over several texts, read as they come; options as in `score_stream`."""
         check_keywords(options, ScoreOptions)
         eos = options.get("eos", True)
-        summary = Summary(eos=eos)
+        spelt = isinstance(options.get("oov_cost"), LanguageModel)
+        summary = Summary(eos=eos, oovs_spelt=spelt)
         summary.extend(self.score_stream(texts, **{"tokens": False, **options}))  # type: ignore[arg-type]
         return summary
 
@@ -770,6 +788,21 @@ class LanguageModel:
             pattern=options.pattern,
         )
         return Sampler(self.engine, self.tokenizer, options, constraint)
+
+    @staticmethod
+    def _oov_cost(given: float | LanguageModel | None) -> OovCost | None:
+        """What unknown words cost; raises OptionError for an impossible value."""
+        if given is None:
+            return None
+        if not isinstance(given, LanguageModel):
+            check_oov_cost(given)
+            return FixedCost(float(given))
+        if given.tokenizer.splits_at_spaces:
+            raise OptionError(
+                f"{given.path}: a model of words does not spell; oov_cost takes one of characters "
+                "or subwords"
+            )
+        return SpellingCost(partial(given.score_batch, context="sentence"))
 
     @property
     def _joiner(self) -> str:

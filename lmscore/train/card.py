@@ -52,7 +52,8 @@ The licence of the text decides what may be done with the model: state it here b
 _NOTE = """
 OOVs are unknown words or characters; their share is of the tokens without `</s>`. The model
 predicts that one comes and does not spell it, so bits per character are too low, and not
-comparable with those of another vocabulary.
+comparable with those of another vocabulary; `lmscore ppl --oov-cost MODEL` adds what the spelling
+costs.
 """
 
 

@@ -41,6 +41,19 @@ def test_a_recurrent_model_beside_an_ngram_model(
     assert "the models do not know the same words" in result.err
 
 
+def test_unknown_words_that_are_spelt(
+    run: Run, lm_int8: LanguageModel, bpe_lm: LanguageModel, files: tuple[Path, Path]
+) -> None:
+    text, arpa = files
+    options = ("--text", text, "--format", "json", "--oov-cost", bpe_lm.path)
+    result = run("compare", lm_int8.path, arpa, *options)
+    found = json.loads(result.out)[1]["bits_per_character"]
+    speller = lmscore.load(bpe_lm.path)
+    wanted = lmscore.load(arpa).summarize(LINES, oov_cost=speller).bits_per_character
+    assert found == pytest.approx(wanted)
+    assert "do not know the same words" not in result.err
+
+
 def test_a_table(run: Run, lm_int8: LanguageModel, files: tuple[Path, Path]) -> None:
     result = run("compare", lm_int8.path, lm_int8.path, "--text", files[0])
     header, *rows = result.out.splitlines()

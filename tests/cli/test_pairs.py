@@ -67,6 +67,7 @@ def test_jsonl_keeps_its_fields(run: Run, scores: list[tuple[Score, Score]]) -> 
             "tie": good.log_prob == bad.log_prob,
             "num_oov_good": good.num_oov,
             "num_oov_bad": bad.num_oov,
+            "left_out": False,
         }
 
 
@@ -108,6 +109,27 @@ def test_unknown_words_are_counted(run: Run) -> None:
     text = "the cat\nthe zebra\nthe cat\nthe dog\n"
     result = run("pairs", "--input-format", "lines", stdin=text)
     assert result.err.endswith("; 1 pair with OOVs\n")
+
+
+def test_pairs_of_unknown_words_are_left_out(run: Run, lm: lmscore.LanguageModel) -> None:
+    text = "the cat\tthe dog\nthe zoo zip\tthe cat\nthe cat\tzip zoo a\n"
+    options = ("pairs", "--input-format", "tsv", "--max-oov", "0.5")
+    result = run(*options, stdin=text)
+    correct = int(lm.score("the cat").log_prob > lm.score("the dog").log_prob)
+    assert [row[2] for row in result.rows] == [str(correct), "-", "-"]
+    assert f", {correct} of 1 pair; 2 pairs left out, with more OOVs than --max-oov" in result.err
+    objects = run(*options, "--format", "jsonl", stdin=text).objects
+    assert [one["left_out"] for one in objects] == [False, True, True]
+    assert "accuracy unknown, 0 of 0 pairs" in run(*options, stdin="zip\tzoo\n").err
+
+
+def test_unknown_words_cost_more(run: Run, lm: lmscore.LanguageModel) -> None:
+    text = "the cat sat on the mat\tzip zoo\n"
+    argv = ("pairs", "--input-format", "tsv", "--oov-cost", "100")
+    result = run(*argv, stdin=text)
+    dear = lm.score("zip zoo", oov_cost=100).log_prob
+    assert result.rows[0][1:3] == [f"{dear:.4f}", "1"]
+    assert "OOVs cost 100 nats more): " in result.err
 
 
 def test_tsv_input(run: Run) -> None:

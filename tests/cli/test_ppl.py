@@ -41,8 +41,24 @@ def test_json(run: Run, model_path: Path, eos: bool) -> None:
         "context": "sentence",
         "bos": True,
         "eos": eos,
+        "oov_cost": None,
         **expected(model_path, eos=eos).as_dict(),
     }
+
+
+def test_unknown_words_that_are_spelt(run: Run, model_path: Path, bpe_model_path: Path) -> None:
+    speller = lmscore.load(bpe_model_path)
+    spelt = lmscore.load(model_path).summarize(LINES, oov_cost=speller)
+    result = run("ppl", "--oov-cost", bpe_model_path, stdin=TEXT)
+    assert result.out == f"model (int8, sentence context, OOVs spelt by model)\n{spelt}\n"
+    found = json.loads(run("ppl", "--oov-cost", bpe_model_path, "--format", "json", stdin=TEXT).out)
+    assert found["oov_cost"] == str(bpe_model_path)
+    assert found["bits_per_character"] == pytest.approx(spelt.bits_per_character)
+    argv = ("ppl", "--oov-cost", "2", "--format", "json")
+    assert json.loads(run(*argv, stdin=TEXT).out)["oov_cost"] == 2
+    rows = run("score", "-q", "--oov-cost", bpe_model_path, stdin=TEXT).rows
+    scores = lmscore.load(model_path).score_batch(LINES, oov_cost=speller)
+    assert [row[0] for row in rows] == [f"{score.log_prob:.4f}" for score in scores]
 
 
 def test_files_are_one_text(run: Run, tmp_path: Path) -> None:

@@ -143,6 +143,17 @@ def test_unknown_words(run: Run) -> None:
     assert "; 5 OOVs\n" in result.err
 
 
+def test_unknown_words_do_not_beat_a_sentence(run: Run, model_path: Path) -> None:
+    text = "the cat sat\nzebra zoo zip\n"
+    lm = lmscore.load(model_path)
+    figures = [s.perplexity_per_word for s in lm.score_batch(text.splitlines(), oov_cost=9.0)]
+    options = ("filter", "--oov-cost", "9", "--max-ppl", repr(sum(figures) / 2))
+    assert figures[0] < figures[1]
+    result = run(*options, stdin=text)
+    assert result.out == "the cat sat\n"
+    assert "OOVs cost 9 nats more" in result.err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -158,6 +169,7 @@ def test_unknown_words(run: Run) -> None:
         (["--kept-field", "a"], "nothing to filter by"),
         (["--max-ppl", "1", "--kept-field", "a", "--rejected", "x"], "leave --rejected out"),
         (["--score-field", "a", "-o", "x", "--resume"], "without fields to add"),
+        (["--max-ppl", "1", "--oov-cost", "-1"], "a number of nats, 0 or more, not -1.0"),
         (["--max-ppl", "1", "--jobs", "2"], "--jobs goes with --output-dir"),
         (["--max-ppl", "1", "-o", "x", "--output-dir", "d"], "not both"),
     ],

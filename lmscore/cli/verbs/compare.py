@@ -41,8 +41,9 @@ def compare(
 
     A row for each model: recurrent ones, n-gram models in ARPA files. Perplexities per word may be
     compared where as many words are unknown to each model; a note says where they are not. Bits
-    per character may be compared across vocabularies if no word is unknown. The speed is that of
-    scoring here, reading the text and loading the model aside.
+    per character may be compared across vocabularies if no word is unknown, or with --oov-cost
+    MODEL, which spells unknown words. The speed is that of scoring here, reading the text and
+    loading the model aside.
     """
     if len(models) < 2:
         raise UsageError("compare takes two models or more; for one there is lmscore ppl")

@@ -13,6 +13,7 @@ import typer
 from lmscore.cli import options, streams
 from lmscore.cli.filtering import Figured, Settings, write_chosen
 from lmscore.cli.kept import Kept
+from lmscore.cli.oov_costs import OovCosts
 from lmscore.cli.outfile import check_not_read, check_output, open_records, same_file
 from lmscore.cli.perplexity_page import PerplexityPage
 from lmscore.cli.records import TextInput, note_bad_records
@@ -42,6 +43,7 @@ def filter_lines(
     context: options.ContextMode = None,
     bos: options.Bos = True,
     eos: options.Eos = True,
+    oov_costs: OovCosts,
     text: TextInput,
     html: Html = None,
     output: options.Output = None,
@@ -60,6 +62,7 @@ def filter_lines(
     packed as it is; --resume leaves out those that are there.
     """
     selecting.check()
+    oov_costs.check()
     if text.on_error == "keep":
         raise UsageError("--on-error keep is for score: a record without a perplexity is not kept")
     if rejected and selecting.kept_field is not None:
@@ -68,6 +71,7 @@ def filter_lines(
         model=model,
         selecting=selecting,
         text=text,
+        oov_costs=oov_costs,
         context=context,
         bos=bos,
         eos=eos,

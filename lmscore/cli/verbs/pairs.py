@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lmscore.cli import options, streams
+from lmscore.cli.oov_costs import OovCosts
 from lmscore.cli.scored_records import (
     describe,
     interactive,
@@ -69,6 +70,17 @@ def pairs(
     output_format: options.Records = "tsv",
     model: options.ModelOptions,
     directions: options.DirectionOptions,
+    oov_costs: OovCosts,
+    max_oov: Annotated[
+        float,
+        typer.Option(
+            metavar="P",
+            min=0,
+            max=1,
+            help="The largest share of <unk> among the tokens of a sentence without </s>; pairs "
+            "above it are printed, and left out of the accuracy.",
+        ),
+    ] = 1.0,
     bos: options.Bos = True,
     eos: options.Eos = True,
     errors: options.Utf8Errors = "strict",
@@ -77,36 +89,48 @@ def pairs(
 ) -> None:
     """Compare the sentences of minimal pairs, such as BLiMP's.
 
-    Without a header: log_prob_good, log_prob_bad (nats), 1 if the first is greater and 0 if not,
-    and the two sentences, with tabs between them, an id first where the input has one. With
-    --format jsonl an object per pair, its fields kept. The summary gives the accuracy; a tie is not
-    correct. Every sentence is scored on its own, whatever context the model was trained for. With
-    --backward the scores are pseudo-log-likelihoods, of every token given all others.
+    Without a header: log_prob_good, log_prob_bad (nats), 1 if the first is greater, 0 if not (and -
+    for a pair that --max-oov leaves out), and the two sentences, with tabs between them, an id
+    first where the input has one. With --format jsonl an object per pair, its fields kept.
+    The summary gives the accuracy; a tie is not correct. Every sentence is scored on its own,
+    whatever context the model was trained for. With --backward the scores are
+    pseudo-log-likelihoods, of every token given all others.
     """
     directions.check(no_bos=not bos, no_eos=not eos)
+    oov_costs.check(backward=directions.backward)
     paths = files or ["-"]
     lines = located_lines(paths, ReadOptions(errors=errors))
     readers = {"jsonl": _from_jsonl, "tsv": _from_tsv, "lines": _from_lines}
     read = readers[input_format]
     lm = model.load()
-    both = directions.join(lm, model)
+    both, oov_cost = directions.join(lm, model), oov_costs.load(model)
     as_line = _jsonl if output_format == "jsonl" else _tsv
     tallies: dict[str | None, _Tally] = {}
     at_once = line_buffered or interactive(paths)
     scored = (
-        partial(score_records, lm, bos=bos, eos=eos, context="sentence", line_buffered=at_once)
+        partial(
+            score_records,
+            lm,
+            bos=bos,
+            eos=eos,
+            context="sentence",
+            oov_cost=oov_cost,
+            line_buffered=at_once,
+        )
         if both is None
         else partial(score_both_ways, both, line_buffered=at_once)
     )
     for pair, scores in _score_pairs(scored, read(lines, good, bad), paths):
         better, worse = (_normalized(score, normalize, pair) for score in scores)
-        result = Result(better, worse, *(score.num_oov for score in scores))
+        counts = (score.num_oov for score in scores)
+        above = any(score.oov_rate > max_oov for score in scores)
+        result = Result(better, worse, *counts, is_left_out=above)
         tallies.setdefault(_group(pair, by), _Tally()).add(result)
         streams.write(as_line(pair, result))
     streams.flush()
     if not quiet:
         total = sum(tallies.values(), _Tally())
-        streams.note(f"{describe(lm, 'sentence', both)}: {total}")
+        streams.note(f"{describe(lm, 'sentence', both, oov_cost)}: {total}")
         for line in _groups(by, tallies) if by is not None else ():
             streams.note(line)
 
@@ -130,6 +154,7 @@ class Result:
     bad: float
     num_oov_good: int = 0
     num_oov_bad: int = 0
+    is_left_out: bool = False  # for its unknown words
 
     @property
     def is_correct(self) -> bool:
@@ -216,7 +241,8 @@ def _normalized(score: Score, unit: Literal["none", Unit], pair: Pair) -> float:
 def _tsv(pair: Pair, result: Result) -> str:
     if any(character in text for character in "\t\n" for text in (pair.good, pair.bad)):
         raise InputError(f"{pair.where}: a sentence holds a tab or line break; use --format jsonl")
-    columns = [f"{result.good:.4f}", f"{result.bad:.4f}", str(int(result.is_correct))]
+    shown = "-" if result.is_left_out else str(int(result.is_correct))
+    columns = [f"{result.good:.4f}", f"{result.bad:.4f}", shown]
     ids = [] if pair.id is None else [pair.id]
     return "\t".join([*ids, *columns, pair.good, pair.bad]) + "\n"
 
@@ -232,6 +258,7 @@ def _jsonl(pair: Pair, result: Result) -> str:
             "tie": result.is_tie,
             "num_oov_good": result.num_oov_good,
             "num_oov_bad": result.num_oov_bad,
+            "left_out": result.is_left_out,
         }
     )
 
@@ -242,8 +269,12 @@ class _Tally:
     correct: int = 0
     ties: int = 0
     with_oovs: int = 0  # pairs in which a model of words does not know a word
+    left_out: int = 0  # pairs with more unknown words than are allowed, which count no more
 
     def add(self, result: Result) -> None:
+        if result.is_left_out:
+            self.left_out += 1
+            return
         self.pairs += 1
         self.correct += result.is_correct
         self.ties += result.is_tie
@@ -255,7 +286,7 @@ class _Tally:
 
     @property
     def accuracy(self) -> str:
-        return f"{100 * self.correct / self.pairs:.2f} %"
+        return f"{100 * self.correct / self.pairs:.2f} %" if self.pairs else "unknown"
 
     def __str__(self) -> str:
         text = f"accuracy {self.accuracy}, {self.correct} of {_plural(self.pairs, 'pair')}"
@@ -263,6 +294,8 @@ class _Tally:
             text += f"; {_plural(self.ties, 'tie')}, not correct"
         if self.with_oovs:
             text += f"; {_plural(self.with_oovs, 'pair')} with OOVs"
+        if self.left_out:
+            text += f"; {_plural(self.left_out, 'pair')} left out, with more OOVs than --max-oov"
         return text
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.adaptive import adapted, check_model, check_options, describe_adapted
 from lmscore.cli.compat import start_report
+from lmscore.cli.oov_costs import OovCosts
 from lmscore.cli.outfile import check_not_read
 from lmscore.cli.perplexity_page import PerplexityPage
 from lmscore.cli.records import TextInput, note_bad_records
@@ -33,6 +36,7 @@ def ppl(
     context: options.ContextMode = None,
     bos: options.Bos = True,
     eos: options.Eos = True,
+    oov_costs: OovCosts,
     text: TextInput,
     rejected: options.Rejected = None,
     html: Html = None,
@@ -69,6 +73,7 @@ def ppl(
     adapts to what it reads: that takes PyTorch and the weights, and says nothing about the exported
     graph.
     """
+    from lmscore.runtime.model import LanguageModel
     from lmscore.runtime.scoring import Summary, needs_words
     from lmscore.runtime.text import split_text
 
@@ -76,11 +81,12 @@ def ppl(
     layouts = {"--format": output_format != "text"}
     check_html(html, paths, apart={"--compat": compat})
     report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
-    wanted = {"cache": cache, "dynamic": dynamic}
+    oov_costs.check(compat=compat, cache=cache, dynamic=dynamic)
     settings: dict[str, dict[str, float]] = {
         "cache": {"size": cache_size, "flatness": cache_flatness, "weight": cache_weight},
         "dynamic": {"rate": dynamic_rate, "decay": dynamic_decay, "tokens": dynamic_tokens},
     }
+    wanted = {"cache": cache, "dynamic": dynamic}
     adaptive = {name: values for name, values in settings.items() if wanted[name]}
     check_options(adaptive, compat=compat, bos=bos, eos=eos, context=context)
     if interactive(paths):
@@ -93,6 +99,8 @@ def ppl(
     lm = model.load()
     if adaptive:
         check_model(lm.path)
+    oov_cost = oov_costs.load(model)
+    name = describe(lm, context, oov_cost=oov_cost)
     texts: list[str] = []
     words = report is not None and needs_words(lm.config)
     split = text.splits(apart="--compat" if compat else "")
@@ -105,22 +113,25 @@ def ppl(
         words=words,
         split=split,
         language=text.language,
+        oov_cost=oov_cost,
         document_of=text.document_of(),
     )
     files: dict[str, Summary] = {}
-    summary, page = Summary(eos=eos), PerplexityPage(html, "word")
+    new = partial(Summary, eos=eos, oovs_spelt=isinstance(oov_cost, LanguageModel))
+    summary, page = new(), PerplexityPage(html, "word")
     with rejected_records(rejected, text.reading()) as bad.reject:
         for record, score in with_progress(scored, paths, data_on_stdout=False):
             (report or summary).add(score)
             page.add(record.text, score)
-            files.setdefault(input_name(record.file), Summary(eos=eos)).add(score)
+            files.setdefault(input_name(record.file), new()).add(score)
             texts += split_text(record.text, split, text.language) if adaptive else []
     note_bad_records(bad.count)
-    page.write(describe(lm, context), str(summary))
+    page.write(name, str(summary))
     found = {
         name: adapted(lm.path, texts, summary, name, values, model)
         for name, values in adaptive.items()
     }
+    figures = _Figures(summary, files if len(files) > 1 else {}, adaptive, found)
     if report is not None:
         streams.write(report.summary())
     elif output_format == "json":
@@ -130,21 +141,39 @@ def ppl(
             "context": context or lm.config.context,
             "bos": bos,
             "eos": eos,
+            "oov_cost": str(oov_cost.path) if isinstance(oov_cost, LanguageModel) else oov_cost,
         }
-        parts = {
-            name: {"settings": adaptive[name], **figures.as_dict()}
-            for name, figures in found.items()
-        }
-        apart = {name: figures.as_dict() for name, figures in files.items()}
-        of_files = {"files": apart} if len(files) > 1 else {}
-        document = {**how, **summary.as_dict(), **of_files, **parts}
-        streams.write(json.dumps(document, indent=2) + "\n")
+        streams.write(json.dumps({**how, **figures.as_dict()}, indent=2) + "\n")
     else:
-        streams.write(f"{describe(lm, context)}\n{summary}\n")
-        if len(files) > 1:
-            streams.write("\n" + _table_of_files(files))
-        for name, figures in found.items():
-            streams.write(f"\n{describe_adapted(name, adaptive[name])}\n{figures}\n")
+        streams.write(f"{name}\n{figures}")
+
+
+@dataclass(frozen=True)
+class _Figures:
+    """What is reported."""
+
+    summary: Summary
+    files: Mapping[str, Summary]  # of several files
+    settings: Mapping[str, Mapping[str, float]]  # of models that adapt
+    adapted: Mapping[str, Summary]  # what they reach
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every figure by name."""
+        of_files = {name: figures.as_dict() for name, figures in self.files.items()}
+        parts = {
+            name: {"settings": self.settings[name], **figures.as_dict()}
+            for name, figures in self.adapted.items()
+        }
+        return {**self.summary.as_dict(), **({"files": of_files} if of_files else {}), **parts}
+
+    def __str__(self) -> str:
+        """The report for people."""
+        text = f"{self.summary}\n"
+        if self.files:
+            text += "\n" + _table_of_files(self.files)
+        for name, figures in self.adapted.items():
+            text += f"\n{describe_adapted(name, self.settings[name])}\n{figures}\n"
+        return text
 
 
 def _table_of_files(files: Mapping[str, Summary]) -> str:

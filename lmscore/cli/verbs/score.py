@@ -17,6 +17,7 @@ from lmscore.cli.compat import start_report
 from lmscore.cli.csv_layout import CsvLayout
 from lmscore.cli.earlier import Earlier
 from lmscore.cli.layout import Layout
+from lmscore.cli.oov_costs import OovCosts
 from lmscore.cli.outfile import check_not_read, check_output, open_records
 from lmscore.cli.prefixes import Prefixes
 from lmscore.cli.records import TextInput, note_bad_records
@@ -66,6 +67,7 @@ def score(
     bos: options.Bos = True,
     eos: options.Eos = True,
     prefixes: Prefixes,
+    oov_costs: OovCosts,
     text: TextInput,
     rejected: options.Rejected = None,
     output: options.Output = None,
@@ -89,7 +91,7 @@ def score(
     prefixes.check(text.kind)
     paths = text.paths
     measures = _measures(entropy=entropy, rank=rank, alternatives=alternatives > 0)
-    plain = bos and eos and not prefixes.are_given
+    plain = bos and eos and not prefixes.are_given and oov_costs.oov_cost is None
     _check_measures(measures, per, context, plain=plain, resume=resume, unnormalized=unnormalized)
     layout = Layout(
         output_format,
@@ -115,6 +117,7 @@ def score(
         output,
         apart={"--compat": compat, "--resume": resume, "--unnormalized": unnormalized},
     )
+    oov_costs.check(compat=compat, backward=directions.backward)
     report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
     directions.check(
         compat=compat,
@@ -166,7 +169,7 @@ def score(
             raise OptionError(
                 f"{lm.path}: entropies and ranks are of texts on their own: --context sentence"
             )
-        scorer = asked.scorer(lm, directions.join(lm, model), out.flush)
+        scorer = asked.scorer(lm, directions.join(lm, model), oov_costs.load(model), out.flush)
         shown = partial(with_progress, paths=paths, data_on_stdout=output is None)
         if report is not None:
             scored = shown(scorer.scores(records))
@@ -262,8 +265,8 @@ def _check_measures(
         raise UsageError(f"{flag} is of tokens and words: give --per token or --per word")
     if not plain or context == "document":
         raise UsageError(
-            f"{flag} is for whole sentences on their own: not with --no-bos, --no-eos, a prefix or "
-            "--context document"
+            f"{flag} is for whole sentences on their own: not with --no-bos, --no-eos, a prefix, "
+            "--oov-cost or --context document"
         )
     if resume:
         raise UsageError(f"{flag} does not go with --resume")

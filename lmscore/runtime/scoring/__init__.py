@@ -10,6 +10,7 @@ from lmscore.runtime.scoring.measures import (
     WordMeasures,
     measured_texts,
 )
+from lmscore.runtime.scoring.oov_cost import FixedCost, OovCost, SpellingCost
 from lmscore.runtime.scoring.prefix import encode_after, prefix_lead, word_before
 from lmscore.runtime.scoring.score import (
     LN10,
@@ -34,10 +35,13 @@ __all__ = [
     "CompatReport",
     "Convention",
     "Documents",
+    "FixedCost",
+    "OovCost",
     "PartScore",
     "Score",
     "ScoredText",
     "Scorer",
+    "SpellingCost",
     "Summary",
     "TextMeasures",
     "TokenMeasures",

@@ -223,6 +223,7 @@ class Summary:
     """
 
     eos: bool = True  # whether the scores include the end of every sentence
+    oovs_spelt: bool = False  # whether they include what unknown words cost to spell
     sentences: int = 0
     words: int = 0
     tokens: int = 0
@@ -312,6 +313,7 @@ class Summary:
 
     def __str__(self) -> str:
         """A block of lines for people: one figure each, with its unit."""
+        void = "" if self.oovs_spelt else _void(self.oovs)
         lines = {
             "sentences": f"{self.sentences}",
             "words": f"{self.words}",
@@ -327,8 +329,8 @@ class Summary:
                 else f"{rounded(self.ppl, 4)} (</s> was not scored)"
             ),
             "OOV rate": f"{100 * self.oov_rate:.2f} % of the tokens without </s>",
-            "bits per character": f"{self.bits_per_character:.4f}{_void(self.oovs)}",
-            "bits per byte": f"{self.bits_per_byte:.4f}{_void(self.oovs)}",
+            "bits per character": f"{self.bits_per_character:.4f}{void}",
+            "bits per byte": f"{self.bits_per_byte:.4f}{void}",
         }
         width = max(map(len, lines))
         return "\n".join(f"{label:<{width}}  {text}" for label, text in lines.items())

@@ -69,6 +69,14 @@ class ScoredText:
         oov = ids == self.convention.unk_id
         return word_scores(found, log_probs, log_z, oov)
 
+    def unknown(self, text: str) -> list[str]:
+        """What each scored token that is <unk> stands for in the text."""
+        ids = np.frombuffer(self.ids, np.int32)
+        starts, ends = self._spans(text, ids.tolist())
+        at = np.flatnonzero(ids == self.convention.unk_id)
+        at += len(starts) + self.convention.eos - len(ids)  # the first may have been only read
+        return [text[starts[place] : ends[place]] for place in at.tolist()]
+
     def _spans(self, text: str, ids: list[int]) -> Spans:
         """The offsets of the text's own tokens, of which `ids` are the scored ones, with </s>."""
         if self.spans is not None:

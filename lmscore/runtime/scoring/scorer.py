@@ -29,6 +29,7 @@ from lmscore.runtime.engine import (
 from lmscore.runtime.scoring.ahead import ahead
 from lmscore.runtime.scoring.columns import made_of_columns
 from lmscore.runtime.scoring.measures import TextMeasures, measured_texts
+from lmscore.runtime.scoring.oov_cost import OovCost
 from lmscore.runtime.scoring.prefix import Prefix, encode_after, prefix_lead, split_space
 from lmscore.runtime.scoring.score import Parts, Score, unread_scores
 from lmscore.runtime.scoring.scored_text import Convention, ScoredText
@@ -69,6 +70,7 @@ class Scorer:
     joiner: str  # between a prefix and its text, in sentence context
     ahead: int  # windows that are read while one is being scored
     alternatives: int | None = None  # of `measured`: the likeliest tokens that are given
+    oov_cost: OovCost | None = None  # of each <unk>, beside its log-probability
 
     def stream(
         self, windows: Iterable[Window], prefix: str | None, *, carry: bool
@@ -234,6 +236,9 @@ class Scorer:
         self.engine.check_finite(log_probs)
         ids = reading.rows.targets[reading.scored]
         owners = np.repeat(np.arange(len(reading.texts)), reading.counts)
+        oov = ids == self._unk_id
+        if self.oov_cost is not None and oov.any():
+            log_probs[oov] -= self.oov_cost.of(self._unknown(reading, ids, owners[oov]))
         parts: Sequence[ScoredText] = ()
         if self.tokens or self.words:
             with_z = reading.rows.boundaries is not None
@@ -243,7 +248,7 @@ class Scorer:
             reading.texts,
             owners,
             log_probs,
-            ids == self._unk_id,
+            oov,
             parts=parts,
             tokens=self.tokens,
             words=self.words,
@@ -277,6 +282,17 @@ class Scorer:
             log_z=[None] * R if log_z is None else _cut(log_z, cuts),
             spans=reading.spans,
         )
+
+    def _unknown(self, reading: Reading, ids: Ids, owners: Ids) -> list[str]:
+        """What the unknown tokens among the scored `ids` stand for; `owners` are their texts."""
+        convention = Convention(self.tokenizer, self._unk_id, self.eos)
+        ends = np.cumsum(reading.counts)
+        found: list[str] = []
+        for text in np.unique(owners).tolist():
+            own = ids[ends[text] - reading.counts[text] : ends[text]].astype(np.int32).tobytes()
+            scored = ScoredText(convention, own, b"", None, reading.spans[text])
+            found += scored.unknown(reading.texts[text])
+        return found
 
     @property
     def _unk_id(self) -> int:
