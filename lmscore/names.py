@@ -55,6 +55,7 @@ Unit = Literal["word", "token", "character", "byte"]
 Measure = Literal["entropy", "rank", "alternatives"]  # of the distribution at a token
 FeatureUnit = Literal["token", "word", "sentence"]
 Pool = Literal["mean", "last", "max"]  # of hidden states
+Segmentation = Literal["auto", "spaces", "characters"]  # what a word of a text is
 NextUnit = Literal["auto", "word", "character", "token"]  # of continuations
 Per = Literal["sentence", "token", "word", "part"]  # one output row for each
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lmscore.bundle import Context
 from lmscore.cli.prefixes import Prefixes
 from lmscore.cli.scored_records import describe, measure_records, score_both_ways, score_records
-from lmscore.names import Per, Split
+from lmscore.names import Per, Segmentation, Split
 
 if TYPE_CHECKING:
     from lmscore.corpus.reading import Record
@@ -29,6 +29,7 @@ class AskedScores:
     prefixes: Prefixes
     split: Split
     language: str
+    segmentation: Segmentation
     document_of: Callable[[Record], Hashable]
     alternatives: int
     line_buffered: bool
@@ -59,7 +60,9 @@ class Scorer:
     @property
     def name(self) -> str:
         """The model, and how it scores, for a summary."""
-        return describe(self.lm, self.asked.context, self.both, self.oov_cost)
+        return describe(
+            self.lm, self.asked.context, self.both, self.oov_cost, self.asked.segmentation
+        )
 
     def measured(self, records: Iterable[Record]) -> Iterator[tuple[Record, TextMeasures]]:
         """Score records, and measure their distributions."""
@@ -102,6 +105,7 @@ class Scorer:
             split=asked.split,
             language=asked.language,
             oov_cost=self.oov_cost,
+            segmentation=asked.segmentation,
             document_of=asked.document_of,
             line_buffered=asked.line_buffered,
             flush=self.flush,

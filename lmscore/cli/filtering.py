@@ -87,7 +87,10 @@ class Models:
 
     def __str__(self) -> str:
         """Their names, and how they score."""
-        described = describe(self.lm, self.settings.context, oov_cost=self.oov_cost)
+        segmentation = self.settings.text.segmentation
+        described = describe(
+            self.lm, self.settings.context, oov_cost=self.oov_cost, segmentation=segmentation
+        )
         if self.general is None:
             return described
         return f"{described} against {describe(self.general, self.context)}"
@@ -105,6 +108,7 @@ class Models:
             split=given.text.splits(),
             language=given.text.language,
             oov_cost=self.oov_cost,
+            segmentation=given.text.segmentation,
             document_of=given.text.document_of(),
             line_buffered=given.line_buffered,
             flush=flush,

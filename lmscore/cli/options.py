@@ -264,6 +264,13 @@ Split = Annotated[
         show_default=False,
     ),
 ]
+Segmentation = Annotated[
+    names.Segmentation,
+    _input_option(
+        help="What a word is: text between white space, or a user-perceived character; auto: "
+        "characters where the vocabulary spells a script without spaces, as Chinese.",
+    ),
+]
 Documents = Annotated[
     names.Documents,
     _input_option(

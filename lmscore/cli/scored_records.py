@@ -18,7 +18,7 @@ from lmscore.cli.progress import Progress
 from lmscore.compression import SUFFIXES
 from lmscore.corpus.reading import Record
 from lmscore.errors import LmscoreError
-from lmscore.names import Split
+from lmscore.names import Segmentation, Split
 
 if TYPE_CHECKING:
     from lmscore.runtime.bidirectional import BidirectionalModel
@@ -46,6 +46,7 @@ def score_records(
     split: Split = "none",
     language: str = "en",
     oov_cost: float | LanguageModel | None = None,
+    segmentation: Segmentation = "auto",
     document_of: Callable[[Record], Hashable] = lambda record: record.file,
     line_buffered: bool = False,
     flush: Callable[[], None] = streams.flush,
@@ -85,6 +86,7 @@ def score_records(
             split=split,
             language=language,
             oov_cost=oov_cost,
+            segmentation=segmentation,
             window=1 if line_buffered else None,
         )
 
@@ -230,10 +232,12 @@ def describe(
     context: Context | None,
     both: BidirectionalModel | None = None,
     oov_cost: float | LanguageModel | None = None,
+    segmentation: Segmentation = "auto",
 ) -> str:
     """The name of a model, and in brackets how it scores; or those of a model of each direction.
 
-    `oov_cost`: what unknown words cost, or the model that spells them.
+    `oov_cost`: what unknown words cost, or the model that spells them. `segmentation`: what a word
+    is; it is said where words are characters.
     """
     if both is not None:
         return f"{describe(both.forward, context)} and {describe(both.backward, context)}"
@@ -241,6 +245,8 @@ def describe(
     backward = ", backward" if lm.config.direction == "backward" else ""
     softmax = ", unnormalized" if lm.unnormalized else ""
     how = f"{lm.variant}{softmax}, {context or lm.config.context} context{backward}{unknown}"
+    if "characters" in (segmentation, lm.segmentation) and segmentation != "spaces":
+        how += ", words are characters"
     if isinstance(oov_cost, float):
         how += f", OOVs cost {oov_cost:g} nats more"
     elif oov_cost is not None:

@@ -7,14 +7,14 @@ from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack, get_args
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmscore.bundle import CONTEXTS, Bundle, Config, Context
 from lmscore.errors import InputError, ModelNotFoundError, OptionError
-from lmscore.names import FeatureUnit, Pool, Split, Unit
+from lmscore.names import FeatureUnit, Pool, Segmentation, Split, Unit
 from lmscore.runtime.arguments import (
     as_integers,
     check_argument,
@@ -54,6 +54,7 @@ if TYPE_CHECKING:  # functions import decoding when they need it: scoring starts
     )
     from lmscore.runtime.inside import Embeddings, Inspection
 
+_SEGMENTATIONS: tuple[Segmentation, ...] = get_args(Segmentation)
 _SPLITS: tuple[Split, ...] = get_args(Split)
 _UNITS: tuple[Unit, ...] = get_args(Unit)
 _MEASURED_TEXTS = 2048  # of a window; each token has a pair for each alternative
@@ -73,6 +74,7 @@ class ScoreOptions(TypedDict, total=False):
     split: Split
     language: str
     oov_cost: float | LanguageModel | None
+    segmentation: Segmentation
 
 
 class LanguageModel:
@@ -130,6 +132,11 @@ class LanguageModel:
         return self._unk_penalty
 
     @property
+    def segmentation(self) -> Literal["spaces", "characters"]:
+        """What a word is unless told: characters where the vocabulary writes none with spaces."""
+        return "characters" if self.tokenizer.spaceless else "spaces"
+
+    @property
     def vocab_size(self) -> int:
         """V, the number of tokens in the vocabulary."""
         return self.config.vocab_size
@@ -167,6 +174,7 @@ class LanguageModel:
         split: Split = "none",
         language: str = "en",
         oov_cost: float | LanguageModel | None = None,
+        segmentation: Segmentation = "auto",
         window: int | None = None,
     ) -> Iterator[Score]:
         """Score texts as they come, in their order, in bounded memory.
@@ -194,6 +202,9 @@ class LanguageModel:
                 character that it stands for costs as a sentence of this model, of characters or
                 subwords, so that P(<unk>) is shared out among all unknown words. In the
                 log-probabilities of tokens, words and texts, and so in every perplexity with OOVs.
+            segmentation: what a word is, in `Score.words` and all that is per word: "spaces", a
+                piece of text between white space; "characters", a user-perceived character that is
+                not white space; "auto", as the vocabulary has it: `LanguageModel.segmentation`.
             window: texts read before the first of them is scored; 1 answers each at once, more
                 are quicker. Default: about two thousand, on a GPU up to eight times as many, and as
                 many again while those are scored.
@@ -218,11 +229,13 @@ class LanguageModel:
             raise OptionError(f"joiner must be a string, not {joiner!r}")
         if window is not None:
             check_count("window", window)
+        characters = self._words_are_characters(segmentation)
         self._check_direction(bos, context, prefix)
         if (
             words
             and self.unnormalized
-            and boundary_tokens(self.tokenizer, self.config.bos_token_id) is not None
+            and boundary_tokens(self.tokenizer, self.config.bos_token_id, characters=characters)
+            is not None
         ):
             raise OptionError(
                 f"{self.path}: the scores of words need whole distributions, in which the end of "
@@ -239,6 +252,7 @@ class LanguageModel:
             joiner=self._joiner if joiner is None else joiner,
             ahead=1 if window is None else 0,
             oov_cost=self._oov_cost(oov_cost),
+            characters=characters,
         )
         if prefix is not None and not isinstance(prefix, Iterable):
             raise InputError(f"prefix must be one string, or one per text, not {prefix!r}")
@@ -379,6 +393,7 @@ class LanguageModel:
             joiner="",
             ahead=1 if window is None else 0,
             alternatives=int(alternatives),
+            characters=self.segmentation == "characters",
         )
         most = max(1, _MEASURED_TEXTS // (1 + int(alternatives)))
         return scorer.measured(windows(texts, size=window or most))
@@ -788,6 +803,12 @@ class LanguageModel:
             pattern=options.pattern,
         )
         return Sampler(self.engine, self.tokenizer, options, constraint)
+
+    def _words_are_characters(self, segmentation: Segmentation) -> bool:
+        if segmentation not in _SEGMENTATIONS:
+            known = ", ".join(_SEGMENTATIONS)
+            raise OptionError(f"segmentation must be one of {known}, not {segmentation!r}")
+        return (self.segmentation if segmentation == "auto" else segmentation) == "characters"
 
     @staticmethod
     def _oov_cost(given: float | LanguageModel | None) -> OovCost | None:

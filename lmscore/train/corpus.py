@@ -21,7 +21,7 @@ from lmscore.bundle import Config
 from lmscore.errors import InputError, InputFileError, ModelError
 from lmscore.files import atomic_write, atomic_write_bytes, make_directory
 from lmscore.forks import lazy
-from lmscore.runtime.scoring import ahead, prefix_lead
+from lmscore.runtime.scoring import ahead, count_words, prefix_lead
 from lmscore.runtime.text import IdRows, Ids, TextTokenizer, places
 
 PAIR_MARK = "\0"
@@ -209,7 +209,7 @@ def _write(
                     head_file.write(heads.tobytes())
                 token_file.write(ids.astype(_token_type(config.vocab_size)).tobytes())
                 start_file.write((total.tokens + np.cumsum(ends)).tobytes())
-                total += _counts(batch, ids, config)
+                total += _counts(batch, ids, config, characters=tokenizer.spaceless)
         if total.lines == 0:
             raise InputError(f"the {name} text is empty: no line in it")
     return total, lengths, has_pairs
@@ -226,12 +226,17 @@ def _batches(parts: Iterable[Iterable[str]], lengths: list[int]) -> Iterator[tup
         lengths.append(first - before)
 
 
-def _counts(batch: list[str], ids: NDArray[np.int64], config: Config) -> CorpusCounts:
-    """The counts of lines; of pairs, those of the second texts but for tokens and OOVs."""
+def _counts(
+    batch: list[str], ids: NDArray[np.int64], config: Config, *, characters: bool
+) -> CorpusCounts:
+    """The counts of lines; of pairs, those of the second texts but for tokens and OOVs.
+
+    `characters`: a word is a user-perceived character.
+    """
     texts = [line.rpartition(PAIR_MARK)[2] for line in batch]
     return CorpusCounts(
         lines=len(batch),
-        words=sum(len(text.split()) for text in texts),
+        words=sum(count_words(text, characters=characters) for text in texts),
         characters=sum(map(len, texts)) + len(batch),
         tokens=len(ids),
         oov=0 if config.unk_token_id is None else int((ids == config.unk_token_id).sum()),

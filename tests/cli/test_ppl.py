@@ -41,6 +41,7 @@ def test_json(run: Run, model_path: Path, eos: bool) -> None:
         "context": "sentence",
         "bos": True,
         "eos": eos,
+        "segmentation": "spaces",
         "oov_cost": None,
         **expected(model_path, eos=eos).as_dict(),
     }
@@ -59,6 +60,18 @@ def test_unknown_words_that_are_spelt(run: Run, model_path: Path, bpe_model_path
     rows = run("score", "-q", "--oov-cost", bpe_model_path, stdin=TEXT).rows
     scores = lmscore.load(model_path).score_batch(LINES, oov_cost=speller)
     assert [row[0] for row in rows] == [f"{score.log_prob:.4f}" for score in scores]
+
+
+def test_perplexity_per_character_of_a_script_without_spaces(
+    run: Run, chinese_model_path: Path
+) -> None:
+    argv = ("ppl", "-m", chinese_model_path, "--format", "json")
+    text = "\u5e8a\u524d\u660e\u6708\n"
+    found = json.loads(run(*argv, stdin=text).out)
+    assert (found["segmentation"], found["words"]) == ("characters", 4)
+    assert found["perplexity_per_word"] == pytest.approx(math.exp(-found["log_prob"] / 5))
+    spaces = json.loads(run(*argv, "--segmentation", "spaces", stdin=text).out)
+    assert (spaces["segmentation"], spaces["words"]) == ("spaces", 1)
 
 
 def test_files_are_one_text(run: Run, tmp_path: Path) -> None:

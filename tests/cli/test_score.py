@@ -214,6 +214,19 @@ def test_a_joiner_between_prefix_and_text(
     assert row[:3] == [f"{score.log_prob:.4f}", "3", "0"]  # no space, which would be <unk>
 
 
+def test_words_of_a_script_without_spaces(run: Run, chinese_model_path: Path) -> None:
+    text = "\u5e8a\u524d \u660e\u6708\n"
+    argv = ("score", "-m", str(chinese_model_path), "--per", "word")
+    result = run(*argv, stdin=text)
+    assert [row[2] for row in result.rows] == [*"\u5e8a\u524d\u660e\u6708", "</s>"]
+    assert "context, words are characters): 1 sentences, 4 words, " in result.err
+    spaces = run(*argv, "--segmentation", "spaces", stdin=text)
+    assert [row[2] for row in spaces.rows] == [*text.split(), "</s>"]
+    assert "words are characters" not in spaces.err
+    compat = run("score", "-m", str(chinese_model_path), "--compat", "kenlm", stdin=text)
+    assert "Tokens:\t3\n" in compat.out
+
+
 def test_a_prefix_for_each(run: Run, lm: lmscore.LanguageModel) -> None:
     expected = lm.score_batch(["cat", "dog a"], prefix=["the", ""])
     stdin = "u1\tthe\tcat\nu2\t\tdog a\n"

@@ -23,6 +23,7 @@ from lmscore.cli.scored_records import PROMPT, describe, interactive, score_reco
 from lmscore.cli.table import table
 from lmscore.cli.usage import UsageError
 from lmscore.files import input_name
+from lmscore.names import Segmentation
 
 if TYPE_CHECKING:
     from lmscore.runtime.scoring import Summary
@@ -100,7 +101,8 @@ def ppl(
     if adaptive:
         check_model(lm.path)
     oov_cost = oov_costs.load(model)
-    name = describe(lm, context, oov_cost=oov_cost)
+    segmentation: Segmentation = "spaces" if compat else text.segmentation
+    name = describe(lm, context, oov_cost=oov_cost, segmentation=segmentation)
     texts: list[str] = []
     words = report is not None and needs_words(lm.config)
     split = text.splits(apart="--compat" if compat else "")
@@ -114,6 +116,7 @@ def ppl(
         split=split,
         language=text.language,
         oov_cost=oov_cost,
+        segmentation=segmentation,
         document_of=text.document_of(),
     )
     files: dict[str, Summary] = {}
@@ -141,6 +144,7 @@ def ppl(
             "context": context or lm.config.context,
             "bos": bos,
             "eos": eos,
+            "segmentation": lm.segmentation if segmentation == "auto" else segmentation,
             "oov_cost": str(oov_cost.path) if isinstance(oov_cost, LanguageModel) else oov_cost,
         }
         streams.write(json.dumps({**how, **figures.as_dict()}, indent=2) + "\n")

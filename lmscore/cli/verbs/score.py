@@ -148,6 +148,7 @@ def score(
             measures,
         ),
         language=text.language,
+        segmentation="spaces" if compat else text.segmentation,
         document_of=text.document_of(),
         alternatives=alternatives if measures else ALTERNATIVES,
         line_buffered=line_buffered or typed,

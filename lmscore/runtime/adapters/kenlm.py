@@ -174,7 +174,12 @@ class Model:
         _check_several(sentences)
         texts = (" ".join(_text(sentence).split()) for sentence in sentences)
         found = self.scorer.lm.score_stream(
-            texts, bos=bos, context="sentence", tokens=False, words=True
+            texts,
+            bos=bos,
+            context="sentence",
+            tokens=False,
+            words=True,
+            segmentation="spaces",
         )
         return (list(self._words(score, bos=bos, eos=eos)) for score in found)
 

@@ -28,7 +28,7 @@ from lmscore.runtime.scoring import (
     sum_scores,
     windows,
 )
-from lmscore.runtime.text import Ids, check_text
+from lmscore.runtime.text import Ids, check_text, count_characters
 
 
 class FeatureKeywords(TypedDict, total=False):
@@ -144,7 +144,12 @@ class BidirectionalModel:
         scored = self._scored(texts, tokens=True, words=words, window=window, k=alternatives)
         for found, measured in scored:
             yield from measured_texts(
-                found, measured, self.forward.tokenizer, backward=False, eos=False
+                found,
+                measured,
+                self.forward.tokenizer,
+                backward=False,
+                eos=False,
+                characters=self.forward.tokenizer.spaceless,
             )
 
     def summarize(self, texts: Iterable[str]) -> Summary:
@@ -244,7 +249,10 @@ class BidirectionalModel:
             check_count("window", window)
         tokenizer = self.forward.tokenizer
         unk = self.forward.config.unk_token_id
-        convention = Convention(tokenizer, -1 if unk is None else unk, eos=False)
+        characters = tokenizer.spaceless
+        convention = Convention(
+            tokenizer, -1 if unk is None else unk, eos=False, characters=characters
+        )
         for part in windows(texts, size=window):
             rows = tokenizer.encode_rows(part.texts, first=part.first).split()
             measured = self._conditionals(rows, k)
@@ -267,6 +275,7 @@ class BidirectionalModel:
                 tokens=tokens,
                 words=words,
                 num_ends=0,
+                num_words=list(map(count_characters, part.texts)) if characters else None,
             )
             yield found, whole
 

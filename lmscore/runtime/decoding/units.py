@@ -14,7 +14,7 @@ from lmscore.errors import OptionError
 from lmscore.names import NextUnit
 from lmscore.runtime.arguments import check_argument
 from lmscore.runtime.scoring import boundary_tokens
-from lmscore.runtime.text import TextTokenizer, extends_character, first_character
+from lmscore.runtime.text import TextTokenizer, first_character
 
 _UNITS: tuple[NextUnit, ...] = ("auto", "word", "character", "token")
 
@@ -107,7 +107,7 @@ class Unit:
         if unit == "word":
             whole = boundary_tokens(tokenizer, bos) is None
             return cls(unit, tokenizer.begins_word, whole)
-        return cls(unit, np.array(list(map(_begins_character, tokenizer.pieces))), False)
+        return cls(unit, tokenizer.begins_character, False)
 
     def first(self, spelt: bytes) -> tuple[str, bool]:
         """The first unit of what tokens spell, "" before it begins, and whether it is over.
@@ -122,14 +122,6 @@ class Unit:
         else:
             word = text[: first_character(text)] if text else ""
         return word, len(word) < len(text) or self.all_are_whole
-
-
-def _begins_character(piece: bytes) -> bool:
-    """Whether a token shows that the character before it is over; a part of one does not."""
-    if not piece or 0x80 <= piece[0] < 0xC0:  # </s> adds nothing, and ends it; else in the middle
-        return not piece
-    first = piece.decode("utf-8", "ignore")[:1]
-    return not first or not extends_character(first)
 
 
 def merged(word: str) -> str:

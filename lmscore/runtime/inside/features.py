@@ -104,7 +104,7 @@ def word_texts(tokenizer: TextTokenizer, text: str) -> list[str]:
 
 def _words(tokenizer: TextTokenizer, text: str) -> WordTokens:
     (encoded,) = tokenizer.encode_spans([text])
-    return word_tokens(text, encoded.spans, eos=False)
+    return word_tokens(text, encoded.spans, eos=False, characters=tokenizer.spaceless)
 
 
 def _pooled(states: Tensor, pool: Pool) -> NDArray[np.float32]:

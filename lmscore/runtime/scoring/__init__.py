@@ -26,7 +26,7 @@ from lmscore.runtime.scoring.scored_text import Convention, ScoredText
 from lmscore.runtime.scoring.scorer import Scorer, sum_scores
 from lmscore.runtime.scoring.shown import shown_words
 from lmscore.runtime.scoring.stream_windows import id_windows, windows
-from lmscore.runtime.scoring.words import END, WordTokens, boundary_tokens, word_tokens
+from lmscore.runtime.scoring.words import END, WordTokens, boundary_tokens, count_words, word_tokens
 
 __all__ = [
     "END",
@@ -53,6 +53,7 @@ __all__ = [
     "boundary_tokens",
     "candidate_texts",
     "choose_among",
+    "count_words",
     "encode_after",
     "id_windows",
     "measured_texts",

@@ -71,6 +71,7 @@ class Documents:
             words=self._words,
             of_parts=[tuple(map(_part_score, parts, scores))],
             num_ends=sum(score.num_ends for score in scores),
+            num_words=[sum(score.num_words for score in scores)],
         )
         return joined
 

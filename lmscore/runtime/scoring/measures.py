@@ -80,10 +80,12 @@ def measured_texts(
     *,
     backward: bool,
     eos: bool = True,
+    characters: bool = False,
 ) -> Iterator[TextMeasures]:
     """Put the measures of all scored tokens, in their order, beside the scores of R texts.
 
-    The scores have tokens, with </s> among them if `eos`. A word is measured at the first of its
+    The scores have tokens, with </s> among them if `eos`. With `characters`, words are
+    user-perceived characters. A word is measured at the first of its
     tokens that the model reads: in a backward model the last of its text.
     """
     start = 0
@@ -101,7 +103,7 @@ def measured_texts(
             TokenMeasures(t.id, t.text, t.start, t.end, t.log_prob, entropy, rank, best)
             for t, entropy, rank, best in columns
         )
-        words = _words(score.text, tokens, backward=backward, eos=eos)
+        words = _words(score.text, tokens, backward=backward, eos=eos, characters=characters)
         yield TextMeasures(score.text, tokens, words, score)
 
 
@@ -114,11 +116,11 @@ def _spelt(
 
 
 def _words(
-    text: str, tokens: Sequence[TokenMeasures], *, backward: bool, eos: bool
+    text: str, tokens: Sequence[TokenMeasures], *, backward: bool, eos: bool, characters: bool
 ) -> tuple[WordMeasures, ...]:
     own = tokens[: len(tokens) - eos]
     spans = np.array([(token.start, token.end) for token in own], np.int64).reshape(-1, 2)
-    words = word_tokens(text, spans, eos=eos)
+    words = word_tokens(text, spans, eos=eos, characters=characters)
     onsets: dict[int, TokenMeasures] = {}
     for owner, token in zip(words.owners.tolist(), tokens, strict=True):
         if backward or owner not in onsets:

@@ -95,7 +95,7 @@ class Score(_Unread):
     text: str
     log_prob: float  # nats, over all scored tokens
     num_tokens: int  # scored tokens, with </s> where it was asked for
-    num_words: int  # pieces of the text between white space
+    num_words: int  # pieces of the text between white space, or characters; see `segmentation`
     num_oov: int  # scored tokens that are <unk>
     oov_log_prob: float  # their part of log_prob
     # Empty when scored with tokens=False, and words unless scored with words=True.
@@ -189,10 +189,12 @@ def unread_scores(
     words: bool = False,
     of_parts: Sequence[tuple[PartScore, ...]] = (),
     num_ends: int = 1,
+    num_words: Sequence[int] | None = None,
 ) -> list[Score]:
     """The scores of R texts, from a column for each field.
 
     `num_ends`: the scored </s> of each text.
+    `num_words`: the words of each text; by default they are counted when they are read.
     `tokens` and `words`: compute them from `parts` when they are read, else they are empty.
     `of_parts`: the scores of the parts of each text, if the texts were split.
     """
@@ -206,6 +208,8 @@ def unread_scores(
         "parts": of_parts or nothing,
         "num_ends": [num_ends] * len(texts),
     }
+    if num_words is not None:
+        columns["num_words"] = num_words
     if parts:
         columns["_parts"] = parts
     if not tokens:

@@ -19,6 +19,7 @@ class Convention:
     tokenizer: TextTokenizer
     unk_id: int  # -1 where the vocabulary has no <unk>
     eos: bool  # whether </s> is scored
+    characters: bool = False  # whether words are user-perceived characters
 
 
 @dataclass(slots=True)
@@ -59,7 +60,12 @@ class ScoredText:
         """The words, and </s>."""
         ids = np.frombuffer(self.ids, np.int32)
         spans = np.array(self._spans(text, ids.tolist()), np.int64).T
-        found = word_tokens(text, spans, eos=self.convention.eos and len(self.ids) > 0)
+        found = word_tokens(
+            text,
+            spans,
+            eos=self.convention.eos and len(self.ids) > 0,
+            characters=self.convention.characters,
+        )
         log_probs = np.frombuffer(self.log_probs, np.float32)
         log_z = (
             np.zeros_like(log_probs)

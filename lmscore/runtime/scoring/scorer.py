@@ -35,7 +35,7 @@ from lmscore.runtime.scoring.score import Parts, Score, unread_scores
 from lmscore.runtime.scoring.scored_text import Convention, ScoredText
 from lmscore.runtime.scoring.stream_windows import Window
 from lmscore.runtime.scoring.words import boundary_tokens
-from lmscore.runtime.text import IdRows, Ids, TextTokenizer, places
+from lmscore.runtime.text import IdRows, Ids, TextTokenizer, count_characters, places
 
 Result = TypeVar("Result")
 
@@ -71,6 +71,7 @@ class Scorer:
     ahead: int  # windows that are read while one is being scored
     alternatives: int | None = None  # of `measured`: the likeliest tokens that are given
     oov_cost: OovCost | None = None  # of each <unk>, beside its log-probability
+    characters: bool = False  # whether words are user-perceived characters
 
     def stream(
         self, windows: Iterable[Window], prefix: str | None, *, carry: bool
@@ -223,11 +224,14 @@ class Scorer:
 
         `scored` are the places of scored tokens, `firsts` those of the first tokens of texts.
         """
-        tokens = boundary_tokens(self.tokenizer, self.engine.config.bos_token_id)
+        characters, tokenizer = self.characters, self.tokenizer
+        bos = self.engine.config.bos_token_id
+        tokens = boundary_tokens(tokenizer, bos, characters=characters)
         if tokens is None:
             return rows
         at = np.zeros(len(rows.targets), np.bool_)
-        at[scored] = self.tokenizer.begins_word[rows.targets[scored]]
+        begins = tokenizer.begins_character if characters else tokenizer.begins_word
+        at[scored] = begins[rows.targets[scored]]
         at[firsts] = False
         return replace(rows, boundaries=Boundaries(at, tokens))
 
@@ -253,6 +257,7 @@ class Scorer:
             tokens=self.tokens,
             words=self.words,
             num_ends=int(self.eos),
+            num_words=list(map(count_characters, reading.texts)) if self.characters else None,
         )
 
     def _measures(self, reading: Reading, found: RowScores) -> Iterator[TextMeasures]:
@@ -264,13 +269,14 @@ class Scorer:
             found.measures.at(reading.scored),
             self.tokenizer,
             backward=self.engine.config.direction == "backward",
+            characters=self.characters,
         )
 
     def _parts(
         self, reading: Reading, ids: Ids, log_probs: Tensor, log_z: Tensor | None
     ) -> list[ScoredText]:
         """What the tokens and words of each text are computed from; copies, text by text."""
-        convention = Convention(self.tokenizer, self._unk_id, self.eos)
+        convention = Convention(self.tokenizer, self._unk_id, self.eos, self.characters)
         R, ends = len(reading.texts), 4 * np.cumsum(reading.counts)
         cuts = list(map(slice, (ends - 4 * reading.counts).tolist(), ends.tolist()))
         return made_of_columns(
@@ -326,6 +332,7 @@ def sum_scores(
     tokens: bool = False,
     words: bool = False,
     num_ends: int = 1,
+    num_words: Sequence[int] | None = None,
 ) -> list[Score]:
     """The scores of R texts.
 
@@ -338,6 +345,7 @@ def sum_scores(
         tokens: whether `Score.tokens` is computed so; else it is empty.
         words: whether `Score.words` is.
         num_ends: the scored </s> of each text.
+        num_words: R, the words of each text. Default: they are counted between white space.
     """
     R, unknown = len(texts), owners[oov]
     return unread_scores(
@@ -350,6 +358,7 @@ def sum_scores(
         tokens=tokens,
         words=words,
         num_ends=num_ends,
+        num_words=num_words,
     )
 
 

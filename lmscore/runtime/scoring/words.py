@@ -1,6 +1,7 @@
 """Words of a text, the tokens that spell them, and their scores.
 
-A word is a piece of text between white space, as `str.split` has it. Its tokens spell it and the
+A word is a piece of text between white space, as `str.split` has it, or a user-perceived character
+where the vocabulary spells a script without spaces. Its tokens spell it and the
 white space before it. A token that reaches into several words joins them into one record (the
 tokenizers that lmscore trains split at white space, and have no such token). A word that the
 tokenizer drops has no tokens, and log-probability 0. White space after the last word belongs to
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from lmscore.runtime.engine import Tensor
 from lmscore.runtime.scoring.score import WordScore
-from lmscore.runtime.text import Ids, TextTokenizer
+from lmscore.runtime.text import Ids, TextTokenizer, character_spans, count_characters
 
 END = "</s>"  # the text of the record for the end of a sentence
 
@@ -42,12 +43,13 @@ class WordTokens:
         return np.flatnonzero(np.diff(self.owners)) + 1
 
 
-def word_tokens(text: str, spans: Ids, *, eos: bool) -> WordTokens:
+def word_tokens(text: str, spans: Ids, *, eos: bool, characters: bool = False) -> WordTokens:
     """Find the words of a text, and give them its tokens.
 
     `spans` int64 [n, 2] has the character offsets of the tokens; `eos`: </s> follows and is scored.
+    `characters`: a word is a user-perceived character.
     """
-    words = np.array([match.span() for match in _WORD.finditer(text)], np.int64).reshape(-1, 2)
+    words = np.array(_word_spans(text, characters=characters), np.int64).reshape(-1, 2)
     starts, ends = words[:, 0], words[:, 1]
     # A token within a word has that word as both. For white space, the first is the word after it.
     first = np.maximum.accumulate(np.searchsorted(ends, spans[:, 0], side="right"))
@@ -64,6 +66,17 @@ def word_tokens(text: str, spans: Ids, *, eos: bool) -> WordTokens:
         texts.append(END if eos else "")
         records.append((len(text), len(text)))
     return WordTokens(texts, records, owners)
+
+
+def _word_spans(text: str, *, characters: bool) -> list[tuple[int, int]]:
+    if not characters:
+        return [match.span() for match in _WORD.finditer(text)]
+    return [span for span in character_spans(text) if not text[slice(*span)].isspace()]
+
+
+def count_words(text: str, *, characters: bool) -> int:
+    """The number of words of a text."""
+    return count_characters(text) if characters else len(text.split())
 
 
 def _joined(first: Ids, last: Ids, count: int) -> NDArray[np.bool_]:
@@ -100,10 +113,11 @@ def word_scores(
     )
 
 
-def boundary_tokens(tokenizer: TextTokenizer, bos: int) -> Ids | None:
+def boundary_tokens(tokenizer: TextTokenizer, bos: int, *, characters: bool = False) -> Ids | None:
     """The ids of the tokens that show that the word before them is over.
 
     None if all do, as in a word model: then Z is 1. `bos` does not count: it is never predicted.
+    `characters`: a word is a user-perceived character.
     """
-    begins = tokenizer.begins_word
+    begins = tokenizer.begins_character if characters else tokenizer.begins_word
     return None if np.delete(begins, bos).all() else np.flatnonzero(begins)

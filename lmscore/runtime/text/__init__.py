@@ -3,6 +3,7 @@
 from lmscore.runtime.text.byte_spans import Spans
 from lmscore.runtime.text.characters import (
     character_spans,
+    count_characters,
     extends_character,
     first_character,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "TextTokenizer",
     "character_spans",
     "check_text",
+    "count_characters",
     "each_text",
     "extends_character",
     "first_character",

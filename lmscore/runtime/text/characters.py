@@ -19,11 +19,24 @@ _SPACELESS = re.compile(
     "\U00020000-\U0003ffff]"
 )
 
+# Characters that never join their neighbours: ASCII, kana, Han, full-width and common punctuation.
+_ALONE = re.compile(
+    "[ -~\u00a0-\u00ff\u2010-\u2027\u3000-\u3029\u3030-\u3098\u309b-\u30ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uff60]*"
+)
+
 
 def is_spaceless(text: str) -> bool:
     """Whether most letters of a text are of scripts that write no spaces between words."""
     letters = len(_LETTER.findall(text))
     return letters > 0 and 2 * len(_SPACELESS.findall(text)) > letters
+
+
+def count_characters(text: str) -> int:
+    """The number of user-perceived characters of a text that are not white space."""
+    if _ALONE.fullmatch(text):
+        return len("".join(text.split()))
+    return sum(not text[start:end].isspace() for start, end in character_spans(text))
 
 
 def character_spans(text: str) -> Iterator[tuple[int, int]]:

@@ -14,7 +14,7 @@ from lmscore.bundle import CONFIG_FILE, Bundle, Config
 from lmscore.errors import InputError, ModelError
 from lmscore.forks import lazy
 from lmscore.runtime.text.byte_spans import ByteSpans, Spans
-from lmscore.runtime.text.characters import is_spaceless
+from lmscore.runtime.text.characters import extends_character, is_spaceless
 from lmscore.runtime.text.cuts import Cuts, find_cuts
 from lmscore.runtime.text.encoding import (
     Found,
@@ -247,6 +247,14 @@ class TextTokenizer:
         return begins
 
     @lazy
+    def begins_character(self) -> NDArray[np.bool_]:
+        """Which tokens show that the user-perceived character before them is over, bool [V].
+
+        A token that goes on with the bytes of one, or with a mark on it, does not.
+        """
+        return np.array(list(map(_begins_character, self.pieces)))
+
+    @lazy
     def spaceless(self) -> bool:
         """Whether the vocabulary spells scripts without spaces, so that a character is a word.
 
@@ -292,6 +300,13 @@ class TextTokenizer:
                 "has no unknown token to put in its place; remove it from the text"
             )
         ids[control] = self._unk_id
+
+
+def _begins_character(piece: bytes) -> bool:
+    if not piece or 0x80 <= piece[0] < 0xC0:  # </s> adds nothing, and ends it; else in the middle
+        return not piece
+    first = piece.decode("utf-8", "ignore")[:1]
+    return not first or not extends_character(first)
 
 
 def _only_text(tokenizer: Tokenizer) -> Tokenizer:

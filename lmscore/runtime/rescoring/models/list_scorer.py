@@ -74,7 +74,12 @@ class RecurrentScorer:
     def score_stream(self, texts: Iterable[str]) -> Iterator[Score]:
         """Score texts word by word."""
         return self.lm.score_stream(
-            texts, eos=self.eos, context="sentence", tokens=False, words=True
+            texts,
+            eos=self.eos,
+            context="sentence",
+            tokens=False,
+            words=True,
+            segmentation="spaces",
         )
 
 
