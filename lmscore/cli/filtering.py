@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import tee
 from pathlib import Path
@@ -42,7 +42,7 @@ class Settings:
     model: ModelOptions
     selecting: Selecting
     text: TextInput
-    oov_costs: OovCosts
+    oov_costs: OovCosts = field(default_factory=OovCosts)
     context: Context | None = None
     bos: bool = True
     eos: bool = True

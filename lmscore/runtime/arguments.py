@@ -62,6 +62,15 @@ def check_oov_cost(oov_cost: object) -> None:
     check_argument("oov_cost", oov_cost, Real, lambda x: 0 <= x < math.inf, expected)
 
 
+def check_lines(max_lines: object, *, constrained: bool) -> None:
+    """Raise OptionError unless `max_lines` is a number of lines, 1 of a constrained text."""
+    check_count("max_lines", max_lines)
+    if constrained and max_lines != 1:
+        raise OptionError(
+            "max_lines does not go with allowed_words or pattern, which are of one line"
+        )
+
+
 def check_stop(stop: object) -> None:
     """Raise OptionError unless `stop` is a list of strings, none of them empty."""
     if isinstance(stop, str) or not isinstance(stop, Sequence):

@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # functions import decoding when they need it: scoring starts
     from lmscore.runtime.decoding import (
         NextKeywords,
         NextOptions,
+        Prompt,
         Sample,
         Sampler,
         SamplingKeywords,
@@ -572,10 +573,11 @@ class LanguageModel:
 
         Args:
             prompt: the text to continue; empty: the beginning of a sentence. After white space at
-                its end a subword model expects no word, since its words bring their own.
+                its end a subword model expects no word, since its words bring their own. A model
+                of documents reads each line of it as a sentence, and continues the last.
             num_samples: the number of independent continuations.
-            options: `max_tokens`, `temperature`, `top_k`, `top_p`, `min_p`, `repetition_penalty`,
-                `stop`, `seed`, `allowed_words`, `pattern`, `unk`: see
+            options: `max_tokens`, `max_lines`, `temperature`, `top_k`, `top_p`, `min_p`,
+                `repetition_penalty`, `stop`, `seed`, `allowed_words`, `pattern`, `unk`: see
                 `lmscore.runtime.decoding.sampling.SamplingKeywords`.
 
         Raises:
@@ -594,14 +596,14 @@ class LanguageModel:
 
         With a seed, each prompt gets the samples that `sample` draws for it.
         """
-        from lmscore.runtime.decoding import Prompt, SamplingOptions
+        from lmscore.runtime.decoding import SamplingOptions
 
         given = SamplingOptions.given(options, num_samples=num_samples)
         if isinstance(prompts, str):
             raise InputError("expected several prompts, got one string; use sample, or a list")
         if not isinstance(prompts, Iterable):
             raise InputError(f"expected several prompts, got {type(prompts).__name__}")
-        read = [Prompt.read(self.tokenizer, text, i) for i, text in enumerate(prompts, 1)]
+        read = [self._prompt(text, number) for number, text in enumerate(prompts, 1)]
         return self._sampler(given).sample(read)
 
     def stream(
@@ -613,10 +615,10 @@ class LanguageModel:
         back until that is decided. A piece is computed when it is asked for. `close()` ends the
         sample early and frees its state; so does dropping the generator.
         """
-        from lmscore.runtime.decoding import Prompt, SamplingOptions
+        from lmscore.runtime.decoding import SamplingOptions
 
         given = SamplingOptions.given(options)
-        return self._sampler(given).stream(Prompt.read(self.tokenizer, prompt))
+        return self._sampler(given).stream(self._prompt(prompt, 1))
 
     def beam_search(
         self,
@@ -631,6 +633,7 @@ class LanguageModel:
         allowed_words: Collection[str] | None = None,
         pattern: str | None = None,
         unk: bool = False,
+        max_lines: int = 1,
     ) -> list[Sample]:
         """The likeliest continuations of a prompt that a beam search finds, best first.
 
@@ -649,7 +652,7 @@ class LanguageModel:
                 log-probability per token (the normalisation by length that Wu et al. 2016, arXiv
                 1609.08144, section 7, start from). It does not change what the beam keeps.
             stop: strings before which the text ends ("stop").
-            allowed_words, pattern, unk: as in `SamplingKeywords`.
+            allowed_words, pattern, unk, max_lines: as in `SamplingKeywords`.
 
         Returns:
             `num_results` samples, or fewer if the search finds fewer.
@@ -660,7 +663,8 @@ class LanguageModel:
             MissingExtraError: allowed_words or pattern without llguidance.
             ModelError: the model yields nan or inf.
         """
-        from lmscore.runtime.decoding import BeamOptions, BeamSearch, Prompt, make_constraint
+        from lmscore.runtime.arguments import check_lines
+        from lmscore.runtime.decoding import BeamOptions, BeamSearch, make_constraint
 
         check_text(prefix, 1, "prefix")
         if prefix and self.config.context != "document":
@@ -675,16 +679,19 @@ class LanguageModel:
             length_penalty=length_penalty,
             stop=stop,
             unk=unk,
+            max_lines=max_lines,
         )
+        check_lines(max_lines, constrained=allowed_words is not None or pattern is not None)
+        self._check_lines(max_lines)
         self.check_forward()
         constraint = make_constraint(
             self.tokenizer, self.config, allowed_words=allowed_words, pattern=pattern
         )
-        read = Prompt.read(self.tokenizer, prompt)
+        read = self._prompt(prompt, 1)
         if prefix:
             bos = np.array([self.config.bos_token_id])
             lead = prefix_lead(self.config, self.tokenizer.encode(prefix), bos)
-            read = replace(read, lead=lead)
+            read = replace(read, lead=np.concatenate((lead, read.lead)))
         return BeamSearch(self.engine, self.tokenizer, read, options, constraint).run()
 
     def next_words(
@@ -792,10 +799,25 @@ class LanguageModel:
         check_keywords(options, NextKeywords)
         return NextOptions(**options)
 
+    def _prompt(self, text: str, number: int) -> Prompt:
+        """The tokens of a prompt; `number` names it in errors."""
+        from lmscore.runtime.decoding import Prompt, lines_of
+
+        check_text(text, number)
+        return Prompt.after_lines(self.tokenizer, lines_of(text, self.config), self.config, number)
+
+    def _check_lines(self, max_lines: int) -> None:
+        if max_lines > 1 and self.config.context != "document":
+            raise OptionError(
+                f"{self.path}: reads sentences on their own, so that a text is one line: max_lines "
+                "goes with a model of documents"
+            )
+
     def _sampler(self, options: SamplingOptions) -> Sampler:
         from lmscore.runtime.decoding import Sampler, make_constraint
 
         self.check_forward()
+        self._check_lines(options.max_lines)
         constraint = make_constraint(
             self.tokenizer,
             self.config,

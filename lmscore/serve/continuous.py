@@ -189,7 +189,7 @@ class Decoder:
         tokens = choose_tokens(step.log_probs, [one.draft for one in live], config)
         drawn = step.log_probs[np.arange(len(live)), tokens].tolist()
         for one, token, log_prob in zip(live, tokens.tolist(), drawn, strict=True):
-            text = one.draft.extend(token, log_prob, eos=config.eos_token_id)
+            text = one.draft.extend(token, log_prob)
             one.token = token
             if one.completion.on_piece is not None:
                 one.completion.on_piece(one.number, one.piece(text))

@@ -117,6 +117,24 @@ def test_line_breaks_stay_in_the_line(run: Run, bpe_model_path: Path) -> None:
     assert (document["prompt"], document["text"]) == ("x\n", "a\r\nb")
 
 
+def test_several_lines_of_a_document(
+    run: Run, document_lm: LanguageModel, document_model_path: Path, tmp_path: Path
+) -> None:
+    options = {"max_lines": 3, "seed": 1}
+    (sample,) = document_lm.sample("the cat\nthe", **options)  # type: ignore[arg-type]
+    argv = ("sample", "-m", document_model_path, *FP32, "--max-lines", "3", "--seed", "1")
+    shown = ("the cat\nthe" + sample.text).replace("\n", "\\n")
+    assert run(*argv, "the cat\nthe").out == f"{shown}\n"
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text(json.dumps({"before": "the cat\nthe"}) + "\n")
+    assert run(*argv, "-i", prompts, "--field", "before").out == f"{shown}\n"
+    (found,) = run(*argv, "the cat\nthe", *JSONL).objects
+    assert found["text"] == sample.text
+    refused = run("sample", "the", "--max-lines", "2")
+    assert refused.status == 1
+    assert "goes with a model of documents" in refused.err
+
+
 def test_stop_and_allowed_words(run: Run, tmp_path: Path) -> None:
     words = tmp_path / "words"
     words.write_text("cat dog\nmat\n")

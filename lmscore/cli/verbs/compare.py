@@ -64,7 +64,11 @@ def compare(
             lm = opened.load()
             # The same for all models, or their perplexities per word could not be compared.
             segmentation = lm.segmentation if segmentation == "auto" else segmentation
-            how: ScoreOptions = {"oov_cost": speller, "segmentation": segmentation}
+            how: ScoreOptions = {
+                "context": "sentence",
+                "oov_cost": speller,
+                "segmentation": segmentation,
+            }
             rows.append(_Row.measured(lm, lines, how))
     if output_format == "json":
         streams.write(json.dumps([row.as_dict() for row in rows], indent=2) + "\n")
@@ -99,7 +103,7 @@ class _Row:
     def measured(cls, lm: LanguageModel, lines: list[str], how: ScoreOptions) -> _Row:
         lm.summarize(lines[:1])  # what is made on first use
         start = time.perf_counter()
-        summary = lm.summarize(lines, context="sentence", **how)
+        summary = lm.summarize(lines, **how)
         seconds = time.perf_counter() - start
         return cls(lm.path.resolve().name, _size_of(lm), summary, seconds)
 

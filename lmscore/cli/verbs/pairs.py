@@ -122,9 +122,9 @@ def pairs(
     )
     for pair, scores in _score_pairs(scored, read(lines, good, bad), paths):
         better, worse = (_normalized(score, normalize, pair) for score in scores)
-        counts = (score.num_oov for score in scores)
         above = any(score.oov_rate > max_oov for score in scores)
-        result = Result(better, worse, *counts, is_left_out=above)
+        oovs = [score.num_oov for score in scores]
+        result = Result(better, worse, oovs[0], oovs[1], above)
         tallies.setdefault(_group(pair, by), _Tally()).add(result)
         streams.write(as_line(pair, result))
     streams.flush()

@@ -45,6 +45,12 @@ def sample(
     max_tokens: Annotated[
         int, typer.Option(metavar="N", min=1, help="Cut a sample that has not ended by then.")
     ] = 100,
+    max_lines: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="End after N lines, in models of documents: </s> ends a line."
+        ),
+    ] = 1,
     temperature: Annotated[
         float, typer.Option(metavar="T", min=0, help="Below 1 likelier texts; 0: the likeliest.")
     ] = 1.0,
@@ -89,13 +95,17 @@ def sample(
     ] = 1.0,
     output_format: Annotated[OutputFormat, typer.Option("--format")] = "text",
     model: options.ModelOptions,
+    input_format: options.Reading = None,
+    field: options.Field = None,
     encoding: options.Encoding = None,
     errors: options.Utf8Errors = "strict",
     line_buffered: options.LineBuffered = False,
 ) -> None:
     r"""Continue prompts with texts that are drawn from the model, or the likeliest ones.
 
-    Prints every prompt with its continuation, one per line; a line break inside shows as \n.
+    Prints every prompt with its continuation, one per line; a line break inside shows as \n. A
+    model of documents reads every line of a prompt (an argument, or a field of JSON Lines) and
+    continues the last.
     With --format jsonl an object per continuation: prompt, sample (its number, from 0), text,
     log_prob (in nats, the model's own), num_tokens (</s> included where it ended so), and
     finish_reason: eos (</s>), length (--max-tokens) or stop.
@@ -110,7 +120,7 @@ def sample(
         "repetition_penalty": repetition_penalty,
         "seed": seed,
     }
-    limits: dict[str, Any] = {"max_tokens": max_tokens, "stop": stop or ()}
+    limits: dict[str, Any] = {"max_tokens": max_tokens, "max_lines": max_lines, "stop": stop or ()}
     _check_search(beam_size, num_samples, length_penalty, drawing)
     _check_values(beam_size, num_samples, length_penalty, drawing | limits)
     if pattern is not None:
@@ -129,7 +139,9 @@ def sample(
         return
     else:
         decode = partial(lm.sample_batch, num_samples=num_samples, **drawing, **limits)
-    given = TextInput(files=files, encoding=encoding, errors=errors)
+    given = TextInput(
+        files=files, input_format=input_format, field=field, encoding=encoding, errors=errors
+    )
     for text, samples in _decoded(prompt, given, decode, line_buffered=line_buffered):
         for number, found in enumerate(samples):
             streams.write(_line(output_format, text, number, found))
@@ -164,7 +176,7 @@ def _check_values(
     with command_line():
         SamplingOptions(num_samples=num_samples, **values)
         if beam_size is not None:
-            limits = {name: values[name] for name in ("max_tokens", "stop")}
+            limits = {name: values[name] for name in ("max_tokens", "max_lines", "stop")}
             BeamOptions(beam_size, num_samples, length_penalty=length_penalty, **limits)
 
 

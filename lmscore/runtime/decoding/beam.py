@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from lmscore.errors import OptionError
-from lmscore.runtime.arguments import check_count, check_stop
+from lmscore.runtime.arguments import check_count, check_lines, check_stop
 from lmscore.runtime.decoding.constraint import Constraint, ConstraintState
 from lmscore.runtime.decoding.never import never_generated
 from lmscore.runtime.decoding.result import FinishReason, Sample
-from lmscore.runtime.decoding.text import Continuation, Prompt
+from lmscore.runtime.decoding.text import Continuation, Prompt, after_line_end
 from lmscore.runtime.engine import Engine, Step, Top
 from lmscore.runtime.text import Ids, TextTokenizer
 
@@ -38,10 +38,12 @@ class BeamOptions:
     length_penalty: float
     stop: Sequence[str]
     unk: bool = False  # whether <unk> may come
+    max_lines: int = 1
 
     def __post_init__(self) -> None:
         for name in ("beam_size", "num_results", "max_tokens"):
             check_count(name, getattr(self, name))
+        check_lines(self.max_lines, constrained=False)
         check_stop(self.stop)
         if self.num_results > self.beam_size:
             raise OptionError(
@@ -118,9 +120,7 @@ class BeamSearch:
         """
         start = None if self._constraint is None else self._constraint.start(self._prompt)
         self._live = [_Hypothesis(constraint=start)]
-        begin = np.array([self._engine.config.bos_token_id], np.int64)
-        ids = np.concatenate((self._prompt.lead, begin, self._prompt.ids))
-        top = self._best(self._engine.read(ids, self._engine.initial_state()))
+        top = self._best(self._prompt.step(self._engine))
         parents = self._keep(top)
         while self._live and not self._is_decided():
             top = self._read(top, parents)
@@ -145,6 +145,7 @@ class BeamSearch:
     def _read(self, top: Top, parents: Ids) -> Top:
         """Let each live hypothesis read its last token."""
         tokens = np.array([hypothesis.tokens[-1] for hypothesis in self._live])
+        tokens = after_line_end(tokens, self._engine.config)
         if self._constraint is None:
             return self._engine.top(tokens, top.state, self._num_best, parents)
         return self._best(self._engine.step(tokens, top.state, parents))
@@ -190,7 +191,9 @@ class BeamSearch:
         return list(zip(rows.tolist(), columns.tolist(), strict=True))
 
     def _finish_reason(self, hypothesis: _Hypothesis) -> FinishReason | None:
-        if hypothesis.tokens[-1] == self._engine.config.eos_token_id:
+        eos = self._engine.config.eos_token_id
+        is_over = hypothesis.tokens[-1] == eos
+        if is_over and hypothesis.tokens.count(eos) == self._options.max_lines:
             return "eos"
         if self._options.stop and self._continuation(hypothesis).stopped:
             return "stop"
@@ -221,6 +224,8 @@ class BeamSearch:
             self._prompt,
             unk_id=self._engine.config.unk_token_id,
             stop=self._options.stop,
+            eos=self._engine.config.eos_token_id,
+            max_lines=self._options.max_lines,
         )
         for token, log_prob in zip(hypothesis.tokens, hypothesis.log_probs, strict=True):
             continuation.add(token, log_prob)

@@ -47,23 +47,30 @@ class Draft:
     ) -> Draft:
         """Begin sample `number` of a prompt."""
         seen = np.zeros(config.vocab_size, np.bool_)
-        seen[prompt.ids] = True
+        seen[prompt.all_ids] = True
         return cls(
             options,
-            Continuation(tokenizer, prompt, unk_id=config.unk_token_id, stop=options.stop),
-            random_stream(options.seed, number, prompt.ids),
+            Continuation(
+                tokenizer,
+                prompt,
+                unk_id=config.unk_token_id,
+                stop=options.stop,
+                eos=config.eos_token_id,
+                max_lines=options.max_lines,
+            ),
+            random_stream(options.seed, number, prompt.all_ids),
             seen,
             options.max_tokens,
             constraint,
             constraint.start(prompt) if constraint else None,
         )
 
-    def extend(self, token: int, log_prob: float, *, eos: int) -> str:
-        """Append a token (`log_prob` in nats; `eos` is </s>); return the text now certain."""
+    def extend(self, token: int, log_prob: float) -> str:
+        """Append a token (`log_prob` in nats); return the text now certain."""
         text = self.continuation.add(token, log_prob)
         self.seen[token] = True
         self.tokens_left -= 1
-        if token == eos:
+        if self.continuation.ended:
             self.reason = "eos"
         elif self.continuation.stopped:
             self.reason = "stop"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lmscore.names import NextUnit
 from lmscore.runtime.decoding.never import never_generated
+from lmscore.runtime.decoding.text import Prompt, lines_of
 from lmscore.runtime.decoding.units import NextOptions, Unit, Wanted, chosen_unit, merged
 from lmscore.runtime.engine import Engine, State, Step
 from lmscore.runtime.scoring import END
@@ -35,10 +36,11 @@ def find_next_words(
 ) -> list[tuple[str, float]]:
     """The k likeliest next words after a text, best first; see `LanguageModel.next_words`."""
     unit = unit_of(engine, tokenizer, options)
+    lines = lines_of(text, engine.config)
     if unit == "word":
-        text = text.rstrip()
-    start = engine.read(tokenizer.encode(text))
-    return find_next_after(engine, tokenizer, start, k, options, begun=bool(text))
+        lines[-1] = lines[-1].rstrip()
+    start = Prompt.after_lines(tokenizer, lines, engine.config).step(engine)
+    return find_next_after(engine, tokenizer, start, k, options, begun=bool(lines[-1]))
 
 
 def find_next_after(

@@ -14,7 +14,7 @@ from lmscore.runtime.decoding.constraint import Constraint
 from lmscore.runtime.decoding.draft import Draft, choose_tokens
 from lmscore.runtime.decoding.result import Sample
 from lmscore.runtime.decoding.sampling import SamplingOptions
-from lmscore.runtime.decoding.text import Prompt
+from lmscore.runtime.decoding.text import Prompt, after_line_end
 from lmscore.runtime.engine import Engine, State, Step
 from lmscore.runtime.text import Ids, TextTokenizer
 
@@ -48,13 +48,13 @@ class Sampler:
     def stream(self, prompt: Prompt) -> Generator[str, None, None]:
         """Yield the first sample's text in pieces, as soon as each is certain."""
         drafts = [self._draft(prompt, 0)]
-        pieces = self._steps(drafts, self.engine.read(prompt.ids), np.zeros(1, np.int64))
+        pieces = self._steps(drafts, prompt.step(self.engine), np.zeros(1, np.int64))
         return (piece for piece in pieces if piece)
 
     def _batch(self, prompts: Sequence[Prompt], owners: Ids, numbers: Ids) -> list[Sample]:
         """Draw sample `numbers[b]` of prompt `owners[b]`, for all b at once."""
         read, parents = np.unique(owners, return_inverse=True)
-        start = _joined([self.engine.read(prompts[p].ids) for p in read.tolist()])
+        start = _joined([prompts[p].step(self.engine) for p in read.tolist()])
         drafts = [
             self._draft(prompts[owner], number)
             for owner, number in zip(owners.tolist(), numbers.tolist(), strict=True)
@@ -85,12 +85,13 @@ class Sampler:
             tokens = choose_tokens(log_probs, drafts, config)
             drawn = log_probs[np.arange(len(drafts)), tokens].tolist()
             for draft, token, log_prob in zip(drafts, tokens.tolist(), drawn, strict=True):
-                yield draft.extend(token, log_prob, eos=config.eos_token_id)
+                yield draft.extend(token, log_prob)
             going_on = np.flatnonzero([not draft.is_finished for draft in drafts])
             if not len(going_on):
                 return
             drafts = [drafts[row] for row in going_on]
-            step = self.engine.step(tokens[going_on], step.state, parents[going_on])
+            read = after_line_end(tokens[going_on], config)
+            step = self.engine.step(read, step.state, parents[going_on])
             log_probs, parents = step.log_probs, np.arange(len(drafts))
 
 

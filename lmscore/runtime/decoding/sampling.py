@@ -19,6 +19,7 @@ from lmscore.runtime.arguments import (
     check_argument,
     check_count,
     check_keywords,
+    check_lines,
     check_stop,
 )
 from lmscore.runtime.text import Ids
@@ -40,6 +41,8 @@ class SamplingKeywords(TypedDict, total=False):
 
     Attributes:
         max_tokens: the length at which an unfinished sample is cut ("length"). Default: 100.
+        max_lines: the number of lines after which a sample of a model of documents ends; the </s>
+            before are line breaks. Default: 1.
         temperature: divides the log-probabilities; 0 always takes the likeliest token. Default: 1.
         top_k: draw from the k likeliest tokens only.
         top_p: from the fewest likeliest tokens whose probabilities sum to p.
@@ -62,6 +65,7 @@ class SamplingKeywords(TypedDict, total=False):
     """
 
     max_tokens: int
+    max_lines: int
     temperature: float
     top_k: int | None
     top_p: float | None
@@ -84,6 +88,7 @@ class SamplingOptions:
 
     num_samples: int = 1  # of each prompt
     max_tokens: int = 100
+    max_lines: int = 1
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
@@ -109,6 +114,7 @@ class SamplingOptions:
     def __post_init__(self) -> None:
         check_count("num_samples", self.num_samples)
         check_count("max_tokens", self.max_tokens)
+        check_lines(self.max_lines, constrained=self.is_constrained)
         check_argument("temperature", self.temperature, Real, _not_negative, "0 (greedy) or more")
         if self.top_k is not None:
             check_count("top_k", self.top_k)
@@ -123,6 +129,11 @@ class SamplingOptions:
         check_stop(self.stop)
         if self.seed is not None:
             check_argument("seed", self.seed, Integral, _not_negative, "an integer, 0 or more")
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether only some texts may come."""
+        return self.allowed_words is not None or self.pattern is not None
 
     @property
     def is_greedy(self) -> bool:

@@ -7,22 +7,31 @@ U+FFFD; a character that is unfinished at the end is left out.
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from lmscore.bundle import Config
 from lmscore.runtime.decoding.result import FinishReason, Sample
+from lmscore.runtime.engine import Engine, Step
 from lmscore.runtime.scoring import TokenScore
-from lmscore.runtime.text import Ids, TextTokenizer
+from lmscore.runtime.text import Ids, TextTokenizer, check_text
 
 _SPACE = b" "
+_LINE_END = re.compile(r"\r\n|\n|\r")
 _LAST = 4  # tokens that hold a last character for certain: it has at most 4 bytes
+
+
+def lines_of(text: str, config: Config) -> list[str]:
+    """The sentences of a prompt: the lines that a model of documents reads, or the whole text."""
+    return _LINE_END.split(text) if config.context == "document" else [text]
 
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """A text to continue, and its tokens."""
+    """A text to continue, and its tokens; of a document, the last line and what is read before."""
 
     text: str
     ids: Ids  # int64 [n]
@@ -40,9 +49,43 @@ class Prompt:
         return cls.of(tokenizer, text, ids)
 
     @classmethod
+    def after_lines(
+        cls, tokenizer: TextTokenizer, lines: Sequence[str], config: Config, number: int = 1
+    ) -> Prompt:
+        """Tokenize a prompt of several lines, each of which begins as it does in a document.
+
+        Raises:
+            InputError: not strings, or a string that has no ids; names the prompt's number.
+        """
+        for line in lines:
+            check_text(line, number)
+        begin = np.array([config.bos_token_id], np.int64)
+        before = [cls.read(tokenizer, line, number).ids for line in lines[:-1]]
+        lead = [np.concatenate((begin, ids)) for ids in before]
+        return replace(
+            cls.read(tokenizer, lines[-1], number), lead=np.concatenate([begin[:0], *lead])
+        )
+
+    @property
+    def all_ids(self) -> Ids:
+        """The tokens of the text and of what is read before it, but for the <s> between the two."""
+        return np.concatenate((self.lead, self.ids))
+
+    def step(self, engine: Engine) -> Step:
+        """The model's step of one row after it has read the prompt."""
+        begin = np.array([engine.config.bos_token_id], np.int64)
+        ids = np.concatenate((self.lead, begin, self.ids))
+        return engine.read(ids, engine.initial_state())
+
+    @classmethod
     def of(cls, tokenizer: TextTokenizer, text: str, ids: Ids) -> Prompt:
         """Take a prompt's text with its tokens int64 [n]."""
         return cls(text, ids, _drops_space(tokenizer, text, ids))
+
+
+def after_line_end(tokens: Ids, config: Config) -> Ids:
+    """What the model reads after tokens int64 [B]: <s> in the place of </s>, which ended a line."""
+    return np.where(tokens == config.eos_token_id, config.bos_token_id, tokens)
 
 
 class Continuation:
@@ -51,6 +94,7 @@ class Continuation:
     Attributes:
         text: the certain part of it: whole characters that cannot be part of a stop string.
         stopped: whether a stop string has come; then no token may be added.
+        ended: whether the last line has come to its end, likewise.
     """
 
     def __init__(
@@ -60,10 +104,18 @@ class Continuation:
         *,
         unk_id: int | None,
         stop: Sequence[str] = (),
+        eos: int = -1,
+        max_lines: int = 1,
     ) -> None:
-        """Start without a token; the text will end before the first of the stop strings."""
+        """Start without a token; the text will end before the first of the stop strings.
+
+        `eos` is </s>, which ends a line: the text, once it has come `max_lines` times.
+        """
         self.text = ""
         self.stopped = False
+        self.ended = False
+        self._eos = eos
+        self._lines_left = max_lines
         self._tokenizer = tokenizer
         self._drops_space = prompt.drops_space
         self._unk_id = unk_id
@@ -78,7 +130,9 @@ class Continuation:
         return self._tokens
 
     def add(self, token: int, log_prob: float) -> str:
-        """Append a token, with its log-probability (nats); </s> adds no text.
+        """Append a token, with its log-probability (nats).
+
+        </s> adds a line break, or at the end of the last line no text.
 
         Returns:
             The text that became certain.
@@ -109,6 +163,11 @@ class Continuation:
         return Sample(self.text, log_prob, tokens, reason)
 
     def _piece(self, token: int) -> bytes:
+        if token == self._eos:
+            self._lines_left -= 1
+            self.ended = self._lines_left <= 0
+            self._drops_space = self._tokenizer.puts_space_first
+            return b"" if self.ended else b"\n"
         piece = self._tokenizer.pieces[token]
         if self._drops_space and piece:
             self._drops_space = False

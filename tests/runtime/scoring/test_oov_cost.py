@@ -9,10 +9,15 @@ import pytest
 from lmscore.errors import OptionError
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
+from lmscore.runtime.scoring import Score, TokenScore, WordScore
 from tests.models import make_model
 
 TEXTS = ["the zebra sat", "zebra", "", "the cat", "zoo  zebra the zoo"]
 UNKNOWN = [["zebra"], ["zebra"], [], [], ["zoo", "zebra", "zoo"]]
+
+
+def parts_of(score: Score) -> list[TokenScore | WordScore]:
+    return [*score.tokens, *score.words]
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +34,9 @@ def test_the_same_cost_for_each(lm: LanguageModel) -> None:
         cost = 10 * before.num_oov
         assert after.log_prob == pytest.approx(before.log_prob - cost, abs=1e-4)
         assert after.oov_log_prob == pytest.approx(before.oov_log_prob - cost, abs=1e-4)
-        for parts, others in ((before.tokens, after.tokens), (before.words, after.words)):
-            for part, other in zip(parts, others, strict=True):
-                less = 10 if part.is_oov else 0
-                assert other.log_prob == pytest.approx(part.log_prob - less, abs=1e-4)
+        for part, other in zip(parts_of(before), parts_of(after), strict=True):
+            less = 10 if part.is_oov else 0
+            assert other.log_prob == pytest.approx(part.log_prob - less, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["lm", "document_lm"])
@@ -67,8 +71,8 @@ def test_prefixes_parts_and_sentences_without_a_beginning(
         ({"split": "lines"}, zebra + zoo),
     ):
         text = "zebra\nzoo" if "split" in options else "zebra zoo"
-        before = lm.score(text, **options)  # type: ignore[arg-type]
-        after = lm.score(text, oov_cost=speller, **options)  # type: ignore[arg-type]
+        before = lm.score(text, **options)
+        after = lm.score(text, oov_cost=speller, **options)
         assert after.log_prob == pytest.approx(before.log_prob + words, abs=1e-3)
 
 
