@@ -118,9 +118,9 @@ def reading_order(texts: IdRows, config: Config) -> IdRows:
 class _Cells:
     """The rows that are being scored, cell by cell of their runs, and the scores so far."""
 
-    def __init__(self, rows: TokenRows, budget: int) -> None:
+    def __init__(self, rows: TokenRows, budget: int, *, parts: int = 1) -> None:
         self.rows = rows
-        self.layout = layout = Layout.of(rows.starts, rows.lengths, budget)
+        self.layout = layout = Layout.of(rows.starts, rows.lengths, budget, parts=parts)
         self.tokens, self.targets = rows.inputs[layout.places], rows.targets[layout.places]
         self.log_probs = np.empty(len(layout.places), np.float32)
         self.boundaries = np.zeros(len(rows.inputs), np.float32)
@@ -188,8 +188,10 @@ def start_rows(
     its only one. `budget` is the tokens of one run of the graph; default: the engine's.
     """
     engine.check_ids(rows.inputs, rows.targets)
-    size = budget or _budget(engine, rows)
-    cells = _Cells(rows, size)
+    size, workers = budget or _budget(engine, rows), engine.workers
+    # Cores that share a run of a few rows spend much of their time waiting for one another.
+    parts = workers.count if workers is not None and workers.is_open else 1
+    cells = _Cells(rows, size, parts=parts)
     origins = np.zeros(len(rows.lengths), np.int64) if parents is None else parents
     tasks = [
         partial(_advance, batch=batch, cells=cells, state=state, origins=origins)
@@ -200,7 +202,6 @@ def start_rows(
         can_be = budget is None and not _is_whole(rows) and engine.lower_target_budget(size)
         return start_rows(engine, rows, state, parents=parents) if can_be else None
 
-    workers = engine.workers
     if workers is None or len(tasks) < 2:
         return ScoredRows(cells, [partial(task, engine) for task in tasks], smaller=smaller)
     futures = [workers.submit(task) for task in tasks]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from lmscore.runtime.text import Ids, places
 
 _MIN_ROWS = 32  # of a batch, if there are so many: the recurrent products need them
+_MIN_SHARE = 4  # rows of each of several small batches: fewer are not worth a core of their own
 
 
 class Run(NamedTuple):
@@ -53,14 +54,16 @@ class Layout:
     inside: NDArray[np.bool_]  # [P] False for padding
 
     @classmethod
-    def of(cls, starts: Ids, lengths: Ids, budget: int) -> Layout:
+    def of(cls, starts: Ids, lengths: Ids, budget: int, *, parts: int = 1) -> Layout:
         """Lay out rows whose tokens are at `starts`, `lengths` of them; empty rows are left out.
 
-        `budget` is the number of cells that a run should have at most.
+        `budget` is the number of cells that a run should have at most. `parts` is the number of
+        batches that can be run side by side: few rows are shared out among them.
         """
         order = np.argsort(-lengths, kind="stable")
         order = order[: np.count_nonzero(lengths)]
-        batches = list(_batches(lengths[order].tolist(), budget))
+        most = max(_MIN_SHARE, -(-len(order) // parts))
+        batches = list(_batches(lengths[order].tolist(), budget, most))
         runs = np.array(
             [(batch.row, *run) for batch in batches for run in batch.runs],
             np.int64,
@@ -77,14 +80,14 @@ class Layout:
         return cls(order, batches, left.astype(np.int32), cells, inside)
 
 
-def _batches(lengths: Sequence[int], budget: int) -> Iterator[Batch]:
-    """Cut rows of these lengths, longest first, into batches.
+def _batches(lengths: Sequence[int], budget: int, most: int) -> Iterator[Batch]:
+    """Cut rows of these lengths, longest first, into batches of `most` rows at most.
 
     A batch has as many whole rows as fit the budget, but not few: long rows go in chunks.
     """
     row = at = cell = 0
     while row < len(lengths):
-        size = max(budget // lengths[row], min(_MIN_ROWS, budget))
+        size = min(most, max(budget // lengths[row], min(_MIN_ROWS, budget)))
         runs = _runs(lengths[row : row + size], budget)
         yield Batch(row, at, cell, runs)
         row += size

@@ -34,6 +34,11 @@ class Workers(Generic[Opened]):
         self._opened: Opened | None = None
         self._threads: ThreadPoolExecutor | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a task came already; opening takes longer than scoring a few lines."""
+        return self._opened is not None
+
     def submit(self, task: Callable[[Opened], Result]) -> Future[Result]:
         """Run a task on the engine, after the tasks that were submitted before."""
         from concurrent.futures import ThreadPoolExecutor  # not needed to score one line

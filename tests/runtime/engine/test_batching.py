@@ -224,9 +224,20 @@ def test_workers_score_what_one_thread_does(
     graph, on_one_core, rows = CountingGraph(), CountingGraph(), rows_of(texts, bos)
     before = state_of(5)
     engine = engine_of(graph, on_one_core)
-    scores = score_rows(engine, rows, before, budget=budget)
-    assert scores.log_probs.tolist() == one_by_one(rows, 5, carry=False)[0]
-    assert not (graph.batches and on_one_core.batches)
+    for _ in range(2):  # the second time, the workers are there
+        scores = score_rows(engine, rows, before, budget=budget)
+        assert scores.log_probs.tolist() == one_by_one(rows, 5, carry=False)[0]
+
+
+def test_workers_that_are_there_share_a_few_rows() -> None:
+    graph, on_one_core = CountingGraph(), CountingGraph()
+    engine, rows = engine_of(graph, on_one_core), rows_of([np.zeros(9, np.int64)] * 16, bos=1)
+    score_rows(engine, rows, state_of(0), budget=320)
+    assert graph.batches == [(16, 10)]
+    assert engine.workers is not None
+    engine.workers.submit(lambda _: None).result()
+    score_rows(engine, rows, state_of(0), budget=320)
+    assert on_one_core.batches == [(8, 10), (8, 10)]
 
 
 def test_what_fails_in_a_worker_is_raised_and_the_rest_is_left() -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lmscore.runtime.engine.layout import Layout, Run
 
 
-def layout_of(lengths: list[int], budget: int) -> Layout:
+def layout_of(lengths: list[int], budget: int, *, parts: int = 1) -> Layout:
     found = np.array(lengths, np.int64)
-    return Layout.of(np.cumsum(found) - found, found, budget)
+    return Layout.of(np.cumsum(found) - found, found, budget, parts=parts)
 
 
 def test_by_hand() -> None:
@@ -33,9 +34,28 @@ def test_nothing_is_laid_out_for_empty_rows() -> None:
         assert not layout.places.size
 
 
-@given(st.lists(st.integers(0, 50), max_size=80), st.integers(1, 300))
-def test_every_token_has_one_cell_in_a_bounded_run(lengths: list[int], budget: int) -> None:
-    layout = layout_of(lengths, budget)
+@pytest.mark.parametrize(
+    ("rows", "parts", "expected"),
+    [
+        (4, 2, [4]),
+        (5, 2, [4, 1]),
+        (16, 2, [8, 8]),
+        (33, 2, [17, 16]),
+        (16, 3, [6, 6, 4]),
+        (100, 2, [32, 32, 32, 4]),
+        (9, 1, [9]),
+    ],
+)
+def test_few_rows_are_shared_out(rows: int, parts: int, expected: list[int]) -> None:
+    layout = layout_of([10] * rows, budget=320, parts=parts)
+    assert [batch.runs[0].B for batch in layout.batches] == expected
+
+
+@given(st.lists(st.integers(0, 50), max_size=80), st.integers(1, 300), st.integers(1, 5))
+def test_every_token_has_one_cell_in_a_bounded_run(
+    lengths: list[int], budget: int, parts: int
+) -> None:
+    layout = layout_of(lengths, budget, parts=parts)
     assert sorted(layout.places[layout.inside].tolist()) == list(range(sum(lengths)))
     row = cell = done = 0
     for batch in layout.batches:
