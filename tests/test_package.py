@@ -118,7 +118,7 @@ LIBRARIES: dict[str, set[str]] = {
     "runtime.rescoring.tuning": {"numpy"},
     "runtime.rescoring.posteriors": set(),
     "runtime.rescoring.lattices": {"numpy"},
-    "serve": {"numpy", "msgspec", "starlette", "uvicorn", "uvloop", "prometheus_client"},
+    "serve": {"numpy", "msgspec", "starlette", "uvicorn", "prometheus_client"},
     "export": {"numpy", "onnx", "google"},
     "train": {"numpy", "torch", "tokenizers", "safetensors", "tensorboard"},
     "cli": {"typer", "rich", "matplotlib", "numpy", "pyarrow"},

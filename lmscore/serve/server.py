@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -81,17 +80,7 @@ def serve(
         lifespan="on",
     )
     hangup = partial(_hang_up, asyncio.Lock(), on_hangup, on_failure)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(_Server(config), bound, lambda: on_start(url), hangup))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes the event loop: uvloop, which takes less time a request; on Windows asyncio."""
-    if sys.platform == "win32":  # where there is no uvloop
-        return None
-    import uvloop
-
-    return uvloop.new_event_loop
+    asyncio.run(_serve(_Server(config), bound, lambda: on_start(url), hangup))
 
 
 async def _hang_up(
