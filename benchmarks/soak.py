@@ -1,7 +1,7 @@
 """A server under mixed requests with faults: nothing lost, nothing mixed up, memory flat.
 
 Usage: python benchmarks/soak.py [--requests 100000] [--clients 16] [--workers 1] [--kill SECONDS]
-                                 [--model PATH] [--seconds S] [--seed 1]
+                                 [--model PATH] [--threads N] [--seconds S] [--seed 1]
 
 Each client sends, one after another, requests drawn at random: scores, measures, completions with
 and without a stream, next words, states, tokens; one in ten is a fault: broken JSON, an unknown
@@ -291,12 +291,16 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--kill", type=float, default=0, metavar="SECONDS")
     parser.add_argument("--model", default="")
+    parser.add_argument(
+        "--threads", type=int, help="of the server; one where others need the cores"
+    )
     parser.add_argument("--seconds", type=float, default=0, help="the most that it may take")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     model = ["-m", options.model] if options.model else []
     workers = ["--workers", str(options.workers)]
-    command = [*PROGRAM, *model, *workers]
+    threads = ["--threads", str(options.threads)] if options.threads else []
+    command = [*PROGRAM, *model, *workers, *threads]
     log = Path(f"/tmp/soak-{os.getpid()}.log")
     with log.open("w") as file:
         server = subprocess.Popen(command, stderr=file)
