@@ -8,6 +8,8 @@ time is that of all threads, which a busy machine changes least:
 * `encode_batch_fast`: the tokenizer alone, on all lines at once, on all of its threads.
 * `tokens=False`, `tokens=True`: `score_stream` with a stub in the place of ONNX Runtime, which
   gives zeros at once: all of lmscore's own work.
+* `tokens=False, no word known`: the same where no word of the text has been read before; the
+  other rows have seen the text in earlier rounds, as a long corpus has seen most of its words.
 * `tokens=True, read`: the same, and every token of every score is looked at.
 * `lmscore score`: lines are read from the file, and rows written to the null device, with the stub.
 * `graph alone`: ONNX Runtime on the arrays that the lines need.
@@ -108,6 +110,11 @@ def read_all(lm: LanguageModel, lines: list[str]) -> None:
             pass
 
 
+def forgetful(lm: LanguageModel, lines: list[str]) -> None:
+    vars(lm.tokenizer).pop("_word_ids", None)  # a lazy value: it is made again, and knows no word
+    stream(lm, lines, tokens=False)
+
+
 def command_line(lm: LanguageModel, path: str, lines: int) -> None:
     """The loop of `lmscore score`, without its start."""
     records = islice(TextInput(files=[path]).records(), lines)
@@ -162,6 +169,7 @@ def main() -> None:
     rows: dict[str, Callable[[], object]] = {
         "encode_batch_fast": lambda: encode(lines, add_special_tokens=False),
         "tokens=False": host(stream, lines, tokens=False),
+        "tokens=False, no word known": host(forgetful, lines),
         "lmscore score": host(command_line, options.text, len(lines)),
         "tokens=True": host(stream, lines, tokens=True),
         "tokens=True, read": host(read_all, lines),

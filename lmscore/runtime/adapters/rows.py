@@ -42,6 +42,8 @@ def read_next(
     """
     known = [i for i, parent in enumerate(parents) if parent is not None]
     going_on = [parent for parent in parents if parent is not None]
+    if len(known) == len(texts):
+        return read_rows(lm, [text[-1] for text in texts], going_on)
     found: dict[int, Row] = {}
     log_probs = np.empty((len(texts), lm.vocab_size), np.float32)
     if known:

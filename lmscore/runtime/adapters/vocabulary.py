@@ -88,7 +88,8 @@ class Vocabulary:
 
     def scores(self, log_probs: NDArray[np.float32]) -> NDArray[np.float32]:
         """The scores of the decoder's tokens, from the model's log-probs: [B, V] -> [B, N]."""
-        found = log_probs[:, self.ids]
+        # Of an index on the second axis NumPy makes columns, and decoders would copy them slowly.
+        found: NDArray[np.float32] = np.take(log_probs, self.ids, axis=1)
         found[:, self.ids == _ABSENT] = self.absent
         return found
 
