@@ -32,6 +32,7 @@ LayoutName = Literal["sherpa-online", "sherpa-offline", "rasr", "rasr-scorer", "
 
 Precision = Literal["auto", "fp32", "bf16"]
 Optimizer = Literal["adamw", "muon", "sgd"]
+TrainingDirection = Literal["forward", "backward", "both"]
 Schedule = Literal["cosine", "constant", "plateau"]
 Order = Literal["random", "given"]
 RecurrentInit = Literal["orthogonal", "identity"]

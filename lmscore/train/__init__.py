@@ -9,6 +9,7 @@ from lmscore.errors import needs_extra
 
 if TYPE_CHECKING:
     from lmscore.train.adaptive import Cache, Dynamic, adaptive_log_probs, check_adaptable
+    from lmscore.train.both_directions import options_by_direction, train_both
     from lmscore.train.card import held_out_sentence
     from lmscore.train.device import torch_device
     from lmscore.train.importing import ImportOptions, import_weights
@@ -33,15 +34,18 @@ __all__ = [
     "held_out_sentence",
     "import_weights",
     "make_options",
+    "options_by_direction",
     "rank_of_process",
     "read_toml",
     "resumed_options",
     "torch_device",
     "train",
+    "train_both",
 ]
 
 _HOMES = {
     "adaptive": ("Cache", "Dynamic", "adaptive_log_probs", "check_adaptable"),
+    "both_directions": ("options_by_direction", "train_both"),
     "card": ("held_out_sentence",),
     "device": ("torch_device",),
     "importing": ("ImportOptions", "import_weights"),

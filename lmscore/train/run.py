@@ -83,6 +83,8 @@ def train(
         TrainingError: the loss is no longer finite, or memory is short.
         KeyboardInterrupt: Ctrl-C; a checkpoint was written, and `resume` goes on from it.
     """
+    if options.direction == "both":
+        raise OptionError("direction='both' makes two models: call train_both")
     folder, device = Path(options.output), torch_device(options.device)
     with joined_workers(device) as workers, explained_shortage(), ExitStack() as stack:
         if workers.is_first:

@@ -10,10 +10,12 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lmscore
+from lmscore.bundle import Bundle
 from lmscore.cli.verbs import train as train_verb
 from lmscore.train import TrainOptions
 from lmscore.train.metrics import METRICS_FILE
@@ -273,3 +275,53 @@ def test_a_field_is_all_that_an_option_takes(run: Run) -> None:
             result = run("train", flag, "-1")
             assert result.status == 2
             assert result.err.startswith(f"lmscore: error: {flag} is -1"), result.err
+
+
+def test_both_directions_from_one_command(run: Run, text: str, tmp_path: Path) -> None:
+    both = tmp_path / "both"
+    result = run("train", text, "-o", both, *SMALL, "--epochs", "4", "--direction", "both")
+    assert result.status == 0
+    for direction in ("forward", "backward"):
+        assert f"{both / direction}: held-out perplexity" in result.out
+        assert f"the {direction} model, in {both / direction}" in result.err
+        assert lmscore.load(both / direction).config.direction == direction
+    tokenizers = [(both / part / "tokenizer.json").read_bytes() for part in ("forward", "backward")]
+    assert tokenizers[0] == tokenizers[1]
+    scored = run(
+        "score", "-m", both / "forward", "--backward", both / "backward", stdin="the cat\n"
+    )
+    assert scored.status == 0
+
+    again = run("train", text, "-o", both, *SMALL, "--direction", "both")
+    assert again.status == 1
+    assert f"{both / 'forward'}: holds a model or a run already" in again.err
+
+
+def test_both_directions_go_on_at_the_one_that_was_stopped(
+    run: Run, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lmscore.train import train as whole
+
+    both, inner = tmp_path / "both", "lmscore.train.both_directions.train"
+
+    def stopped(options: TrainOptions, **how: Any) -> Bundle:
+        if options.direction == "backward":
+            raise KeyboardInterrupt
+        return whole(options, **how)
+
+    monkeypatch.setattr(inner, stopped)
+    given = (*SMALL, "--epochs", "2", "--direction", "both", "--no-export")
+    assert run("train", text, "-o", both, *given).status == 130
+    monkeypatch.setattr(inner, whole)
+    forward = (both / "forward" / "model.safetensors").read_bytes()
+    assert run("train", "--resume", "-o", both, "--no-export").status == 0
+    assert (both / "forward" / "model.safetensors").read_bytes() == forward
+    assert Bundle.read(both / "backward").config.direction == "backward"
+
+
+def test_both_directions_are_no_page(run: Run, text: str, tmp_path: Path) -> None:
+    page = ("--html", tmp_path / "page.html")
+    result = run("train", text, "-o", tmp_path / "m", "--direction", "both", *page)
+    assert result.status == 2
+    assert "--html does not go with --direction both" in result.err
+    assert not (tmp_path / "m").exists()

@@ -45,6 +45,12 @@ NT_ASGD_TOO_SHORT = (
         ("hidden_size", True, "hidden_size is True, expected a whole number"),
         ("embedding_size", 0, "embedding_size is 0, expected at least 1"),
         ("tied", 1, "tied is 1, expected true or false"),
+        ("direction", "sideways", "direction is 'sideways', expected forward, backward, both"),
+        (
+            "connections",
+            "sparse",
+            "connections is 'sparse', expected plain, residual, highway, dense",
+        ),
         ("window_size", 4, "window_size is for the cell window, not lstm; leave it out"),
         ("window_size", 1, "window_size is 1, expected at least 2"),
         ("weight_drop", 1.0, "weight_drop is 1.0, expected less than 1"),

@@ -6,7 +6,7 @@ import functools
 import inspect
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,6 +69,7 @@ def train(
     resume = resume or finish
     given = given_options(chosen)
     options = _options(given, config, resume=resume)
+    check_html(html, [], apart={"--direction both": options.direction == "both"})
     with needs_extra("train"):
         import lmscore.train
         from lmscore.train import rank_of_process
@@ -77,22 +78,30 @@ def train(
         return
     with (
         library_notes(call.command),
-        _diagnosis(options, diagnose),
+        _diagnoses(options, diagnose),
         _curves(options, html) as curves,
         Progress("training", total=1.0, lines=False) as bar,
     ):
         report = functools.partial(_show, bar)
-        bundle = lmscore.train.train(options, resume=resume, finish=finish, report=report)
-        text = _summary(bundle)
-        curves.append(text)
+        bundles = _train(options, resume=resume, finish=finish, report=report)
+        texts = [_summary(bundle) for bundle in bundles]
+        curves.extend(texts)
     try:
         if export:  # before a word is said: standard output may be closed by now
             from lmscore.export import export_model
 
             streams.note("making the graphs, and comparing them with PyTorch")
-            text += graph_table(export_model(bundle.path), (FP32, INT8))
+            for number, bundle in enumerate(bundles):
+                texts[number] += graph_table(export_model(bundle.path), (FP32, INT8))
     finally:
-        streams.write(text)
+        streams.write("".join(texts))
+
+
+def _train(options: TrainOptions, **how: Any) -> tuple[Bundle, ...]:
+    """The model of a run, or one of each direction."""
+    from lmscore.train import train, train_both
+
+    return train_both(options, **how) if options.direction == "both" else (train(options, **how),)
 
 
 def _wait_asleep() -> None:
@@ -146,6 +155,18 @@ def _options(given: dict[str, Any], config: Path | None, *, resume: bool) -> Tra
     with needs_extra("train"):
         from lmscore.train import resumed_options
     return resumed_options(given.pop("output"), given)
+
+
+@contextmanager
+def _diagnoses(options: TrainOptions, wanted: bool) -> Iterator[None]:
+    """Draw every run when all are over."""
+    from lmscore.train import options_by_direction
+
+    runs = options_by_direction(options) if options.direction == "both" else (options,)
+    with ExitStack() as stack:
+        for run in runs:
+            stack.enter_context(_diagnosis(run, wanted))
+        yield
 
 
 @contextmanager

@@ -34,7 +34,9 @@ def check_combinations(options: TrainOptions) -> None:
     _check_pairs(options)
     _check_cell(options)
     _check_optimisation(options)
-    if options.direction == "backward" and options.context == "document":
+    if options.direction == "both" and options.teacher:
+        raise OptionError("a teacher reads one direction: train both, each with its own")
+    if options.direction != "forward" and options.context == "document":
         raise OptionError("a backward model reads sentence by sentence: context is sentence")
     _check_output(options)
     if options.unk_token in (options.bos_token, options.eos_token):
@@ -48,7 +50,7 @@ def _check_pairs(options: TrainOptions) -> None:
         return
     for name, excluded in (
         ("context='document'", options.context == "document"),
-        ("direction='backward'", options.direction == "backward"),
+        (f"direction={options.direction!r}", options.direction != "forward"),
         ("init_from", options.init_from is not None),
         (f"split={options.split!r}", options.split not in (None, "none")),
     ):

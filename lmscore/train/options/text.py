@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from lmscore.names import Context, Direction, InputFormat, Order, Split, Utf8Errors
+from lmscore.names import Context, InputFormat, Order, Split, TrainingDirection, Utf8Errors
 from lmscore.train.options.declaration import Bounds, Option, OptionGroup
 
 
@@ -108,7 +108,11 @@ class TextOptions(OptionGroup):
         Option("Whether lines stand on their own, or are one stream with the state carried."),
     ] = "sentence"
     direction: Annotated[
-        Direction, Option("Whether sentences are read from their beginning or from their end.")
+        TrainingDirection,
+        Option(
+            "Whether sentences are read from their beginning or from their end; both: one model of "
+            "each, in DIR/forward and DIR/backward, with half of the minutes each."
+        ),
     ] = "forward"
     order: Annotated[
         Order, Option("Order of the lines in an epoch: drawn anew, or as given in the files.")
