@@ -5,13 +5,23 @@ Letters in shapes: M n-grams of an order, C contexts (n-grams of the order below
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.runtime.ngram.counts import NgramCounts
-from lmscore.runtime.ngram.model import BOS, Doubles, Ids, Numbers, find_keys, narrow, sums
+from lmscore.runtime.ngram.model import (
+    BOS,
+    Doubles,
+    Ids,
+    Numbers,
+    blocks,
+    find_keys,
+    narrow,
+    sums,
+)
 
 
 @dataclass(frozen=True)
@@ -19,37 +29,69 @@ class Grams:
     """The n-grams of one order, as an estimator needs them."""
 
     keys: Ids  # [M]
-    contexts: Numbers  # [M], numbers of n-grams of the order below
     suffixes: Numbers  # [M], the n-gram without its first word in the order below; -1 for unigrams
     counts: Numbers  # [M], as counted in the text
     extensions: Numbers  # [M], as counted for Kneser-Ney: see `_extended`
     num_contexts: int  # C
+    num_words: int  # V
 
-    def per_context(self, values: Doubles | Numbers) -> Doubles:
-        """The sums of values [M] over the n-grams of each context, float64 [C]."""
-        return sums(self.contexts, values, self.num_contexts)
+    @property
+    def contexts(self) -> Ids:
+        """The numbers of the contexts in the order below, rising, int64 [M]; computed anew."""
+        return self.contexts_of(slice(None))
+
+    def contexts_of(self, part: slice) -> Ids:
+        """The same of a part of the n-grams."""
+        contexts: Ids = self.keys[part] // self.num_words
+        return contexts
+
+    def per_context(self, values: Callable[[slice], Doubles | Numbers]) -> Doubles:
+        """The sums of values over the n-grams of each context, float64 [C].
+
+        `values` gives those of a part of the n-grams.
+        """
+        found = np.zeros(self.num_contexts)
+        for part in blocks(len(self.keys)):
+            contexts = self.contexts_of(part)
+            first, last = contexts[0], contexts[-1] + 1
+            found[first:last] += sums(contexts - first, values(part), last - first)
+        return found
 
 
 def prepare(counts: NgramCounts) -> list[Grams]:
     """Find the suffix of every n-gram, and how many different words stand before each."""
     V, tables = len(counts.words), counts.tables
     suffixes: list[Numbers] = [np.full(V, -1, np.int64)]
-    for n, table in enumerate(tables[1:], 2):
-        contexts, words = np.divmod(table.keys, V)
-        shorter = suffixes[-1][contexts].astype(np.int64)
-        keys = words if n == 2 else shorter * V + words
-        suffixes.append(narrow(find_keys(tables[n - 2].keys, keys)))
+    for table, below in zip(tables[1:], tables, strict=False):
+        suffixes.append(_suffixes(table.keys, below.keys, suffixes[-1], V))
     begins = np.arange(V) == BOS  # whether the n-gram begins with <s>
     grams = []
     for n, table in enumerate(tables, 1):
-        contexts = narrow(table.keys // V if n > 1 else np.zeros(V, np.int64))
-        begins = begins[contexts] if n > 1 else begins
+        begins = begins[table.keys // V] if n > 1 else begins
         extensions = table.counts
         if n < len(tables):
             extensions = _extended(table.counts, suffixes[n], begins)
         size = len(tables[n - 2].keys) if n > 1 else 1
-        grams.append(Grams(table.keys, contexts, suffixes[n - 1], table.counts, extensions, size))
+        grams.append(Grams(table.keys, suffixes[n - 1], table.counts, extensions, size, V))
     return grams
+
+
+def _suffixes(keys: Ids, below: Ids, suffixes: Numbers, V: int) -> Numbers:
+    """The n-grams without their first words, as numbers in the order below.
+
+    Args:
+        keys: of the n-grams [M].
+        below: the keys of the order below.
+        suffixes: those of the order below; those of unigrams, -1, stand for the empty n-gram.
+        V: the number of words.
+    """
+    fits = len(below) <= np.iinfo(np.int32).max
+    found: Numbers = np.empty(len(keys), np.int32) if fits else np.empty(len(keys), np.int64)
+    for part in blocks(len(keys)):
+        contexts, words = np.divmod(keys[part], V)
+        shorter = np.maximum(suffixes[contexts], 0).astype(np.int64)
+        found[part] = find_keys(below, shorter * V + words)
+    return found
 
 
 def _extended(counts: Numbers, suffixes: Numbers, begins: NDArray[np.bool_]) -> Numbers:

@@ -5,7 +5,7 @@ Letters in shapes: N tokens of a text, M n-grams of one order, V words of the vo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ Doubles = NDArray[np.float64]
 
 UNK, BOS, EOS = 0, 1, 2
 """The numbers of <unk>, <s> and </s> in every vocabulary."""
+
+_BLOCK = 1 << 22  # n-grams that temporary arrays are of: 32 MB in 64 bits
 
 CONTROL = ("<unk>", "<s>", "</s>")
 
@@ -233,6 +235,11 @@ class NgramModel:
         known = np.flatnonzero(contexts >= 0)
         found[known] = table.find(contexts[known] * self.vocab_size + words[known])
         return found
+
+
+def blocks(count: int) -> Iterator[slice]:
+    """Parts of arrays of `count` n-grams, so that temporary arrays are of one part at a time."""
+    return (slice(start, min(start + _BLOCK, count)) for start in range(0, count, _BLOCK))
 
 
 def unigram_keys(count: int) -> Ids:

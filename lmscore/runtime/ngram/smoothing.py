@@ -6,6 +6,7 @@ Letters in shapes: M n-grams of an order, C contexts (n-grams of the order below
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -30,6 +31,7 @@ from lmscore.runtime.ngram.model import (
     NgramModel,
     Numbers,
     Table,
+    blocks,
 )
 from lmscore.runtime.ngram.weights import logarithms, normalized, selected
 
@@ -108,13 +110,15 @@ def _interpolated(
     log_backoffs: list[Floats] = []
     lower: Doubles = np.full(1, 1 / (np.count_nonzero(kept[0]) - 1))  # of all words but <s>
     for gram, value, discount, keep in zip(grams, values, discounts, kept, strict=True):
-        taken = discount.of(value)
-        totals = gram.per_context(value)
-        left = gram.per_context(np.where(keep, taken, value))  # what is pruned leaves everything
+        totals = gram.per_context(value.__getitem__)
+        left = gram.per_context(partial(_left, value, discount, keep))
         left = np.divide(left, totals, out=np.ones(len(totals)), where=totals > 0)
-        below = lower[gram.suffixes] if log_probs else lower
-        own = (value - taken) / np.maximum(totals, 1)[gram.contexts]
-        own += left[gram.contexts] * below
+        own = np.empty(len(value))
+        for part in blocks(len(value)):
+            contexts = gram.contexts_of(part)
+            below = lower[gram.suffixes[part]] if log_probs else lower
+            kept_value = value[part] - discount.of(value[part])
+            own[part] = kept_value / np.maximum(totals, 1)[contexts] + left[contexts] * below
         log_probs.append(logarithms(own))
         log_backoffs.append(logarithms(left))
         lower = own  # in 64 bits for the next order alone
@@ -123,15 +127,20 @@ def _interpolated(
     return _selected(words, grams, log_probs, [*log_backoffs[1:], highest], kept)
 
 
+def _left(values: Numbers, discount: Discounts, keep: NDArray[np.bool_], part: slice) -> Doubles:
+    """What a part of the n-grams leaves to the order below; those that are pruned, everything."""
+    return np.where(keep[part], discount.of(values[part]), values[part])
+
+
 def _katz(words: Sequence[str], grams: list[Grams], kept: list[NDArray[np.bool_]]) -> NgramModel:
     """Good-Turing discounts of small counts; what they take goes to unseen words (Katz 1987)."""
     probabilities = []
     for gram in grams:
-        totals = gram.per_context(gram.counts)
+        totals = gram.per_context(gram.counts.__getitem__)
         ratios = good_turing_ratios(gram.counts)
         discounted = gram.counts * ratios[np.minimum(gram.counts, len(ratios) - 1)]
         # Where nothing is taken, one more is counted, so that something is left to back off with.
-        totals += gram.per_context(discounted) >= totals
+        totals += gram.per_context(discounted.__getitem__) >= totals
         probabilities.append(discounted / totals[gram.contexts])
     unseen = (grams[0].counts == 0) & (np.arange(len(words)) != BOS)
     probabilities[0][unseen] = (1 - probabilities[0].sum()) / np.count_nonzero(unseen)
@@ -150,7 +159,7 @@ def _add_k(words: Sequence[str], grams: list[Grams], k: float) -> NgramModel:
     probabilities = [np.full(len(gram.keys), 1 / V) for gram in grams]
     backoffs = [np.ones(len(gram.keys)) for gram in grams]
     highest = grams[-1]
-    totals = highest.per_context(highest.counts) + k * V
+    totals = highest.per_context(highest.counts.__getitem__) + k * V
     probabilities[-1] = (highest.counts + k) / totals[highest.contexts]
     if len(grams) > 1:
         backoffs[-2] = k * V / totals
@@ -160,7 +169,7 @@ def _add_k(words: Sequence[str], grams: list[Grams], k: float) -> NgramModel:
 
 def _relative_frequencies(words: Sequence[str], grams: list[Grams]) -> NgramModel:
     """Counts divided by those of their contexts; nothing is left for unseen words."""
-    totals = [gram.per_context(gram.counts) for gram in grams]
+    totals = [gram.per_context(gram.counts.__getitem__) for gram in grams]
     probabilities = [
         gram.counts / np.maximum(total, 1)[gram.contexts]
         for gram, total in zip(grams, totals, strict=True)

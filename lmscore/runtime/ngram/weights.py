@@ -8,15 +8,26 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.runtime.ngram.model import IMPOSSIBLE, Doubles, Floats, NgramModel, Table, sums
+from lmscore.runtime.ngram.model import (
+    IMPOSSIBLE,
+    Doubles,
+    Floats,
+    NgramModel,
+    Table,
+    blocks,
+    sums,
+)
 
 _TINY = 1e-12  # less than this is the rounding of a sum that should be 0
 
 
 def logarithms(probabilities: Doubles) -> Floats:
     """Natural logarithms, at most 0; that of 0 is the ARPA files' -99 (base 10)."""
+    found = np.empty(len(probabilities), np.float32)
     with np.errstate(divide="ignore"):
-        return np.clip(np.log(probabilities), IMPOSSIBLE, None).astype(np.float32)
+        for part in blocks(len(probabilities)):
+            found[part] = np.clip(np.log(probabilities[part]), IMPOSSIBLE, None)
+    return found
 
 
 def selected(model: NgramModel, kept: Sequence[NDArray[np.bool_]]) -> NgramModel:

@@ -48,6 +48,20 @@ def test_kneser_ney_is_that_of_lmplz(name: str, order: int, prune: list[int]) ->
         assert found[ngram][1] / LN10 == pytest.approx(weights[1] / LN10, abs=1e-5), ngram
 
 
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+def test_parts_of_arrays_make_the_whole(
+    smoothing: Smoothing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = count_ngrams(sentences(), 3)
+    whole = estimate(counts, smoothing, discount_fallback=True)
+    monkeypatch.setattr("lmscore.runtime.ngram.model._BLOCK", 100)
+    parts = estimate(counts, smoothing, discount_fallback=True)
+    for found, expected in zip(parts.tables, whole.tables, strict=True):
+        np.testing.assert_array_equal(found.keys, expected.keys)
+        np.testing.assert_allclose(found.log_probs, expected.log_probs, atol=1e-6)
+        np.testing.assert_allclose(found.backoffs, expected.backoffs, atol=1e-6)
+
+
 def test_relative_frequencies_by_hand() -> None:
     model = estimate(count_ngrams(TEXT, 2), "mle")
     assert probability(model, "<s>", "a") == pytest.approx(1)
