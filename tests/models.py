@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,6 +92,7 @@ def make_model(
     tokenizer: TokenizerKind | Tokenizer = "word",
     cutoffs: tuple[int, ...] = (),
     self_normalized: bool = False,
+    separate: bool = False,
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
     variants: Sequence[str] = (),
@@ -126,6 +128,7 @@ def make_model(
         output_layer="classes" if cutoffs else "softmax",
         cutoffs=cutoffs,
         self_normalized=self_normalized,
+        separate=separate,
         embedding_size=embedding,
         connections=connections,
         window_size=None if CELLS[cell].is_recurrent else window or 3,
@@ -202,12 +205,15 @@ class TorchModel(torch.nn.Module):
         V, E = config.vocab_size, config.embedding_dim
         self.config = config
         self.embedding = torch.nn.Embedding(V, E)
-        self.rnn, self.highway = torch.nn.ParameterDict(), torch.nn.ParameterDict()
+        own = {kind: torch.nn.ParameterDict() for kind in ("rnn", "highway")}
+        encoder = {kind: torch.nn.ParameterDict() for kind in own}
+        self.rnn, self.highway = own.values()
+        self.encoder = torch.nn.ModuleDict(encoder)
         for name, shape in config.weight_shapes().items():
-            if name.startswith("rnn."):
-                self.rnn[name.removeprefix("rnn.")] = torch.nn.Parameter(torch.empty(shape))
-            if name.startswith("highway."):
-                self.highway[name.removeprefix("highway.")] = torch.nn.Parameter(torch.empty(shape))
+            kind, _, rest = name.removeprefix("encoder.").partition(".")
+            if kind in own:
+                group = (encoder if name.startswith("encoder.") else own)[kind]
+                group[rest] = torch.nn.Parameter(torch.empty(shape))
         self.projection = None
         if config.is_projected:
             self.projection = torch.nn.Linear(config.layers_dim, E, bias=False)
@@ -247,8 +253,9 @@ class TorchModel(torch.nn.Module):
         if state is not None:
             given = [torch.from_numpy(tensor) for tensor in state]
         steps = []
-        for x in self.embedding(torch.from_numpy(tokens)).unbind(1):
-            hidden, given = self._step(x, given)
+        ids = torch.from_numpy(tokens)
+        for token, x in zip(ids.unbind(1), self.embedding(ids).unbind(1), strict=True):
+            hidden, given = self._read(token, x, given)
             steps.append(hidden)
         features = torch.stack(steps, 1)
         if self.projection is not None:
@@ -276,8 +283,27 @@ class TorchModel(torch.nn.Module):
         logits: NDArray[np.float32] = self.output(features).numpy()
         return np.take_along_axis(logits, targets[..., None], 2)[..., 0]
 
-    def _step(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def _read(self, token: Tensor, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """One token [B], by the encoder in rows that it reads, where hidden is zeros."""
+        if not self.config.separate:
+            return self._step(x, state)
+        *cell, phase = state
+        at = phase[0, :, 0]
+        starts = (at == 0) & (token == self.config.eos_token_id)
+        reading = (starts | (at == 1)) & (token != self.config.bos_token_id)
+        hidden, written = self._step(x, cell)
+        _, read = self._step(x, cell, self.encoder)
+        column = reading[:, None]
+        after = [torch.where(column, a, b) for a, b in zip(read, written, strict=True)]
+        hidden = torch.where(column, torch.zeros(1), hidden)
+        return hidden, [*after, torch.where(reading, 1.0, 2.0)[None, :, None]]
+
+    def _step(
+        self, x: Tensor, state: list[Tensor], encoder: Any = None
+    ) -> tuple[Tensor, list[Tensor]]:
         """One token, written as the papers write it: x [B, E] -> hidden [B, H], next state."""
+        rnn = self.rnn if encoder is None else encoder["rnn"]
+        highway = self.highway if encoder is None else encoder["highway"]
         following = []
         for layer in range(self.config.num_hidden_layers):
             if not self.config.cell_spec.is_recurrent:
@@ -285,21 +311,19 @@ class TorchModel(torch.nn.Module):
                 if layer == 0:
                     read = torch.cat([*state[0], x], -1)
                     following = [[torch.cat([state[0][1:], x[None]])]]
-                total = self._sum("ih", layer, read)
+                total = self._sum("ih", layer, read, rnn)
                 hidden = total.relu() if self.config.cell == "window-relu" else total.tanh()
             else:
                 own = [part[layer] for part in state]
-                sums = self._sum("ih", layer, x), self._sum("hh", layer, own[0])
-                peephole = (
-                    [self.rnn[f"peephole_l{layer}"]] if "peephole" in self.config.cell else []
-                )
+                sums = self._sum("ih", layer, x, rnn), self._sum("hh", layer, own[0], rnn)
+                peephole = [rnn[f"peephole_l{layer}"]] if "peephole" in self.config.cell else []
                 after = CELL_STEPS[self.config.cell](*sums, own, *peephole)
                 following.append([part[None] for part in after])
                 hidden = after[0]
-            x = self._connected(layer, x, hidden)
+            x = self._connected(layer, x, hidden, highway)
         return x, [torch.cat(parts) for parts in zip(*following, strict=True)]
 
-    def _connected(self, layer: int, x: Tensor, hidden: Tensor) -> Tensor:
+    def _connected(self, layer: int, x: Tensor, hidden: Tensor, highway: Any) -> Tensor:
         kind = self.config.connections
         if kind == "dense":
             return torch.cat([x, hidden], -1)
@@ -307,13 +331,13 @@ class TorchModel(torch.nn.Module):
             return hidden
         if kind == "residual":
             return hidden + x
-        weight, bias = self.highway[f"weight_l{layer}"], self.highway[f"bias_l{layer}"]
+        weight, bias = highway[f"weight_l{layer}"], highway[f"bias_l{layer}"]
         gate = (x @ weight.T + bias).sigmoid()
         joined: Tensor = gate * hidden + (1 - gate) * x
         return joined
 
-    def _sum(self, kind: str, layer: int, x: Tensor) -> Tensor:
-        weight, bias = self.rnn[f"weight_{kind}_l{layer}"], self.rnn[f"bias_{kind}_l{layer}"]
+    def _sum(self, kind: str, layer: int, x: Tensor, rnn: Any) -> Tensor:
+        weight, bias = rnn[f"weight_{kind}_l{layer}"], rnn[f"bias_{kind}_l{layer}"]
         return torch.nn.functional.linear(x, weight, bias)
 
 

@@ -24,6 +24,16 @@ from lmscore.names import Cell, Connections, Context, Direction, OutputLayer, To
 
 FORMAT_VERSION = 1
 
+ENCODER = "encoder."
+"""What the names of an encoder's weights begin with."""
+
+FRESH, READING, WRITING = 0.0, 1.0, 2.0
+"""The phases of a row in a model with an encoder, as its state has them.
+
+A row that begins with </s> is read by the encoder until <s>; from then on, or from its beginning if
+that is another token, it is the other layers'.
+"""
+
 CONFIG_FILE = "config.json"
 
 CONNECTIONS: tuple[Connections, ...] = get_args(Connections)
@@ -81,6 +91,7 @@ class Config:
     embedding_size: int | None = None  # E; None: H
     connections: Connections = "plain"  # what a layer's input adds to its output
     reversed_prefix: bool = False  # a prefix, the sentence before a text, is read from its end
+    separate: bool = False  # a prefix is read by layers of its own, the encoder; it begins at </s>
     window_size: int | None = None  # tokens that the cell `window` reads; None for other cells
     training: Mapping[str, Any] = field(default_factory=dict)  # a free-form record of the training
     graphs: Mapping[str, GraphRecord] = field(default_factory=dict)  # by variant
@@ -123,6 +134,8 @@ class Config:
             words.append(f"embedding size {self.embedding_dim}")
         if self.connections != "plain":
             words.append(self.connections)
+        if self.separate:
+            words.append("with an encoder")
         return ", ".join(words)
 
     @property
@@ -141,9 +154,21 @@ class Config:
         layers, size = self.num_hidden_layers, self.hidden_size
         if not self.cell_spec.is_recurrent:
             layers, size = (self.window_size or 1) - 1, self.embedding_dim
-        return tuple(
+        cell = tuple(
             StateTensor(name, f"next_{name}", layers, size) for name in self.cell_spec.state
         )
+        # What the row is at: FRESH, READING or WRITING.
+        return (*cell, StateTensor("phase", "next_phase", 1, 1)) if self.separate else cell
+
+    @property
+    def cell_state(self) -> tuple[StateTensor, ...]:
+        """The tensors of the state that the cell has."""
+        return self.state[: len(self.cell_spec.state)]
+
+    @property
+    def prefix_token_id(self) -> int:
+        """The token that begins a prefix: <s>, or </s> where an encoder reads it."""
+        return self.eos_token_id if self.separate else self.bos_token_id
 
     @property
     def classes(self) -> tuple[slice, ...]:
@@ -174,6 +199,9 @@ class Config:
             if self.connections == "highway" and layer > 0:
                 shapes[f"highway.weight_l{layer}"] = (H, H)
                 shapes[f"highway.bias_l{layer}"] = (H,)
+        if self.separate:
+            inner = {name: shape for name, shape in shapes.items() if name != "embedding.weight"}
+            shapes |= {f"{ENCODER}{name}": shape for name, shape in inner.items()}
         if self.is_projected:
             shapes["projection.weight"] = (E, self.layers_dim)
         if not self.tie_word_embeddings:
@@ -255,9 +283,13 @@ class Config:
                 raise ModelError(
                     f"{source}: {key} is {value!r}, expected an id below {self.vocab_size}"
                 )
-        for key in ("tie_word_embeddings", "self_normalized", "reversed_prefix"):
+        for key in ("tie_word_embeddings", "self_normalized", "reversed_prefix", "separate"):
             if not isinstance(getattr(self, key), bool):
                 raise ModelError(f"{source}: {key} must be true or false")
+        if self.separate and self.bos_token_id == self.eos_token_id:
+            raise ModelError(f"{source}: separate is true, so bos_token_id is not eos_token_id")
+        if self.separate and not self.cell_spec.is_recurrent:
+            raise ModelError(f"{source}: separate is true, and the cell {self.cell} has no state")
         self._validate_classes(source)
         if not isinstance(self.tokenizer_sha256, str):
             raise ModelError(f"{source}: tokenizer_sha256 must be a string")

@@ -24,6 +24,7 @@ from lmscore.export.builder import CONTRIB, GraphBuilder
 from lmscore.export.class_heads import add_classes
 from lmscore.export.float32 import Float32Operators
 from lmscore.export.half import Float16Operators
+from lmscore.export.halves import add_separate_layers, placed_features
 from lmscore.export.heads import add_self_normalised, add_softmax
 from lmscore.export.int8 import Int8Operators
 from lmscore.export.layers import add_layers
@@ -82,12 +83,17 @@ def make_file(
 def add_network(b: GraphBuilder, config: Config, weights: Weights, variant: str) -> None:
     """Add the nodes that make all outputs of a model's graph of all its inputs."""
     operators = OPERATORS[variant](b, config, weights)
-    # ONNX's recurrent cells are time-major: transposing ids is cheaper than transposing vectors.
-    x = operators.embed(b.op("Transpose", "tokens", to="tokens_by_time", perm=[1, 0]))
-    hidden = add_layers(b, config, operators, x)
+    if config.separate:
+        hidden = add_separate_layers(b, config, weights, OPERATORS[variant])
+    else:
+        # ONNX's recurrent cells are time-major: transposing ids is cheaper than vectors.
+        x = operators.embed(b.op("Transpose", "tokens", to="tokens_by_time", perm=[1, 0]))
+        hidden = add_layers(b, config, operators, x)
     # Projected first: ONNX Runtime 1.32 crashes on loading float16 products of transposed values.
     narrowed = operators.narrow(hidden) if config.is_projected else hidden
     features = b.op("Transpose", narrowed, to="features_by_row", perm=[1, 0, 2])
+    if config.separate:
+        features = placed_features(b, operators, features)
     HEADS[config.head_spec.name](b, config, operators, features)
 
 

@@ -689,8 +689,8 @@ class LanguageModel:
         )
         read = self._prompt(prompt, 1)
         if prefix:
-            bos = np.array([self.config.bos_token_id])
-            lead = prefix_lead(self.config, self.tokenizer.encode(prefix), bos)
+            begin = np.array([self.config.prefix_token_id])
+            lead = prefix_lead(self.config, self.tokenizer.encode(prefix), begin)
             read = replace(read, lead=np.concatenate((lead, read.lead)))
         return BeamSearch(self.engine, self.tokenizer, read, options, constraint).run()
 

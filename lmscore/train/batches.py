@@ -77,11 +77,11 @@ class SentenceBatches:
     ) -> None:
         """Plan batches of a corpus, of at most `tokens` tokens with padding.
 
-        Every sentence begins with the config's bos_token_id. `seed` shuffles the lines; without it
-        they keep their order. `lines` are the numbers of the lines to read. Default: all.
+        Every sentence begins with the config's prefix_token_id. `seed` shuffles the lines; without
+        it they keep their order. `lines` are the numbers of the lines to read. Default: all.
         `order` draws the lines of each epoch instead.
         """
-        self._corpus, self._bos = corpus, config.bos_token_id
+        self._corpus, self._bos = corpus, config.prefix_token_id
         self._tokens_at_once, self._seed = tokens, seed
         self._lines, self._order = lines, order
 

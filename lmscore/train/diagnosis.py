@@ -77,7 +77,7 @@ def gradient_by_lag(network: RecurrentLM, probe: Batch) -> dict[str, list[list[f
     network.train(was_training)
     return {
         tensor.name: _norms(loss, [state[index] for state in before])
-        for index, tensor in enumerate(network.config.state)
+        for index, tensor in enumerate(network.config.cell_state)
     }
 
 

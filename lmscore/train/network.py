@@ -8,7 +8,7 @@ If what the layers yield has another size, it is first projected to the size of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lmscore.bundle import Config, HeadName
+from lmscore.bundle import ENCODER, Config, HeadName
 from lmscore.train.cells import State, join_states, make_layer, split_state, start_layers
 from lmscore.train.classes import ClassHead
 from lmscore.train.connections import Connections
 from lmscore.train.dropout import LockedDropout, Rates, drop_words
+from lmscore.train.halves import Outputs, read_in_halves
 from lmscore.train.heads import SelfNormalisedHead, SoftmaxHead
 
 __all__ = ["Outputs", "RecurrentLM", "State"]
@@ -35,15 +36,14 @@ HEADS: Mapping[HeadName, type[SoftmaxHead]] = {
 _NO_DROPOUT = Rates()
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """The outputs of a network for a batch."""
+class Encoder(nn.Module):
+    """The layers that read the first texts of pairs, if they have layers of their own."""
 
-    features: Tensor  # [T, B, D]: the input of the output matrix, `Config.output_dim`
-    state: State  # after the last token
-    layers: tuple[Tensor, ...]  # [T, B, H], each layer's output without connections past it
-    hidden: Tensor  # [T, B, H], or E + L * H if dense: what all layers yield, before dropout
-    dropped: Tensor  # the same, after dropout
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        layers = range(config.num_hidden_layers)
+        self.layers = nn.ModuleList(make_layer(config, layer, 0.0) for layer in layers)
+        self.connections = Connections(config)
 
 
 class RecurrentLM(nn.Module):
@@ -59,6 +59,7 @@ class RecurrentLM(nn.Module):
         self.embedding = embedding
         self.layers = nn.ModuleList(make_layer(config, layer, rates.weights) for layer in range(L))
         self.connections = Connections(config)
+        self.encoder = Encoder(config) if config.separate else None
         self.projection = None
         if config.is_projected:
             self.projection = nn.Linear(config.layers_dim, E, bias=False)
@@ -68,6 +69,8 @@ class RecurrentLM(nn.Module):
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.head.start()
         start_layers(self.layers, config.cell_spec)
+        if self.encoder is not None:
+            start_layers(self.encoder.layers, config.cell_spec)
 
     @property
     def device(self) -> torch.device:
@@ -86,20 +89,28 @@ class RecurrentLM(nn.Module):
 
     def run(self, tokens: Tensor, state: State) -> Outputs:
         """Run the network over tokens int64 [T, B]; time comes first as in recurrent kernels."""
+        decode = partial(self._run, part=self)
+        if self.encoder is None:
+            return decode(tokens, state)
+        encode = partial(self._run, part=self.encoder)
+        return read_in_halves(self.config, tokens, state, encode=encode, decode=decode)
+
+    def _run(self, tokens: Tensor, state: State, *, part: RecurrentLM | Encoder) -> Outputs:
+        """Run the layers of the network, or of its encoder."""
         matrix = self.embedding.weight
         if self.training:
             matrix = drop_words(matrix, self.rates.words)
         x = self.input_dropout(F.embedding(tokens, matrix))  # [T, B, E]
         hidden = x
-        after, layers = [], []
+        after, outputs = [], []
         before = split_state(self.config, state)
-        for index, (layer, dropout) in enumerate(zip(self.layers, self.dropouts, strict=True)):
+        for index, (layer, dropout) in enumerate(zip(part.layers, self.dropouts, strict=True)):
             hidden, following = layer(x, before[index])  # [T, B, H]
             after.append(following)
-            layers.append(hidden)
-            hidden, x = self.connections(index, x, hidden, dropout)
+            outputs.append(hidden)
+            hidden, x = part.connections(index, x, hidden, dropout)
         features = x if self.projection is None else self.projection(x)
-        return Outputs(features, join_states(after), tuple(layers), hidden=hidden, dropped=x)
+        return Outputs(features, join_states(after), tuple(outputs), hidden=hidden, dropped=x)
 
     def log_probs(self, features: Tensor) -> Tensor:
         """The log-probabilities [..., V], nats, from features [..., E], or H if untied."""
@@ -117,10 +128,19 @@ class RecurrentLM(nn.Module):
 
     def _weights(self) -> dict[str, Tensor]:
         weights: dict[str, Tensor] = {"embedding.weight": self.embedding.weight}
-        for index, layer in enumerate(self.layers):
-            for name, weight in layer.named_parameters():
-                weights[f"rnn.{name}_l{index}"] = weight
-        weights.update(self.connections.weights())
+        weights.update(_weights_of_layers(self))
+        if self.encoder is not None:
+            own = _weights_of_layers(self.encoder)
+            weights.update({f"{ENCODER}{name}": weight for name, weight in own.items()})
         if self.projection is not None:
             weights["projection.weight"] = self.projection.weight
         return {**weights, **self.head.weights()}
+
+
+def _weights_of_layers(part: RecurrentLM | Encoder) -> dict[str, Tensor]:
+    """The tensors of layers and of the connections past them."""
+    weights: dict[str, Tensor] = {}
+    for index, layer in enumerate(part.layers):
+        for name, weight in layer.named_parameters():
+            weights[f"rnn.{name}_l{index}"] = weight
+    return {**weights, **part.connections.weights()}

@@ -73,7 +73,8 @@ def make_optimizer(network: RecurrentLM, options: TrainOptions) -> JointOptimize
 
 def _inner_matrices(network: RecurrentLM) -> list[torch.nn.Parameter]:
     """The matrices between embedding and output, whose inputs and outputs are both dense."""
-    inner = [network.layers, network.connections, *filter(None, [network.projection])]
+    inner: list[torch.nn.Module] = [network.layers, network.connections]
+    inner += filter(None, [network.encoder, network.projection])
     return [weight for part in inner for weight in part.parameters() if weight.dim() == 2]
 
 

@@ -173,6 +173,7 @@ def make_config(options: TrainOptions, vocabulary: Vocabulary, tokenizer_sha256:
         unk_token_id=vocabulary.unk,
         self_normalized=options.self_normalize > 0,
         reversed_prefix=options.reverse_prefix,
+        separate=options.separate,
         tokenizer=vocabulary.kind,
         tokenizer_sha256=tokenizer_sha256,
     )

@@ -205,6 +205,8 @@ def _network(prepared: Prepared, options: TrainOptions) -> RecurrentLM:
         return network
     if options.recurrent_init == "identity":
         start_from_identity(network.layers)
+        if network.encoder is not None:
+            start_from_identity(network.encoder.layers)
     if options.embeddings:
         bundle = Bundle(Path(options.output), config)
         tokenizer = TextTokenizer.load(bundle, trust=options.trust)

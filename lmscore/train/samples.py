@@ -65,7 +65,7 @@ def _rows(config: Config, rows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarra
     inputs = np.zeros_like(targets)
     for index, row in enumerate(rows):
         targets[index, : len(row)] = row
-        inputs[index, 0] = config.bos_token_id
+        inputs[index, 0] = config.prefix_token_id
         inputs[index, 1 : len(row)] = row[:-1]
     return inputs, targets, lengths
 

@@ -118,6 +118,7 @@ class RunText:
         names = (
             "prefix_field",
             "reverse_prefix",
+            "separate",
             "input_format",
             "field",
             "columns",

@@ -117,10 +117,32 @@ def test_an_embedding_of_another_size(bundle: Bundle, tied: bool) -> None:
     assert config.state == bundle.config.state
 
 
+def test_an_encoder(bundle: Bundle) -> None:
+    config = dataclasses.replace(bundle.config, separate=True, num_hidden_layers=2)
+    if config.bos_token_id == config.eos_token_id:
+        config = dataclasses.replace(config, bos_token_id=config.eos_token_id - 1)
+    assert Config.from_json(config.to_json()) == config
+    shapes = config.weight_shapes()
+    assert shapes["encoder.rnn.weight_hh_l1"] == shapes["rnn.weight_hh_l1"]
+    assert len([name for name in shapes if name.startswith("encoder.")]) == 8
+    assert [tensor.name for tensor in config.state] == [*config.cell_spec.state, "phase"]
+    assert config.prefix_token_id == config.eos_token_id
+    assert bundle.config.prefix_token_id == bundle.config.bos_token_id
+
+
+def test_an_encoder_needs_marks_and_a_state(bundle: Bundle) -> None:
+    same = dataclasses.replace(bundle.config, separate=True, bos_token_id=3, eos_token_id=3)
+    with pytest.raises(ModelError, match="so bos_token_id is not eos_token_id"):
+        Config.from_json(same.to_json())
+    cell = dataclasses.replace(bundle.config, cell="window", window_size=3, separate=True)
+    with pytest.raises(ModelError, match="separate is true, and the cell window has no state"):
+        Config.from_json(cell.to_json())
+
+
 def test_older_models_have_fewer_keys(bundle: Bundle) -> None:
     path = bundle.path / CONFIG_FILE
     document = json.loads(path.read_text())
-    for key in ("direction", "embedding_size", "connections", "window_size"):
+    for key in ("direction", "embedding_size", "connections", "separate", "window_size"):
         del document[key]
     path.write_text(json.dumps(document))
     assert Bundle.read(bundle.path) == bundle

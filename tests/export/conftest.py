@@ -27,6 +27,7 @@ def tiny_config(
     self_normalized: bool = False,
     embedding: int | None = None,
     connections: Connections = "plain",
+    separate: bool = False,
 ) -> Config:
     return Config(
         cell=cell,
@@ -36,6 +37,7 @@ def tiny_config(
         tie_word_embeddings=tied,
         embedding_size=embedding,
         connections=connections,
+        separate=separate,
         window_size=None if CELLS[cell].is_recurrent else 3,
         bos_token_id=1,
         eos_token_id=2,
@@ -77,6 +79,17 @@ OUTPUTS: dict[str, dict[str, Any]] = {
     "self-normalised, projected": {"self_normalized": True, "embedding": 5},
 }
 
+ENCODERS: dict[str, dict[str, Any]] = {  # few tokens, so that many begin and end a first text
+    "an encoder": {
+        "layers": 2,
+        "hidden": 10,
+        "embedding": 5,
+        "vocab": 6,
+        "connections": "highway",
+        "separate": True,
+    },
+}
+
 
 def open_graph(model: TorchModel, variant: str) -> Graph:
     import onnxruntime
@@ -95,6 +108,7 @@ def open_graph(model: TorchModel, variant: str) -> Graph:
             (CELLS, SIZES),
             (("lstm", "rnn-relu", "window"), OUTPUTS),
             (("lstm", "rnn-relu", "window"), CONNECTED),
+            (("lstm", "gru", "rnn-relu"), ENCODERS),
         )
         for cell in cells
         for name, options in kinds.items()
@@ -113,6 +127,10 @@ def pair(request: pytest.FixtureRequest) -> Pair:
 
 
 def random_state(config: Config, rows: int, random: np.random.Generator) -> tuple[np.ndarray, ...]:
-    return tuple(
-        random.uniform(-0.9, 0.9, tensor.shape(rows)).astype(np.float32) for tensor in config.state
+    state = tuple(
+        random.uniform(-0.9, 0.9, tensor.shape(rows)).astype(np.float32)
+        for tensor in config.cell_state
     )
+    if not config.separate:
+        return state
+    return *state, random.integers(0, 3, (1, rows, 1)).astype(np.float32)

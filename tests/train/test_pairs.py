@@ -50,10 +50,17 @@ def pair_options(folder: Path, **changes: Any) -> Any:
     return toy_options(folder, **{**values, **changes})
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["as it is", "reversed"])
+READINGS: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "reversed": {"reverse_prefix": True},
+    "by an encoder": {"reverse_prefix": True, "separate": True, "layers": 2},
+}
+
+
+@pytest.fixture(scope="module", params=READINGS.values(), ids=list(READINGS))
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("pairs")
-    bundle = train(pair_options(folder, reverse_prefix=request.param))
+    bundle = train(pair_options(folder, **request.param))
     return Bundle(bundle.path, export_model(bundle.path, variants=["fp32"]))
 
 
@@ -72,7 +79,7 @@ def test_the_loss_is_on_the_second_text_alone(model: Bundle) -> None:
         for row in zip(batch.inputs.T, batch.targets.T, strict=True)
     ]
     tokenizer = lmscore.load(model.path).tokenizer
-    begin = tokenizer.token(config.bos_token_id)
+    begins = [tokenizer.token(config.prefix_token_id), tokenizer.token(config.bos_token_id)]
     seen = set()
     for inputs, targets in rows:
         learnt = (targets != PADDING).nonzero().flatten()
@@ -80,7 +87,7 @@ def test_the_loss_is_on_the_second_text_alone(model: Bundle) -> None:
         read = tokenizer.tokens(inputs[: last + 1].tolist())
         said = tokenizer.tokens(targets[first : last + 1].tolist())
         source = read[1:first][::-1] if config.reversed_prefix else read[1:first]
-        assert (read[0], read[first], said[-1]) == (begin, begin, "</s>")
+        assert [read[0], read[first], said[-1]] == [*begins, "</s>"]
         seen.add((" ".join(source), " ".join(said[:-1])))
     assert seen == set(pairs(50, seed=2))
 
@@ -104,6 +111,15 @@ def test_decoded_as_it_is_scored(model: Bundle) -> None:
             if sample.finish_reason == "eos":
                 scored = lm.score(sample.text, prefix=source)
                 assert sample.log_prob == pytest.approx(scored.log_prob, abs=1e-4)
+
+
+def test_a_text_alone_has_no_first_one(model: Bundle) -> None:
+    lm = lmscore.load(model.path)
+    assert lm.score("A B").log_prob == pytest.approx(lm.score("A B", prefix="").log_prob)
+    assert lm.score("A B").log_prob != pytest.approx(lm.score("A B", prefix="a b").log_prob)
+    log_probs, _ = lm.step([model.config.bos_token_id], lm.initial_state())
+    first = lm.score("A B").tokens[0].log_prob
+    assert log_probs[0, lm.encode("A B")[0]] == pytest.approx(first, abs=1e-4)
 
 
 def test_weights_of_files_count_targets(model: Bundle, tmp_path: Path) -> None:
@@ -135,6 +151,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"split": "lines"}, "not with split='lines'"),
     ({"init_from": "x"}, "not with init_from"),
     ({"prefix_field": None, "reverse_prefix": True}, "reverse_prefix is of the prefix"),
+    ({"prefix_field": None, "separate": True}, "separate is of the prefix"),
+    ({"cell": "window", "separate": True}, "the cell window has none"),
 ]
 
 

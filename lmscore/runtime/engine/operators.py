@@ -345,12 +345,14 @@ SCAN = "Scan"
 OPERATORS: Mapping[str, Operator] = {
     **dict.fromkeys(("Abs", "Exp", "Neg", "Relu", "Sigmoid", "Tanh"), _row(_same_shape)),
     **dict.fromkeys(
-        ("And", "Div", "GreaterOrEqual", "Less", "Max", "Or", "Sub", "Where"), _row(_broadcast)
+        ("And", "Div", "Equal", "GreaterOrEqual", "Less", "Max", "Or", "Sub", "Where"),
+        _row(_broadcast),
     ),
     **dict.fromkeys(("Add", "Mul"), _row(_sum_or_product)),
     "Cast": _row(_same_shape, "to"),
     "Concat": _row(_concat, "axis"),
     "ConstantOfShape": _row(_constant_of_shape, "value"),
+    "CumSum": _row(_same_shape),
     "DynamicQuantizeMatMul": _row(_product, domain=CONTRIB, is_product=True),
     "Flatten": _row(_flatten, "axis"),
     "GRU": _layer("linear_before_reset"),

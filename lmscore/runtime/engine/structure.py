@@ -92,7 +92,8 @@ class _Limits:
                 f"{CONFIG_FILE}"
             )
         stored = sum(tensor.size for tensor in _all_tensors(graph))
-        layers, window = config.num_hidden_layers, config.window_size or 0
+        layers = config.num_hidden_layers * (2 if config.separate else 1)
+        window = config.window_size or 0
         gates = (config.cell_spec.gates + 1) * config.hidden_size
         state = sum(tensor.layers * tensor.size for tensor in config.state)
         width = config.vocab_size + gates + (window + 1) * config.embedding_dim + state

@@ -29,13 +29,15 @@ class Prefix:
         return np.concatenate((self.lead, self.first))
 
 
-def prefix_lead(config: Config, ids: Ids, bos: Ids) -> Ids:
-    """What a model of documents reads before the <s> of a text: <s> and the tokens of its prefix.
+def prefix_lead(config: Config, ids: Ids, begin: Ids) -> Ids:
+    """What a model of documents reads before the <s> of a text: `begin`, the tokens of its prefix.
+
+    `begin` is the config's prefix_token_id, or nothing.
 
     Of a model that was trained so, they come from the end of the prefix (Sutskever et al. 2014,
     section 3.3: the beginnings of both sequences lie next to each other).
     """
-    return np.concatenate((bos, ids[::-1] if config.reversed_prefix else ids))
+    return np.concatenate((begin, ids[::-1] if config.reversed_prefix else ids))
 
 
 def split_space(tokenizer: TextTokenizer, text: str, ids: Ids) -> tuple[str, str, Ids]:

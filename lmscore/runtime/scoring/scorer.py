@@ -135,7 +135,8 @@ class Scorer:
     def _prefix(self, text: str, ids: Ids) -> Prefix:
         bos = np.array([self.engine.config.bos_token_id] if self.bos else [], np.int64)
         if self.context == "document":  # the text begins as it would after any other
-            lead = prefix_lead(self.engine.config, ids, bos) if text else _NO_IDS
+            begin = np.array([self.engine.config.prefix_token_id]) if self.bos else bos
+            lead = prefix_lead(self.engine.config, ids, begin) if text else _NO_IDS
             return Prefix(text, "", ids, lead=lead, first=bos)
         text, space, ids = split_space(self.tokenizer, text, ids)
         before = np.concatenate((bos, ids))

@@ -47,7 +47,11 @@ def _check_pairs(options: TrainOptions) -> None:
     if options.prefix_field is None:
         if options.reverse_prefix:
             raise OptionError("reverse_prefix is of the prefix that prefix_field names")
+        if options.separate:
+            raise OptionError("separate is of the prefix that prefix_field names")
         return
+    if options.separate and not CELLS[options.cell].is_recurrent:
+        raise OptionError(f"separate passes a state on, and the cell {options.cell} has none")
     for name, excluded in (
         ("context='document'", options.context == "document"),
         (f"direction={options.direction!r}", options.direction != "forward"),

@@ -76,6 +76,12 @@ class TextOptions(OptionGroup):
     reverse_prefix: Annotated[
         bool, Option("Read the text that comes before from its end; with --prefix-field.")
     ] = False
+    separate: Annotated[
+        bool,
+        Option(
+            "Read the text that comes before by layers of its own, an encoder; with --prefix-field."
+        ),
+    ] = False
     columns: Annotated[
         tuple[str, ...],
         Option(
