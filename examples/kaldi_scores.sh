@@ -16,6 +16,7 @@ while [ "$options" -gt 0 ]; do # behind the four
 done
 model=$1 input=$3 output=$4
 shift 4
+rm -f -- "$output" # Kaldi's steps write over what an earlier run left, lmscore does not
 # shellcheck disable=SC2086 # several words
 exec lmscore rescore --input-format kaldi --quiet --model "$model" --output "$output" \
   $LMSCORE_OPTIONS "$@" "$input"

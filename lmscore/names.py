@@ -59,6 +59,7 @@ Pool = Literal["mean", "last", "max"]  # of hidden states
 Segmentation = Literal["auto", "spaces", "characters"]  # what a word of a text is
 NextUnit = Literal["auto", "word", "character", "token"]  # of continuations
 Per = Literal["sentence", "token", "word", "part"]  # one output row for each
+Punctuation = Literal["keep", "drop", "apart"]  # at the edges of a region
 
 # --- n-best lists and lattices
 

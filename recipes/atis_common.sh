@@ -18,6 +18,7 @@ adapt() {
 rescore() {
     local lists=$1 weights=$2
     shift 2
+    rm -f "$weights" # of an earlier run
     lmscore tune "$lists" "$@" --weigh 'am_score*words' --output "$weights"
     lmscore tune "$test" "$@" --weights "$weights"
 }

@@ -1,4 +1,4 @@
-"""The code in README.md and docs/decoding.md runs, and links resolve."""
+"""The code in README.md and some pages of docs runs, and links resolve."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -70,32 +71,56 @@ def test_python_of_the_readme(
     assert capsys.readouterr().out
 
 
-def shell_sessions() -> list[tuple[str, str]]:
-    """The README's cheap commands, each with the output that follows it there."""
+class Session(NamedTuple):
+    """A command of a page, what it prints there, and the files that the page shows."""
+
+    command: str
+    shown: str
+    files: dict[str, str]
+
+
+CHEAP = re.compile(r"lmscore (score|next|regions|filter|pairs|choose)\b")
+SHOWN = ["README.md", "docs/scores.md", "docs/corpora.md"]
+
+
+def shell_sessions() -> list[Session]:
+    """The cheap commands of some pages, each with the output that follows it there."""
     first = blocks(README, "sh")[0].rpartition(" && ")[2]
-    sessions = [(first, blocks(README, "text")[0])]
-    for block in blocks(README, "text")[1:]:
-        for session in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = session.partition("\n")
-            if output and re.search(r"lmscore (score|next)\b", command):
-                sessions.append((command, output))
+    sessions = [Session(first, blocks(README, "text")[0], {})]
+    for name in SHOWN:
+        sessions += sessions_of((ROOT / name).read_text(encoding="utf-8"))
     return sessions
 
 
-@pytest.mark.parametrize(("command", "shown"), shell_sessions())
-def test_shell_of_the_readme(command: str, shown: str) -> None:
+def sessions_of(page: str) -> Iterator[Session]:
+    """The cheap commands of a page that the bundled model runs."""
+    files: dict[str, str] = {}
+    for block in blocks(page, "text"):
+        for session in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = session.partition("\n")
+            if command.startswith("cat "):
+                files[command.removeprefix("cat ")] = output
+            elif output and CHEAP.search(command):
+                yield Session(command, output, dict(files))
+
+
+@pytest.mark.parametrize("session", shell_sessions(), ids=lambda session: session.command)
+def test_shell_of_the_pages(tmp_path: Path, session: Session) -> None:
     program = "from lmscore.cli import main; raise SystemExit(main())"
-    script = f"""lmscore() {{ "{sys.executable}" -c '{program}' "$@"; }}\n{command}"""
+    script = f"""lmscore() {{ "{sys.executable}" -c '{program}' "$@"; }}\n{session.command}"""
     environment = {name: value for name, value in os.environ.items() if name != "LMSCORE_MODEL"}
+    paths = [str(ROOT), environment.get("PYTHONPATH", "")]
+    for name, content in session.files.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
     run = subprocess.run(
         ["bash", "-c", script],
         capture_output=True,
         text=True,
         check=True,
-        env=environment,
-        cwd=ROOT,
+        env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        cwd=tmp_path,
     )
-    printed = run.stdout + run.stderr
+    printed, shown = run.stdout + run.stderr, session.shown
     if shown.endswith("...\n"):
         shown = shown.removesuffix("...\n")
         printed = "".join(printed.splitlines(keepends=True)[: shown.count("\n")])

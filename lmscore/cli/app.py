@@ -54,6 +54,7 @@ VERBS = {  # by name, in the order of the help
     ),
     "ngram": Verb("", MAKE, "lmscore ngram train corpus.txt --order 3 -o my.arpa", verbs=_NGRAM),
     "score": Verb("score", SCORE, "lmscore score text.txt > scores.tsv"),
+    "regions": Verb("regions", SCORE, "lmscore regions words.csv --group-by sentence --field word"),
     "ppl": Verb("ppl", SCORE, "lmscore ppl -m my-lm held-out.txt"),
     "compare": Verb("compare", SCORE, "lmscore compare my-lm my.arpa --text held-out.txt"),
     "filter": Verb("filter_lines", SCORE, "lmscore filter --max-ppl 300 crawl.txt > clean.txt"),

@@ -52,8 +52,8 @@ class CsvLayout:
             writer.writerow(self._header(given, rows))
         elif given.keys() != set(self._names):
             raise InputError(f"{record.where}: has other fields than the first record")
-        cells = [_cell(given[name]) for name in self._names]
-        writer.writerows([*cells, *map(_cell, row.values())] for row in rows)
+        cells = [csv_cell(given[name]) for name in self._names]
+        writer.writerows([*cells, *map(csv_cell, row.values())] for row in rows)
         return out.getvalue()
 
     def key(self, number: int, record: Record) -> str:
@@ -76,7 +76,7 @@ class CsvLayout:
         return [*given, *(free_name(self.layout.prefix + name, given) for name in names)]
 
 
-def _cell(value: Any) -> str:
+def csv_cell(value: Any) -> str:
     """A value as text; what is nested as JSON, null and what no number can say as nothing."""
     if value is None:
         return ""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
 
 # A cell must hold no tab and no line break, and an escape must not look like plain text.
-_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Layout:
         further = self._measured(units, measured)
         for index, (unit, values) in enumerate(zip(units, further, strict=True), 1):
             span = [str(unit.start), str(unit.end)]
-            text = unit.text.translate(_ESCAPES)
+            text = unit.text.translate(ESCAPES)
             cells = [measure_cell(value) for value in values.values()]
             counts = [str(int(count)) for count in _counts(unit).values()]
             yield _row([key, str(index), text, *span, self._cell(unit), *counts, *cells])
@@ -177,7 +177,7 @@ class Layout:
         start, end = (int(cell) if cell.isdecimal() else -1 for cell in cells[3:5])
         if not 0 <= start <= end <= len(record.text):
             return False
-        word = record.text[start:end].translate(_ESCAPES)
+        word = record.text[start:end].translate(ESCAPES)
         return self.per == "token" or cells[2] == (word if start < end else cells[2])
 
     def _holds_document(self, line: str, record: Record) -> bool:
@@ -268,7 +268,7 @@ class Layout:
 
 def _on_a_line(text: str) -> str:
     """The text as the last cell of a line: as it is, unless it holds line breaks."""
-    return text.translate(_ESCAPES) if "\n" in text else text
+    return text.translate(ESCAPES) if "\n" in text else text
 
 
 def _only_part(score: Score) -> PartScore:
@@ -297,7 +297,7 @@ def measure_cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:z.4f}"
     if isinstance(value, tuple):
-        return " ".join(f"{text.translate(_ESCAPES)} {log_prob:.4f}" for text, log_prob in value)
+        return " ".join(f"{text.translate(ESCAPES)} {log_prob:.4f}" for text, log_prob in value)
     return "" if value is None else str(value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,10 +14,10 @@ import typer
 
 from lmscore import names
 from lmscore.cli import options, streams
-from lmscore.cli.outfile import check_not_read
+from lmscore.cli.outfile import check_new, check_not_read
 from lmscore.cli.records import words_of_file
 from lmscore.cli.usage import UsageError, command_line
-from lmscore.files import expanded_paths, open_output, read_lines
+from lmscore.files import expanded_paths, names_directory, open_output, read_lines
 
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.formats import Format
@@ -512,16 +513,33 @@ def number(option: str, value: str) -> float:
         raise UsageError(f"{option} {value!r}: expected a number") from error
 
 
-def check_lists_stay(output: str | Path | None, paths: Iterable[str]) -> None:
-    """Raise an error if an output that holds no lists would replace lists that are read.
+def check_lists_stay(
+    output: str | Path | None, paths: Iterable[str], *, may_replace: bool = False
+) -> None:
+    """Raise an error if an output would replace a file that holds something.
+
+    Args:
+        output: a file, or a directory for files with the names of those that are read.
+        paths: what is read.
+        may_replace: whether the output may take the place of what is read.
 
     Raises:
-        OptionError: the output is one of the files that the paths stand for.
+        OptionError: a file is there already, or is one of those that are read.
         InputFileError: a file with paths cannot be read.
     """
+    if output is None:
+        return
     # A pipe of paths can be read only once, and is read elsewhere.
     known = [p for p in paths if not p.startswith("@") or Path(p[1:]).is_file()]
-    check_not_read(output, map(str, expanded_paths(known)))
+    read = list(map(str, expanded_paths(known)))
+    if not may_replace:
+        check_not_read(output, read)
+    places = {os.path.realpath(file) for file in read}
+    is_directory = names_directory(output)
+    names = [Path(output, Path(file).name) for file in read] if is_directory else [Path(output)]
+    for path in names:
+        if os.path.realpath(path) not in places:
+            check_new(path)
 
 
 def write_texts(texts: Iterable[str], path: str | None, *, flushed: bool = False) -> None:

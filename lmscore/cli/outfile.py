@@ -92,12 +92,12 @@ class WholeFile(Output):
 
 @contextmanager
 def open_records(
-    path: Path | None, *, resume: bool, inputs: Iterable[str] = (), whole: bool = False
+    path: Path | None, *, resume: bool | None, inputs: Iterable[str] = (), whole: bool = False
 ) -> Iterator[Output]:
     """Open a file to write records to; standard output without a path.
 
     A packed file, and with `whole` any other, is written whole or not at all. To other files
-    records are appended, as `record_file` does.
+    records are appended, as `record_file` does. `resume` is None for a verb that cannot resume.
 
     Raises:
         OptionError: the output is one of the inputs, or as `record_file`.
@@ -170,7 +170,7 @@ def same_file(one: str | Path, other: str | Path) -> bool:
 
 
 @contextmanager
-def record_file(path: Path, *, resume: bool) -> Iterator[RecordFile]:
+def record_file(path: Path, *, resume: bool | None) -> Iterator[RecordFile]:
     """Open a file to append records to; it must be new or empty unless `resume` is set.
 
     The file is locked while it is open, so that two runs cannot mix their lines. A record that

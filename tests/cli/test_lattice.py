@@ -324,13 +324,23 @@ def test_a_directory_is_there_or_ends_so(run: Run, htk: Path, tmp_path: Path) ->
 
 
 def test_an_error_leaves_the_old_file(run: Run, kaldi: Path) -> None:
-    kaldi.write_text(f"{KALDI}third \n0 1 the x,y,\n")
-    out = kaldi.with_name("out")
-    out.write_text("old")
-    result = run("lattice", kaldi, "-o", out)
+    old = f"{KALDI}third \n0 1 the x,y,\n"
+    kaldi.write_text(old)
+    result = run("lattice", kaldi, "-o", kaldi)
     assert result.status == 1
     assert "lat.txt, line 10" in result.err
-    assert out.read_text() == "old"
+    assert kaldi.read_text() == old
+
+
+def test_a_file_that_is_there_stays(run: Run, kaldi: Path, htk: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.lat").write_text("old")
+    for options in ([htk, "-o", out], [kaldi, "--best", "-o", out / "a.lat"]):
+        result = run("lattice", *options)
+        assert (result.status, result.err.count("\n")) == (1, 1)
+        assert f"{out / 'a.lat'}: there is something in it already; remove it" in result.err
+    assert (out / "a.lat").read_text() == "old"
 
 
 @pytest.mark.parametrize(

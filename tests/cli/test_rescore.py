@@ -603,12 +603,25 @@ def test_compressed_input(run: Run, tmp_path: Path) -> None:
 
 
 def test_an_error_leaves_the_old_file(run: Run, tmp_path: Path) -> None:
-    path = _file(tmp_path / "out", "old")
-    result = run("rescore", "-o", path, stdin=tsv() + "c\t-1\n")
+    old = tsv() + "c\t-1\n"
+    path = _file(tmp_path / "out", old)
+    result = run("rescore", "-o", path, path)
     assert result.status == 1
-    assert "standard input, line 7: 2 columns, but the first line has 3" in result.err
-    assert path.read_text() == "old"
+    assert f"{path}, line 7: 2 columns, but the first line has 3" in result.err
+    assert path.read_text() == old
     assert [file.name for file in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("option", ["--rerank", "--best", "--quiet"])
+def test_a_file_that_is_there_stays(run: Run, lists: Path, tmp_path: Path, option: str) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    path = _file(folder / lists.name, "old")
+    for output in [path, *[folder] * (option != "--best")]:
+        result = run("rescore", option, lists, "-o", output)
+        assert (result.status, result.err.count("\n")) == (1, 1)
+        assert f"{path}: there is something in it already; remove it, or name" in result.err
+    assert path.read_text() == "old"
 
 
 def test_the_output_may_be_the_input(run: Run, lists: Path) -> None:
@@ -667,16 +680,15 @@ def test_a_pipe(lists: Path) -> None:
 
 @posix
 @pytest.mark.parametrize("options", [[], ["--best"]])
-def test_an_interrupt_leaves_the_old_file(tmp_path: Path, options: list[str]) -> None:
-    path = _file(tmp_path / "out", "old")
+def test_an_interrupt_leaves_no_file(tmp_path: Path, options: list[str]) -> None:
+    path = tmp_path / "out"
     program = start("rescore", *options, "-", "-o", str(path))
     assert program.stdin
     program.stdin.write(b"".join(b"%d\t-1\tthe cat\n" % i for i in range(20_000)))
     program.send_signal(signal.SIGINT)
     result = finish(program)
     assert (result.status, result.err) == (130, "")
-    assert path.read_text() == "old"
-    assert [file.name for file in tmp_path.iterdir()] == ["out"]
+    assert list(tmp_path.iterdir()) == []
 
 
 @posix
@@ -690,7 +702,7 @@ def test_what_kaldi_calls(lm: LanguageModel, tmp_path: Path, options: list[str])
     )
     program.chmod(0o755)
     text = kaldi().replace("the", "<unk> The" if options else "the")
-    source, scores = _file(tmp_path / "text", text), tmp_path / "scores"
+    source, scores = _file(tmp_path / "text", text), _file(tmp_path / "scores", "of before")
     subprocess.run(
         [EXAMPLES / "kaldi_scores.sh", *options, lm.path, tmp_path / "temp", source, scores],
         env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},

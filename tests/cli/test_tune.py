@@ -123,6 +123,9 @@ def test_json(run: Run, lists: Path, tmp_path: Path) -> None:
 def test_rescore_takes_the_weights(run: Run, lists: Path, tmp_path: Path) -> None:
     weights = tmp_path / "weights.json"
     assert run("tune", lists, *OWN, "-o", weights).status == 0
+    again = run("tune", lists, *OWN, "-o", weights)
+    assert (again.status, again.out) == (1, "")
+    assert f"{weights}: there is something in it already; remove it" in again.err
     result = run("rescore", lists, "--weights", weights, "--best", "--quiet")
     assert (result.status, result.err) == (0, "")
     assert result.out.split("\n") == [*["the cat"] * 6, "the dog", "", ""]

@@ -188,8 +188,8 @@ def lattice(
         _check_lodr(known, lodr)
         search = weighted_options(search, known, feature=feature)
     paths = files or ["-"]
-    if texts:  # lattices take their own place, texts would take theirs
-        check_lists_stay(output, paths)
+    # Lattices take their own place, texts would take theirs.
+    check_lists_stay(output, paths, may_replace=not texts)
     check_html(html, paths, output)
     lattice_format, lattices = open_lattices(paths, input_format, symbols=words, errors=errors)
     work = LatticeWork(

@@ -179,8 +179,8 @@ def rescore(
     tuned = None if weights is None else read_weights(weights)
     prepare, judge = seen.preparation(lists.errors), _judge(metric)
     texts = best or explain is not None
-    if texts:  # lists take their own place, texts would take that of the lists
-        check_lists_stay(output, lists.paths)
+    # Lists take their own place, texts would take that of the lists.
+    check_lists_stay(output, lists.paths, may_replace=not texts)
     if interactive(lists.paths) and not quiet:
         streams.note(_PROMPT)
     list_format, found = _read(lists, seen, prefix, line_buffered=line_buffered)

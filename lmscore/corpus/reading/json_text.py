@@ -23,9 +23,15 @@ def json_object(text: str, where: str) -> dict[str, Any]:
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise InputError(f"{where}: not JSON: {reason}") from error
+        raise InputError(f"{where}: not JSON: {_reason(error)}") from error
     return as_object(fields, where)
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a JSON text, in Python's words."""
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    return error.msg.removesuffix(" at")  # a place follows, which is one in a piece of the file
 
 
 def as_object(value: Any, where: str) -> dict[str, Any]:
@@ -137,8 +143,7 @@ class _Text:
                 value, end = _DECODER.raw_decode(self._text, self.position)
             except (json.JSONDecodeError, RecursionError) as error:
                 if self._ended or not _may_go_on(error, len(self._text)) or size >= _LARGEST:
-                    reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-                    raise InputError(f"{where}: not JSON: {reason}") from error
+                    raise InputError(f"{where}: not JSON: {_reason(error)}") from error
             else:
                 if end < len(self._text) or self._ended or self._text[end - 1] in '"}]':
                     break

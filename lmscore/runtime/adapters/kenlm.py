@@ -8,6 +8,8 @@ Logarithms are to base 10, as in `kenlm`. A recurrent model differs in this:
   is read and not scored, as in `LanguageModel.score`.
 * A word is over when it is scored, also the last one with eos=False: the score is that of whole
   words, of which `LanguageModel.score` leaves the last one open.
+* A word ends at ASCII white space. One that begins or ends with other white space may have other
+  tokens in a sentence, where white space meets white space, than after a state.
 * In a sentence, <s> and </s> are text like any other; the word "</s>" of `BaseScore` is the end.
 """
 
@@ -25,7 +27,15 @@ from lmscore.errors import InputError
 from lmscore.runtime.adapters.histories import History, WordHistories, WordStep
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel as _LanguageModel
-from lmscore.runtime.scoring import END, LN10, Score, WordScore, perplexity_of
+from lmscore.runtime.scoring import (
+    END,
+    LN10,
+    Score,
+    WordScore,
+    perplexity_of,
+    tool_word_scores,
+    tool_words,
+)
 
 _ORDER = 2**31 - 1  # the largest that KenLM's type can hold
 
@@ -155,7 +165,7 @@ class Model:
         if not eos:
             found = self.full_scores_batch(sentences, bos, eos)
             return [math.fsum(log_prob for log_prob, _, _ in words) for words in found]
-        texts = (" ".join(_text(sentence).split()) for sentence in sentences)
+        texts = (" ".join(_words(sentence)) for sentence in sentences)
         lm = self.scorer.lm
         scored = lm.score_stream(texts, bos=bos, context="sentence", tokens=False)
         return [score.log_prob / LN10 for score in scored]
@@ -172,7 +182,7 @@ class Model:
     ) -> Iterator[list[tuple[float, int, bool]]]:
         """`full_scores` of several sentences, in batches; `kenlm` has no such method."""
         _check_several(sentences)
-        texts = (" ".join(_text(sentence).split()) for sentence in sentences)
+        texts = (" ".join(_words(sentence)) for sentence in sentences)
         found = self.scorer.lm.score_stream(
             texts,
             bos=bos,
@@ -185,15 +195,17 @@ class Model:
 
     def _words(self, score: Score, *, bos: bool, eos: bool) -> Iterator[tuple[float, int, bool]]:
         """What `full_scores` gives for a sentence, from its score."""
-        scores = score.words or (WordScore(END, 0.0, False, 0, 0, 0),)  # no word before </s>
+        # Without a word there is none before </s>.
+        scores = tool_word_scores(score, "kenlm") or (WordScore(END, 0.0, False, 0, 0, 0),)
+        words = tool_words(score.text, "kenlm")
         for number, word in enumerate(scores if eos else scores[:-1]):
-            read_only = number == 0 and not bos and score.num_words > 0
-            is_oov = word.is_oov or (read_only and score.text.split()[0] not in self)
+            read_only = number == 0 and not bos and words
+            is_oov = word.is_oov or bool(read_only and words[0] not in self)
             yield word.log_prob / LN10, number + 1 + bos, is_oov
 
     def perplexity(self, sentence: str | bytes) -> float:
         """Perplexity per word, </s> counted as one; inf where it is past a float."""
-        words = len(_text(sentence).split()) + 1
+        words = len(_words(sentence)) + 1
         return perplexity_of(self.score(sentence) * LN10, words)
 
     def BeginSentenceWrite(self, state: State) -> None:  # noqa: N802
@@ -263,6 +275,11 @@ def _check_several(sentences: Iterable[str | bytes]) -> None:
     """Raise InputError for one sentence in the place of several."""
     if isinstance(sentences, str | bytes) or not isinstance(sentences, Iterable):
         raise InputError(f"expected a list of sentences, got {_described(sentences)}; use score")
+
+
+def _words(sentence: str | bytes) -> list[str]:
+    """The words of a sentence, which ASCII white space alone divides."""
+    return tool_words(_text(sentence), "kenlm")
 
 
 def _text(given: str | bytes) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lmscore.errors import InputError
 from lmscore.runtime.adapters.cache import Cache
-from lmscore.runtime.scoring import encode_after, word_before
+from lmscore.runtime.scoring import encode_after, tool_words, word_before
 from lmscore.runtime.text import TextTokenizer
 
 Tokens = tuple[int, ...]
@@ -27,7 +27,7 @@ class Spelling:
         """The ids of words, each with whether a sentence begins with it; new ones in one batch.
 
         Raises:
-            InputError: white space in a word, or a string that the tokenizer cannot read.
+            InputError: ASCII white space in a word, or a string that the tokenizer cannot read.
         """
         return self._known.get_or_make_all(words, self._spell)
 
@@ -41,7 +41,7 @@ class Spelling:
 
     def _encode(self, texts: list[str], begins: bool) -> list[Tokens]:
         for text in texts:
-            if len(text.split()) > 1 or text != text.strip():
+            if text and tool_words(text, "kenlm") != [text]:
                 raise InputError(f"{text!r} is not one word: score the words one after another")
         if not texts:
             return []

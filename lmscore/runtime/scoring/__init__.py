@@ -2,7 +2,12 @@
 
 from lmscore.runtime.scoring.ahead import ahead
 from lmscore.runtime.scoring.choose import Choice, candidate_texts, choose_among
-from lmscore.runtime.scoring.compat import CompatReport, needs_words
+from lmscore.runtime.scoring.compat import (
+    CompatReport,
+    needs_words,
+    tool_word_scores,
+    tool_words,
+)
 from lmscore.runtime.scoring.documents import Documents
 from lmscore.runtime.scoring.measures import (
     TextMeasures,
@@ -12,6 +17,7 @@ from lmscore.runtime.scoring.measures import (
 )
 from lmscore.runtime.scoring.oov_cost import FixedCost, OovCost, SpellingCost
 from lmscore.runtime.scoring.prefix import encode_after, prefix_lead, word_before
+from lmscore.runtime.scoring.regions import RegionScore, Span, check_spans
 from lmscore.runtime.scoring.score import (
     LN10,
     PartScore,
@@ -38,9 +44,11 @@ __all__ = [
     "FixedCost",
     "OovCost",
     "PartScore",
+    "RegionScore",
     "Score",
     "ScoredText",
     "Scorer",
+    "Span",
     "SpellingCost",
     "Summary",
     "TextMeasures",
@@ -52,6 +60,7 @@ __all__ = [
     "ahead",
     "boundary_tokens",
     "candidate_texts",
+    "check_spans",
     "choose_among",
     "count_words",
     "encode_after",
@@ -63,6 +72,8 @@ __all__ = [
     "rounded",
     "shown_words",
     "sum_scores",
+    "tool_word_scores",
+    "tool_words",
     "windows",
     "word_before",
     "word_tokens",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lmscore.names import Split
+from lmscore.runtime.scoring.regions import RegionScore, Span
 from lmscore.runtime.scoring.score import (
     PartScore,
     Score,
@@ -110,3 +111,38 @@ class _Joined:
             for part, score in zip(self.parts, self.scores, strict=True)
             for word in score.words
         )
+
+    def regions(self, text: str, spans: Sequence[Span]) -> tuple[RegionScore, ...]:
+        """The sums of regions of the whole text, which may reach over several parts."""
+        found: list[list[RegionScore]] = [[] for _ in spans]
+        first_token = 0
+        for part, score in zip(self.parts, self.scores, strict=True):
+            own = [_cut_out(span, part) for span in spans]
+            for region, score_here in zip(found, score.regions(own), strict=True):
+                if score_here.num_tokens or not score_here.is_exact:
+                    first = first_token + score_here.first_token
+                    region.append(replace(score_here, first_token=first))
+            first_token += score.num_tokens
+        return tuple(_sum(text, span, pieces) for span, pieces in zip(spans, found, strict=True))
+
+
+def _cut_out(span: Span, part: Part) -> Span:
+    """What a part has of a region, in the part's own characters."""
+    size = len(part.text)
+    start, end = (min(max(place - part.start, 0), size) for place in span)
+    return start, end
+
+
+def _sum(text: str, span: Span, pieces: Sequence[RegionScore]) -> RegionScore:
+    """A region of a text, from its pieces in the parts of the text."""
+    start, end = span
+    return RegionScore(
+        text[start:end],
+        math.fsum(piece.log_prob for piece in pieces),
+        start,
+        end,
+        sum(piece.num_tokens for piece in pieces),
+        sum(piece.num_oov for piece in pieces),
+        pieces[0].first_token if pieces else 0,
+        all(piece.is_exact for piece in pieces),
+    )

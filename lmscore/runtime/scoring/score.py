@@ -7,8 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lmscore.errors import OptionError
 from lmscore.names import Unit
 from lmscore.runtime.scoring.columns import made_of_columns
+
+if TYPE_CHECKING:
+    from lmscore.runtime.scoring.regions import RegionScore, Span
 
 LN10 = math.log(10)
 """Nats per unit of a base-10 logarithm, as KenLM and SRILM use them."""
@@ -17,7 +21,7 @@ _NATS_PER_BIT = math.log(2)
 _MANY = 1e9
 
 
-class _Surprising:
+class Surprising:
     """A result with a log-probability."""
 
     __slots__ = ()
@@ -30,7 +34,7 @@ class _Surprising:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenScore(_Surprising):
+class TokenScore(Surprising):
     """One scored token."""
 
     id: int
@@ -42,7 +46,7 @@ class TokenScore(_Surprising):
 
 
 @dataclass(frozen=True, slots=True)
-class WordScore(_Surprising):
+class WordScore(Surprising):
     """One word of a text, or its end; `words.py` says which tokens belong to it."""
 
     text: str  # as in the text; "</s>" for the end
@@ -54,7 +58,7 @@ class WordScore(_Surprising):
 
 
 @dataclass(frozen=True, slots=True)
-class PartScore(_Surprising):
+class PartScore(Surprising):
     """One part of a text that was split: a line, or a sentence, and its end."""
 
     text: str  # as it was scored; a line break inside of a sentence is a space
@@ -77,12 +81,16 @@ class Parts(Protocol):
         """The words of the text."""
         ...
 
+    def regions(self, text: str, spans: Sequence[Span]) -> tuple[RegionScore, ...]:
+        """The scores of regions of the text, none of which overlap, in the order of `spans`."""
+        ...
 
-class _Unread(_Surprising):
+
+class _Unread(Surprising):
     """A value some of whose fields are computed when they are read for the first time."""
 
     __slots__ = ("_parts",)
-    _parts: Parts | None  # None once everything has been computed
+    _parts: Parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +131,26 @@ class Score(_Unread):
         """Per word, token, character or byte of UTF-8, OOVs included; nan if there is none."""
         return perplexity_of(self.log_prob, self.count(unit))
 
+    def regions(self, spans: Sequence[Span]) -> tuple[RegionScore, ...]:
+        """The scores of stretches of characters of the text; it was scored with words=True.
+
+        A region has the tokens whose first character lies in it, the white space before them left
+        out of account, and like a word the probability that it is over.
+
+        Args:
+            spans: (start, end) of each region, end excluded, in any order; none may overlap.
+
+        Raises:
+            InputError: a span is not in the text, or overlaps with another.
+            OptionError: the score has no words, or was pickled.
+        """
+        from lmscore.runtime.scoring.regions import check_spans
+
+        check_spans(spans, self.text)
+        if not _is_set(self, "_parts") or (self.num_tokens and not self.words):
+            raise OptionError("regions need a score that was made here with words=True")
+        return self._parts.regions(self.text, spans)
+
     @property
     def oov_rate(self) -> float:
         """The share of <unk> among the tokens that are no sentence end; nan without any."""
@@ -157,15 +185,10 @@ class Score(_Unread):
             if name == "num_words":
                 value = len(self.text.split())
             elif name in ("tokens", "words"):
-                parts = self._parts
-                if parts is None:  # another thread was quicker
-                    return object.__getattribute__(self, name)
-                value = getattr(parts, name)(self.text)
+                value = getattr(self._parts, name)(self.text)
             else:
                 raise AttributeError(f"'Score' object has no attribute {name!r}")
             object.__setattr__(self, name, value)
-            if name != "num_words" and _is_set(self, "tokens") and _is_set(self, "words"):
-                object.__setattr__(self, "_parts", None)
             return value
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lmscore.runtime.engine import Tensor
 from lmscore.runtime.scoring.columns import made_of_columns
+from lmscore.runtime.scoring.regions import RegionScore, Span, region_scores, region_tokens
 from lmscore.runtime.scoring.score import TokenScore, WordScore
 from lmscore.runtime.scoring.words import word_scores, word_tokens
 from lmscore.runtime.text import Ids, Spans, TextTokenizer
@@ -58,22 +62,43 @@ class ScoredText:
 
     def words(self, text: str) -> tuple[WordScore, ...]:
         """The words, and </s>."""
-        ids = np.frombuffer(self.ids, np.int32)
-        spans = np.array(self._spans(text, ids.tolist()), np.int64).T
         found = word_tokens(
             text,
-            spans,
-            eos=self.convention.eos and len(self.ids) > 0,
+            self._span_array(text),
+            eos=self._has_end,
             characters=self.convention.characters,
         )
+        return word_scores(found, *self._scores)
+
+    def regions(self, text: str, spans: Sequence[Span]) -> tuple[RegionScore, ...]:
+        """The scores of regions of the text, none of which overlap, in the order of `spans`."""
+        order = sorted(range(len(spans)), key=spans.__getitem__)
+        ordered = [spans[number] for number in order]
+        found = region_tokens(text, self._span_array(text), ordered, eos=self._has_end)
+        scores = region_scores(text, ordered, found, *self._scores)
+        of_number = dict(zip(order, scores, strict=True))
+        return tuple(of_number[number] for number in range(len(spans)))
+
+    @property
+    def _has_end(self) -> bool:
+        """Whether </s> is among the scored tokens."""
+        return self.convention.eos and len(self.ids) > 0
+
+    @property
+    def _scores(self) -> tuple[Tensor, Tensor, NDArray[np.bool_]]:
+        """Of each scored token: log-probability and log Z (nats, 0 where there is none), OOV."""
         log_probs = np.frombuffer(self.log_probs, np.float32)
         log_z = (
             np.zeros_like(log_probs)
             if self.log_z is None
             else np.frombuffer(self.log_z, np.float32)
         )
-        oov = ids == self.convention.unk_id
-        return word_scores(found, log_probs, log_z, oov)
+        return log_probs, log_z, np.frombuffer(self.ids, np.int32) == self.convention.unk_id
+
+    def _span_array(self, text: str) -> Ids:
+        """The offsets [n, 2] of the text's own tokens."""
+        ids = np.frombuffer(self.ids, np.int32).tolist()
+        return np.array(self._spans(text, ids), np.int64).T
 
     def unknown(self, text: str) -> list[str]:
         """What each scored token that is <unk> stands for in the text."""

@@ -223,6 +223,7 @@ def test_a_csv_field_of_200_kb(tmp_path: Path) -> None:
         ),
         ("a.jsonl", '{"text": null}\n', {}, "line 1: field 'text' is null, expected a string"),
         ("a.jsonl", '{"text": "cut off\n', {}, "line 1: not JSON: "),
+        ("a.jsonl", '{"text": "a\tb"}\n', {}, "line 1: not JSON: Invalid control character"),
         (
             "a.jsonl",
             '{"doc": {"x": 1}}\n',

@@ -18,7 +18,10 @@ from lmscore.runtime.model import LanguageModel
 from tests.models import WORDS
 
 LN10 = math.log(10)
-SENTENCES = st.lists(st.sampled_from([*WORDS[:9], "zebra", "it's"]), max_size=6).map(" ".join)
+SENTENCES = st.lists(
+    st.sampled_from([*WORDS[:9], "zebra", "it's", "the\u00a0cat", "zebra\x1fzebra"]),
+    max_size=6,
+).map(" ".join)
 
 ARPA = """\\data\\
 ngram 1=5
@@ -53,13 +56,14 @@ def test_a_score_is_the_sum_of_its_words(
     model = kenlm.Model.of(any_lm)
     score = model.score(sentence, bos=bos, eos=eos)
     full = list(model.full_scores(sentence, bos=bos, eos=eos))
-    assert len(full) == len(sentence.split()) + eos
+    words = sentence.split(" ") if sentence else []
+    assert len(full) == len(words) + eos
     assert math.fsum(log_prob for log_prob, _, _ in full) == pytest.approx(score, abs=1e-4)
 
     state = kenlm.State()
     (model.BeginSentenceWrite if bos else model.NullContextWrite)(state)
     steps = []
-    for word in [*sentence.split(), *["</s>"] * eos]:
+    for word in [*words, *["</s>"] * eos]:
         following = kenlm.State()
         steps.append(model.BaseFullScore(state, word, following))
         assert model.BaseScore(state, word, following) == steps[-1].log_prob
@@ -75,7 +79,7 @@ def test_a_score_is_that_of_the_model(any_lm: LanguageModel, sentence: str) -> N
     model = kenlm.Model.of(any_lm)
     log_prob = any_lm.score(sentence, context="sentence").log_prob
     assert model.score(f"  {sentence} \n") == pytest.approx(log_prob / LN10)
-    expected = 10 ** (-log_prob / LN10 / (len(sentence.split()) + 1))
+    expected = 10 ** (-log_prob / LN10 / (len(sentence.encode().split()) + 1))
     assert model.perplexity(sentence) == pytest.approx(expected)
 
 
@@ -177,7 +181,7 @@ def test_it_has_what_the_package_has(tmp_path: Path, lm: LanguageModel) -> None:
         for eos in (True, False):
             for sentence in ("", "the cat", "the zebra the"):
                 one = [list(m.full_scores(sentence, bos, eos)) for m in (theirs, ours)]
-                assert [len(scores) for scores in one] == [len(sentence.split()) + eos] * 2
+                assert [len(scores) for scores in one] == [len(sentence.encode().split()) + eos] * 2
                 assert [oov for _, _, oov in one[0]] == [oov for _, _, oov in one[1]]
     for word in ("the", "zebra", "<unk>", "<s>", "</s>"):
         assert (word in theirs) == (word in ours)

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from lmscore.errors import OptionError
 from lmscore.names import Tool
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.scoring.compat import CompatReport, WordCounts, needs_words, word_counts
+from lmscore.runtime.scoring.compat import (
+    CompatReport,
+    WordCounts,
+    needs_words,
+    tool_word_scores,
+    tool_words,
+    word_counts,
+)
 from lmscore.runtime.scoring.score import Score, Summary, TokenScore, WordScore
 
 ARPA = """\\data\\
@@ -256,7 +263,7 @@ def test_nothing_to_divide_by() -> None:
 
 
 def test_a_blank_line_is_no_sentence_of_srilm() -> None:
-    blank = make_score(" \u3000", [-1.0])
+    blank = make_score(" \t", [-1.0])
     assert CompatReport("srilm").sentence(blank, words=True) == ""
     srilm, kenlm = CompatReport("srilm"), CompatReport("kenlm")
     srilm.add(blank)
@@ -298,7 +305,7 @@ def test_words_that_were_not_asked_for() -> None:
 
 
 def test_which_models_need_words(lm: LanguageModel, bpe_lm: LanguageModel) -> None:
-    assert not needs_words(lm.config)  # an OOV is a word
+    assert needs_words(lm.config)  # a no-break space divides tokens, and no word
     assert not needs_words(bpe_lm.config)  # there are none
 
 
@@ -339,3 +346,40 @@ def test_kenlm_still_gives_these_scores(tmp_path: Path) -> None:
         if score.num_words:
             ppl = 10 ** (-word_counts(score).total_log_prob / math.log(10) / (score.num_words + 1))
             assert ppl == pytest.approx(model.perplexity(line), rel=1e-6)
+
+
+@pytest.mark.parametrize("tool", ["kenlm", "srilm"])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("the\u00a0cat sat", ["the\u00a0cat", "sat"]),
+        ("the\x1fcat sat", ["the\x1fcat", "sat"]),
+        ("\u3000the \u2009 cat\u2028", ["\u3000the", "\u2009", "cat\u2028"]),
+        ("\u00a0", ["\u00a0"]),
+    ],
+)
+def test_words_end_at_ascii_white_space(
+    bpe_lm: LanguageModel, tool: Tool, text: str, words: list[str]
+) -> None:
+    score = bpe_lm.score(text, words=True)
+    found = tool_word_scores(score, tool)
+    assert [word.text for word in found] == [*words, "</s>"]
+    assert [len(bpe_lm.tokenizer.encode(text)) + 1] == [sum(word.num_tokens for word in found)]
+    assert sum(word.log_prob for word in found) == pytest.approx(score.log_prob)
+    assert word_counts(score, tool).words == len(words)
+    report = CompatReport(tool)
+    report.add(score)
+    block = report.sentence(score, words=True)
+    assert words[0] in block
+    assert f"OOVs:\t0\nTokens:\t{len(words) + 1}\n" in report.summary() or tool == "srilm"
+
+
+def test_vertical_tabs_divide_words_of_kenlm_alone() -> None:
+    text = "the\vcat\fsat"
+    assert (len(tool_words(text, "kenlm")), len(tool_words(text, "srilm"))) == (3, 1)
+
+
+def test_one_oov_of_two_unknown_tokens(lm: LanguageModel) -> None:
+    """A word model drops the no-break space, and has a token for each side of it."""
+    score = lm.score("zebra\u00a0quagga cat", words=True)
+    assert (score.num_oov, word_counts(score).oovs, word_counts(score).words) == (2, 1, 2)

@@ -85,12 +85,13 @@ def parts_of(score: Score) -> ScoredText:
     return score._parts
 
 
-def test_what_has_been_read_is_not_kept_twice(bpe_lm: LanguageModel) -> None:
+def test_regions_after_all_has_been_read(bpe_lm: LanguageModel) -> None:
     score = bpe_lm.score("thanks for all", words=True)
-    assert score.words
-    assert score._parts is not None
+    first, second, third, _ = score.words
     assert score.tokens
-    assert score._parts is None
+    (region,) = score.regions([(0, 10)])
+    assert region.log_prob == pytest.approx(first.log_prob + second.log_prob, rel=1e-5)
+    assert third.start == 11
 
 
 def test_threads_may_read_one_score(bpe_lm: LanguageModel) -> None:
