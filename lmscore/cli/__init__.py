@@ -53,9 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return CLOSED_PIPE
     except KeyboardInterrupt:
         return SIGNALLED + settings.signal
-    except (LmscoreError, OSError, MemoryError) as error:
+    except (LmscoreError, OSError, MemoryError, ImportError) as error:
         if settings.debug:
             traceback.print_exc()
+        if _ended_an_import(error):
+            return SIGNALLED + settings.signal
+        if isinstance(error, ImportError) and not isinstance(error, LmscoreError):
+            raise  # a bug
         message, status = _explained(error, settings)
         streams.note(f"error: {' '.join(message.splitlines())}")
         streams.abandon_output()
@@ -102,6 +106,16 @@ def _interruptible(settings: Settings) -> Iterator[None]:
     finally:
         for number in taken:
             signal.signal(number, signal.SIG_DFL)
+
+
+def _ended_an_import(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: modules in C make an ImportError of it."""
+    while error is not None:
+        reason = error.__cause__ or error.__context__
+        if isinstance(error, ImportError) and isinstance(reason, KeyboardInterrupt):
+            return True
+        error = reason
+    return False
 
 
 def _explained(error: Exception, settings: Settings) -> tuple[str, int]:

@@ -16,6 +16,7 @@ import lmscore
 from lmscore.__main__ import main as entry_point
 from lmscore.cli import Settings
 from lmscore.cli.app import VERBS, make_command
+from lmscore.errors import MissingExtraError
 from tests.cli.conftest import Run
 
 
@@ -163,3 +164,26 @@ def test_ctrl_c_during_the_imports(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(sys.modules, "lmscore.cli", Interrupted("lmscore.cli"))
     assert entry_point() == 130
+
+
+def test_ctrl_c_while_a_module_in_c_is_imported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime makes an ImportError of it, of which lmscore makes one of its own."""
+
+    def fail(*arguments: object, **options: object) -> None:
+        try:
+            raise ImportError("initialization failed") from KeyboardInterrupt()
+        except ImportError as error:
+            raise MissingExtraError("ONNX Runtime cannot be imported") from error
+
+    monkeypatch.setattr("lmscore.load", fail)
+    result = run("score", stdin="text\n")
+    assert (result.status, result.out, result.err) == (130, "", "")
+
+
+def test_an_import_that_fails_is_a_bug(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise ImportError("no such name")
+
+    monkeypatch.setattr("lmscore.load", fail)
+    with pytest.raises(ImportError, match="no such name"):
+        run("score", stdin="text\n")

@@ -11,11 +11,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import lmscore
 from lmscore.bundle import CELLS, Bundle
 from lmscore.errors import InputFileError, ModelError
 from lmscore.runtime.engine.operators import OPERATORS, SCAN
 from lmscore.runtime.engine.structure import check_structure
-from lmscore.runtime.load import find_model
 from tests.models import make_model
 
 Change = Callable[[onnx.ModelProto], object]
@@ -45,10 +45,23 @@ def test_all_that_export_writes_passes_and_nothing_more_is_known(tmp_path: Path)
     assert written == {*OPERATORS, SCAN}
 
 
-def test_a_graph_of_version_0_1_0_passes() -> None:
-    """The bundled model was exported when shapes of 0 and measures were not thought of."""
-    path = find_model()
-    check_structure(path / "model_int8.onnx", Bundle.read(path).config)
+OLD = Path(__file__).parent / "data" / "version_0_1_0"
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "log_probs"),
+    [
+        ("lstm-1", "fp32", [-25.145963, -4.238872, -12.302910]),
+        ("gru-2", "int8", [-27.271106, -4.355959, -13.096314]),
+    ],
+)
+def test_graphs_of_version_0_1_0_give_the_scores_of_then(
+    name: str, variant: str, log_probs: list[float]
+) -> None:
+    """They have neither measures nor shapes of 0, and load without trust."""
+    lm = lmscore.load(OLD / name, variant=variant)
+    scores = lm.score_batch(["thanks for all the fish", "", "so long"])
+    assert [score.log_prob for score in scores] == pytest.approx(log_probs, abs=1e-4)
 
 
 def external(tensor: TensorProto, location: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
+from operator import itemgetter
 
 from lmscore.runtime.rescoring.lattices.lattice import MARKS, Arc, Lattice, Scales, Scores
 
@@ -89,22 +90,37 @@ class _Search:
         self._heap: list[tuple[float, int, _Reached | LatticePath]] = []
         self._order = count(step=-1)
         self._limit = math.inf  # no result has a higher loss
+        self._known: list[float] = []  # the n smallest losses of texts that are known, negated
+        self._ways: dict[int, list[tuple[float, Arc]]] = {}
 
     def run(self, n: int) -> list[LatticePath]:
-        if n == 1:
-            self._limit = 0.0
-        if self._completions[self._lattice.start] > -math.inf:
-            self._push(0.0, {self._lattice.start: (0.0, None)})
         found: list[LatticePath] = []
+        if n < 1 or self._completions[self._lattice.start] == -math.inf:
+            return found
+        self._know([0.0], n)
+        self._push(0.0, {self._lattice.start: (0.0, None)})
         while self._heap and len(found) < n:
             _, _, item = heappop(self._heap)
             if isinstance(item, LatticePath):
                 found.append(item)
                 continue
+            losses = []
             for reached in self._following(item).values():
-                self._push(min(loss for loss, _ in reached.values()), reached)
-            self._end(item)
+                losses.append(min(loss for loss, _ in reached.values()))
+                self._push(losses[-1], reached)
+            losses += self._end(item)
+            # One of the texts is the one that was known; the others are new.
+            self._know(sorted(losses)[1:], n)
         return found
+
+    def _know(self, losses: Sequence[float], n: int) -> None:
+        """Lower the limit to the n-th smallest loss of all texts: each has its exact loss."""
+        for loss in losses:
+            heappush(self._known, -loss)
+            if len(self._known) > n:
+                heappop(self._known)
+        if len(self._known) == n:
+            self._limit = -self._known[0]
 
     def _push(self, loss: float, item: _Reached | LatticePath) -> None:
         heappush(self._heap, (loss, next(self._order), item))
@@ -116,13 +132,10 @@ class _Search:
         while waiting:
             _, node = heappop(waiting)
             before, chain = reached[node]
-            for arc in self._lattice.leaving[node]:
-                through = self._scales.total(arc.scores, arc.num_words) + self._completions[arc.end]
-                if through == -math.inf:
-                    continue
-                loss = before + (self._completions[node] - through)
+            for own, arc in self._leaving(node):
+                loss = before + own
                 if loss > self._limit:
-                    continue
+                    break
                 is_silent = arc.word in MARKS
                 target = reached if is_silent else following.setdefault(arc.word, {})
                 known = target.get(arc.end)
@@ -132,17 +145,33 @@ class _Search:
                     target[arc.end] = loss, (chain, arc)
         return following
 
-    def _end(self, reached: _Reached) -> None:
-        """Push the best path with these words only, if a path can end here."""
+    def _leaving(self, node: int) -> list[tuple[float, Arc]]:
+        """The arcs from a node that results may have, with their losses, the smallest first."""
+        ways = self._ways.get(node)
+        if ways is None:
+            best, ways = self._completions[node], []
+            for arc in self._lattice.leaving[node]:
+                through = self._scales.total(arc.scores, arc.num_words) + self._completions[arc.end]
+                if through > -math.inf and best - through <= self._limit:
+                    ways.append((best - through, arc))
+            ways.sort(key=itemgetter(0))
+            self._ways[node] = ways
+        return ways
+
+    def _end(self, reached: _Reached) -> list[float]:
+        """Push the best path with these words only, if a path can end here; give its loss."""
         ends = [
             (loss + (self._completions[node] - self._scales.total(finals[node])), node)
             for node, (loss, _) in reached.items()
             if node in (finals := self._lattice.finals)
         ]
         loss, node = min(ends, default=(math.inf, 0))
-        if loss <= self._limit and loss < math.inf:
-            path = make_path(_arcs(reached[node][1]), self._lattice.finals[node], self._scales)
-            self._push(loss, path)
+        if loss > self._limit or loss == math.inf:
+            return []
+        self._push(
+            loss, make_path(_arcs(reached[node][1]), self._lattice.finals[node], self._scales)
+        )
+        return [loss]
 
 
 def _arcs(chain: _Chain) -> list[Arc]:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import heapq
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 
-from lmscore.runtime.rescoring.lattices import Lattice, LatticePath, Scales, all_paths, n_best
+from lmscore.runtime.rescoring.lattices import (
+    Lattice,
+    LatticePath,
+    Scales,
+    all_paths,
+    n_best,
+    paths,
+)
 from tests.runtime.rescoring.lattices.drawn import lattices, make_lattice
 
 
@@ -74,6 +83,24 @@ def test_ties_cost_no_more_than_the_results(score: float) -> None:
     assert len({path.words for path in found}) == 5
     assert [path.total for path in found] == pytest.approx([300 * score * 4 / 3] * 5)
     assert n_best(lattice, 1) == found[:1]
+
+
+def test_what_no_result_has_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of slots of 20 words each, results leave the best path in few."""
+    rows = [
+        (slot, slot + 1, f"w{n}", -n - slot / 300, 0.0) for slot in range(200) for n in range(20)
+    ]
+    lattice = make_lattice(rows, {200: 0.0})
+    pushes: list[object] = []
+
+    def push(heap: list[Any], item: Any) -> None:
+        pushes.append(item)
+        heapq.heappush(heap, item)
+
+    monkeypatch.setattr(paths, "heappush", push)
+    found = n_best(lattice, 10)
+    assert [path.total - found[0].total for path in found] == pytest.approx([0.0] + [-1.0] * 9)
+    assert len(pushes) < 3 * 10 * 200
 
 
 @given(lattices())
