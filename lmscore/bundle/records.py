@@ -41,6 +41,7 @@ class GraphRecord:
     perplexity_change: float  # relative, on the held-out sample: 0.01 is one per cent worse
     checked_with: str  # "onnxruntime 1.31.1"
     log_z: LogZRecord | None = None  # of self-normalised models
+    in_fp32: tuple[str, ...] = ()  # matrices of model.safetensors that int8 leaves in float32
 
 
 def parse_object(text: str, source: str) -> dict[str, Any]:
@@ -92,8 +93,10 @@ def graph_record(document: object, variant: str, source: str) -> GraphRecord:
     where = f"{source}: graphs.{variant}"
     if not is_variant_name(variant):
         raise ModelError(f"{source}: graphs has {variant!r}, which is no name of a variant")
-    fields = dict(checked_fields(document, GraphRecord, where, optional=("log_z",)))
-    fields["quantized"] = tuple(fields["quantized"])
+    fields = {"in_fp32": [], **document} if isinstance(document, dict) else document
+    fields = dict(checked_fields(fields, GraphRecord, where, optional=("log_z",)))
+    for name in ("quantized", "in_fp32"):
+        fields[name] = tuple(fields[name])
     if fields.get("log_z") is not None:
         fields["log_z"] = LogZRecord(
             **checked_fields(fields["log_z"], LogZRecord, f"{where}.log_z")

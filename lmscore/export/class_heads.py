@@ -20,7 +20,7 @@ from lmscore.bundle import Config
 from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
 from lmscore.export.heads import add_best, add_measures, as_rows, first_rows
-from lmscore.export.operators import Matrix, Operators
+from lmscore.export.operators import CLASS_ROWS, Matrix, Operators
 
 with needs_extra("export"):
     from onnx import TensorProto
@@ -73,7 +73,7 @@ def _parts(b: GraphBuilder, config: Config, operators: Operators) -> list[_Part]
 
     The runtime splits when it loads the graph; the file holds a tied matrix once.
     """
-    of_classes = operators.store("output.classes.weight")
+    of_classes = operators.store(CLASS_ROWS)
     counts = [config.cutoffs[0], *(ids.stop - ids.start for ids in config.classes)]
     sizes = b.integers("part_sizes", *counts)
     tensors = []

@@ -29,6 +29,8 @@ from lmscore.bundle import (
 )
 from lmscore.errors import ExportError, OptionError
 from lmscore.export.graph import OPERATORS, build_model
+from lmscore.export.operators import matrices
+from lmscore.export.remedy import find_remedy
 from lmscore.files import atomic_write
 from lmscore.runtime.checking import GraphCheck, check_graph
 from lmscore.runtime.engine import (
@@ -53,6 +55,7 @@ def export_model(
     path: str | Path,
     *,
     variants: Sequence[str] = (FP32, INT8),
+    in_fp32: Sequence[str] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Config:
     """Export a model directory's weights to graphs, and return the new configuration.
@@ -60,21 +63,25 @@ def export_model(
     A graph takes its final name only after the comparison with parity.npz. config.json, which
     records the comparison, is written after each graph that is new or another than before: the
     same weights, exported again, leave a checkout clean. Variants exported earlier are kept.
-    `progress` is called with the name of each file before it is made.
+    `in_fp32` names matrices of model.safetensors that the int8 graph leaves in float32, since 8
+    bits are too few for them. `progress` is called with the name of each file before it is made.
 
     Raises:
-        OptionError: a variant that cannot be exported.
+        OptionError: a variant that cannot be exported, or a matrix that the model does not have.
         ModelNotFoundError, ModelError: the directory is not a trained model.
         ExportError: a graph does not reproduce the trained model; it is not put in place.
         OutputFileError: a file cannot be written.
     """
     check_variants(variants)
     bundle = Bundle.read(path)
+    _check_in_fp32(bundle.config, variants, in_fp32)
     weights = load_weights(bundle)
     parity = Parity.load(bundle)
     for index, variant in enumerate(variants):
         progress(graph_file(variant))
-        record = _export_variant(bundle, weights, parity, variant, proven=FP32 in variants[:index])
+        kept = tuple(in_fp32) if variant == INT8 else ()
+        proven = FP32 in variants[:index]
+        record = _export_variant(bundle, weights, parity, variant, kept, proven=proven)
         before, layouts = bundle.config.graphs, bundle.config.layouts
         is_new = variant not in before or before[variant].sha256 != record.sha256
         if is_new:
@@ -94,13 +101,30 @@ def check_variants(variants: Iterable[str]) -> None:
             raise OptionError(f"no variant {variant!r}; there are {', '.join(OPERATORS)}")
 
 
+def _check_in_fp32(config: Config, variants: Sequence[str], in_fp32: Sequence[str]) -> None:
+    if in_fp32 and INT8 not in variants:
+        raise OptionError("in_fp32 names matrices of the int8 graph, which is not exported")
+    for name in in_fp32:
+        if name not in matrices(config):
+            raise OptionError(
+                f"in_fp32 is {name!r}, expected a matrix of the model: "
+                f"{', '.join(matrices(config))}"
+            )
+
+
 def _export_variant(
-    bundle: Bundle, weights: Weights, parity: Parity, variant: str, *, proven: bool
+    bundle: Bundle,
+    weights: Weights,
+    parity: Parity,
+    variant: str,
+    in_fp32: tuple[str, ...],
+    *,
+    proven: bool,
 ) -> GraphRecord:
     """Write a graph; `proven` says that the fp32 graph has just reproduced the parity."""
     target = bundle.path / graph_file(variant)
     check_size(bundle.config, variant)
-    model = build_model(bundle.config, weights, variant)
+    model = build_model(bundle.config, weights, variant, in_fp32)
     data: bytes = model.SerializeToString(deterministic=True)  # the same for the same weights
     with atomic_write(target) as file:
         file.write(data)
@@ -108,7 +132,8 @@ def _export_variant(
         written = Path(os.fspath(file.name))
         report = _check_file(written, target, bundle.config, parity, variant)
         if failure := report.failure(variant):
-            cause = _loss_of_bits(weights, variant) if proven else _OTHER_TRAINING
+            lossy = proven and variant == INT8
+            cause = _loss_of_bits(bundle.config, weights, parity) if lossy else _OTHER_TRAINING
             raise ExportError(f"{target} not written: {failure}; {cause}")
     _log.info(
         "%s: %.1f MB, at most %.2g nats from PyTorch, perplexity %+.2f %%",
@@ -117,12 +142,13 @@ def _export_variant(
     return GraphRecord(
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
-        quantized=OPERATORS[variant].stored_in_8_bits(bundle.config),
+        quantized=OPERATORS[variant].stored_in_8_bits(bundle.config, in_fp32),
         max_log_prob_difference=report.log_probs.value,
         max_batching_difference=report.batching.value,
         perplexity_change=report.perplexity_change,
         log_z=report.log_z,
         checked_with=f"onnxruntime {import_onnxruntime().__version__}",
+        in_fp32=in_fp32,
     )
 
 
@@ -135,15 +161,22 @@ def check_size(config: Config, variant: str) -> None:
         )
 
 
-def _loss_of_bits(weights: Weights, variant: str) -> str:
-    """Why a graph with fewer bits is far from the fp32 graph, and what to do."""
-    outliers = {name: _outlier(weight) for name, weight in weights.items() if weight.ndim == 2}
-    worst = max(outliers, key=lambda name: outliers[name])
+def _loss_of_bits(config: Config, weights: Weights, parity: Parity) -> str:
+    """Why the int8 graph is far from the fp32 graph, and what to do."""
+    in_place = "the fp32 graph is in place and reproduces the training"
+    _log.info("int8: looking for the matrices that need more than 8 bits")
+    remedy = find_remedy(config, weights, parity)
+    if remedy is None:
+        return f"8 bits are too few for all matrices of this model; {in_place}: use it"
+    names = [
+        f"{name} (a row's largest weight is up to {_outlier(weights[name]):.0f} times its median)"
+        for name in remedy.in_fp32
+    ]
+    kept = " ".join(f"in_fp32={name!r}" for name in remedy.in_fp32)
     return (
-        f"{variant} has too few bits for these weights: in {worst} the largest of a row is up to "
-        f"{outliers[worst]:.0f} times its median, and the steps of a row, which has its own, span "
-        "them all. The fp32 graph is in place and reproduces the training: use it, or train with "
-        "more `weight_decay`"
+        f"8 bits are too few for {' and '.join(names)}; {in_place}. Use it, or export int8 with "
+        f"{kept}: then it has {remedy.size_bytes / 1e6:.1f} MB, and its perplexity changes by "
+        f"{remedy.perplexity_change:+.2%}"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from lmscore.bundle import Config
@@ -13,7 +15,10 @@ class Float32Operators(Operators):
     """The float32 operators of a graph."""
 
     @staticmethod
-    def stored_in_8_bits(config: Config) -> tuple[str, ...]:  # noqa: ARG004  # as in int8
+    def stored_in_8_bits(
+        config: Config,  # noqa: ARG004  # as in int8
+        in_fp32: Collection[str] = (),  # noqa: ARG004
+    ) -> tuple[str, ...]:
         return ()
 
     def store(self, name: str) -> Matrix:
@@ -65,14 +70,14 @@ class Float32Operators(Operators):
         return self._b.op("MatMul", hidden, P, to="narrowed")
 
     def product(self, features: str, matrix: Matrix, bias: str, *, to: str) -> str:
-        return self._wide(self._b.op("Gemm", features, *matrix, bias, to=to, transB=1))
+        return self._as_wide(self._b.op("Gemm", features, *matrix, bias, to=to, transB=1))
 
     def score(self, features: str, targets: str, bias: str) -> str:
         rows = self._b.op("Gather", *self.output, targets, to="target_rows")
-        biases = self._wide(self._b.op("Gather", bias, targets, to="target_biases"))
-        product = self._target_product(self._wide(features), self._wide(rows))
+        biases = self._as_wide(self._b.op("Gather", bias, targets, to="target_biases"))
+        product = self._target_product(self._as_wide(features), self._as_wide(rows))
         return self._b.op("Add", product, biases, to="target_logits")
 
-    def _wide(self, value: str) -> str:
+    def _as_wide(self, value: str) -> str:
         """A value as float32, since it is summed over a vocabulary or a row."""
         return value

@@ -5,7 +5,7 @@ Letters in shapes: B batch, T time (tokens), D columns of the output matrix.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from lmscore.bundle import (
     FORMAT_VERSION,
@@ -55,10 +55,15 @@ HEADS: Mapping[HeadName, Callable[[GraphBuilder, Config, Operators, str], None]]
 """The output layers: functions that add every output except the state, from features [B, T, D]."""
 
 
-def build_model(config: Config, weights: Weights, variant: str) -> ModelProto:
-    """Build a variant's graph; the file's metadata declares the state."""
+def build_model(
+    config: Config, weights: Weights, variant: str, in_fp32: Collection[str] = ()
+) -> ModelProto:
+    """Build a variant's graph; the file's metadata declares the state.
+
+    `in_fp32` names the matrices that int8 leaves in float32.
+    """
     builder = GraphBuilder()
-    add_network(builder, config, weights, variant)
+    add_network(builder, config, weights, variant, in_fp32)
     values = graph_inputs(config), graph_outputs(config)
     return make_file(builder, *values, _metadata(config, variant))
 
@@ -80,11 +85,13 @@ def make_file(
     return model
 
 
-def add_network(b: GraphBuilder, config: Config, weights: Weights, variant: str) -> None:
+def add_network(
+    b: GraphBuilder, config: Config, weights: Weights, variant: str, in_fp32: Collection[str] = ()
+) -> None:
     """Add the nodes that make all outputs of a model's graph of all its inputs."""
-    operators = OPERATORS[variant](b, config, weights)
+    operators = OPERATORS[variant](b, config, weights, in_fp32)
     if config.separate:
-        hidden = add_separate_layers(b, config, weights, OPERATORS[variant])
+        hidden = add_separate_layers(b, config, weights, OPERATORS[variant], in_fp32)
     else:
         # ONNX's recurrent cells are time-major: transposing ids is cheaper than vectors.
         x = operators.embed(b.op("Transpose", "tokens", to="tokens_by_time", perm=[1, 0]))

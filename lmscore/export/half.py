@@ -8,6 +8,7 @@ float32 and rounds the result.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,11 @@ _LARGEST = float(np.finfo(np.float16).max)
 class Float16Operators(Float32Operators):
     """The float16 operators of a graph."""
 
-    def __init__(self, b: GraphBuilder, config: Config, weights: Weights) -> None:
+    def __init__(
+        self, b: GraphBuilder, config: Config, weights: Weights, in_fp32: Collection[str] = ()
+    ) -> None:
         """Store the weights; raises ExportError if one is larger than any float16."""
-        super().__init__(b, config, {name: _half(name, weights[name]) for name in weights})
+        super().__init__(b, config, {name: _half(name, weights[name]) for name in weights}, in_fp32)
 
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
         hidden, following = super().recur(layer, x, [self.as_input(name) for name in state])
@@ -43,7 +46,7 @@ class Float16Operators(Float32Operators):
     def as_state(self, value: str, name: str) -> str:
         return self._b.cast(value, TensorProto.FLOAT, to=name)
 
-    def _wide(self, value: str) -> str:
+    def _as_wide(self, value: str) -> str:
         return self._b.cast(value, TensorProto.FLOAT, to=f"{value}_wide")
 
 

@@ -10,7 +10,7 @@ Letters in shapes: B batch, T time (tokens), L layers, H hidden, D columns of th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +38,11 @@ class Halves:
 
 
 def add_separate_layers(
-    b: GraphBuilder, config: Config, weights: Weights, make_operators: type[Operators]
+    b: GraphBuilder,
+    config: Config,
+    weights: Weights,
+    make_operators: type[Operators],
+    in_fp32: Collection[str] = (),
 ) -> str:
     """Add the encoder and the other layers: the hidden vectors [T, B, H] of second texts.
 
@@ -51,6 +55,7 @@ def add_separate_layers(
         config,
         _of_encoder(weights),
         make_operators,
+        _in_fp32_of_encoder(in_fp32),
         label="encoder",
         lengths=_at_least_one(b, cut.first, "first"),
         state=before,
@@ -64,6 +69,7 @@ def add_separate_layers(
         config,
         weights,
         make_operators,
+        in_fp32,
         label="decoder",
         tokens=_moved_tokens(b, cut),
         lengths=_at_least_one(b, cut.second, "second"),
@@ -175,11 +181,18 @@ def _of_encoder(weights: Weights) -> Weights:
     return {**weights, **own}
 
 
+def _in_fp32_of_encoder(names: Collection[str]) -> list[str]:
+    """The matrices that int8 leaves in float32 in the encoder, by their names in `_of_encoder`."""
+    embedding = [name for name in names if name == "embedding.weight"]
+    return embedding + [name.removeprefix(ENCODER) for name in names if name.startswith(ENCODER)]
+
+
 def _add_half(
     b: GraphBuilder,
     config: Config,
     weights: Weights,
     make_operators: type[Operators],
+    in_fp32: Collection[str],
     *,
     label: str,
     lengths: str,
@@ -188,7 +201,7 @@ def _add_half(
 ) -> tuple[str, dict[str, str]]:
     """Add layers that read tokens [B, T] up to lengths [B] -> hidden [T, B, H], the next state."""
     part, plain = GraphBuilder(), dataclasses.replace(config, separate=False)
-    operators = make_operators(part, plain, weights)
+    operators = make_operators(part, plain, weights, in_fp32)
     x = operators.embed(part.op("Transpose", "tokens", to="tokens_by_time", perm=[1, 0]))
     hidden = add_layers(part, plain, operators, x)
     names = {"tokens": tokens, "lengths": lengths, "parents": _own_rows(b), **state}

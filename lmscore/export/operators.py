@@ -7,6 +7,7 @@ H hidden, E embedding, D columns of the output matrix.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 
 from lmscore.bundle import Config, Weights
 from lmscore.export.builder import GraphBuilder
@@ -14,13 +15,32 @@ from lmscore.export.builder import GraphBuilder
 Matrix = tuple[str, ...]
 """The initializers that make up a stored matrix; the first axis of each is the matrix's rows."""
 
+CLASS_ROWS = "output.classes.weight"
+"""The matrix whose rows, one for each class of words, stand beside rows of the output matrix."""
+
+
+def output_matrix(config: Config) -> str:
+    """The name in model.safetensors of the matrix that scores words."""
+    return "embedding.weight" if config.tie_word_embeddings else "output.weight"
+
+
+def matrices(config: Config) -> list[str]:
+    """The names in model.safetensors of the matrices that a variant stores in its own way."""
+    shapes = config.weight_shapes()
+    return [name for name, shape in shapes.items() if len(shape) == 2 and name != CLASS_ROWS]
+
 
 class Operators(ABC):
     """The operators of one variant; layers and output layers are the same for all variants."""
 
-    def __init__(self, b: GraphBuilder, config: Config, weights: Weights) -> None:
-        """Store the embedding, and the output matrix if it is not tied."""
-        self._b, self._config, self.weights = b, config, weights
+    def __init__(
+        self, b: GraphBuilder, config: Config, weights: Weights, in_fp32: Collection[str] = ()
+    ) -> None:
+        """Store the embedding, and the output matrix if it is not tied.
+
+        `in_fp32` names the matrices of model.safetensors that int8 leaves in float32.
+        """
+        self._b, self._config, self.weights, self._in_fp32 = b, config, weights, in_fp32
         self._embedding = self.store("embedding.weight")
         self.output = self._embedding  # [V, D]
         if not config.tie_word_embeddings:
@@ -28,8 +48,8 @@ class Operators(ABC):
 
     @staticmethod
     @abstractmethod
-    def stored_in_8_bits(config: Config) -> tuple[str, ...]:
-        """The parts of the model whose weights are int8."""
+    def stored_in_8_bits(config: Config, in_fp32: Collection[str] = ()) -> tuple[str, ...]:
+        """The parts of the model whose weights are int8, but for matrices `in_fp32`."""
 
     @abstractmethod
     def store(self, name: str) -> Matrix:

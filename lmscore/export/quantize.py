@@ -42,7 +42,10 @@ def quantize_rows(weight: Float32Array) -> tuple[NDArray[np.int8], Float32Array]
 
 @dataclass(frozen=True)
 class Factor:
-    """The names of a product's second factor: int8 [columns, rows], its scales and bias [rows]."""
+    """The names of a product's second factor: int8 [columns, rows], its scales and bias [rows].
+
+    A factor without scales is float32, and so is its product.
+    """
 
     matrix: str
     scales: str
@@ -50,23 +53,29 @@ class Factor:
 
 
 def store_factor(
-    b: GraphBuilder, name: str, weight: Float32Array, bias: Float32Array | None = None
+    b: GraphBuilder,
+    name: str,
+    weight: Float32Array,
+    bias: Float32Array | None = None,
+    *,
+    in_fp32: bool = False,
 ) -> Factor:
-    """Store a weight [rows, columns] as a product's second factor."""
+    """Store a weight [rows, columns] as a product's second factor, in int8 or `in_fp32`."""
+    stored_bias = "" if bias is None else b.constant(f"{name}_bias", bias)
+    if in_fp32:
+        return Factor(b.constant(name, weight.T), "", stored_bias)
     quantized, scales = quantize_rows(weight)
-    return Factor(
-        b.constant(name, quantized.T),
-        b.constant(f"{name}_scale", scales),
-        "" if bias is None else b.constant(f"{name}_bias", bias),
-    )
+    return Factor(b.constant(name, quantized.T), b.constant(f"{name}_scale", scales), stored_bias)
 
 
 def add_product(b: GraphBuilder, name: str, x: str, factor: Factor, step: float | None) -> str:
     """Add x [..., columns] @ factor + bias -> [..., rows].
 
     `step` is the size of one unit of the quantised x, which covers -127 to 127 steps. If it is
-    None, each run takes it from the largest value in all of x.
+    None, each run takes it from the largest value in all of x. A float32 factor needs none.
     """
+    if not factor.scales:
+        return _add_float_product(b, name, x, factor)
     if step is None:
         dynamic = (x, factor.matrix, factor.scales, "", factor.bias)
         return b.op("DynamicQuantizeMatMul", *dynamic, to=name, domain=CONTRIB)
@@ -82,6 +91,8 @@ def add_product_by_rows(b: GraphBuilder, name: str, x: str, factor: Factor) -> s
 
     Every row of x has its own step, from its largest value, and does not depend on other rows.
     """
+    if not factor.scales:
+        return _add_float_product(b, name, x, factor)
     largest = b.op("ReduceMax", b.op("Abs", x, to=f"{name}_size"), to=f"{name}_largest", axes=[-1])
     least = b.constant(f"{name}_least", np.array(1e-30, np.float32))
     units = b.constant(f"{name}_units", np.array(STEP_OF_UNIT_RANGE, np.float32))
@@ -92,3 +103,10 @@ def add_product_by_rows(b: GraphBuilder, name: str, x: str, factor: Factor) -> s
     if not factor.bias:
         return b.op("Mul", product, step, to=name)
     return b.op("Add", b.op("Mul", product, step, to=f"{name}_unbiased"), factor.bias, to=name)
+
+
+def _add_float_product(b: GraphBuilder, name: str, x: str, factor: Factor) -> str:
+    if not factor.bias:
+        return b.op("MatMul", x, factor.matrix, to=name)
+    product = b.op("MatMul", x, factor.matrix, to=f"{name}_unbiased")
+    return b.op("Add", product, factor.bias, to=name)

@@ -25,6 +25,14 @@ def export(
             help="fp32, int8 or, for GPUs, fp16; may be repeated. Default: fp32 and int8.",
         ),
     ] = None,
+    in_fp32: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MATRIX",
+            help="Leave a matrix of the int8 graph in float32, since 8 bits are too few for it "
+            "(rnn.weight_hh_l0, say); may be repeated.",
+        ),
+    ] = None,
     layout: Annotated[
         list[str] | None,
         typer.Option(
@@ -60,7 +68,9 @@ def export(
     names = [*dict.fromkeys(layout or ()), *(["ort"] if ort else [])]
     pairs = [(name, each) for name in names for each in variants]
     with Steps("export", total=len(variants) + len(pairs)) as steps:
-        config = export_model(directory, variants=variants, progress=steps.begin)
+        kept = tuple(dict.fromkeys(in_fp32 or ()))
+        with command_line():
+            config = export_model(directory, variants=variants, in_fp32=kept, progress=steps.begin)
         for name, each in pairs:
             steps.begin(f"{name}, {each}")
             if name == "ort":

@@ -83,6 +83,8 @@ def _graphs(bundle: Bundle) -> str:
     for variant in bundle.variants():
         record = bundle.config.graphs[variant]
         rows.append((variant, "in 8 bits", ", ".join(record.quantized) or "nothing"))
+        if record.in_fp32:
+            rows.append(("", "in float32", ", ".join(record.in_fp32)))
         if (log_z := record.log_z) is not None:
             spread = f"mean {log_z.mean:+.3f}, deviation {log_z.std:.3f} nats"
             tau = f"Kendall's tau of sentences {log_z.rank_agreement:.3f}"

@@ -79,7 +79,7 @@ def build_layout(config: Config, weights: Weights, variant: str, layout: Layout)
     """Build the graph of a layout around the nodes of a variant."""
     builder = GraphBuilder()
     layout.before(builder, config)
-    add_network(builder, config, weights, variant)
+    add_network(builder, config, weights, variant, config.graphs[variant].in_fp32)
     layout.after(builder, config)
     metadata = {"layout": layout.name, "variant": variant, **layout.metadata(config)}
     return make_file(builder, layout.inputs(config), layout.outputs(config), metadata)
