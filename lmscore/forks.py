@@ -88,14 +88,23 @@ def check_process(begun_in: int, what: str) -> None:
 def _hold_back() -> None:
     """Before a fork, wait until no other thread is in native code or imports our modules.
 
-    A module that is being imported has a lock, too, which the child would wait for.
+    A module that is being imported has a lock, too, which the child would wait for. Waiting for
+    one lets other threads run, which may begin to import the next.
     """
-    for name, module in list(sys.modules.items()):
-        spec = getattr(module, "__spec__", None)
-        if name.startswith(_IMPORTED_LATE) and getattr(spec, "_initializing", False):
+    _undivided.acquire()
+    waited_for: set[str] = set()
+    while under_way := _imports_under_way() - waited_for:
+        for name in under_way:
             with suppress(Exception):  # the thread that imports it gets the error
                 importlib.import_module(name)
-    _undivided.acquire()
+        waited_for |= under_way
+
+
+def _imports_under_way() -> set[str]:
+    # Only this table knows of an import from its first step on: a module comes into sys.modules
+    # after its file has been found.
+    locks: dict[str, object] = importlib._bootstrap._module_locks  # type: ignore[attr-defined]
+    return {name for name in list(locks) if name.startswith(_IMPORTED_LATE)}
 
 
 def _go_on_in_child() -> None:

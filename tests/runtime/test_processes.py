@@ -97,7 +97,7 @@ def test_a_forked_process_ends(model_path: Path, first: str, then: str) -> None:
         f"    {then}\n"
         "    gc.collect()\n"
     )
-    subprocess.run([sys.executable, "-c", script, model_path], timeout=30, check=True)
+    subprocess.run([sys.executable, "-c", script, model_path], timeout=120, check=True)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
