@@ -19,7 +19,17 @@ from lmscore.runtime import engine
 PACKAGE = Path(lmscore.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "files", "forks", "locks", "names", "compression", "encodings", "protobuf"}
+BASE = {
+    "errors",
+    "files",
+    "forks",
+    "locks",
+    "names",
+    "compression",
+    "encodings",
+    "finite",
+    "protobuf",
+}
 ENGINE = BASE | {"bundle", "runtime.arguments", "runtime.ngram", "runtime.text", "runtime.engine"}
 MODEL = ENGINE | {
     "runtime.scoring",
@@ -37,6 +47,7 @@ ROOMS: dict[str, set[str]] = {
     "names": set(),
     "forks": {"errors"},
     "locks": {"errors"},
+    "finite": set(),
     "protobuf": set(),
     "compression": {"errors"},
     "encodings": {"errors"},

@@ -6,13 +6,13 @@ A record is one line, or a row for each of its tokens or words.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lmscore.corpus.reading import Record, free_name, json_line
 from lmscore.files import input_name
+from lmscore.finite import finite
 from lmscore.names import Measure, Per, ScoreFormat
 
 if TYPE_CHECKING:
@@ -225,9 +225,9 @@ class Layout:
             "num_words": score.num_words,
             "num_oov": score.num_oov,
             # JSON has no nan (there is no token) and no inf.
-            "perplexity_per_token": _finite(score.perplexity_per_token),
-            "perplexity_per_word": _finite(score.perplexity_per_word),
-            "perplexity": _finite(score.perplexity_per_token),  # the name of earlier versions
+            "perplexity_per_token": finite(score.perplexity_per_token),
+            "perplexity_per_word": finite(score.perplexity_per_word),
+            "perplexity": finite(score.perplexity_per_token),  # the name of earlier versions
         }
         if self.per != "sentence":
             units = self._units(score)
@@ -286,10 +286,6 @@ def _counts(unit: TokenScore | WordScore | PartScore) -> dict[str, int]:
     if isinstance(unit, PartScore):
         return {"num_tokens": unit.num_tokens, "num_oov": unit.num_oov}
     return {"is_oov": unit.is_oov}
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def measure_cell(value: Any) -> str:

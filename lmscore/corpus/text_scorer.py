@@ -12,6 +12,7 @@ import numpy as np
 from lmscore.corpus.reading import free_name
 from lmscore.corpus.selection import Selection
 from lmscore.errors import InputError, OptionError
+from lmscore.finite import finite
 from lmscore.names import OnError, Split, Unit
 
 if TYPE_CHECKING:
@@ -204,15 +205,11 @@ class TextScorer:
         return self._selection.keeps(score.perplexity_per(self._per), score.text, score.oov_rate)
 
     def _row(self, score: Score | None) -> dict[str, Any]:
-        row: dict[str, Any] = {name: _finite(getattr(score, name, None)) for name in self.columns}
+        row: dict[str, Any] = {name: finite(getattr(score, name, None)) for name in self.columns}
         if self._bucket_column is not None and self._selection is not None:
             figure = math.nan if score is None else score.perplexity_per(self._per)
             row[self._bucket_column] = self._selection.bucket(figure)
         return row
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _taken(values: Any, rows: list[int]) -> Any:

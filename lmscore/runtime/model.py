@@ -293,17 +293,7 @@ class LanguageModel:
         if isinstance(texts, str) or not isinstance(texts, Iterable):
             raise InputError(f"expected several lists of ids, got {type(texts).__name__}")
         self._check_direction(bos, None, None)
-        scorer = Scorer(
-            self.engine,
-            self.tokenizer,
-            bos=bos,
-            eos=eos,
-            context="sentence",
-            tokens=False,
-            words=False,
-            joiner="",
-            ahead=1,
-        )
+        scorer = Scorer(self.engine, self.tokenizer, bos=bos, eos=eos)
         cut = id_windows(texts, self.vocab_size, scale=self.engine.window_scale)
         return scorer.log_probs(cut)
 
@@ -386,12 +376,8 @@ class LanguageModel:
         scorer = Scorer(
             self.engine,
             self.tokenizer,
-            bos=True,
-            eos=True,
-            context="sentence",
             tokens=True,
             words=words,
-            joiner="",
             ahead=1 if window is None else 0,
             alternatives=int(alternatives),
             characters=self.segmentation == "characters",

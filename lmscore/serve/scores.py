@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from lmscore.bundle import Context
+from lmscore.finite import finite
 from lmscore.names import Per
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.scoring import Score, TextMeasures, TokenScore, WordScore
@@ -178,8 +178,8 @@ def record(
         "num_words": score.num_words,
         "num_oov": score.num_oov,
         # JSON has no nan (there is no token) and no inf.
-        "perplexity_per_token": per_token if math.isfinite(per_token) else None,
-        "perplexity_per_word": per_word if math.isfinite(per_word) else None,
+        "perplexity_per_token": finite(per_token),
+        "perplexity_per_word": finite(per_word),
     }
     if per == "token":
         tokens = measured.tokens if measured else ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from lmscore.errors import OutputFileError, needs_extra
 from lmscore.files import atomic_write_bytes
+from lmscore.finite import finite
 from lmscore.train.checkpoint import Position
 
 METRICS_FILE = "metrics.jsonl"
@@ -42,7 +42,7 @@ class MetricsLog:
             "epoch": position.epoch,
             "tokens": position.tokens,
             "seconds": round(seconds, 1),
-            **_finite(values),
+            **finite(values),
         }
         try:
             with self._path.open("a", encoding="utf-8") as file:
@@ -58,15 +58,6 @@ class MetricsLog:
         """Flush TensorBoard's log."""
         if self._board is not None:
             self._board.close()
-
-
-def _finite(value: Any) -> Any:
-    """Replace NaN and infinity, which JSON cannot hold, by None."""
-    if isinstance(value, Mapping):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_finite(part) for part in value]
-    return value if math.isfinite(value) else None
 
 
 @dataclass

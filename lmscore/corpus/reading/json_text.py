@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import codecs
 import json
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 from lmscore.errors import InputError
+from lmscore.finite import finite
 
 _CHUNK = 1 << 16
 _LARGEST = 1 << 26  # characters of one element
@@ -51,7 +51,7 @@ def json_line(document: Mapping[str, Any]) -> str:
     try:
         line = json.dumps(document, ensure_ascii=False, allow_nan=False, default=_as_text)
     except ValueError:
-        document = _finite(document)
+        document = finite(document)
         line = json.dumps(document, ensure_ascii=False, default=_as_text)
     try:
         line.encode()
@@ -64,14 +64,6 @@ def _as_text(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode(errors="backslashreplace")
     return str(value.isoformat() if hasattr(value, "isoformat") else value)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Element(NamedTuple):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lmscore.corpus.reading import Record, free_name
 from lmscore.errors import InputError, OptionError
+from lmscore.finite import finite
 from lmscore.names import InputFormat
 
 Write = Callable[[bytes], object]
@@ -121,7 +121,7 @@ def with_keys(record: Record, values: Mapping[str, Any]) -> bytes:
     given = record.fields or {}
     inner = body[:-1].rstrip()
     parts = [
-        f"{json.dumps(free_name(name, given), ensure_ascii=False)}: {json.dumps(_finite(value))}"
+        f"{json.dumps(free_name(name, given), ensure_ascii=False)}: {json.dumps(finite(value))}"
         for name, value in values.items()
     ]
     comma = b"" if inner == b"{" else b", "
@@ -135,11 +135,7 @@ def _with_cells(raw: bytes, cells: Sequence[str], between: str) -> bytes:
 
 def _cell(value: Any) -> str:
     """A number, a name of ours, or nothing; none of them needs quotes."""
-    value = _finite(value)
+    value = finite(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

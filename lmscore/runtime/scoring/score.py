@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lmscore.errors import OptionError
+from lmscore.finite import finite
 from lmscore.names import Unit
 from lmscore.runtime.scoring.columns import made_of_columns
 
@@ -336,7 +337,7 @@ class Summary:
 
     def as_dict(self) -> dict[str, float | None]:
         """Every figure by name, ready for JSON: nan and inf become None."""
-        return {name: _finite(getattr(self, name)) for name in _FIGURES}
+        return {name: finite(getattr(self, name)) for name in _FIGURES}
 
     def __str__(self) -> str:
         """A block of lines for people: one figure each, with its unit."""
@@ -392,7 +393,3 @@ def perplexity_of(log_prob: float, count: int) -> float:
 
 def _bits(log_prob: float, count: int) -> float:
     return -log_prob / count / _NATS_PER_BIT if count > 0 else math.nan
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -62,13 +62,13 @@ class Scorer:
 
     engine: Engine
     tokenizer: TextTokenizer
-    bos: bool
-    eos: bool
-    context: Context
-    tokens: bool  # whether to fill Score.tokens
-    words: bool  # whether to fill Score.words
-    joiner: str  # between a prefix and its text, in sentence context
-    ahead: int  # windows that are read while one is being scored
+    bos: bool = True
+    eos: bool = True
+    context: Context = "sentence"
+    tokens: bool = False  # whether to fill Score.tokens
+    words: bool = False  # whether to fill Score.words
+    joiner: str = ""  # between a prefix and its text, in sentence context
+    ahead: int = 1  # windows that are read while one is being scored
     alternatives: int | None = None  # of `measured`: the likeliest tokens that are given
     oov_cost: OovCost | None = None  # of each <unk>, beside its log-probability
     characters: bool = False  # whether words are user-perceived characters
