@@ -3,7 +3,8 @@
 Usage: python benchmarks/startup.py [--model PATH] [--runs 15] [--json FILE] [--installed-size]
 
 Every run is a process of its own; the commands take turns; medians. `--installed-size` also makes a
-fresh virtual environment, installs `.[cpu]` in it, and adds up what each package takes.
+fresh virtual environment, installs `.[cpu]` in it, and adds up what each package takes. A second
+table has the processor time of the checks that loading and stepping make.
 """
 
 from __future__ import annotations
@@ -17,9 +18,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+import lmscore
+from lmscore.bundle import TOKENIZER_FILE, Bundle, graph_outputs
+from lmscore.files import sha256_file
+from lmscore.runtime.engine.contract import ResultShapes
+from lmscore.runtime.engine.sessions import open_session
+from lmscore.runtime.engine.structure import check_structure
+from lmscore.runtime.text.tokenizer_file import read_tokenizer
+
+STEPS = 200
 TEXT = b"Thanks for all the fish\n"
 PYTHON = {
     "python": "pass",
@@ -77,6 +90,44 @@ def installed_size() -> dict[str, float]:
     return {"all": sum(rows.values()), **rows}
 
 
+def checks(lm: lmscore.LanguageModel) -> dict[str, float]:
+    """Processor time of the checks of a model's files and results, beside what they are part of.
+
+    In milliseconds; the last two rows are of a step of one row.
+    """
+    bundle = Bundle.read(lm.path)
+    graph, tokenizer = bundle.graph_path(lm.variant), Path(lm.path) / TOKENIZER_FILE
+    data = tokenizer.read_bytes()
+    state = lm.initial_state()
+    result = lm.engine.step(np.array([1]), state)
+    shapes = ResultShapes(graph_outputs(bundle.config), "")
+    names = ["log_probs", *(tensor.next for tensor in bundle.config.state)]
+    found = [result.log_probs[:, None].shape, *(each.shape for each in result.state.tensors)]
+    feeds = {"targets": np.empty((1, 1, 0), np.int64), "k": np.zeros(1, np.int64)}
+    return {
+        "lmscore.load()": processor_ms(lambda: lmscore.load(lm.path, threads=1)),
+        "the graph's hash": processor_ms(lambda: sha256_file(graph)),
+        "the graph's structure": processor_ms(lambda: check_structure(graph, bundle.config)),
+        "the session": processor_ms(lambda: open_session(graph, threads=1)),
+        "the tokenizer's steps": processor_ms(lambda: read_tokenizer(data, ""))
+        - processor_ms(lambda: read_tokenizer(data, "", trust=True)),
+        "the tokenizer": processor_ms(lambda: read_tokenizer(data, "")),
+        "shapes of results": processor_ms(lambda: shapes.check(names, found, feeds), STEPS),
+        "a step": processor_ms(lambda: lm.step([1], state), STEPS),
+    }
+
+
+def processor_ms(call: Callable[[], object], times: int = 1) -> float:
+    """The median processor time of a call, in milliseconds."""
+    took = []
+    for _ in range(9):
+        start = time.process_time()
+        for _ in range(times):
+            call()
+        took.append((time.process_time() - start) / times)
+    return 1000 * statistics.median(took)
+
+
 def main() -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as lmscore does, for all alike
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -103,6 +154,10 @@ def main() -> None:
         memory = statistics.median(m for _, m in runs)
         report[name] = {"seconds": seconds, "memory_mb": memory}
         print(f"| {name} | {seconds:.3f} | {seconds / base:.1f} x | {memory:.0f} MB |")
+    report["checks_ms"] = checks(lmscore.load(threads=1))
+    print("\n| | processor time, ms |\n|---|---|")
+    for name, milliseconds in report["checks_ms"].items():
+        print(f"| {name} | {milliseconds:.4g} |")
     if options.installed_size:
         report["installed_mb"] = installed_size()
         print("\n| installed | MB |\n|---|---|")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer, decoders
 
 from lmscore.runtime.text.pieces import BytePieces
+from lmscore.runtime.text.steps import steps_of
 
 # Normalizers that put nothing in front of a text. What they change is seen in the bytes.
-_NORMALIZERS = {"Sequence", "Replace", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"}
+_NORMALIZERS = {"Replace", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"}
 
 
 class Spans(NamedTuple):
@@ -41,9 +41,9 @@ class ByteSpans:
         """For a byte-level tokenizer; None where it is another one, or reports other offsets."""
         if not isinstance(tokenizer.decoder, decoders.ByteLevel):
             return None
-        levels = [part for part in _parts(tokenizer.pre_tokenizer) if part["type"] == "ByteLevel"]
-        normalizers = {part["type"] for part in _parts(tokenizer.normalizer)}
-        trims = any(part.get("trim_offsets") for part in _parts(tokenizer.post_processor))
+        levels = [step for step in steps_of(tokenizer.pre_tokenizer) if step["type"] == "ByteLevel"]
+        normalizers = {step["type"] for step in steps_of(tokenizer.normalizer)}
+        trims = any(step.get("trim_offsets") for step in steps_of(tokenizer.post_processor))
         if len(levels) != 1 or trims or not normalizers <= _NORMALIZERS:
             return None
         return cls(tokenizer, adds_space=levels[0]["add_prefix_space"])
@@ -75,13 +75,3 @@ def _in_characters(data: bytes, starts: list[int], ends: list[int]) -> Spans:
     number = np.cumsum(begins)  # of the character of each byte, from 1
     first, last = number[np.array(starts)], number[np.array(ends) - 1]
     return Spans((first - 1).tolist(), last.tolist())
-
-
-def _parts(part: Any) -> Iterator[dict[str, Any]]:
-    """A part of a tokenizer and all that it is made of, as in its file; nothing for None."""
-    found = [] if part is None else [json.loads(part.__getstate__())]
-    while found:
-        settings = found.pop()
-        yield settings
-        for inner in ("normalizers", "pretokenizers", "processors"):
-            found += settings.get(inner, ())

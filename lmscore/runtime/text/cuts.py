@@ -21,10 +21,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from tokenizers import Tokenizer, models, normalizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers
 
 from lmscore.runtime.text.cut_patterns import CHARACTERS, LOCAL, RUNS, STRIPS, WORDS
 from lmscore.runtime.text.patterns import PatternError, read_pattern
+from lmscore.runtime.text.steps import Step, steps_of
 from lmscore.runtime.text.tokenizer_file import panics_as_errors
 
 SPACE, MARKED_SPACE = " ", "\u2581"
@@ -37,8 +38,6 @@ _BLANK = f"[{SPACE}{MARKED_SPACE}]"
 _LONE_SPACE = re.compile(f"(?<!{_BLANK}){_BLANK}(?!{_BLANK})")
 _SPACE_BEHIND = re.compile(f"(?!\\A){_LONE_SPACE.pattern}")
 
-Step = dict[str, Any]
-
 _LETTERWISE = {  # kinds of normalisers that change letter by letter
     "Lowercase",
     "NFC",
@@ -49,7 +48,6 @@ _LETTERWISE = {  # kinds of normalisers that change letter by letter
     "Precompiled",
     "StripAccents",
 }
-_AFFIXES = ("continuing_subword_prefix", "end_of_word_suffix")
 
 
 class PartInContext(NamedTuple):
@@ -106,22 +104,21 @@ class _NoCut(Exception):  # noqa: N818
 
 def find_cuts(tokenizer: Tokenizer) -> Cuts | None:
     """The places at which texts can be cut; None where every text has to be read whole."""
-    document = json.loads(tokenizer.to_str())
     try:
         with panics_as_errors():
-            return _found(document, tokenizer)
+            return _found(tokenizer)
     except (_NoCut, RuntimeError):  # a normaliser that fails says so when it reads the text
         return None
 
 
-def _found(document: Step, tokenizer: Tokenizer) -> Cuts:
-    place = _follow_normalizer(document["normalizer"])
-    split = _follow_pre_tokenizer(document["pre_tokenizer"], place)
+def _found(tokenizer: Tokenizer) -> Cuts:
+    place = _follow_normalizer(steps_of(tokenizer.normalizer))
+    split = _follow_pre_tokenizer(steps_of(tokenizer.pre_tokenizer), place)
     if split is None:
-        _check_merges(document["model"], place.space)
+        _check_merges(tokenizer, place.space)
     drops_space = place.prefix is not None
-    added = (token for token in document["added_tokens"] if not token["special"])
-    _check_added(added, tokenizer.normalizer, drops_space=drops_space)
+    for token in added_words(tokenizer):
+        _check_added(token, tokenizer.normalizer, drops_space=drops_space)
     everywhere = split is not None and split.everywhere
     return Cuts(drops_space=drops_space, ideographs=everywhere and not drops_space)
 
@@ -145,28 +142,23 @@ def _is_plain(place: re.Match[str]) -> bool:
     return all(letter in _letters() for letter in place.groups())
 
 
-def steps_of(step: Step | None) -> Iterator[Step]:
-    """The steps of a normalizer or pre-tokenizer, one after another."""
-    if step is None:
-        return
-    members = step.get("normalizers", step.get("pretokenizers"))
-    if members is None:
-        yield step
-    for member in members or ():
-        yield from steps_of(member)
+def added_words(tokenizer: Tokenizer) -> list[AddedToken]:
+    """The added tokens that are found anywhere in a text."""
+    added = tokenizer.get_added_tokens_decoder().values()
+    return [token for token in added if not token.special]
 
 
-def _check_added(added: Iterator[Step], normalizer: Any, *, drops_space: bool) -> None:
-    """Raise _NoCut if an added token, which is found anywhere in a text, may reach over a cut."""
+def _check_added(token: AddedToken, normalizer: Any, *, drops_space: bool) -> None:
+    """Raise _NoCut if an added token may reach over a cut."""
     crossing = _LONE_SPACE if drops_space else _SPACE_BEHIND
-    for token in added:
-        content = token["content"]
-        made = normalizer.normalize_str(content) if normalizer and token["normalized"] else content
-        _require(crossing.search(made) is None)
-        # A token takes white space with it, and a prefix is put before what follows it; neither is
-        # at a cut unless a letter is.
-        _require(not (token["lstrip"] or drops_space) or not _is_letter(made[:1]))
-        _require(not (token["rstrip"] or drops_space) or not _is_letter(made[-1:]))
+    made = token.content
+    if normalizer and token.normalized:
+        made = normalizer.normalize_str(made)
+    _require(crossing.search(made) is None)
+    # A token takes white space with it, and a prefix is put before what follows it; neither is at a
+    # cut unless a letter is.
+    _require(not (token.lstrip or drops_space) or not _is_letter(made[:1]))
+    _require(not (token.rstrip or drops_space) or not _is_letter(made[-1:]))
 
 
 def _is_letter(character: str) -> bool:
@@ -199,14 +191,14 @@ def _require(condition: bool) -> None:
         raise _NoCut
 
 
-def _follow_normalizer(normalizer: Step | None) -> _Place:
+def _follow_normalizer(steps: list[Step]) -> _Place:
     """Follow the steps of a normaliser.
 
     Raises:
         _NoCut: a step is not known to work on both sides of a space apart.
     """
     place, letters = _Place(), _NO_LETTER.join(sorted(_letters()))
-    for step in steps_of(normalizer):
+    for step in steps:
         _follow(step, place)
         if step["type"] not in ("Prepend", "Strip"):
             spaced = place.spaces_ideographs
@@ -298,12 +290,13 @@ class _Split:
     everywhere: bool = False  # between all ideographs, too
 
 
-def _follow_pre_tokenizer(pre_tokenizer: Step | None, place: _Place) -> _Split | None:
-    """The first step that surely splits; those before it must work on both sides apart.
+def _follow_pre_tokenizer(steps: list[Step], place: _Place) -> _Split | None:
+    """The first step of a pre-tokenizer that surely splits.
 
-    Steps behind it are given the same pieces as in the whole text.
+    The steps before it must work on both sides apart; those behind it are given the same pieces as
+    in the whole text.
     """
-    for step in steps_of(pre_tokenizer):
+    for step in steps:
         found = _split_by(step, place)
         if found is not None:
             return found
@@ -346,13 +339,15 @@ def _split_by_pattern(step: Step, space: str) -> _Split | None:
     return _Split() if pattern in WORDS and space == SPACE else None
 
 
-def _check_merges(model: Step, space: str) -> None:
+def _check_merges(tokenizer: Tokenizer, space: str) -> None:
     """Raise _NoCut unless the merges of a BPE model have no token across a place to cut.
 
     Merges on both sides go on apart then. The space itself has to be a token, so that no unknown
     characters are joined across it.
     """
-    _require(model["type"] == "BPE" and space in model["vocab"])
-    _require(not any(map(model.get, ("ignore_merges", *_AFFIXES))))
-    crossing = re.compile(f"[^{space}]{space}")
-    _require(not any(map(crossing.search, model["vocab"])))
+    model = tokenizer.model
+    _require(isinstance(model, models.BPE) and not model.ignore_merges)
+    _require(not (model.continuing_subword_prefix or model.end_of_word_suffix))
+    vocabulary = tokenizer.get_vocab(with_added_tokens=False)
+    _require(space in vocabulary)
+    _require(not any(map(re.compile(f"[^{space}]{space}").search, vocabulary)))

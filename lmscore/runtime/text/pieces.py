@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tokenizers import Tokenizer, pre_tokenizers
+
+from lmscore.runtime.text.steps import steps_of
 
 # The name of a byte as tokenizers reads it, whose numbers may have a sign; `<0xZZ>` is a text.
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2}|\+[0-9A-Fa-f])>")
@@ -21,20 +21,12 @@ def token_pieces(tokenizer: Tokenizer, special: Sequence[int]) -> tuple[bytes, .
     such as <s> and </s>, add nothing.
     """
     ids = range(tokenizer.get_vocab_size())
-    document = json.loads(tokenizer.to_str())
-    kinds = set(_decoder_types(document["decoder"]))
+    kinds = {step["type"] for step in steps_of(tokenizer.decoder)}
     if "ByteLevel" in kinds:
         pieces = list(map(BytePieces(tokenizer).__getitem__, ids))
     else:
         pieces = _by_decoding(tokenizer, special, byte_fallback="ByteFallback" in kinds)
     return tuple(b"" if i in special else piece for i, piece in zip(ids, pieces, strict=True))
-
-
-def _decoder_types(decoder: dict[str, Any] | None) -> Iterator[str]:
-    if decoder is not None:
-        yield decoder["type"]
-        for part in decoder.get("decoders", ()):
-            yield from _decoder_types(part)
 
 
 class BytePieces(dict[int, bytes]):

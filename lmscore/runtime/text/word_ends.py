@@ -8,22 +8,21 @@ or ends with a mark or a control character, is not told apart.
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 
 from lmscore.runtime.text.cut_patterns import SPACES, STRIPS
 from lmscore.runtime.text.cuts import (
     MARKED_SPACE,
     SPACE,
-    Step,
+    added_words,
     matches_one_character,
     normalizer_of,
     pattern_of,
-    steps_of,
 )
+from lmscore.runtime.text.steps import Step, steps_of
 
 
 class WordEnds(dict[str, bool]):
@@ -50,19 +49,17 @@ class WordEnds(dict[str, bool]):
 
 def find_word_ends(tokenizer: Tokenizer) -> WordEnds | None:
     """For a tokenizer whose texts can be cut (`find_cuts`); None if words cannot be told apart."""
-    document = json.loads(tokenizer.to_str())
-    steps = list(steps_of(document["normalizer"]))
-    added = [token for token in document["added_tokens"] if not token["special"]]
-    if not all(map(_keeps_spaces, steps)) or _take_spaces(added, steps):
+    steps = steps_of(tokenizer.normalizer)
+    if not all(map(_keeps_spaces, steps)) or _take_spaces(added_words(tokenizer), steps):
         return None
     own = [step for step in steps if step["type"] != "Prepend"]
     return WordEnds(normalizer_of({"type": "Sequence", "normalizers": own}) if own else None)
 
 
-def _take_spaces(added: list[Step], steps: list[Step]) -> bool:
+def _take_spaces(added: list[AddedToken], steps: list[Step]) -> bool:
     """Whether an added token takes spaces beside it, or has a prefix put before what follows it."""
     prefixed = any(step["type"] == "Prepend" for step in steps)
-    return any(prefixed or token["lstrip"] or token["rstrip"] for token in added)
+    return any(prefixed or token.lstrip or token.rstrip for token in added)
 
 
 def _keeps_spaces(step: Step) -> bool:
