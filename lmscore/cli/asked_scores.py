@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lmscore.bundle import Context
@@ -67,11 +68,18 @@ class Scorer:
     def measured(self, records: Iterable[Record]) -> Iterator[tuple[Record, TextMeasures]]:
         """Score records, and measure their distributions."""
         asked = self.asked
+        measure = (
+            partial(self.lm.measure_stream, segmentation=asked.segmentation)
+            if self.both is None
+            else self.both.measure_stream
+        )
         return measure_records(
-            self.both or self.lm,
+            partial(
+                measure,
+                alternatives=asked.alternatives,
+                words=asked.per == "word" or asked.is_page,
+            ),
             records,
-            alternatives=asked.alternatives,
-            words=asked.per == "word" or asked.is_page,
             line_buffered=asked.line_buffered,
             flush=self.flush,
         )

@@ -20,6 +20,7 @@ from lmscore.cli.selecting import Selecting
 from lmscore.corpus.reading import BadRecords, Record, read_records
 from lmscore.errors import OptionError
 from lmscore.files import input_name
+from lmscore.names import Segmentation
 
 if TYPE_CHECKING:
     from lmscore.corpus import Selection
@@ -43,6 +44,7 @@ class Settings:
     selecting: Selecting
     text: TextInput
     oov_costs: OovCosts = field(default_factory=OovCosts)
+    segmentation: Segmentation = "auto"
     context: Context | None = None
     bos: bool = True
     eos: bool = True
@@ -85,11 +87,19 @@ class Models:
         """How texts connect."""
         return self.settings.context or self.lm.config.context
 
+    @property
+    def segmentation(self) -> Segmentation:
+        """What a word is; the first model says it for both, whose figures are compared."""
+        given = self.settings.segmentation
+        return self.lm.segmentation if given == "auto" else given
+
     def __str__(self) -> str:
         """Their names, and how they score."""
-        segmentation = self.settings.text.segmentation
         described = describe(
-            self.lm, self.settings.context, oov_cost=self.oov_cost, segmentation=segmentation
+            self.lm,
+            self.settings.context,
+            oov_cost=self.oov_cost,
+            segmentation=self.segmentation,
         )
         if self.general is None:
             return described
@@ -108,7 +118,7 @@ class Models:
             split=given.text.splits(),
             language=given.text.language,
             oov_cost=self.oov_cost,
-            segmentation=given.text.segmentation,
+            segmentation=self.segmentation,
             document_of=given.text.document_of(),
             line_buffered=given.line_buffered,
             flush=flush,

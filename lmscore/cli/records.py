@@ -31,7 +31,6 @@ class TextInput:
     delimiter: options.Delimiter = ","
     encoding: options.Encoding = None
     errors: options.Utf8Errors = "strict"
-    segmentation: options.Segmentation = "auto"
     split: options.Split = None
     language: options.Language = "en"
     documents: options.Documents = "files"

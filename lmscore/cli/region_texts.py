@@ -43,6 +43,7 @@ class TextRegions:
         separator: what stands between the regions of a text.
         joiner: what comes between the regions of a text that is put together.
         punctuation: what becomes of punctuation at the edges of regions.
+        characters: whether a word is a user-perceived character.
     """
 
     group_by: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class TextRegions:
     separator: str | None = None
     joiner: str = " "
     punctuation: Punctuation = "keep"
+    characters: bool = False
 
     @property
     def is_row(self) -> bool:
@@ -84,8 +86,15 @@ class TextRegions:
         elif self.span_fields:
             spans = self._spans(record)
         else:
-            spans = [match.span() for match in _WORD.finditer(record.text)]
+            spans = self._words(record.text)
         return RegionText(record, number, spans, [record.as_fields()] * len(spans))
+
+    def _words(self, text: str) -> list[Span]:
+        from lmscore.runtime.text import character_spans
+
+        if self.characters:
+            return [span for span in character_spans(text) if not text[slice(*span)].isspace()]
+        return [match.span() for match in _WORD.finditer(text)]
 
     def _spans(self, record: Record) -> list[Span]:
         from lmscore.runtime.scoring import check_spans

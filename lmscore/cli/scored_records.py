@@ -116,28 +116,22 @@ def score_both_ways(
 
 
 def measure_records(
-    lm: LanguageModel | BidirectionalModel,
+    measure: Callable[..., Iterator[TextMeasures]],
     records: Iterable[Record],
     *,
-    alternatives: int,
-    words: bool,
     line_buffered: bool,
     flush: Callable[[], None],
 ) -> Iterator[tuple[Record, TextMeasures]]:
     """Score and measure records as `score_records` scores them.
 
-    `alternatives` and `words` are those of `LanguageModel.measure_stream`.
+    `measure` is a model's `measure_stream`, with options of its own.
     """
 
-    def measure(read: Iterator[Record]) -> Iterator[TextMeasures]:
-        return lm.measure_stream(
-            (record.text for record in read),
-            alternatives=alternatives,
-            words=words,
-            window=1 if line_buffered else None,
-        )
+    def measured(read: Iterator[Record]) -> Iterator[TextMeasures]:
+        texts = (record.text for record in read)
+        return measure(texts, window=1 if line_buffered else None)
 
-    return _beside(records, measure, flush, _unmeasured)
+    return _beside(records, measured, flush, _unmeasured)
 
 
 def _beside(

@@ -327,7 +327,9 @@ class LanguageModel:
         summary.extend(self.score_stream(texts, **{"tokens": False, **options}))  # type: ignore[arg-type]
         return summary
 
-    def measure(self, text: str, *, alternatives: int = 0) -> TextMeasures:
+    def measure(
+        self, text: str, *, alternatives: int = 0, segmentation: Segmentation = "auto"
+    ) -> TextMeasures:
         """The entropy, rank and likeliest alternatives of every token and word of a text.
 
         The text is a sentence of its own: it begins with <s>, and </s> is measured too.
@@ -335,14 +337,15 @@ class LanguageModel:
         Args:
             text: of any length.
             alternatives: the number of likeliest tokens that are given for each place.
+            segmentation: what a word is, as in `score_stream`.
 
         Raises:
             InputError: the text is not a string that the model can read.
-            OptionError: alternatives is not a number of tokens.
+            OptionError: alternatives is not a number of tokens, or no such segmentation.
             ModelError: the model yields nan or inf.
         """
         check_text(text, 1)
-        (found,) = self.measure_stream([text], alternatives=alternatives)
+        (found,) = self.measure_stream([text], alternatives=alternatives, segmentation=segmentation)
         return found
 
     def measure_stream(
@@ -351,6 +354,7 @@ class LanguageModel:
         *,
         alternatives: int = 0,
         words: bool = False,
+        segmentation: Segmentation = "auto",
         window: int | None = None,
     ) -> Iterator[TextMeasures]:
         """Measure texts as they come, in their order, each as `measure` does; with their scores.
@@ -361,11 +365,13 @@ class LanguageModel:
             texts: one sentence each, of any length.
             alternatives: the number of likeliest tokens that are given for each place.
             words: fill `TextMeasures.score.words`; slower in subword models.
+            segmentation: what a word is, as in `score_stream`.
             window: as in `score_stream`; by default fewer texts the more alternatives are given.
 
         Raises:
             InputError, ModelError: as `score_stream`.
-            OptionError: alternatives is not a number of tokens, or a window below 1.
+            OptionError: alternatives is not a number of tokens, no such segmentation, or a window
+                below 1.
         """
         texts = each_text(texts)
         V = self.vocab_size
@@ -380,7 +386,7 @@ class LanguageModel:
             words=words,
             ahead=1 if window is None else 0,
             alternatives=int(alternatives),
-            characters=self.segmentation == "characters",
+            characters=self._words_are_characters(segmentation),
         )
         most = max(1, _MEASURED_TEXTS // (1 + int(alternatives)))
         return scorer.measured(windows(texts, size=window or most))
@@ -494,6 +500,14 @@ class LanguageModel:
             f"{self.path}: {what} is not for a backward model, which reads each sentence "
             "from its end"
         )
+
+    def check_lines(self, max_lines: int) -> None:
+        """Raise OptionError if more than one line is wanted of a model of sentences."""
+        if max_lines > 1 and self.config.context != "document":
+            raise OptionError(
+                f"{self.path}: reads sentences on their own, so that a text is one line: max_lines "
+                "goes with a model of documents"
+            )
 
     def encode(self, text: str) -> Ids:
         """The token ids of a text, int64 [n], in the order of the text even in a backward model.
@@ -668,7 +682,7 @@ class LanguageModel:
             max_lines=max_lines,
         )
         check_lines(max_lines, constrained=allowed_words is not None or pattern is not None)
-        self._check_lines(max_lines)
+        self.check_lines(max_lines)
         self.check_forward()
         constraint = make_constraint(
             self.tokenizer, self.config, allowed_words=allowed_words, pattern=pattern
@@ -792,18 +806,11 @@ class LanguageModel:
         check_text(text, number)
         return Prompt.after_lines(self.tokenizer, lines_of(text, self.config), self.config, number)
 
-    def _check_lines(self, max_lines: int) -> None:
-        if max_lines > 1 and self.config.context != "document":
-            raise OptionError(
-                f"{self.path}: reads sentences on their own, so that a text is one line: max_lines "
-                "goes with a model of documents"
-            )
-
     def _sampler(self, options: SamplingOptions) -> Sampler:
         from lmscore.runtime.decoding import Sampler, make_constraint
 
         self.check_forward()
-        self._check_lines(options.max_lines)
+        self.check_lines(options.max_lines)
         constraint = make_constraint(
             self.tokenizer,
             self.config,

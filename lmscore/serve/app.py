@@ -71,7 +71,9 @@ class Service:
 
     async def score(self, request: Request, body: ScoreRequest) -> Response:
         """POST /v1/score."""
-        answer = scores.score(self._model(body.model), body, self.limits)
+        model, cost = self._model(body.model), body.oov_cost
+        spelt = self.models.find(cost, param="oov_cost").lm if isinstance(cost, str) else cost
+        answer = scores.score(model, body, self.limits, oov_cost=spelt)
         return json_response(await unless_gone(request, answer))
 
     async def next_words(self, request: Request, body: NextRequest) -> Response:

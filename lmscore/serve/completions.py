@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -36,6 +36,7 @@ class Job:
     completions: Sequence[Completion]
     id: str
     created: int
+    _drops: dict[int, bool] = field(default_factory=dict, repr=False)  # of streamed choices
 
     @classmethod
     def of(cls, model: ServedModel, body: CompletionRequest, limits: Limits) -> Job:
@@ -47,6 +48,7 @@ class Job:
         """
         refuse_unsupported(body)
         model.lm.check_forward()
+        model.lm.check_lines(body.max_lines)
         prompts = parse_prompts(model, body.prompt)
         options = _sampling(body)
         limits.check("tokens", sum(len(one.ids) for one in prompts), limits.tokens, param="prompt")
@@ -134,8 +136,8 @@ class Job:
             text = echo.text
             self._add_prompt(logprobs, echo, completion.read)
         if sample is not None:
-            drawn = completion.drawn[number]
-            self._add_tokens(logprobs, completion, sample.tokens, drawn, len(text), first=True)
+            drawn, drops = completion.drawn[number], completion.prompt.drops_space
+            self._add_tokens(logprobs, sample.tokens, drawn, len(text), drops=drops)
             text += sample.text
         return self._shown(index, text, logprobs, sample)
 
@@ -172,9 +174,9 @@ class Job:
             return
         offset = len(self.echoes[first // n].text) if self.body.echo else 0
         logprobs = _Logprobs()
-        begins = bool(piece.tokens) and piece.tokens[0].start == 0
-        self._add_tokens(
-            logprobs, completion, piece.tokens, piece.alternatives, offset, first=begins
+        drops = self._drops.get(first + number, completion.prompt.drops_space)
+        self._drops[first + number] = self._add_tokens(
+            logprobs, piece.tokens, piece.alternatives, offset, drops=drops
         )
         last = piece.sample is not None
         put(self._shown(first + number, piece.text, logprobs, piece.sample, last=last))
@@ -185,39 +187,39 @@ class Job:
             return
         spelling = self.model.spelling
         hidden = len(read.log_probs) + 1 - len(echo.tokens)  # 1 where <s> is not shown
-        first = spelling.first_text(echo.tokens)
+        drops = spelling.drops_first
         ids, values = echo.tokens.tolist(), read.log_probs.tolist()
         best = zip(read.top_tokens.tolist(), read.top_log_probs.tolist(), strict=True)
         alternatives = [list(zip(*pair, strict=True)) for pair in best]
         for place, (token, start) in enumerate(zip(ids, echo.starts, strict=True)):
             at = place + hidden - 1
-            is_first = place == first
-            text = spelling.text(token, first=is_first)
+            text = spelling.text(token, first=drops)
             if place == 0:
                 logprobs.add(text, start, None, None)
             else:
-                top = self._top(alternatives[at], token, values[at], first=is_first)
+                top = self._top(alternatives[at], token, values[at], first=drops)
                 logprobs.add(text, start, values[at], top)
+            drops = spelling.drops_after(token, drops=drops)
 
     def _add_tokens(
         self,
         logprobs: _Logprobs,
-        completion: Completion,
         tokens: Sequence[TokenScore],
         alternatives: Sequence[Alternatives],
         offset: int,
         *,
-        first: bool,
-    ) -> None:
-        """Add drawn tokens; `first`: they are the first ones of their sample."""
+        drops: bool,
+    ) -> bool:
+        """Add drawn tokens; whether the space of the first, and of the one after, is not shown."""
         if self.body.logprobs is None:
-            return
-        drops_space = first and completion.prompt.drops_space
+            return drops
+        spelling = self.model.spelling
         for token, best in zip(tokens, alternatives, strict=False):
-            text = self.model.spelling.text(token.id, first=drops_space)
-            top = self._top(best, token.id, token.log_prob, first=drops_space)
+            text = spelling.text(token.id, first=drops)
+            top = self._top(best, token.id, token.log_prob, first=drops)
             logprobs.add(text, offset + token.start, token.log_prob, top)
-            drops_space = drops_space and not self.model.lm.tokenizer.pieces[token.id]
+            drops = spelling.drops_after(token.id, drops=drops)
+        return drops
 
     def _top(
         self, best: Alternatives, token: int, log_prob: float, *, first: bool
@@ -265,6 +267,7 @@ def _sampling(body: CompletionRequest) -> SamplingOptions | None:
     options = SamplingOptions(
         num_samples=body.n or 1,
         max_tokens=max(1, max_tokens),
+        max_lines=body.max_lines,
         temperature=1.0 if body.temperature is None else body.temperature,
         top_k=body.top_k,
         top_p=body.top_p,

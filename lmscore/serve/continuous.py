@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lmscore.runtime.decoding import Draft, Prompt, Sample, SamplingOptions, choose_tokens
+from lmscore.runtime.decoding import (
+    Draft,
+    Prompt,
+    Sample,
+    SamplingOptions,
+    after_line_end,
+    choose_tokens,
+)
 from lmscore.runtime.engine import ReadPrompt, Row, Tensor, gather, read_prompts
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.scoring import TokenScore
@@ -40,7 +47,7 @@ class Completion:
 
     Attributes:
         ids: int64 [n + 1], what the model reads: <s> and the tokens of the prompt.
-        prompt: the same without <s>.
+        prompt: the same as a prompt of a draft.
         options: how to continue; None: the prompt is only read.
         echo: the number of alternatives of the prompt's tokens; None: they are not scored.
         alternatives: the number of alternatives of the drawn tokens; None: none.
@@ -188,9 +195,9 @@ class Decoder:
         config = self._engine.config
         tokens = choose_tokens(step.log_probs, [one.draft for one in live], config)
         drawn = step.log_probs[np.arange(len(live)), tokens].tolist()
-        for one, token, log_prob in zip(live, tokens.tolist(), drawn, strict=True):
+        read = after_line_end(tokens, config).tolist()
+        for one, token, log_prob, one.token in zip(live, tokens.tolist(), drawn, read, strict=True):
             text = one.draft.extend(token, log_prob)
-            one.token = token
             if one.completion.on_piece is not None:
                 one.completion.on_piece(one.number, one.piece(text))
             if one.draft.is_finished:

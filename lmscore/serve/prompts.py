@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lmscore.errors import InputError
-from lmscore.runtime.decoding import Prompt
+from lmscore.runtime.decoding import Prompt, lines_of
 from lmscore.runtime.text import Ids
 from lmscore.serve.errors import ApiError
 from lmscore.serve.served import ServedModel
@@ -27,8 +27,8 @@ class Echo:
 class ParsedPrompt:
     """A prompt in tokens."""
 
-    ids: Ids  # int64 [n + 1], what the model reads: <s> first
-    prompt: Prompt  # the same without <s>
+    ids: Ids  # int64 [n + 1], what the model reads: <s> first, and before each line of a document
+    prompt: Prompt
     echo: Echo
 
 
@@ -69,18 +69,33 @@ def _places(prompt: str | list[str | int | list[int]]) -> list[tuple[str, str | 
 
 
 def _parse(model: ServedModel, prompt: str | list[int], place: str) -> ParsedPrompt:
-    tokenizer, bos = model.lm.tokenizer, model.spelling.bos
     if isinstance(prompt, str):
         try:
-            (encoded,) = tokenizer.encode_spans([prompt])
+            return _parse_text(model, prompt)
         except InputError as error:
             raise ApiError(400, str(error).removeprefix("text 1: "), param=place) from error
-        ids = np.insert(encoded.ids, 0, bos)
-        starts = [0, *model.spelling.starts(prompt, encoded)]
-        read = Prompt.of(tokenizer, prompt, encoded.ids)
-        return ParsedPrompt(ids, read, Echo(prompt, ids, starts))
+    tokenizer, bos = model.lm.tokenizer, model.spelling.bos
     check_ids(model, prompt, place)
     given = np.array(prompt, np.int64)
     text, starts = model.spelling.read(given)
     ids = given if len(given) and given[0] == bos else np.insert(given, 0, bos)
     return ParsedPrompt(ids, Prompt.of(tokenizer, text, ids[1:]), Echo(text, given, starts))
+
+
+def _parse_text(model: ServedModel, text: str) -> ParsedPrompt:
+    """A text, each line of which a model of documents reads as a sentence; raises InputError."""
+    tokenizer, bos = model.lm.tokenizer, model.spelling.bos
+    rows: list[Ids] = []
+    starts: list[int] = []
+    begin = end = 0  # of a line
+    for line in lines_of(text, model.lm.config):
+        (encoded,) = tokenizer.encode_spans([line])
+        rows.append(np.insert(encoded.ids, 0, bos))
+        own = model.spelling.starts(line, encoded)
+        starts += [end, *(begin + start for start in own)]  # the first is that of <s>
+        end = begin + len(line)
+        begin = end + (2 if text.startswith("\r\n", end) else 1)
+    ids = np.concatenate(rows)
+    last = Prompt.of(tokenizer, line, rows[-1][1:])
+    read = replace(last, lead=ids[: -len(rows[-1])])
+    return ParsedPrompt(ids, read, Echo(text, ids, starts))

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import Request
 
-from lmscore.names import NextUnit
+from lmscore.names import NextUnit, Segmentation, Split
 from lmscore.serve.errors import ApiError
 
 Body = TypeVar("Body", bound=Struct)
@@ -46,6 +46,7 @@ class CompletionRequest(Struct, forbid_unknown_fields=True, frozen=True):
     stream_options: StreamOptions | None = None
     user: str | None = None
     # not OpenAI's
+    max_lines: Positive = 1
     top_k: Positive | None = None
     min_p: float | None = None
     repetition_penalty: float = 1.0
@@ -68,6 +69,10 @@ class ScoreRequest(Struct, forbid_unknown_fields=True, frozen=True):
     bos: bool = True
     eos: bool = True
     context: Literal["sentence", "document"] | None = None
+    split: Split = "none"
+    language: str = "en"
+    segmentation: Segmentation = "auto"
+    oov_cost: float | str | None = None  # nats, or the name of a served model
     entropy: bool = False
     rank: bool = False
     alternatives: Logprobs = 0

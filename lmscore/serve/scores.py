@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from lmscore.bundle import Context
 from lmscore.finite import finite
-from lmscore.names import Per
+from lmscore.names import Per, Segmentation, Split
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.scoring import Score, TextMeasures, TokenScore, WordScore
 from lmscore.serve.errors import ApiError
@@ -25,13 +26,18 @@ class Text(NamedTuple):
 
 @dataclass(frozen=True)
 class Scoring:
-    """Texts that are scored on their own."""
+    """Texts that are scored, with options of `LanguageModel.score_stream`."""
 
     bos: bool
     eos: bool
     per: Per
     prefixed: bool
     joiner: str | None
+    context: Context = "sentence"
+    split: Split = "none"
+    language: str = "en"
+    segmentation: Segmentation = "auto"
+    oov_cost: float | LanguageModel | None = None
 
     def run(self, lm: LanguageModel, items: Sequence[Text]) -> list[Score]:
         """The scores of the texts."""
@@ -40,7 +46,11 @@ class Scoring:
             prefix=[item.prefix for item in items] if self.prefixed else None,
             bos=self.bos,
             eos=self.eos,
-            context="sentence",
+            context=self.context,
+            split=self.split,
+            language=self.language,
+            segmentation=self.segmentation,
+            oov_cost=self.oov_cost,
             joiner=self.joiner,
             tokens=self.per == "token",
             words=self.per == "word",
@@ -53,11 +63,11 @@ class Measuring:
 
     alternatives: int
     words: bool
+    segmentation: Segmentation = "auto"
 
     def run(self, lm: LanguageModel, items: Sequence[Text]) -> list[TextMeasures]:
         """The measures of the texts, with their scores."""
-        texts = [item.text for item in items]
-        return list(lm.measure_stream(texts, alternatives=self.alternatives, words=self.words))
+        return list(lm.measure_stream([item.text for item in items], **vars(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +81,14 @@ class Once:
         return [self.call(lm) for _ in items]
 
 
-async def score(model: ServedModel, body: ScoreRequest, limits: Limits) -> dict[str, Any]:
-    """The body of the answer to a request.
+async def score(
+    model: ServedModel,
+    body: ScoreRequest,
+    limits: Limits,
+    *,
+    oov_cost: float | LanguageModel | None,
+) -> dict[str, Any]:
+    """The body of the answer to a request; `oov_cost` is the body's, or the model that it names.
 
     Raises:
         ApiError: a field has an impossible value, or the request is too large.
@@ -85,13 +101,26 @@ async def score(model: ServedModel, body: ScoreRequest, limits: Limits) -> dict[
     per: Per = "sentence" if body.per == "text" else body.per
     measures = [name for name in ("entropy", "rank", "alternatives") if getattr(body, name)]
     _check_options(model, body, context, measures)
-    scoring = Scoring(body.bos, body.eos, per, body.prefix is not None, body.joiner)
+    scoring = Scoring(
+        body.bos,
+        body.eos,
+        per,
+        body.prefix is not None,
+        body.joiner,
+        context,
+        body.split,
+        body.language,
+        body.segmentation,
+        oov_cost,
+    )
     measured: Sequence[TextMeasures | None] = [None] * len(texts)
     if measures:
-        found = await model.batcher.run(Measuring(body.alternatives, per == "word"), texts, sizes)
+        kind = Measuring(body.alternatives, per == "word", body.segmentation)
+        found = await model.batcher.run(kind, texts, sizes)
         measured, scores = found, [one.score for one in found]
     elif context == "document":
-        scores = await _score_document(model, texts, body, per)
+        whole = Once(partial(scoring.run, items=texts))
+        ((*scores,),) = await model.batcher.run(whole, [None], [sum(sizes)])
     else:
         scores = await model.batcher.run(scoring, texts, sizes)
     data = [
@@ -101,27 +130,6 @@ async def score(model: ServedModel, body: ScoreRequest, limits: Limits) -> dict[
     tokens = sum(one.num_tokens for one in scores)
     usage = {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens}
     return {"object": "list", "model": model.name, "data": data, "usage": usage}
-
-
-async def _score_document(
-    model: ServedModel, texts: Sequence[Text], body: ScoreRequest, per: Per
-) -> list[Score]:
-    """Texts of which each continues the one before it, or its own prefix."""
-
-    def call(lm: LanguageModel) -> list[Score]:
-        return lm.score_batch(
-            [text for text, _ in texts],
-            prefix=None if body.prefix is None else [prefix for _, prefix in texts],
-            bos=body.bos,
-            eos=body.eos,
-            context="document",
-            tokens=per == "token",
-            words=per == "word",
-        )
-
-    ((scores,),) = (await model.batcher.run(Once(call), [None], [1]),)
-    found: list[Score] = scores
-    return found
 
 
 def _texts(body: ScoreRequest) -> list[Text]:
@@ -154,11 +162,12 @@ def _check_options(
         return
     if body.per == "text":
         raise ApiError(400, f"{measures[0]} is of tokens and words: set per", param=measures[0])
-    if not body.bos or not body.eos or body.prefix is not None or context == "document":
+    plain = body.bos and body.eos and body.prefix is None and body.oov_cost is None
+    if not plain or context == "document" or body.split != "none":
         raise ApiError(
             400,
-            f"{measures[0]} is for whole sentences on their own: no bos, eos, prefix or "
-            "context='document'",
+            f"{measures[0]} is for whole sentences on their own: no bos, eos, prefix, split, "
+            "oov_cost or context='document'",
             param=measures[0],
         )
 

@@ -132,8 +132,8 @@ class Models:
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(self._served.values())
 
-    def find(self, name: str | None) -> ServedModel:
-        """The model of that name; raises ApiError if there is none."""
+    def find(self, name: str | None, *, param: str = "model") -> ServedModel:
+        """The model of that name; raises ApiError, about the field `param`, if there is none."""
         if name is None:
             return next(iter(self))
         if name not in self._served:
@@ -141,7 +141,7 @@ class Models:
             raise ApiError(
                 404,
                 f"no model {name!r} here; there are {there}",
-                param="model",
+                param=param,
                 code="model_not_found",
             )
         return self._served[name]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import codecs
 
-import numpy as np
-
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.text import Encoded, Ids
 
@@ -24,7 +22,7 @@ class Spelling:
     def text(self, token: int, *, first: bool = False) -> str:
         r"""The text of a token: `<s>` and `</s>` by name, bytes that are no text as `bytes:\xe2`.
 
-        `first`: at the beginning of a text, where a tokenizer's own space is not shown.
+        `first`: at the beginning of a line, where a tokenizer's own space is not shown.
         """
         if token in self._controls:
             return self._tokenizer.token(token)
@@ -62,9 +60,16 @@ class Spelling:
             last = max(last, end)
         return starts
 
-    def first_text(self, ids: Ids) -> int:
-        """The place of the first token of ids [n] that is text and whose own space is not shown."""
-        if not self._tokenizer.puts_space_first:
-            return -1
-        text = np.flatnonzero([bool(self._tokenizer.pieces[token]) for token in ids.tolist()])
-        return int(text[0]) if len(text) else -1
+    def drops_after(self, token: int, *, drops: bool) -> bool:
+        """Whether the space of the token after `token` is not shown; `drops`: as that of `token`.
+
+        It is the tokenizer's own at the beginning of a text, and of each line of a document.
+        """
+        if token in self._controls:
+            return self._tokenizer.puts_space_first
+        return drops and not self._tokenizer.pieces[token]
+
+    @property
+    def drops_first(self) -> bool:
+        """Whether the space of the first token of a text is not shown."""
+        return self._tokenizer.puts_space_first

@@ -88,6 +88,10 @@ def test_choose(run: Run, backward: Path, both: BidirectionalModel) -> None:
         (["--backward", "x", "--no-bos"], "--no-bos is not for --backward"),
         (["--backward", "x", "--prefix", "a"], "--prefix is not for --backward"),
         (["--backward", "x", "--compat", "kenlm"], "--compat is not for --backward"),
+        (
+            ["--backward", "x", "--segmentation", "spaces"],
+            "--segmentation is not for --backward",
+        ),
         (["--backward", "x", "--split", "lines"], "--split"),
         (["--backward", "x", "--per", "part"], "--per part"),
     ],

@@ -233,3 +233,16 @@ def test_a_file_that_is_there_stays(run: Run, tmp_path: Path) -> None:
     result = run("regions", "-o", out, stdin="the cat\n")
     assert (result.status, out.read_bytes()) == (1, before)
     assert "there is something in it already; remove it, or name another file" in result.err
+
+
+def test_words_of_a_script_without_spaces(run: Run, chinese_lm: LanguageModel) -> None:
+    text = "\u5e8a\u524d \u660e\u6708"
+    argv = ("regions", "-m", chinese_lm.path, *FP32)
+    for segmentation, options in (("auto", ()), ("spaces", ("--segmentation", "spaces"))):
+        score = chinese_lm.score(text, words=True, segmentation=segmentation)  # type: ignore[arg-type]
+        for measures in ((), ("--rank",)):
+            result = run(*argv, *options, *measures, stdin=f"{text}\n")
+            assert [row["region"] for row in table(result)] == [w.text for w in score.words[:-1]]
+            expected = [word.log_prob for word in score.words[:-1]]
+            assert log_probs(table(result)) == pytest.approx(expected, abs=1e-4)
+            assert ("words are characters" in result.err) == (segmentation == "auto")

@@ -223,6 +223,8 @@ def test_words_of_a_script_without_spaces(run: Run, chinese_model_path: Path) ->
     spaces = run(*argv, "--segmentation", "spaces", stdin=text)
     assert [row[2] for row in spaces.rows] == [*text.split(), "</s>"]
     assert "words are characters" not in spaces.err
+    measured = run(*argv, "--segmentation", "spaces", "--rank", "-q", stdin=text)
+    assert [row[2] for row in measured.rows] == [*text.split(), "</s>"]
     compat = run("score", "-m", str(chinese_model_path), "--compat", "kenlm", stdin=text)
     assert "Tokens:\t3\n" in compat.out
 

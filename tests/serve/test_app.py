@@ -40,6 +40,15 @@ TEXTS = ["the cat sat", "", "Zebra  on \t the mat ", "so long"]
             {"per": "token", "entropy": True, "rank": True},
         ),
         (["--per", "word", "--alternatives", "2"], {"per": "word", "alternatives": 2}),
+        (["--oov-cost", "2.5", "--per", "word"], {"oov_cost": 2.5, "per": "word"}),
+        (
+            ["--segmentation", "characters", "--per", "word"],
+            {"segmentation": "characters", "per": "word"},
+        ),
+        (
+            ["--segmentation", "characters", "--per", "word", "--rank"],
+            {"segmentation": "characters", "per": "word", "rank": True},
+        ),
     ],
 )
 def test_the_records_of_the_command_line(
@@ -58,6 +67,49 @@ def test_the_records_of_the_command_line(
     answer = client.post("/v1/score", input=TEXTS, **body)
     assert answer["data"] == expected
     assert answer["usage"]["total_tokens"] == sum(one["num_tokens"] for one in expected)
+
+
+def test_unknown_words_that_another_model_spells(
+    lm_int8: LanguageModel, bpe_lm: LanguageModel
+) -> None:
+    texts = ["the Zebra sat", "the cat"]
+    for client in client_of(("toy", lm_int8), ("bytes", bpe_lm)):
+        found = client.post("/v1/score", input=texts, oov_cost="bytes")["data"]
+        expected = lm_int8.score_batch(texts, oov_cost=bpe_lm)
+        assert [one["log_prob"] for one in found] == [score.log_prob for score in expected]
+        assert found[0]["log_prob"] < lm_int8.score(texts[0]).log_prob
+        for cost, status, message in (
+            ("toy", 400, "a model of words does not spell"),
+            ("other", 404, "no model 'other' here; there are toy, bytes"),
+            (-1, 400, "oov_cost must be a model of characters or subwords, or a number"),
+        ):
+            error = client.post("/v1/score", status, input="a", oov_cost=cost)["error"]
+            assert message in error["message"]
+            assert error["param"] in {"oov_cost", None}
+
+
+def test_texts_that_are_split(client: Client, lm_int8: LanguageModel) -> None:
+    text = "the cat sat\n\nso long\r\n"
+    for context in ("sentence", "document"):
+        options: Any = {"split": "lines", "context": context}
+        (found,) = client.post("/v1/score", input=text, per="word", **options)["data"]
+        score = lm_int8.score(text, words=True, **options)
+        assert found["log_prob"] == score.log_prob
+        spans = [(word["start"], word["end"]) for word in found["words"]]
+        assert spans == [(word.start, word.end) for word in score.words]
+    error = client.post("/v1/score", 400, input=text, split="lines", prefix="a")["error"]
+    assert "split does not go with a prefix" in error["message"]
+    asked = {"split": "lines", "per": "word", "rank": True}
+    error = client.post("/v1/score", 400, input=text, **asked)["error"]
+    assert (
+        "rank is for whole sentences on their own: no bos, eos, prefix, split" in error["message"]
+    )
+
+
+def test_a_joiner_in_document_context(client: Client, lm_int8: LanguageModel) -> None:
+    asked: Any = {"prefix": "the cat", "joiner": "  ", "context": "document"}
+    (found,) = client.post("/v1/score", input="sat", **asked)["data"]
+    assert found["log_prob"] == lm_int8.score("sat", **asked).log_prob
 
 
 def test_a_prefix_for_each_text(client: Client, lm_int8: LanguageModel) -> None:

@@ -232,6 +232,46 @@ def test_a_backward_model_continues_nothing(tmp_path: Any) -> None:
         assert scored["log_prob"] == pytest.approx(load(path).score("the cat").log_prob)
 
 
+@pytest.mark.parametrize("lines", [["the cat sat", "so long"], ["a", "", "the cat"], ["the", ""]])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lines_of_documents(document_lm: LanguageModel, lines: list[str], end: str) -> None:
+    prompt = end.join(lines)
+    eos = document_lm.config.eos_token_id
+    for client in client_of(("doc", document_lm)):
+        (choice,) = echo(client, prompt, max_tokens=0)
+        logprobs = choice["logprobs"]
+        *before, last = document_lm.score_batch(lines)
+        expected = [token.log_prob for score in before for token in score.tokens]
+        expected += [token.log_prob for token in last.tokens if token.id != eos]
+        assert logprobs["token_logprobs"][1:] == pytest.approx(expected, abs=1e-4)
+        for token, start in zip(logprobs["tokens"], logprobs["text_offset"], strict=True):
+            shown = end if token == "</s>" and start else token.removeprefix("</s>")
+            assert token == "<unk>" or prompt[start:].startswith(shown)
+
+        asked: dict[str, Any] = {"max_tokens": 40, "max_lines": 3, "seed": 4}
+        samples = document_lm.sample(prompt, num_samples=8, **asked)
+        assert any("\n" in sample.text for sample in samples)
+        asked |= {"prompt": prompt, "n": 8, "logprobs": 1}
+        choices = client.post(PATH, **asked)["choices"]
+        events = client.events(PATH, **asked)
+        for sample, whole in zip(samples, choices, strict=True):
+            assert whole["text"] == sample.text
+            assert whole["logprobs"]["token_logprobs"] == pytest.approx(
+                [token.log_prob for token in sample.tokens], abs=1e-4
+            )
+            parts = [one for event in events for one in event["choices"]]
+            parts = [part for part in parts if part["index"] == whole["index"]]
+            assert "".join(part["text"] for part in parts) == sample.text
+            for name in ("tokens", "text_offset"):
+                joined = [value for part in parts for value in part["logprobs"][name]]
+                assert joined == whole["logprobs"][name]
+
+
+def test_lines_of_sentences(client: Client) -> None:
+    error = client.post(PATH, 400, prompt="the", max_lines=2)["error"]
+    assert "max_lines goes with a model of documents" in error["message"]
+
+
 def test_a_model_of_documents(document_lm: LanguageModel) -> None:
     for client in client_of(("doc", document_lm)):
         (choice,) = echo(client, "the cat", max_tokens=0)

@@ -23,7 +23,6 @@ from lmscore.cli.scored_records import PROMPT, describe, interactive, score_reco
 from lmscore.cli.table import table
 from lmscore.cli.usage import UsageError
 from lmscore.files import input_name
-from lmscore.names import Segmentation
 
 if TYPE_CHECKING:
     from lmscore.runtime.scoring import Summary
@@ -38,6 +37,7 @@ def ppl(
     bos: options.Bos = True,
     eos: options.Eos = True,
     oov_costs: OovCosts,
+    segmentation: options.Segmentation = "auto",
     text: TextInput,
     rejected: options.Rejected = None,
     html: Html = None,
@@ -101,7 +101,7 @@ def ppl(
     if adaptive:
         check_model(lm.path)
     oov_cost = oov_costs.load(model)
-    segmentation: Segmentation = "spaces" if compat else text.segmentation
+    segmentation = "spaces" if compat else segmentation
     name = describe(lm, context, oov_cost=oov_cost, segmentation=segmentation)
     texts: list[str] = []
     words = report is not None and needs_words(lm.config)

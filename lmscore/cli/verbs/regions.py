@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
@@ -98,6 +100,7 @@ def regions(
     ] = "",
     model: options.ModelOptions,
     context: options.ContextMode = None,
+    segmentation: options.Segmentation = "auto",
     text: TextInput,
     rejected: options.Rejected = None,
     output: options.Output = None,
@@ -145,14 +148,19 @@ def regions(
             raise OptionError(
                 f"{lm.path}: entropies and ranks are of texts on their own: --context sentence"
             )
+        said = lm.segmentation if segmentation == "auto" else segmentation
+        chosen = replace(chosen, characters=said == "characters")
         waiting: deque[RegionText] = deque()
         records = _remembered(chosen.texts(text.records(bad=bad)), waiting)
         scored: Scored = (
             measure_records(
-                lm,
+                partial(
+                    lm.measure_stream,
+                    alternatives=alternatives,
+                    words=True,
+                    segmentation=segmentation,
+                ),
                 records,
-                alternatives=alternatives,
-                words=True,
                 line_buffered=typed,
                 flush=out.flush,
             )
@@ -166,6 +174,7 @@ def regions(
                 words=True,
                 split=split,
                 language=text.language,
+                segmentation=segmentation,
                 document_of=text.document_of(),
                 line_buffered=typed,
                 flush=out.flush,
@@ -174,7 +183,7 @@ def regions(
         for _, result in with_progress(scored, paths, data_on_stdout=output is None):
             out.write(table.rows(waiting.popleft(), result))
     if not quiet:
-        streams.note(f"{describe(lm, context)}: {table.summary}")
+        streams.note(f"{describe(lm, context, segmentation=segmentation)}: {table.summary}")
         note_bad_records(bad.count)
 
 

@@ -68,6 +68,7 @@ def score(
     eos: options.Eos = True,
     prefixes: Prefixes,
     oov_costs: OovCosts,
+    segmentation: options.Segmentation = "auto",
     text: TextInput,
     rejected: options.Rejected = None,
     output: options.Output = None,
@@ -126,6 +127,7 @@ def score(
         unnormalized=unnormalized,
         context=context == "document",
         html=html,
+        segmentation=segmentation != "auto",
         **{"per part": per == "part"},
     )
     _check_resumes(output, layout, resume=resume, ends=bos and eos)
@@ -148,7 +150,7 @@ def score(
             measures,
         ),
         language=text.language,
-        segmentation="spaces" if compat else text.segmentation,
+        segmentation="spaces" if compat else segmentation,
         document_of=text.document_of(),
         alternatives=alternatives if measures else ALTERNATIVES,
         line_buffered=line_buffered or typed,

@@ -50,6 +50,7 @@ def map_items(
     """
     with needs_extra("ray"):
         import ray
+        import ray.data  # sets the level of its logger, which is set again below
     if not ray.is_initialized():
         # Ray starts on this machine without an address, and joins a cluster with one.
         alone = {} if address else {"include_dashboard": False}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from lmscore.corpus.reading.record import ReadOptions, Record, record_of
 from lmscore.errors import InputError
 
 _LARGEST = 1 << 26  # bytes of one record: more means a quotation that was never closed
+_OTHER_DELIMITERS = ";\t|"
 
 
 class Line(NamedTuple):
@@ -154,9 +155,16 @@ def _check_names(names: list[str], options: ReadOptions, line: Line) -> None:
         if name is not None and name not in names:
             found = ", ".join(map(repr, names[:8]))
             raise InputError(
-                f"{line.where}: no column {name!r}, only {found}; name another with `{option}`, "
-                "or the columns of a file that does not name them with `columns`"
+                f"{line.where}: no column {name!r}, only {found}; {_other_delimiter(names)}name "
+                f"another with `{option}`, or the columns of a file that does not name them with "
+                "`columns`"
             )
+
+
+def _other_delimiter(names: Sequence[str]) -> str:
+    """Advice for a file whose only column looks like several with another delimiter."""
+    found = [mark for mark in _OTHER_DELIMITERS if len(names) == 1 and mark in names[0]]
+    return f"if {found[0]!r} stands between columns, say so with `delimiter`; " if found else ""
 
 
 def bad(line: Line, reason: object, raw: bytes, heading: bytes = b"") -> Record:

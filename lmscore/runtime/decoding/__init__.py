@@ -7,7 +7,7 @@ from lmscore.runtime.decoding.next_words import find_next_after, find_next_words
 from lmscore.runtime.decoding.result import Sample
 from lmscore.runtime.decoding.sample import Sampler
 from lmscore.runtime.decoding.sampling import SamplingKeywords, SamplingOptions
-from lmscore.runtime.decoding.text import Prompt, lines_of
+from lmscore.runtime.decoding.text import Prompt, after_line_end, lines_of
 from lmscore.runtime.decoding.units import NextKeywords, NextOptions
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Sampler",
     "SamplingKeywords",
     "SamplingOptions",
+    "after_line_end",
     "check_pattern",
     "choose_tokens",
     "find_next_after",

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from lmscore.names import NextUnit
 from lmscore.runtime.decoding.never import never_generated
 from lmscore.runtime.decoding.text import Prompt, lines_of
-from lmscore.runtime.decoding.units import NextOptions, Unit, Wanted, chosen_unit, merged
+from lmscore.runtime.decoding.units import (
+    NextOptions,
+    Unit,
+    Wanted,
+    chosen_unit,
+    merged,
+    searches_for,
+)
 from lmscore.runtime.engine import Engine, State, Step
 from lmscore.runtime.scoring import END
 from lmscore.runtime.text import Ids, TextTokenizer
@@ -53,18 +60,24 @@ def find_next_after(
     begun: bool,
 ) -> list[tuple[str, float]]:
     """The k likeliest next words after a step of one row; `begun`: there is a word before."""
-    unit = unit_of(engine, tokenizer, options)
-    if unit == "token":
+    name = unit_of(engine, tokenizer, options)
+    if name == "token":
         return _best_tokens(engine, tokenizer, start, k, unk=options.unk)
-    search = _Search(engine, tokenizer, k, Unit.of(unit, tokenizer, _bos(engine)), options)
-    first = np.exp(start.log_probs, dtype=np.float64)
-    if begun and unit == "word" and not search.unit.all_are_whole:
-        first = _where_a_word_begins(start, tokenizer.begins_word)
-    search.open([b""], first, start.state)
-    while len(search.waiting):
-        search.read_best()
-    search.warn_if_incomplete()
-    return search.best()
+    found: dict[str, float] = {}
+    for length, wanted in searches_for(name, options):
+        unit = Unit.of(name, tokenizer, _bos(engine), length)
+        search = _Search(engine, tokenizer, k, unit, wanted)
+        first = np.exp(start.log_probs, dtype=np.float64)
+        if begun and name == "word" and not unit.all_are_whole:
+            first = _where_a_word_begins(start, tokenizer.begins_word)
+        search.open([b""], first, start.state)
+        while len(search.waiting):
+            search.read_best()
+        search.warn_if_incomplete()
+        for word, probability in search.best():
+            # What several lengths give to one merged word: the shorter string holds the longer.
+            found[word] = max(probability, found.get(word, 0.0))
+    return sorted(found.items(), key=_best_first)[:k]
 
 
 def unit_of(engine: Engine, tokenizer: TextTokenizer, options: NextOptions) -> NextUnit:
@@ -72,7 +85,9 @@ def unit_of(engine: Engine, tokenizer: TextTokenizer, options: NextOptions) -> N
     unit: NextUnit = options.unit
     if unit == "auto" and (options.partial or options.allowed is not None or options.merge):
         unit = "word" if not tokenizer.spaceless else "character"
-    return chosen_unit(unit, tokenizer, _bos(engine), engine.config.eos_token_id)
+    unit = chosen_unit(unit, tokenizer, _bos(engine), engine.config.eos_token_id)
+    searches_for(unit, options)  # raises OptionError
+    return unit
 
 
 def _bos(engine: Engine) -> int:
@@ -167,7 +182,7 @@ class _Search:
         """The k likeliest words so far, best first."""
         end = [(END, self._end)] if self._wanted is None else []
         found = [*end, *self._words.items()]
-        found.sort(key=lambda item: (-item[1], item[0]))
+        found.sort(key=_best_first)
         return [item for item in found[: self._k] if item[1] > 0]
 
     def warn_if_incomplete(self) -> None:
@@ -209,12 +224,11 @@ class _Search:
         """
         config, begins = self._engine.config, self.unit.begins
         words = [self.unit.first(partial)[0] for partial in spelt]
-        begun = np.array([bool(word) for word in words])
-        self._end += float(following[~begun, config.eos_token_id].sum())
-        for word, probability in zip(words, (following @ begins).tolist(), strict=True):
-            if word:
-                self._add(word, probability)
-        goes_on = ~(begun[:, None] & begins)
+        full = np.array([self.unit.is_full(word) for word in words])
+        self._end += float(following[~full, config.eos_token_id].sum())
+        for at in np.flatnonzero(full).tolist():
+            self._add(words[at], float(following[at] @ begins))
+        goes_on = ~(full[:, None] & begins)
         goes_on[:, self._never] = False
         if self._wanted is not None:
             goes_on &= np.stack([self._wanted.tokens(partial) for partial in spelt])
@@ -249,3 +263,9 @@ class _Search:
 
 def _is_utf8(word: str) -> bool:
     return word.encode("utf-8", "ignore").decode() == word
+
+
+def _best_first(item: tuple[str, float]) -> tuple[float, str]:
+    """A key that sorts words by their probabilities, and equally likely ones by their letters."""
+    word, probability = item
+    return -probability, word

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TypedDict
 
 import numpy as np
@@ -14,7 +16,7 @@ from lmscore.errors import OptionError
 from lmscore.names import NextUnit
 from lmscore.runtime.arguments import check_argument
 from lmscore.runtime.scoring import boundary_tokens
-from lmscore.runtime.text import TextTokenizer, first_character
+from lmscore.runtime.text import TextTokenizer, character_spans, count_characters
 
 _UNITS: tuple[NextUnit, ...] = ("auto", "word", "character", "token")
 
@@ -29,7 +31,8 @@ class NextKeywords(TypedDict, total=False):
             one token, as text, or as the vocabulary spells it where its bytes are no text. "auto",
             the default: words where the vocabulary shows where words begin, otherwise tokens.
         partial: the beginning of the next word, "" for none: only words that begin so are given.
-        allowed: the only words that are wanted.
+        allowed: the only words that are wanted. Of characters, a word is a string of them, and its
+            probability that the text goes on with it.
         merge: whether "world", "world," and "world." are one outcome, with the sum of their
             probabilities.
         unk: whether <unk> may come. Default: no.
@@ -71,6 +74,29 @@ class NextOptions:
             raise OptionError("partial, allowed and merge are about words, not unit='token'")
 
 
+def searches_for(unit: NextUnit, options: NextOptions) -> list[tuple[int, NextOptions]]:
+    """The lengths of the wanted words in characters, and the options with those of each length.
+
+    Words that are none of a list, and words between white space, are one search.
+
+    Raises:
+        OptionError: the beginning of a character is longer than one.
+    """
+    if unit != "character":
+        return [(1, options)]
+    if options.allowed is None:
+        if count_characters(options.partial) > 1:
+            raise OptionError(
+                f"partial {options.partial!r} is more than a character, and a word is a character "
+                "here: put it at the end of the text"
+            )
+        return [(1, options)]
+    lengths: defaultdict[int, set[str]] = defaultdict(set)
+    for word in options.allowed:
+        lengths[count_characters(word)].add(word)
+    return [(length, replace(options, allowed=words)) for length, words in lengths.items()]
+
+
 def _is_one_word(text: str) -> bool:
     return not text or text.split() == [text]
 
@@ -95,19 +121,21 @@ class Unit:
         name: "word" or "character".
         begins: which tokens show that the unit before them is over, bool [V].
         all_are_whole: whether every token is a whole unit.
+        length: the characters of a unit that is a string of them.
     """
 
     name: NextUnit
     begins: Mask
     all_are_whole: bool
+    length: int = 1
 
     @classmethod
-    def of(cls, unit: NextUnit, tokenizer: TextTokenizer, bos: int) -> Unit:
+    def of(cls, unit: NextUnit, tokenizer: TextTokenizer, bos: int, length: int = 1) -> Unit:
         """The unit "word" or "character" of a vocabulary."""
         if unit == "word":
             whole = boundary_tokens(tokenizer, bos) is None
             return cls(unit, tokenizer.begins_word, whole)
-        return cls(unit, tokenizer.begins_character, False)
+        return cls(unit, tokenizer.begins_character, False, length)
 
     def first(self, spelt: bytes) -> tuple[str, bool]:
         """The first unit of what tokens spell, "" before it begins, and whether it is over.
@@ -120,8 +148,13 @@ class Unit:
             text = text.lstrip()
             word = "".join(text.split(maxsplit=1)[:1])
         else:
-            word = text[: first_character(text)] if text else ""
+            ends = (end for _, end in character_spans(text))
+            word = text[: max(islice(ends, self.length), default=0)]
         return word, len(word) < len(text) or self.all_are_whole
+
+    def is_full(self, word: str) -> bool:
+        """Whether a token that begins another unit ends this one."""
+        return bool(word) and (self.length == 1 or count_characters(word) == self.length)
 
 
 def merged(word: str) -> str:

@@ -5,7 +5,6 @@ from lmscore.runtime.text.characters import (
     character_spans,
     count_characters,
     extends_character,
-    first_character,
 )
 from lmscore.runtime.text.encoding import check_text, each_text
 from lmscore.runtime.text.id_rows import IdRows, Ids, places
@@ -29,7 +28,6 @@ __all__ = [
     "count_characters",
     "each_text",
     "extends_character",
-    "first_character",
     "looks_like_model",
     "places",
     "read_tokenizer",

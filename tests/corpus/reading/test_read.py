@@ -257,6 +257,11 @@ def test_bad_records(
             "line 1: no column 'text', only 'item', 'sentence'; name another with `field`",
         ),
         (
+            "a.csv",
+            "id;text\n1;a\n",
+            "only 'id;text'; if ';' stands between columns, say so with `delimiter`; name another",
+        ),
+        (
             "a.json",
             '{"text": "a"}',
             r"expected a JSON array, \[...\]; for an object on each line use input_format='jsonl'",

@@ -235,6 +235,27 @@ def test_words_that_are_allowed(request: pytest.FixtureRequest, name: str) -> No
     assert [word for word, _ in begun] == ["thanks"]
 
 
+def test_strings_of_characters_that_are_allowed(chinese_lm: LanguageModel) -> None:
+    text, allowed = "\u79e6", ["\u660e", "\u660e\u6708", "\u5e8a\u524d\u660e\u6708"]
+    found = dict(chinese_lm.next_words(text, 9, allowed=allowed))
+    assert list(found) == sorted(allowed, key=len)
+    tokenizer = chinese_lm.tokenizer
+    for word in allowed:
+        expected = 1.0
+        probabilities, state = after(chinese_lm, text)
+        for token in chinese_lm.encode(word).tolist():
+            expected *= float(probabilities[token])
+            log_probs, state = chinese_lm.step([token], state)
+            probabilities = np.exp(log_probs[0].astype(np.float64))
+        expected *= float(probabilities[tokenizer.begins_character].sum())
+        assert found[word] == pytest.approx(expected, rel=1e-4)
+    assert dict(chinese_lm.next_words(text, 9, allowed=allowed, partial=allowed[1])) == {
+        allowed[1]: found[allowed[1]]
+    }
+    with pytest.raises(OptionError, match="is more than a character, and a word is"):
+        chinese_lm.next_words(text, partial=allowed[1])
+
+
 def test_punctuation_is_merged(char_lm: LanguageModel) -> None:
     found = char_lm.next_words("the", 9, allowed={"cat", "cat,", "cat.", ",", "mat"}, merge=True)
     assert {word for word, _ in found} == {"cat", ",", "mat"}
