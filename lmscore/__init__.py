@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmscore.errors import LmscoreError
-    from lmscore.runtime.bidirectional import bidirectional
+    from lmscore.runtime.bidirectional import bidirectional, load_bidirectional
     from lmscore.runtime.decoding import Sample
     from lmscore.runtime.engine import State
     from lmscore.runtime.load import load
@@ -25,6 +25,7 @@ __all__ = [
     "__version__",
     "bidirectional",
     "load",
+    "load_bidirectional",
 ]
 
 _HOMES = {
@@ -36,6 +37,7 @@ _HOMES = {
     "Summary": "lmscore.runtime.scoring.score",
     "bidirectional": "lmscore.runtime.bidirectional",
     "load": "lmscore.runtime.load",
+    "load_bidirectional": "lmscore.runtime.bidirectional",
 }
 
 

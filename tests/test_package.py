@@ -66,8 +66,8 @@ ROOMS: dict[str, set[str]] = {
     "runtime.inside": ENGINE | {"runtime.scoring"},
     "runtime.model": ENGINE | {"runtime.scoring", "runtime.decoding", "runtime.inside"},
     "runtime.load_ngram": ENGINE | {"runtime.model"},
-    "runtime.bidirectional": MODEL - {"runtime.load", "runtime.load_ngram"},
     "runtime.load": ENGINE | {"runtime.model", "runtime.load_ngram", "hub"},
+    "runtime.bidirectional": MODEL,
     "runtime.adapters": MODEL,
     "runtime.checking": MODEL,
     "runtime.bench": MODEL,
@@ -257,6 +257,7 @@ def test_public_names() -> None:
         "__version__",
         "bidirectional",
         "load",
+        "load_bidirectional",
     ]
     assert dir(lmscore) == sorted(lmscore.__all__)
     for name in lmscore.__all__:

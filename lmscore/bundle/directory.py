@@ -48,6 +48,11 @@ class Bundle:
         if not is_directory:
             what = "is a file, not a model directory" if found else "no such directory"
             raise ModelNotFoundError(f"{path}: {what}")
+        if found := halves(path):
+            raise ModelNotFoundError(
+                f"{path}: holds a model of each direction: name {found[0]} or {found[1]}; as one "
+                "they are for score, pairs, choose, features and lmscore.load_bidirectional"
+            )
         source = _required(path, CONFIG_FILE)
         with open_input_raw(source) as file:
             data = file.read()
@@ -169,10 +174,23 @@ def _required(folder: Path, name: str) -> Path:
     return path
 
 
+def halves(folder: Path) -> tuple[Path, Path] | None:
+    """The forward and the backward model in a folder of `lmscore train --direction both`.
+
+    None where a folder does not hold both.
+    """
+    forward, backward = (folder / name for name in HALVES)
+    both = all((half / CONFIG_FILE).is_file() for half in (forward, backward))
+    return (forward, backward) if both and not (folder / CONFIG_FILE).is_file() else None
+
+
 def is_unfinished(folder: Path) -> bool:
     """Whether a training in a directory was stopped before it made a model."""
     return (folder / CHECKPOINTS).is_dir() and not (folder / PARITY_FILE).is_file()
 
+
+HALVES = ("forward", "backward")
+"""The folders of the two models that `lmscore train --direction both` makes."""
 
 CHECKPOINTS = "checkpoints"
 """The folder of a training directory that holds checkpoints."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from lmscore import names
+from lmscore.bundle import halves
 from lmscore.cli.usage import UsageError, command_line
 from lmscore.corpus.reading import located_lines
 
@@ -141,7 +143,8 @@ Backward = Annotated[
     _model_option(
         "--backward",
         metavar="PATH",
-        help="A backward model beside --model: each word is judged by what is before and after it.",
+        help="A backward model beside --model: each word is judged by what is before and after it. "
+        "A --model that train --direction both made has one.",
     ),
 ]
 Unigram = Annotated[
@@ -406,10 +409,24 @@ class DirectionOptions:
     def check(self, **others: object) -> None:
         """Raise UsageError for --unigram alone, or for another option beside --backward."""
         if self.backward is None and self.unigram is not None:
-            raise UsageError("--unigram is for --backward")
+            raise UsageError("--unigram is for both directions: --backward, or a --model with both")
         for name, given in others.items():
             if self.backward is not None and given:
-                raise UsageError(f"--{name.replace('_', '-')} is not for --backward")
+                raise UsageError(
+                    f"--{name.replace('_', '-')} is not for both directions (--backward)"
+                )
+
+    def of_folder(self, model: ModelOptions) -> tuple[ModelOptions, DirectionOptions]:
+        """The two models in the folder that --model is, if it holds one of each direction."""
+        from lmscore.runtime.load import MODEL_VARIABLE
+
+        folder = model.model or os.environ.get(MODEL_VARIABLE)
+        if not folder or (found := halves(Path(folder))) is None:
+            return model, self
+        if self.backward is not None:
+            raise UsageError(f"{folder}: holds a backward model, so --backward names none")
+        forward, backward = found
+        return replace(model, model=forward), replace(self, backward=backward)
 
     def join(self, lm: LanguageModel, model: ModelOptions) -> BidirectionalModel | None:
         """Both models as one, if there is a backward one; raises what loading one raises."""
@@ -417,7 +434,7 @@ class DirectionOptions:
             return None
         import lmscore
 
-        backward = dataclasses.replace(model, model=self.backward).load()
+        backward = replace(model, model=self.backward).load()
         if self.unigram is None:
             return lmscore.bidirectional(lm, backward)
         lines = located_lines([str(self.unigram)])

@@ -1,7 +1,7 @@
 """Both directions: a forward and a backward model of one text, trained one after the other.
 
 Each is a model directory of its own, `forward` and `backward` in the output, and both have the
-same tokenizer, as `lmscore.bidirectional` needs it.
+same tokenizer, so that `lmscore.load_bidirectional` loads the output as one model.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from lmscore.bundle import TOKENIZER_FILE, Bundle
+from lmscore.bundle import HALVES, TOKENIZER_FILE, Bundle
 from lmscore.errors import OptionError
 from lmscore.files import atomic_write_bytes, make_directory
 from lmscore.train.options import TrainOptions
@@ -25,11 +25,12 @@ _log = logging.getLogger("lmscore")
 
 def options_by_direction(options: TrainOptions) -> tuple[TrainOptions, TrainOptions]:
     """The options of the forward and of the backward run; each has half of a budget in minutes."""
-    folder, minutes = Path(options.output), options.minutes
+    forward, backward = (str(Path(options.output) / name) for name in HALVES)
+    minutes = options.minutes
     half = None if minutes is None else minutes / 2
     return (
-        replace(options, direction="forward", output=str(folder / "forward"), minutes=half),
-        replace(options, direction="backward", output=str(folder / "backward"), minutes=half),
+        replace(options, direction="forward", output=forward, minutes=half),
+        replace(options, direction="backward", output=backward, minutes=half),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import lmscore
+from lmscore.errors import ModelNotFoundError
 from lmscore.runtime.bidirectional import BidirectionalModel
 from tests.cli.conftest import Run
 from tests.models import make_model
@@ -84,13 +85,13 @@ def test_choose(run: Run, backward: Path, both: BidirectionalModel) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--unigram", "x"], "--unigram is for --backward"),
-        (["--backward", "x", "--no-bos"], "--no-bos is not for --backward"),
-        (["--backward", "x", "--prefix", "a"], "--prefix is not for --backward"),
-        (["--backward", "x", "--compat", "kenlm"], "--compat is not for --backward"),
+        (["--unigram", "x"], "--unigram is for both directions"),
+        (["--backward", "x", "--no-bos"], "--no-bos is not for both directions"),
+        (["--backward", "x", "--prefix", "a"], "--prefix is not for both directions"),
+        (["--backward", "x", "--compat", "kenlm"], "--compat is not for both directions"),
         (
             ["--backward", "x", "--segmentation", "spaces"],
-            "--segmentation is not for --backward",
+            "--segmentation is not for both directions",
         ),
         (["--backward", "x", "--split", "lines"], "--split"),
         (["--backward", "x", "--per", "part"], "--per part"),
@@ -100,6 +101,74 @@ def test_what_does_not_go_together(run: Run, options: list[str], message: str) -
     result = run("score", *options, stdin="a")
     assert result.status == 2
     assert message in result.err
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as train --direction both makes it."""
+    folder = tmp_path_factory.mktemp("directions") / "both"
+    make_model(folder / "forward", variants=["fp32"])
+    make_model(folder / "backward", direction="backward", seed=1, variants=["fp32"])
+    return folder
+
+
+def halves(folder: Path) -> tuple[str, ...]:
+    return ("-m", str(folder / "forward"), "--backward", str(folder / "backward"))
+
+
+PAIR = json.dumps({"sentence_good": LINES[0], "sentence_bad": LINES[2]})
+
+
+@pytest.mark.parametrize(
+    ("verb", "stdin"),
+    [
+        (("score", "--per", "word"), LINES[0]),
+        (("choose", "the ___ ran", "cat", "mat"), None),
+        (("pairs",), PAIR),
+    ],
+)
+def test_a_folder_of_both_is_its_halves(
+    run: Run, folder: Path, verb: tuple[str, ...], stdin: str | None
+) -> None:
+    whole = run(*verb, "-m", folder, stdin=stdin)
+    assert (whole.status, whole.rows != []) == (0, True)
+    apart = run(*verb, *halves(folder), stdin=stdin)
+    assert (whole.out, whole.err) == (apart.out, apart.err)
+
+
+def test_the_folder_in_the_environment(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apart = run("score", *halves(folder), stdin=LINES[0])
+    monkeypatch.setenv("LMSCORE_MODEL", str(folder))
+    assert run("score", stdin=LINES[0]).out == apart.out
+
+
+def test_the_folder_has_its_backward_model(run: Run, folder: Path) -> None:
+    result = run("score", "-m", folder, "--backward", folder / "backward", stdin="a")
+    assert result.status == 2
+    assert f"{folder}: holds a backward model, so --backward names none" in result.err
+    result = run("score", "-m", folder, "--no-bos", stdin="a")
+    assert result.status == 2
+    assert "--no-bos is not for both directions" in result.err
+
+
+def test_verbs_of_one_direction_name_the_halves(run: Run, folder: Path) -> None:
+    for verb in (("ppl", "-m", folder), ("info", folder)):
+        result = run(*verb, stdin="a")
+        assert result.status == 1
+        wanted = f"{folder}: holds a model of each direction: name {folder / 'forward'} or"
+        assert wanted in result.err
+    with pytest.raises(ModelNotFoundError, match="holds a model of each direction"):
+        lmscore.load(folder)
+
+
+def test_the_folder_in_python(folder: Path, model_path: Path) -> None:
+    both = lmscore.load_bidirectional(folder)
+    parts = [lmscore.load(folder / name) for name in ("forward", "backward")]
+    assert both.score(LINES[0]) == lmscore.bidirectional(*parts).score(LINES[0])
+    with pytest.raises(ModelNotFoundError, match="does not hold two models, forward and backward"):
+        lmscore.load_bidirectional(model_path)
 
 
 def test_a_forward_model_is_no_backward_one(run: Run, model_path: Path) -> None:

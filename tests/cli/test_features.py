@@ -64,7 +64,7 @@ def test_many_rows(run: Run, tmp_path: Path) -> None:
         (["-o", "x.npy", "--layers", "a"], 2, "--layers is 'a', expected numbers"),
         (["-o", "x.npy", "--layers", "3"], 1, "--layers are [3], expected numbers in -1..0"),
         (["-o", "x.npy", "--on-error", "keep"], 2, "--on-error keep is for score"),
-        (["-o", "x.npy", "--unigram", "a"], 2, "--unigram is for --backward"),
+        (["-o", "x.npy", "--unigram", "a"], 2, "--unigram is for both directions"),
     ],
 )
 def test_mistakes(

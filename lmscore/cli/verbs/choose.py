@@ -65,6 +65,7 @@ def choose(
     summary gives the accuracy. Every text is a sentence of its own. With --backward the
     log-probability is that of the candidate's words, given those before and those after them.
     """
+    model, directions = directions.of_folder(model)
     directions.check()
     if text is not None and files is not None:
         raise UsageError("give a TEXT or --input, not both")

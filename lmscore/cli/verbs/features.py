@@ -51,6 +51,7 @@ def features(
     the text of the token or word beside them. With --backward both models' features stand beside
     each other.
     """
+    model, directions = directions.of_folder(model)
     directions.check(unigram=directions.unigram)
     check_feature_file(output)
     check_not_read(output, text.paths)

@@ -96,6 +96,7 @@ def pairs(
     whatever context the model was trained for. With --backward the scores are
     pseudo-log-likelihoods, of every token given all others.
     """
+    model, directions = directions.of_folder(model)
     directions.check(no_bos=not bos, no_eos=not eos)
     oov_costs.check(backward=directions.backward)
     paths = files or ["-"]

@@ -89,6 +89,7 @@ def score(
     With --compat there is a block per line, with --per word the words in it, and one at the end.
     With --backward every token is scored given all tokens before and after it, without </s>.
     """
+    model, directions = directions.of_folder(model)
     prefixes.check(text.kind)
     paths = text.paths
     measures = _measures(entropy=entropy, rank=rank, alternatives=alternatives > 0)
@@ -104,14 +105,6 @@ def score(
         file_field=file_field,
     )
     _check_input(text, layout, compat=bool(compat), rejected=rejected, header=header)
-    layouts = {
-        "--format": output_format != "tsv",
-        f"--per {per}": per in ("token", "part"),
-        "--surprisal": surprisal,
-        "--header": header,
-        "--resume": resume,
-        **{f"--{name}": name in measures for name in measures},
-    }
     check_html(
         html,
         paths,
@@ -119,7 +112,20 @@ def score(
         apart={"--compat": compat, "--resume": resume, "--unnormalized": unnormalized},
     )
     oov_costs.check(compat=compat, backward=directions.backward)
-    report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
+    report = start_report(
+        compat,
+        paths,
+        bos=bos,
+        eos=eos,
+        layouts={
+            "--format": output_format != "tsv",
+            f"--per {per}": per in ("token", "part"),
+            "--surprisal": surprisal,
+            "--header": header,
+            "--resume": resume,
+            **{f"--{name}": name in measures for name in measures},
+        },
+    )
     directions.check(
         compat=compat,
         no_bos=not bos,

@@ -2,5 +2,6 @@
 
 from lmscore.runtime.bidirectional.bidirectional_model import BidirectionalModel, bidirectional
 from lmscore.runtime.bidirectional.conditionals import Conditionals
+from lmscore.runtime.bidirectional.load import load_bidirectional
 
-__all__ = ["BidirectionalModel", "Conditionals", "bidirectional"]
+__all__ = ["BidirectionalModel", "Conditionals", "bidirectional", "load_bidirectional"]
