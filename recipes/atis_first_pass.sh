@@ -4,7 +4,8 @@
 # by a 3-gram of the text that it was adapted to, and by a mixture of both.
 #
 # Usage: recipes/atis_first_pass.sh TRAIN.json TEST.json DIR [SENTENCES]
-# Needs lmscore[cpu,train,tune] and a checkout, whose bundled model has its weights.
+# Needs lmscore[cpu,train,tune] and a checkout, whose bundled model has its weights. docs/ngrams.md has the table,
+# with 8192 sentences.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -8,6 +8,9 @@ Letters and phones aligned to joint units (joint_units.py), which any language m
     python recipes/grapheme_to_phoneme.py units g2p
     lmscore ngram train g2p/units.txt --order 6 -o g2p/units.arpa
     python recipes/grapheme_to_phoneme.py test g2p --units g2p/units.arpa
+    lmscore train g2p/units.txt --valid g2p/units-valid.txt --tokenizer word --hidden-size 256 \
+        --dropout 0.1 --minutes 6 -o g2p/units
+    python recipes/grapheme_to_phoneme.py test g2p --units g2p/units.arpa --units g2p/units
 
 One sequence from another, without alignment:
 
@@ -25,7 +28,7 @@ from __future__ import annotations
 import argparse
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from joint_units import Pair, Pronouncer, align, learn_units
@@ -104,9 +107,9 @@ def from_pairs(model: str, *, beam_size: int) -> Callable[[str], str | None]:
     return pronounce
 
 
-def from_units(model: str, *, beam_size: int) -> Callable[[str], str | None]:
-    """The likeliest pronunciation, by a model of joint units."""
-    pronounce = Pronouncer(lmscore.load(model), beam_size=beam_size)
+def from_units(models: Sequence[str], *, beam_size: int) -> Callable[[str], str | None]:
+    """The likeliest pronunciation, by models of joint units."""
+    pronounce = Pronouncer(*map(lmscore.load, models), beam_size=beam_size)
     return lambda word: next((text for text, _ in pronounce(word)), None)
 
 
@@ -123,7 +126,11 @@ def main() -> None:
     parser.add_argument("what", choices=["pairs", "units", "test"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="", help="of pairs [FOLDER/model]")
-    parser.add_argument("--units", default="", help="a model of joint units, in its place")
+    parser.add_argument(
+        "--units",
+        action="append",
+        help="a model of joint units, in its place; of several, the mean of their probabilities",
+    )
     parser.add_argument("--beam-size", type=int, default=8)
     given = parser.parse_args()
     if given.what == "pairs":

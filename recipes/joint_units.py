@@ -17,11 +17,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmscore import LanguageModel, State
 
 SHAPES = ((1, 1), (1, 0), (1, 2), (2, 1))
 """Letters and phones of a unit."""
+
+_BEGIN, _END = 0, 1  # the numbers of <s> and </s>; those of units follow
 
 _LEAST = 1e-12  # the probability of a unit that no word of the sample has
 
@@ -115,39 +118,61 @@ def align(pair: Pair, units: Units) -> list[str] | None:
 class _Hypothesis:
     score: float  # nats
     phones: Phones
-    last: int  # the id of the unit that the model reads next
-    state: State  # before it
+    last: int  # the unit that the models read next
+    states: tuple[State, ...]  # of every model, before it
+
+
+class _Model:
+    """A model of units, which have numbers that all models share."""
+
+    def __init__(self, lm: LanguageModel, names: Sequence[str]) -> None:
+        """`names` are the shared units; every one is a word of the model."""
+        ids = {name: number for number, name in enumerate(_words(lm))}
+        marks = (lm.config.bos_token_id, lm.config.eos_token_id)
+        self.lm, self._ids = lm, np.array([*marks, *(ids[name] for name in names)])
+
+    def step(self, units: Sequence[int], state: State) -> tuple[NDArray[np.float32], State]:
+        """What follows each unit: log P(unit), [B, U] nats, and the states after them."""
+        log_probs, after = self.lm.step(self._ids[list(units)].tolist(), state)
+        return log_probs[:, self._ids], after
+
+
+def _words(lm: LanguageModel) -> list[str]:
+    return lm.tokenizer.tokens(list(range(lm.vocab_size)))
 
 
 class Pronouncer:
-    """Pronunciations of words from a language model of joint units, recurrent or n-gram."""
+    """Pronunciations of words from language models of joint units, recurrent or n-gram.
 
-    def __init__(self, lm: LanguageModel, *, beam_size: int = 8) -> None:
-        self._lm, self._beam_size = lm, beam_size
-        self._eos = lm.config.eos_token_id
+    The probability of a unit is the mean of what the models say.
+    """
+
+    def __init__(self, *models: LanguageModel, beam_size: int = 8) -> None:
+        self._beam_size = beam_size
+        names = sorted(set.intersection(*(set(_words(lm)) for lm in models)))
+        units = {name: unit for name in names if (unit := parse_unit(name)) is not None}
+        self._models = [_Model(lm, list(units)) for lm in models]
         self._units: dict[str, list[tuple[int, Phones]]] = defaultdict(list)
-        for number, name in enumerate(lm.tokenizer.tokens(list(range(lm.vocab_size)))):
-            if (unit := parse_unit(name)) is not None:
-                self._units[unit[0]].append((number, unit[1]))
+        for number, (letters, phones) in enumerate(units.values(), _END + 1):
+            self._units[letters].append((number, phones))
 
     def __call__(self, word: str) -> list[tuple[str, float]]:
         """The likeliest pronunciations, phones with spaces between, and log-probs (nats).
 
         A beam search over the places in the word. Sequences of units that sound alike are added.
         """
-        first = _Hypothesis(0.0, (), self._lm.config.bos_token_id, self._lm.initial_state())
+        states = tuple(each.lm.initial_state() for each in self._models)
+        first = _Hypothesis(0.0, (), _BEGIN, states)
         beams: list[list[_Hypothesis]] = [[first], *([] for _ in word)]
         for place, found in enumerate(beams):
             best = sorted(found, key=lambda each: -each.score)[: self._beam_size]
             if not best:
                 continue
-            log_probs, state = self._lm.step(
-                [each.last for each in best], State.concat(each.state for each in best)
-            )
+            log_probs, after = self._step(best)
             if place == len(word):
-                return _joined(best, log_probs[:, self._eos].tolist())
+                return _joined(best, log_probs[:, _END].tolist())
             for row, each in enumerate(best):
-                own = state.select([row])
+                own = tuple(state.select([row]) for state in after)
                 for length in {letters for letters, _ in SHAPES}:
                     for unit, phones in self._units.get(word[place : place + length], ()):
                         if place + length <= len(word):
@@ -155,6 +180,15 @@ class Pronouncer:
                             longer = _Hypothesis(score, (*each.phones, *phones), unit, own)
                             beams[place + length].append(longer)
         return []
+
+    def _step(self, best: Sequence[_Hypothesis]) -> tuple[NDArray[np.float32], list[State]]:
+        """The mean of the models' probabilities after each hypothesis, as log-probs, and states."""
+        found = []
+        for number, model in enumerate(self._models):
+            state = State.concat(each.states[number] for each in best)
+            found.append(model.step([each.last for each in best], state))
+        total = np.logaddexp.reduce([log_probs for log_probs, _ in found])
+        return total - np.float32(math.log(len(found))), [after for _, after in found]
 
 
 def _joined(best: Iterable[_Hypothesis], ends: Iterable[float]) -> list[tuple[str, float]]:

@@ -93,6 +93,7 @@ def make_model(
     cutoffs: tuple[int, ...] = (),
     self_normalized: bool = False,
     separate: bool = False,
+    learned_initial_state: bool = False,
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
     variants: Sequence[str] = (),
@@ -129,6 +130,7 @@ def make_model(
         cutoffs=cutoffs,
         self_normalized=self_normalized,
         separate=separate,
+        learned_initial_state=learned_initial_state,
         embedding_size=embedding,
         connections=connections,
         window_size=None if CELLS[cell].is_recurrent else window or 3,
@@ -205,9 +207,9 @@ class TorchModel(torch.nn.Module):
         V, E = config.vocab_size, config.embedding_dim
         self.config = config
         self.embedding = torch.nn.Embedding(V, E)
-        own = {kind: torch.nn.ParameterDict() for kind in ("rnn", "highway")}
-        encoder = {kind: torch.nn.ParameterDict() for kind in own}
-        self.rnn, self.highway = own.values()
+        own = {kind: torch.nn.ParameterDict() for kind in ("rnn", "highway", "initial")}
+        encoder = {kind: torch.nn.ParameterDict() for kind in ("rnn", "highway")}
+        self.rnn, self.highway, self.initial = own.values()
         self.encoder = torch.nn.ModuleDict(encoder)
         for name, shape in config.weight_shapes().items():
             kind, _, rest = name.removeprefix("encoder.").partition(".")
@@ -284,11 +286,23 @@ class TorchModel(torch.nn.Module):
         return np.take_along_axis(logits, targets[..., None], 2)[..., 0]
 
     def _read(self, token: Tensor, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """One token [B], by the encoder in rows that it reads, where hidden is zeros."""
-        if not self.config.separate:
+        """One token [B], by the encoder in rows that it reads, where hidden is zeros.
+
+        A learned state takes the place of that of rows that have read nothing.
+        """
+        if not self.config.has_phase:
             return self._step(x, state)
         *cell, phase = state
         at = phase[0, :, 0]
+        if self.config.learned_initial_state:
+            names = self.config.cell_spec.state
+            cell = [
+                torch.where(phase == 0, self.initial[name], part)
+                for name, part in zip(names, cell, strict=True)
+            ]
+        if not self.config.separate:
+            hidden, cell = self._step(x, cell)
+            return hidden, [*cell, torch.full_like(phase, 2)]
         starts = (at == 0) & (token == self.config.eos_token_id)
         reading = (starts | (at == 1)) & (token != self.config.bos_token_id)
         hidden, written = self._step(x, cell)

@@ -27,11 +27,16 @@ FORMAT_VERSION = 1
 ENCODER = "encoder."
 """What the names of an encoder's weights begin with."""
 
-FRESH, READING, WRITING = 0.0, 1.0, 2.0
-"""The phases of a row in a model with an encoder, as its state has them.
+INITIAL = "initial."
+"""What the names of a learned initial state's tensors begin with."""
 
-A row that begins with </s> is read by the encoder until <s>; from then on, or from its beginning if
-that is another token, it is the other layers'.
+FRESH, READING, WRITING = 0.0, 1.0, 2.0
+"""The phases of a row, in models whose state has a phase (`Config.has_phase`).
+
+FRESH is a row that has read nothing: what else its state has counts for nothing where the initial
+state is learned. With an encoder, a row that begins with </s> is READING until <s>; from then on,
+or from its beginning if that is another token, it is WRITING, the other layers'. Without one every
+row is WRITING after its first token.
 """
 
 CONFIG_FILE = "config.json"
@@ -92,6 +97,7 @@ class Config:
     connections: Connections = "plain"  # what a layer's input adds to its output
     reversed_prefix: bool = False  # a prefix, the sentence before a text, is read from its end
     separate: bool = False  # a prefix is read by layers of its own, the encoder; it begins at </s>
+    learned_initial_state: bool = False  # a row begins with weights, `initial.*`, not with zeros
     window_size: int | None = None  # tokens that the cell `window` reads; None for other cells
     training: Mapping[str, Any] = field(default_factory=dict)  # a free-form record of the training
     graphs: Mapping[str, GraphRecord] = field(default_factory=dict)  # by variant
@@ -136,6 +142,8 @@ class Config:
             words.append(self.connections)
         if self.separate:
             words.append("with an encoder")
+        if self.learned_initial_state:
+            words.append("learned initial state")
         return ", ".join(words)
 
     @property
@@ -157,8 +165,12 @@ class Config:
         cell = tuple(
             StateTensor(name, f"next_{name}", layers, size) for name in self.cell_spec.state
         )
-        # What the row is at: FRESH, READING or WRITING.
-        return (*cell, StateTensor("phase", "next_phase", 1, 1)) if self.separate else cell
+        return (*cell, StateTensor("phase", "next_phase", 1, 1)) if self.has_phase else cell
+
+    @property
+    def has_phase(self) -> bool:
+        """Whether the state says what a row is at: FRESH, READING or WRITING."""
+        return self.separate or self.learned_initial_state
 
     @property
     def cell_state(self) -> tuple[StateTensor, ...]:
@@ -202,6 +214,8 @@ class Config:
         if self.separate:
             inner = {name: shape for name, shape in shapes.items() if name != "embedding.weight"}
             shapes |= {f"{ENCODER}{name}": shape for name, shape in inner.items()}
+        if self.learned_initial_state:
+            shapes |= {f"{INITIAL}{part.name}": part.shape(1) for part in self.cell_state}
         if self.is_projected:
             shapes["projection.weight"] = (E, self.layers_dim)
         if not self.tie_word_embeddings:
@@ -283,7 +297,7 @@ class Config:
                 raise ModelError(
                     f"{source}: {key} is {value!r}, expected an id below {self.vocab_size}"
                 )
-        for key in ("tie_word_embeddings", "self_normalized", "reversed_prefix", "separate"):
+        for key in _SWITCHES:
             if not isinstance(getattr(self, key), bool):
                 raise ModelError(f"{source}: {key} must be true or false")
         if self.separate and self.bos_token_id == self.eos_token_id:
@@ -335,6 +349,13 @@ def _name_connections(document: dict[str, Any], source: str) -> None:
         raise ModelError(f"{source}: residual is true, but connections are another")
 
 
+_SWITCHES = (
+    "tie_word_embeddings",
+    "self_normalized",
+    "reversed_prefix",
+    "separate",
+    "learned_initial_state",
+)
 _OPTIONAL_KEYS = tuple(
     f.name
     for f in dataclasses.fields(Config)

@@ -48,9 +48,9 @@ class Bundle:
         if not is_directory:
             what = "is a file, not a model directory" if found else "no such directory"
             raise ModelNotFoundError(f"{path}: {what}")
-        if found := halves(path):
+        if both := halves(path):
             raise ModelNotFoundError(
-                f"{path}: holds a model of each direction: name {found[0]} or {found[1]}; as one "
+                f"{path}: holds a model of each direction: name {both[0]} or {both[1]}; as one "
                 "they are for score, pairs, choose, features and lmscore.load_bidirectional"
             )
         source = _required(path, CONFIG_FILE)

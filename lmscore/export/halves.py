@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmscore.bundle import ENCODER, FRESH, READING, WRITING, Config, Weights
+from lmscore.bundle import ENCODER, READING, WRITING, Config, Weights
 from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
+from lmscore.export.incoming_state import add_incoming_state, just_before
 from lmscore.export.layers import add_layers
 from lmscore.export.operators import Operators
 
@@ -48,8 +49,9 @@ def add_separate_layers(
 
     They begin at time 0 of each row: `placed_features` puts them where their tokens are.
     """
-    cut = _cut_rows(b, config)
-    before = {tensor.name: _of_parents(b, tensor.name) for tensor in config.cell_state}
+    before = add_incoming_state(b, config, weights)
+    phase = before.pop("phase")
+    cut = _cut_rows(b, config, phase)
     encoded = _add_half(
         b,
         config,
@@ -90,8 +92,8 @@ def placed_features(b: GraphBuilder, operators: Operators, features: str) -> str
     return b.op("Where", reading, nothing, moved, to="features")
 
 
-def _cut_rows(b: GraphBuilder, config: Config) -> Halves:
-    begins = _begins_with_first_text(b, config)
+def _cut_rows(b: GraphBuilder, config: Config, phase: str) -> Halves:
+    begins = _begins_with_first_text(b, config, phase)
     axis, zero = b.integers("column_axes", 1), b.constant("from_0", np.array(0))
     end = b.op("Squeeze", b.op("Shape", "tokens", to="row_time_shape", start=1), to="row_time")
     times = b.op("Range", zero, end, b.constant("by_1", np.array(1)), to="row_times")
@@ -107,13 +109,14 @@ def _cut_rows(b: GraphBuilder, config: Config) -> Halves:
     return Halves(reading, first, second, b.op("Add", times, first_column, to="later_places"))
 
 
-def _begins_with_first_text(b: GraphBuilder, config: Config) -> str:
-    """Whether the encoder reads the first token of each row, bool [B], but for a <s>."""
-    phase = b.op("Gather", "phase", "parents", to="phase_of_parents", axis=1)  # [1, B, 1]
+def _begins_with_first_text(b: GraphBuilder, config: Config, phase: str) -> str:
+    """Whether the encoder reads the first token of each row, bool [B], but for a <s>.
+
+    `phase` is the rows', [1, B, 1].
+    """
     phase = b.op("Squeeze", phase, b.integers("phase_axes", 0, 2), to="phase_of_rows")
-    # A phase is a number: what lies between two of them tells them apart.
-    is_late = b.op("Less", _number(b, (FRESH + READING) / 2), phase, to="is_late")
-    is_early = b.op("Less", phase, _number(b, (READING + WRITING) / 2), to="is_early")
+    is_late = b.op("Less", just_before(b, READING), phase, to="is_late")
+    is_early = b.op("Less", phase, just_before(b, WRITING), to="is_early")
     place, axis = b.integers("first_place", 0), b.integers("column_axes", 1)
     column = b.op("Gather", "tokens", place, to="first_token_column", axis=1)
     first_token = b.op("Squeeze", column, axis, to="first_token")
@@ -145,10 +148,6 @@ def _add_next_phase(b: GraphBuilder, begins: str, second: str) -> None:
 
 def _number(b: GraphBuilder, value: float) -> str:
     return b.constant(f"phase_{value}", np.array(value, np.float32))
-
-
-def _of_parents(b: GraphBuilder, name: str) -> str:
-    return b.op("Gather", name, "parents", to=f"{name}_before", axis=1)
 
 
 def _at_least_one(b: GraphBuilder, lengths: str, name: str) -> str:
@@ -200,7 +199,8 @@ def _add_half(
     tokens: str = "tokens",
 ) -> tuple[str, dict[str, str]]:
     """Add layers that read tokens [B, T] up to lengths [B] -> hidden [T, B, H], the next state."""
-    part, plain = GraphBuilder(), dataclasses.replace(config, separate=False)
+    part = GraphBuilder()
+    plain = dataclasses.replace(config, separate=False, learned_initial_state=False)
     operators = make_operators(part, plain, weights, in_fp32)
     x = operators.embed(part.op("Transpose", "tokens", to="tokens_by_time", perm=[1, 0]))
     hidden = add_layers(part, plain, operators, x)

@@ -6,12 +6,15 @@ E embedding, W tokens of a window.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from lmscore.bundle import Config
 from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
 from lmscore.export.connections import connect
+from lmscore.export.incoming_state import add_incoming_state, add_writing_phase
 from lmscore.export.operators import Operators
 
 with needs_extra("export"):
@@ -20,32 +23,42 @@ with needs_extra("export"):
 
 def add_layers(b: GraphBuilder, config: Config, operators: Operators, x: str) -> str:
     """Add all layers: embedded tokens [T, B, E] -> what they yield [T, B, D], the next state."""
+    state = add_incoming_state(b, config, operators.weights)
+    if config.has_phase:
+        add_writing_phase(b, state["phase"])
     if not config.cell_spec.is_recurrent:
-        return _add_window_layers(b, config, operators, x)
+        return _add_window_layers(b, config, operators, x, state)
+    return _add_recurrent_layers(b, config, operators, x, state)
+
+
+def _add_recurrent_layers(
+    b: GraphBuilder, config: Config, operators: Operators, x: str, before: Mapping[str, str]
+) -> str:
     following = []
-    for layer, state in enumerate(_incoming_state(b, config)):
+    for layer, state in enumerate(_by_layer(b, config, before)):
         hidden, next_state = operators.recur(layer, x, state)
         following.append(next_state)
         x = connect(b, config, operators, layer, hidden, x)
-    for index, tensor in enumerate(config.state):
+    for index, tensor in enumerate(config.cell_state):
         b.op("Concat", *(layer[index] for layer in following), to=tensor.next, axis=0)
     return x
 
 
-def _incoming_state(b: GraphBuilder, config: Config) -> list[list[str]]:
-    """The parents' rows of each state tensor, by layer: [1, B, H] each."""
+def _by_layer(b: GraphBuilder, config: Config, state: Mapping[str, str]) -> list[list[str]]:
+    """The tensors of a state by layer: [1, B, H] each."""
     by_tensor = []
-    for tensor in config.state:
-        chosen = b.op("Gather", tensor.name, "parents", to=f"{tensor.name}_of_parents", axis=1)
+    for tensor in config.cell_state:
         names = [f"{tensor.name}_{layer}" for layer in range(tensor.layers)]
-        by_tensor.append(b.split(chosen, names, axis=0))
+        by_tensor.append(b.split(state[tensor.name], names, axis=0))
     return [list(layer) for layer in zip(*by_tensor, strict=True)]
 
 
-def _add_window_layers(b: GraphBuilder, config: Config, operators: Operators, x: str) -> str:
-    (tensor,) = config.state
-    before = b.op("Gather", tensor.name, "parents", to="window_of_parents", axis=1)
-    seen = b.op("Concat", operators.as_input(before), x, to="seen", axis=0)  # [W - 1 + T, B, E]
+def _add_window_layers(
+    b: GraphBuilder, config: Config, operators: Operators, x: str, state: Mapping[str, str]
+) -> str:
+    (tensor,) = config.cell_state
+    before = operators.as_input(state[tensor.name])
+    seen = b.op("Concat", before, x, to="seen", axis=0)  # [W - 1 + T, B, E]
     operators.as_state(_last(b, seen, tensor.layers), tensor.next)
     for layer in range(config.num_hidden_layers):
         read = _windows(b, seen, tensor.layers + 1) if layer == 0 else x

@@ -28,6 +28,7 @@ FIXED = {
     "embedding_size": "embedding_size",
     "window_size": "window_size",
     "connections": "connections",
+    "learn_initial_state": "learned_initial_state",
     "layers": "num_hidden_layers",
     "tied": "tie_word_embeddings",
     "context": "context",

@@ -8,6 +8,7 @@ If what the layers yield has another size, it is first projected to the size of 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -16,13 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lmscore.bundle import ENCODER, Config, HeadName
+from lmscore.bundle import ENCODER, WRITING, Config, HeadName
 from lmscore.train.cells import State, join_states, make_layer, split_state, start_layers
 from lmscore.train.classes import ClassHead
 from lmscore.train.connections import Connections
 from lmscore.train.dropout import LockedDropout, Rates, drop_words
 from lmscore.train.halves import Outputs, read_in_halves
 from lmscore.train.heads import SelfNormalisedHead, SoftmaxHead
+from lmscore.train.initial_state import LearnedState
 
 __all__ = ["Outputs", "RecurrentLM", "State"]
 
@@ -60,6 +62,7 @@ class RecurrentLM(nn.Module):
         self.layers = nn.ModuleList(make_layer(config, layer, rates.weights) for layer in range(L))
         self.connections = Connections(config)
         self.encoder = Encoder(config) if config.separate else None
+        self.initial = LearnedState(config) if config.learned_initial_state else None
         self.projection = None
         if config.is_projected:
             self.projection = nn.Linear(config.layers_dim, E, bias=False)
@@ -78,7 +81,7 @@ class RecurrentLM(nn.Module):
         return self.embedding.weight.device
 
     def initial_state(self, batch_size: int) -> State:
-        """Zeros, as Config.state declares them."""
+        """Zeros, as Config.state declares them; the network replaces them by a learned state."""
         shapes = [tensor.shape(batch_size) for tensor in self.config.state]
         return tuple(torch.zeros(shape, device=self.device) for shape in shapes)
 
@@ -89,11 +92,17 @@ class RecurrentLM(nn.Module):
 
     def run(self, tokens: Tensor, state: State) -> Outputs:
         """Run the network over tokens int64 [T, B]; time comes first as in recurrent kernels."""
+        if self.initial is not None:
+            state = self.initial(state)
         decode = partial(self._run, part=self)
-        if self.encoder is None:
+        if self.encoder is not None:
+            encode = partial(self._run, part=self.encoder)
+            return read_in_halves(self.config, tokens, state, encode=encode, decode=decode)
+        if not self.config.has_phase:
             return decode(tokens, state)
-        encode = partial(self._run, part=self.encoder)
-        return read_in_halves(self.config, tokens, state, encode=encode, decode=decode)
+        *cell, phase = state
+        outputs = decode(tokens, tuple(cell))
+        return replace(outputs, state=(*outputs.state, torch.full_like(phase, WRITING)))
 
     def _run(self, tokens: Tensor, state: State, *, part: RecurrentLM | Encoder) -> Outputs:
         """Run the layers of the network, or of its encoder."""
@@ -132,6 +141,8 @@ class RecurrentLM(nn.Module):
         if self.encoder is not None:
             own = _weights_of_layers(self.encoder)
             weights.update({f"{ENCODER}{name}": weight for name, weight in own.items()})
+        if self.initial is not None:
+            weights.update(self.initial.weights())
         if self.projection is not None:
             weights["projection.weight"] = self.projection.weight
         return {**weights, **self.head.weights()}

@@ -130,6 +130,17 @@ def test_an_encoder(bundle: Bundle) -> None:
     assert bundle.config.prefix_token_id == bundle.config.bos_token_id
 
 
+def test_a_learned_initial_state(bundle: Bundle) -> None:
+    config = dataclasses.replace(bundle.config, learned_initial_state=True, num_hidden_layers=2)
+    assert Config.from_json(config.to_json()) == config
+    H = config.hidden_size
+    shapes = config.weight_shapes()
+    first = {name: shapes[f"initial.{name}"] for name in config.cell_spec.state}
+    assert first == dict.fromkeys(config.cell_spec.state, (2, 1, H))
+    assert [tensor.name for tensor in config.state] == [*config.cell_spec.state, "phase"]
+    assert "learned initial state" in config.architecture
+
+
 def test_an_encoder_needs_marks_and_a_state(bundle: Bundle) -> None:
     same = dataclasses.replace(bundle.config, separate=True, bos_token_id=3, eos_token_id=3)
     with pytest.raises(ModelError, match="so bos_token_id is not eos_token_id"):
@@ -142,7 +153,14 @@ def test_an_encoder_needs_marks_and_a_state(bundle: Bundle) -> None:
 def test_older_models_have_fewer_keys(bundle: Bundle) -> None:
     path = bundle.path / CONFIG_FILE
     document = json.loads(path.read_text())
-    for key in ("direction", "embedding_size", "connections", "separate", "window_size"):
+    for key in (
+        "direction",
+        "embedding_size",
+        "connections",
+        "separate",
+        "window_size",
+        "learned_initial_state",
+    ):
         del document[key]
     path.write_text(json.dumps(document))
     assert Bundle.read(bundle.path) == bundle

@@ -28,6 +28,7 @@ def tiny_config(
     embedding: int | None = None,
     connections: Connections = "plain",
     separate: bool = False,
+    learned_initial_state: bool = False,
 ) -> Config:
     return Config(
         cell=cell,
@@ -38,6 +39,7 @@ def tiny_config(
         embedding_size=embedding,
         connections=connections,
         separate=separate,
+        learned_initial_state=learned_initial_state,
         window_size=None if CELLS[cell].is_recurrent else 3,
         bos_token_id=1,
         eos_token_id=2,
@@ -88,6 +90,16 @@ ENCODERS: dict[str, dict[str, Any]] = {  # few tokens, so that many begin and en
         "connections": "highway",
         "separate": True,
     },
+    "an encoder, learned initial state": {
+        "layers": 2,
+        "hidden": 10,
+        "vocab": 6,
+        "separate": True,
+        "learned_initial_state": True,
+    },
+}
+INITIAL: dict[str, dict[str, Any]] = {
+    "learned initial state": {"layers": 2, "hidden": 9, "learned_initial_state": True},
 }
 
 
@@ -109,6 +121,7 @@ def open_graph(model: TorchModel, variant: str) -> Graph:
             (("lstm", "rnn-relu", "window"), OUTPUTS),
             (("lstm", "rnn-relu", "window"), CONNECTED),
             (("lstm", "gru", "rnn-relu"), ENCODERS),
+            (("lstm", "rnn-relu", "window"), INITIAL),
         )
         for cell in cells
         for name, options in kinds.items()
@@ -131,6 +144,6 @@ def random_state(config: Config, rows: int, random: np.random.Generator) -> tupl
         random.uniform(-0.9, 0.9, tensor.shape(rows)).astype(np.float32)
         for tensor in config.cell_state
     )
-    if not config.separate:
+    if not config.has_phase:
         return state
     return *state, random.integers(0, 3, (1, rows, 1)).astype(np.float32)

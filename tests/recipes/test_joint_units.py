@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from joint_units import Pronouncer, align, learn_units, parse_unit, unit_name
 
@@ -55,3 +56,28 @@ def test_a_model_of_units_pronounces_words_it_has_not_seen(tmp_path: Path) -> No
     assert log_prob < 0
     assert all(worse <= log_prob for _, worse in others)
     assert pronounce("z") == []
+
+
+def test_several_models_are_their_mean(tmp_path: Path) -> None:
+    units = learn_units(PAIRS)
+    rows = [row for pair in PAIRS if (row := align(pair, units))]
+    models = []
+    for order in (1, 2):
+        path = tmp_path / f"{order}.arpa"
+        write_arpa(estimate(count_ngrams(rows, order), "add-k"), path)
+        models.append(lmscore.load(path))
+    (word, one), *_ = Pronouncer(models[0])("a")
+    (_, other), *_ = Pronouncer(models[1])("a")
+    (_, same), *_ = Pronouncer(models[0], models[0])("a")
+    assert same == pytest.approx(one)
+    chances = []
+    for lm in models:
+        ids = [lm.tokenizer.tokens(list(range(lm.vocab_size))).index(word) for word in ("a}A",)]
+        first, state = lm.step([lm.config.bos_token_id], lm.initial_state())
+        after, _ = lm.step(ids, state)
+        chances.append((first[0, ids[0]], after[0, lm.config.eos_token_id]))
+    mean = np.log(np.exp(np.array(chances)).mean(axis=0)).sum()
+    (found, log_prob), *_ = Pronouncer(*models)("a")
+    assert found == word
+    assert log_prob == pytest.approx(mean, abs=1e-5)
+    assert min(one, other) < mean < max(one, other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmscore.bundle import CELLS, HEADS, Cell, HeadSpec
+from lmscore.bundle import CELLS, FRESH, HEADS, WRITING, Cell, HeadSpec
 from lmscore.train import cells as cells_module
 from lmscore.train import network as network_module
 from lmscore.train.cells import make_layer, start_from_identity
@@ -90,6 +91,7 @@ SHAPES: list[dict[str, Any]] = [
     {"num_hidden_layers": 2, "connections": "dense", "tie_word_embeddings": False},
     {"num_hidden_layers": 2, "embedding_size": 5},
     {"embedding_size": 11, "tie_word_embeddings": False},
+    {"num_hidden_layers": 2, "learned_initial_state": True},
 ]
 
 
@@ -102,7 +104,9 @@ def test_it_computes_what_the_papers_say(cell: Cell, shape: dict[str, Any]) -> N
     network.load_weights({n: w.numpy() for n, w in written_out.weights().items()})
     draw = torch.Generator().manual_seed(0)
     tokens = torch.randint(30, (9, 4), generator=draw)
-    state = tuple(torch.rand(t.shape(4), generator=draw) for t in config.state)
+    state = tuple(torch.rand(t.shape(4), generator=draw) for t in config.cell_state)
+    if config.has_phase:  # rows that have read nothing, and others
+        state = (*state, torch.tensor([FRESH, WRITING, FRESH, WRITING])[None, :, None])
     features, after = network(tokens, state)
     log_probs, expected = written_out.score(tokens.T.numpy(), [part.numpy() for part in state])
 
@@ -112,9 +116,25 @@ def test_it_computes_what_the_papers_say(cell: Cell, shape: dict[str, Any]) -> N
         np.testing.assert_allclose(one.detach().numpy(), other, atol=1e-5)
 
 
-@given(cell=st.sampled_from(list(CELLS)), cut=st.integers(1, 6), layers=st.integers(1, 2))
-def test_steps_are_the_sequence(cell: Cell, cut: int, layers: int) -> None:
-    network = RecurrentLM(toy_config(cell=cell, num_hidden_layers=layers))
+def start_anywhere(network: RecurrentLM) -> None:
+    """Give the learned initial state values as if it was learned."""
+    assert network.initial is not None
+    for part in network.initial.parameters():
+        torch.nn.init.uniform_(part, -0.9, 0.9)
+
+
+@given(
+    cell=st.sampled_from(list(CELLS)),
+    cut=st.integers(1, 6),
+    layers=st.integers(1, 2),
+    learned=st.booleans(),
+)
+def test_steps_are_the_sequence(cell: Cell, cut: int, layers: int, learned: bool) -> None:
+    network = RecurrentLM(
+        toy_config(cell=cell, num_hidden_layers=layers, learned_initial_state=learned)
+    )
+    if learned:
+        start_anywhere(network)
     tokens = torch.arange(14).reshape(7, 2)
     whole, after = network(tokens, network.initial_state(2))
     first, state = network(tokens[:cut], network.initial_state(2))
@@ -123,6 +143,32 @@ def test_steps_are_the_sequence(cell: Cell, cut: int, layers: int) -> None:
     assert [part.shape for part in after] == [t.shape(2) for t in network.config.state]
     torch.testing.assert_close(torch.cat([first, rest]), whole)
     torch.testing.assert_close(final, after)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_learned_state_is_that_of_fresh_rows_alone(cell: Cell) -> None:
+    config = toy_config(cell=cell, num_hidden_layers=2)
+    plain = RecurrentLM(config)
+    network = RecurrentLM(replace(config, learned_initial_state=True))
+    assert network.initial is not None
+    zeros = {n: w for n, w in network.to_weights().items() if n.startswith("initial.")}
+    network.load_weights({**plain.to_weights(), **zeros})
+    tokens = torch.arange(6).reshape(3, 2)
+    features, (*_, phase) = network(tokens, network.initial_state(2))
+    torch.testing.assert_close(features, plain(tokens, plain.initial_state(2))[0])
+    assert phase.flatten().tolist() == [WRITING, WRITING]
+
+    start_anywhere(network)
+    first = tuple(part.detach().expand(-1, 2, -1) for part in network.initial.parts)
+    features, after = network(tokens, network.initial_state(2))
+    torch.testing.assert_close(features, plain(tokens, first)[0])
+    features.sum().backward()
+    assert all(part.grad is not None and part.grad.any() for part in network.initial.parts)
+
+    network.zero_grad()
+    later = tuple(part.detach() for part in after)
+    network(tokens, later)[0].sum().backward()
+    assert not any(part.grad is not None and part.grad.any() for part in network.initial.parts)
 
 
 def test_log_probs_sum_to_one() -> None:

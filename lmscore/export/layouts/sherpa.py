@@ -7,22 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 
 from lmscore.bundle import Config, Value
-from lmscore.errors import needs_extra
+from lmscore.errors import ExportError, needs_extra
 from lmscore.export.builder import GraphBuilder
 from lmscore.export.layouts.layout import Layout, add_constant_inputs, add_count
 
 with needs_extra("export"):
     from onnx import TensorProto
 
+_STATES = 2  # tensors that sherpa-onnx keeps
 _SECOND = "passed"  # a state that a cell with one of its own passes on; sherpa-onnx wants two
 
 
 def _online_states(config: Config) -> list[tuple[str, str, tuple[int, ...]]]:
-    """Input, output and shape of the two states."""
+    """Input, output and shape of the two states; raises ExportError if the model has more."""
+    if len(config.state) > _STATES:
+        names = ", ".join(each.name for each in config.state)
+        raise ExportError(f"sherpa-online has two state tensors, and the model more: {names}")
     states: list[tuple[str, str, tuple[int, ...]]] = [
         (each.name, each.next, each.shape(1)) for each in config.state
     ]
-    return [*states, (_SECOND, f"next_{_SECOND}", states[0][2])][:2]
+    return [*states, (_SECOND, f"next_{_SECOND}", states[0][2])][:_STATES]
 
 
 def _online_inputs(config: Config) -> Sequence[Value]:

@@ -32,8 +32,8 @@ def load_bidirectional(
     found = halves(folder)
     if found is None:
         raise ModelNotFoundError(
-            f"{folder}: does not hold two models, {' and '.join(HALVES)}, as lmscore train "
-            "--direction both makes them"
+            f"{folder}: does not hold two models, {' and '.join(HALVES)}: train with "
+            "direction='both' to make them"
         )
     forward, backward = (
         load(half, device=device, variant=variant, threads=threads, trust=trust) for half in found

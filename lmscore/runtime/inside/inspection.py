@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.bundle import Config, Weights
+from lmscore.bundle import INITIAL, Config, Weights
 from lmscore.runtime.inside.cells import STEPS, Array, relu, sigmoid
 from lmscore.runtime.text import Ids, TextTokenizer
 
@@ -62,7 +62,7 @@ def _layer(config: Config, weights: Weights, layer: int, x: Array) -> Mapping[st
     names, step = config.cell_spec.state, STEPS[config.cell]
     if config.cell_spec.onnx_peepholes:
         step = partial(step, peephole=weights[f"rnn.peephole_l{layer}"].astype(np.float64))
-    state = tuple(np.zeros(config.hidden_size) for _ in names)
+    state = tuple(part[layer] for part in _first_state(config, weights))
     rows = []
     for x_t in x:
         state, gates = step(x_t, state, W, R, b, c)
@@ -85,10 +85,18 @@ def _connected(config: Config, weights: Weights, layer: int, x: Array, h: Array)
 def _read_windows(config: Config, weights: Weights, layer: int, x: Array) -> Array:
     W, b = (weights[f"rnn.{name}_l{layer}"].astype(np.float64) for name in ("weight_ih", "bias_ih"))
     size = (config.window_size or 1) if layer == 0 else 1
-    seen = np.concatenate([np.zeros((size - 1, x.shape[1])), x])
+    before = _first_state(config, weights)[0] if layer == 0 else x[:0]
+    seen = np.concatenate([before, x])
     read = np.concatenate([seen[place : place + len(x)] for place in range(size)], axis=1)
     activation = _ACTIVATIONS[config.cell_spec.activation]
     return np.asarray(activation(read @ W.T + b))
+
+
+def _first_state(config: Config, weights: Weights) -> list[Array]:
+    """The state before a text: each of its tensors without the axis of rows."""
+    if not config.learned_initial_state:
+        return [np.zeros((part.layers, part.size)) for part in config.cell_state]
+    return [weights[f"{INITIAL}{part.name}"][:, 0].astype(np.float64) for part in config.cell_state]
 
 
 def read_order(config: Config, ids: Sequence[int] | Ids) -> Ids:

@@ -67,6 +67,9 @@ class NetworkOptions(OptionGroup):
             NOT_NEGATIVE,
         ),
     ] = 0.0
+    learn_initial_state: Annotated[
+        bool, Option("Learn the state that a text begins with, which is zeros otherwise.")
+    ] = False
     recurrent_init: Annotated[
         RecurrentInit, Option("First recurrent weights of rnn cells; identity is for rnn-relu.")
     ] = "orthogonal"

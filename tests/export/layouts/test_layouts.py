@@ -24,6 +24,7 @@ OPTIONS: list[tuple[Cell, dict[str, Any]]] = [
     *((cell, {"layers": 2}) for cell in CELLS),
     ("lstm", {"embedding": 7, "cutoffs": (20, 30)}),
     ("gru", {"self_normalized": True}),
+    ("gru", {"learned_initial_state": True}),
     ("lstm", {"context": "document"}),
 ]
 
@@ -187,6 +188,9 @@ def test_what_cannot_be_written(bundle: Bundle, tmp_path: Path) -> None:
         export_layout(bundle.path, "kaldi", variant="fp32")
     with pytest.raises(VariantError, match="no variant 'int8'"):
         export_layout(bundle.path, "rasr", variant="int8")
+    learned = make_model(tmp_path / "l", learned_initial_state=True, variants=("fp32",))
+    with pytest.raises(ExportError, match="has two state tensors, and the model more: h, c, phase"):
+        export_layout(learned.path, "sherpa-online", variant="fp32")
     backward = make_model(tmp_path / "b", direction="backward", variants=("fp32",))
     with pytest.raises(ExportError, match="reads sentences from their ends"):
         export_layout(backward.path, "rasr", variant="fp32")

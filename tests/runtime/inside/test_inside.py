@@ -42,12 +42,14 @@ def test_every_recurrent_cell_has_a_step() -> None:
     assert set(STEPS) == set(RECURRENT)
 
 
+@pytest.mark.parametrize("learned", [False, True], ids=["from zeros", "from a learned state"])
 @pytest.mark.parametrize("cell", RECURRENT)
-def test_numpy_computes_what_the_graph_does(cell: Cell, tmp_path: Path) -> None:
-    lm = loaded(tmp_path / "model", cell=cell, layers=2, embedding=5, connections="residual")
+def test_numpy_computes_what_the_graph_does(cell: Cell, learned: bool, tmp_path: Path) -> None:
+    options = {"layers": 2, "embedding": 5, "connections": "residual"}
+    lm = loaded(tmp_path / "model", cell=cell, learned_initial_state=learned, **options)
     found = lm.inspect(TEXT)
     assert found.tokens == ("<s>", *TEXT.split())
-    for name, tensor in zip(CELLS[cell].state, states(lm, TEXT), strict=True):
+    for name, tensor in zip(CELLS[cell].state, states(lm, TEXT), strict=not learned):
         for layer in range(2):
             np.testing.assert_allclose(found.layers[layer][name], tensor[:, layer], atol=2e-6)
     gates = {name: values for name, values in found.layers[0].items() if name not in ("h", "c")}
@@ -65,9 +67,11 @@ def test_numpy_connects_layers_as_the_graph_does(connections: Connections, tmp_p
             np.testing.assert_allclose(found.layers[layer][name], tensor[:, layer], atol=1e-5)
 
 
+@pytest.mark.parametrize("learned", [False, True], ids=["from zeros", "from a learned state"])
 @pytest.mark.parametrize("cell", ["window", "window-relu"])
-def test_a_window_has_its_output_alone(cell: Cell, tmp_path: Path) -> None:
-    lm = loaded(tmp_path / "model", cell=cell, layers=2, tied=False)
+def test_a_window_has_its_output_alone(cell: Cell, learned: bool, tmp_path: Path) -> None:
+    options = {"layers": 2, "tied": False, "learned_initial_state": learned}
+    lm = loaded(tmp_path / "model", cell=cell, **options)
     (first, second) = lm.inspect(TEXT).layers
     assert list(first) == ["h"]
     weights = lm._weights()
