@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
+import lzma
 import os
 import shutil
 import tarfile
@@ -11,6 +13,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -29,6 +32,17 @@ MAX_BYTES = 8 << 30
 _SOURCE = "source.json"  # beside the model: where it came from
 _TIMEOUT = 30.0  # seconds without a byte
 _PIECE = 1 << 20
+
+# What a damaged archive raises; one with a password is a RuntimeError.
+_DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+    ValueError,  # a name with a zero byte
+)
 
 Progress = Callable[[int, int | None], None]  # bytes so far, and all bytes if they are known
 
@@ -74,9 +88,19 @@ def fetch_archive(model: UrlModel, progress: Progress = lambda *_: None) -> Path
         kept.mkdir()
         found.rename(kept / "model")
         (kept / _SOURCE).write_text(json.dumps({"url": model.url}), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        kept.rename(folder)
+        _put_in_place(kept, folder)
     return folder / "model"
+
+
+def _put_in_place(kept: Path, folder: Path) -> None:
+    """Give a fetched model its final name, in the place of an earlier one."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        kept.rename(folder)
+    except OSError:
+        # Another process, which fetched the same at the same time, was a moment faster.
+        if not (folder / _SOURCE).is_file():
+            raise
 
 
 def _folder(model: UrlModel) -> Path:
@@ -97,9 +121,9 @@ def _staging(folder: Path) -> Iterator[Path]:
 
 
 def _download(model: UrlModel, target: Path, progress: Progress) -> None:
-    request = urllib.request.Request(model.url, headers={"User-Agent": "lmscore"})  # noqa: S310
     digest, done = hashlib.sha256(), 0
     try:
+        request = urllib.request.Request(model.url, headers={"User-Agent": "lmscore"})  # noqa: S310
         with (
             # parse_reference allows http and https alone
             urllib.request.urlopen(request, timeout=_TIMEOUT) as answer,  # noqa: S310
@@ -120,8 +144,14 @@ def _download(model: UrlModel, target: Path, progress: Progress) -> None:
         raise ModelNotFoundError(
             f"{model.url}: the server says {error.code} {error.reason}"
         ) from error
-    except (urllib.error.URLError, TimeoutError, ValueError, ConnectionError) as error:
-        reason = getattr(error, "reason", None) or error
+    except (
+        urllib.error.URLError,
+        http.client.HTTPException,  # an address that is none, or an answer that is not HTTP's
+        TimeoutError,
+        ValueError,
+        ConnectionError,
+    ) as error:
+        reason = str(getattr(error, "reason", None) or error).strip() or type(error).__name__
         raise ModelNotFoundError(f"{model.url}: cannot be fetched: {reason}") from error
     if total is not None and done < total:
         raise ModelNotFoundError(f"{model.url}: the connection ended after {done} of {total} bytes")
@@ -147,10 +177,14 @@ def _unpack(packed: Path, target: Path, url: str) -> None:
                     if left < 0:
                         raise ModelError(f"{url}: unpacks to more than {MAX_BYTES} bytes")
                     file.write(piece)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise ModelError(f"{url}: no tar or zip archive, or a damaged one: {error}") from error
+    except LmscoreError:  # may be a ValueError, too
+        raise
     except FileExistsError as error:
         raise ModelError(f"{url}: the archive has a file twice") from error
+    except (*_DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # bzip2's have no number
+            raise  # it cannot be written
+        raise ModelError(f"{url}: no tar or zip archive, or a damaged one: {error}") from error
 
 
 def _members(packed: Path) -> Iterator[tuple[str, IO[bytes]]]:

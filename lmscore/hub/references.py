@@ -9,9 +9,12 @@ from pathlib import Path
 
 from lmscore.errors import OptionError
 
-_HUB = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:@(\w[\w./-]*))?")
+# Names as the Hub allows them; its client refuses every other one.
+_NAME = r"\w(?:[\w.-]{0,94}\w)?"
+_HUB = re.compile(rf"(?a:({_NAME}/{_NAME}))(?:@(\w[\w./-]*))?")
+_FORBIDDEN = ("--", "..")  # anywhere in a name
 _URL = re.compile(r"(https?):/{1,2}(?=[^/])")  # a path of Python's has lost one of the two
-_FILES = (".arpa", ".gz", ".xz", ".json", ".onnx")  # they end no name of a repository
+_FILES = (".arpa", ".gz", ".xz", ".json", ".onnx", ".git")  # they end no name of a repository
 _SHA256 = re.compile(r"sha256=([0-9a-fA-F]{64})")
 
 
@@ -56,6 +59,8 @@ def parse_reference(name: str | os.PathLike[str]) -> Reference | None:
             raise OptionError(f"{url}: behind # only sha256=HEX can stand, not {fragment!r}")
         return UrlModel(url, digest[1].lower() if digest else None)
     found = _HUB.fullmatch(text)
-    if found is None or text.endswith(_FILES) or Path(found[1]).parent.exists():
+    if found is None or text.endswith(_FILES) or any(pair in found[1] for pair in _FORBIDDEN):
+        return None
+    if Path(found[1]).parent.exists():
         return None
     return HubModel(found[1], found[2])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import socket
 import tarfile
+import threading
 import zipfile
 from pathlib import Path
 
@@ -76,6 +78,24 @@ def test_files_at_the_top_and_a_newer_state(
 SMALL = {"config.json": b"{}"}
 
 
+def damaged(method: int) -> bytes:
+    """A zip whose only member does not unpack."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", method) as archive:
+        archive.writestr("config.json", bytes(range(256)) * 9)
+    data = bytearray(written.getvalue())
+    data[60:90] = b"\xa5" * 30
+    return bytes(data)
+
+
+def encrypted() -> bytes:
+    """A zip that says of its only member that it has a password."""
+    data = bytearray(zipped(SMALL))
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(mark) + place] |= 1
+    return bytes(data)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -86,6 +106,10 @@ SMALL = {"config.json": b"{}"}
         (tar({"/etc/config.json": b""}), r"reaches out of its folder, to '/etc/config.json'"),
         (zipped({"a/../../config.json": b""}), "reaches out of its folder"),
         (zipped({"a\\..\\config.json": b""}), "reaches out of its folder"),
+        (damaged(zipfile.ZIP_DEFLATED), "a damaged one: "),
+        (damaged(zipfile.ZIP_BZIP2), "a damaged one: "),
+        (damaged(zipfile.ZIP_LZMA), "a damaged one: "),
+        (encrypted(), "is encrypted, password required"),
         (tar({}), "holds 0 model directories, expected one"),
         (tar({}, link="config.json"), "holds 0 model directories, expected one"),
         (tar({"a/b/config.json": b"{}"}), "holds 0 model directories, expected one"),
@@ -93,7 +117,7 @@ SMALL = {"config.json": b"{}"}
         (tar(SMALL), "config.json: format_version is None"),
     ],
     ids=range(
-        12
+        16
     ),  # the packed bytes, which are not those of a second ago, would be names otherwise
 )
 def test_what_is_no_model(data: bytes, message: str, hub: FakeHub) -> None:
@@ -141,6 +165,13 @@ def test_what_cannot_be_fetched(
         located(f"{hub.url}/none")
     with pytest.raises(ModelNotFoundError, match=r"cannot be fetched: .*refused"):
         located("http://127.0.0.1:9/lm")
+    for address, reason in {
+        f"{hub.url}/my lm": "control characters",
+        "http://127.0.0.1:port/lm": "nonnumeric port: 'port'",
+        "http://[::1/lm": "Invalid IPv6 URL",
+    }.items():
+        with pytest.raises(ModelNotFoundError, match=f"cannot be fetched: .*{reason}"):
+            located(address)
     hub.files["/lm"] = b"x"
     with pytest.raises(ModelError, match=r"its sha256 is 2d711642b7.*, not 0000"):
         located(f"{hub.url}/lm#sha256={'0' * 64}")
@@ -148,3 +179,47 @@ def test_what_cannot_be_fetched(
     monkeypatch.setenv("LMSCORE_CACHE", str(tmp_path / "file"))
     with pytest.raises(OutputFileError, match="cannot be written: Not a directory"):
         located(f"{hub.url}/lm")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"SSH-2.0-OpenSSH\r\n", "SSH-2.0-OpenSSH"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nabc",
+            r"IncompleteRead\(\d bytes read\)",
+        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "ended after 3 of 9 bytes"),
+    ],
+)
+def test_answers_that_are_none(
+    answer: bytes, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LMSCORE_CACHE", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        answering = threading.Thread(target=_answer_once, args=(listening, answer))
+        answering.start()
+        with pytest.raises(ModelNotFoundError, match=rf"{port}/lm: .*{reason}"):
+            located(f"http://127.0.0.1:{port}/lm")
+        answering.join()
+
+
+def _answer_once(listening: socket.socket, answer: bytes) -> None:
+    connection, _ = listening.accept()
+    with connection:
+        while not connection.recv(4096).endswith(b"\r\n\r\n"):
+            pass
+        connection.sendall(answer)
+
+
+def test_two_processes_that_fetch_the_same(
+    hub: FakeHub, model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slower one finds the model in place when it is about to put its own there."""
+    hub.files["/lm"] = tar(files_of(model_path))
+    model = UrlModel(f"{hub.url}/lm")
+    kept_by_other = fetch(model)
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)  # it came after this
+    assert fetch(model) == kept_by_other
+    assert files_of(kept_by_other) == files_of(model_path)
