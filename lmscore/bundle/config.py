@@ -178,6 +178,11 @@ class Config:
         return self.state[: len(self.cell_spec.state)]
 
     @property
+    def learnt_pairs(self) -> bool:
+        """Whether the model learnt pairs of texts: in other documents `</s>` stands for `<s>`."""
+        return self.context == "document" and self.bos_token_id != self.eos_token_id
+
+    @property
     def prefix_token_id(self) -> int:
         """The token that begins a prefix: <s>, or </s> where an encoder reads it."""
         return self.eos_token_id if self.separate else self.bos_token_id

@@ -173,11 +173,13 @@ def check_adaptable(bundle: Bundle) -> None:
     """Raise an error if a model cannot adapt.
 
     Raises:
-        OptionError: the model was not trained on documents.
+        OptionError: the model was trained on sentences or pairs, not on documents.
         ModelNotFoundError: its weights are missing.
     """
-    if bundle.config.context != "document":
+    config = bundle.config
+    if config.context != "document" or config.learnt_pairs:
+        texts = "pairs" if config.learnt_pairs else "sentences"
         raise OptionError(
-            f"{bundle.path}: was trained on sentences; only a model of documents can adapt to one"
+            f"{bundle.path}: was trained on {texts}; only a model of documents can adapt to one"
         )
     bundle.file(WEIGHTS_FILE)

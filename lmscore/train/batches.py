@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lmscore.bundle import Config
+from lmscore.errors import OptionError
 from lmscore.runtime.text import Ids, places
 from lmscore.train.corpus import Corpus
 from lmscore.train.line_order import LineOrder
@@ -245,13 +246,16 @@ def training_batches(
 ) -> Batches:
     """The batches for the context mode of a model, with batch_size * bptt tokens per update.
 
-    `weights` say how often an epoch reads the lines of each file; by default once.
+    `weights` say how often an epoch reads the lines of each file; by default once. Raises
+    OptionError if they leave it less than a token.
     """
     if config.context == "document" and corpus.heads is None:
         rows, seed = options.batch_size, options.seed if options.random_bptt else None
         return DocumentBatches(corpus, config, rows=rows, bptt=options.bptt, seed=seed)
     tokens = options.batch_size * options.bptt
     order = LineOrder(corpus, weights, in_order=options.order == "given")
+    if order.tokens == 0:
+        raise OptionError("train: its weights leave no line to an epoch; give larger ones")
     return SentenceBatches(corpus, config, tokens=tokens, seed=options.seed, order=order)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -26,10 +27,12 @@ class BestWeights:
         self._folder, self._count = folder / BEST, count
 
     def add(self, weights: _Weights, loss: float, step: int) -> None:
-        """Keep the weights of an evaluation if they are among the best.
+        """Keep the weights of an evaluation if they are among the best, and their loss is finite.
 
         Raises OutputFileError if they cannot be written.
         """
+        if not math.isfinite(loss):
+            return
         # The names sort by the loss. An evaluation that is repeated after a crash replaces itself.
         place = self._folder / f"loss-{loss:012.6f}-step-{step:09d}"
         temporary = self._folder / f".{place.name}.tmp"

@@ -54,9 +54,10 @@ def save_checkpoint(
     random: list[RandomState],
     keep: int = 1,
 ) -> None:
-    """Write a checkpoint into `folder` unless this position has one, then keep the newest `keep`.
+    """Write a checkpoint into `folder`, then keep the newest `keep`.
 
-    `state` holds all rows of the last batch; `random` has the generators of each worker. Raises
+    If this position has one, only what the run knows of its evaluations is written anew. `state`
+    holds all rows of the last batch; `random` has the generators of each worker. Raises
     OutputFileError if the checkpoint cannot be written; the older ones stay.
     """
     # The last evaluation makes no step, and its checkpoint still needs a name of its own.
@@ -64,6 +65,7 @@ def save_checkpoint(
     temporary = folder / f".{name}.tmp"
     older = checkpoints(folder)
     if folder / name in older:
+        atomic_write_bytes(folder / name / _POSITION, json.dumps(asdict(position)).encode())
         return
     rest = {
         "optimizer": optimizer.state_dict(),

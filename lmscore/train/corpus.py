@@ -25,7 +25,7 @@ from lmscore.runtime.scoring import ahead, count_words, prefix_lead
 from lmscore.runtime.text import IdRows, Ids, TextTokenizer, places
 
 PAIR_MARK = "\0"
-"""Between the two texts of a pair, in a line."""
+"""Between the two texts of a pair, in a line; in other lines it is text."""
 
 Tokens = NDArray[np.unsignedinteger[Any]]
 
@@ -111,10 +111,13 @@ def build_corpus(
     folder: Path,
     name: str,
     fingerprint: str,
+    *,
+    has_pairs: bool = False,
 ) -> Corpus:
     """Tokenise a text into `folder`, or open the text there if it has the same fingerprint.
 
-    `parts` are the lines of each file; they are read one after another.
+    `parts` are the lines of each file; they are read one after another. `has_pairs` says whether
+    each line is two texts with a `PAIR_MARK` between them.
 
     Raises:
         InputError: there is no line, or the vocabulary cannot spell the text.
@@ -127,7 +130,7 @@ def build_corpus(
     _log.info("tokenising the %s text", name)
     make_directory(folder)
     record.unlink(missing_ok=True)  # it must not vouch for files that are being replaced
-    counts, lengths, has_pairs = _write(parts, tokenizer, config, folder, name)
+    counts, lengths = _write(parts, tokenizer, config, folder, name, has_pairs=has_pairs)
     document = {"fingerprint": fingerprint, **asdict(counts), "parts": lengths}
     document["pairs"] = has_pairs
     atomic_write_bytes(record, json.dumps(document, indent=2).encode())
@@ -182,18 +185,21 @@ def _write(
     config: Config,
     folder: Path,
     name: str,
-) -> tuple[CorpusCounts, list[int], bool]:
+    *,
+    has_pairs: bool,
+) -> tuple[CorpusCounts, list[int]]:
     """Write the tokens, the starts of lines, and the heads of pairs if there are any.
 
-    Returns the counts, the lines of each part, and whether there are pairs.
+    Returns the counts, and the lines of each part.
     """
     total = CorpusCounts(0, 0, 0, 0, 0)
     lengths: list[int] = []
-    has_pairs = False
 
     def encode(given: tuple[int, list[str]]) -> tuple[list[str], Ids, Ids, Ids | None]:
         first, batch = given
-        return batch, *_encode(batch, tokenizer, config, first=first)
+        if has_pairs:
+            return batch, *_encode_pairs(batch, tokenizer, config, first=first)
+        return batch, *_encode(batch, tokenizer, config, first=first), None
 
     with (
         atomic_write(folder / f"{name}.tokens") as token_file,
@@ -204,15 +210,15 @@ def _write(
         batches = _batches(parts, lengths)
         with closing(ahead(encode, batches, count=1, drop=lambda _: None)) as encoded:
             for batch, ids, ends, heads in encoded:
-                has_pairs = has_pairs or heads is not None
                 if heads is not None:
                     head_file.write(heads.tobytes())
                 token_file.write(ids.astype(_token_type(config.vocab_size)).tobytes())
                 start_file.write((total.tokens + np.cumsum(ends)).tobytes())
-                total += _counts(batch, ids, config, characters=tokenizer.spaceless)
+                texts = [line.rpartition(PAIR_MARK)[2] for line in batch] if has_pairs else batch
+                total += _counts(texts, ids, config, characters=tokenizer.spaceless)
         if total.lines == 0:
             raise InputError(f"the {name} text is empty: no line in it")
-    return total, lengths, has_pairs
+    return total, lengths
 
 
 def _batches(parts: Iterable[Iterable[str]], lengths: list[int]) -> Iterator[tuple[int, list[str]]]:
@@ -227,17 +233,16 @@ def _batches(parts: Iterable[Iterable[str]], lengths: list[int]) -> Iterator[tup
 
 
 def _counts(
-    batch: list[str], ids: NDArray[np.int64], config: Config, *, characters: bool
+    texts: list[str], ids: NDArray[np.int64], config: Config, *, characters: bool
 ) -> CorpusCounts:
-    """The counts of lines; of pairs, those of the second texts but for tokens and OOVs.
+    """The counts of lines, of which `ids` are the tokens; of pairs, `texts` are the second texts.
 
     `characters`: a word is a user-perceived character.
     """
-    texts = [line.rpartition(PAIR_MARK)[2] for line in batch]
     return CorpusCounts(
-        lines=len(batch),
+        lines=len(texts),
         words=sum(count_words(text, characters=characters) for text in texts),
-        characters=sum(map(len, texts)) + len(batch),
+        characters=sum(map(len, texts)) + len(texts),
         tokens=len(ids),
         oov=0 if config.unk_token_id is None else int((ids == config.unk_token_id).sum()),
     )
@@ -245,25 +250,32 @@ def _counts(
 
 def _encode(
     batch: list[str], tokenizer: TextTokenizer, config: Config, *, first: int
-) -> tuple[Ids, Ids, Ids | None]:
-    """The ids of all lines in one array, `</s>` after each, the lengths of the lines, and heads."""
-    heads = None
-    if PAIR_MARK in batch[0]:
-        pairs = [line.split(PAIR_MARK) for line in batch]
-        before = tokenizer.encode_batch([first for first, _ in pairs], first=first, name="prefix")
-        own = tokenizer.encode_batch([second for _, second in pairs], first=first)
-        begin = np.array([config.bos_token_id])
-        # As a scorer reads it: `prefix_lead` without its first <s>, which begins every row.
-        leads = [prefix_lead(config, ids, begin[:0]) for ids in before]
-        heads = np.array([len(lead) + 1 for lead in leads])
-        rows = IdRows.of(
-            [np.concatenate((lead, begin, row)) for lead, row in zip(leads, own, strict=True)]
-        )
-    else:
-        rows = tokenizer.encode_rows(batch, first=first)
-    if config.direction == "backward":
-        rows = rows.backward()
+) -> tuple[Ids, Ids]:
+    """The ids of all lines in one array, `</s>` after each, and the lengths of the lines."""
+    rows = tokenizer.encode_rows(batch, first=first)
+    return _ended(rows.backward() if config.direction == "backward" else rows, config)
+
+
+def _encode_pairs(
+    batch: list[str], tokenizer: TextTokenizer, config: Config, *, first: int
+) -> tuple[Ids, Ids, Ids]:
+    """The same of pairs, and the heads of the lines: the tokens before their second texts."""
+    pairs = [line.split(PAIR_MARK) for line in batch]
+    before = tokenizer.encode_batch([first for first, _ in pairs], first=first, name="prefix")
+    own = tokenizer.encode_batch([second for _, second in pairs], first=first)
+    begin = np.array([config.bos_token_id])
+    # As a scorer reads it: `prefix_lead` without its first <s>, which begins every row.
+    leads = [prefix_lead(config, ids, begin[:0]) for ids in before]
+    heads = np.array([len(lead) + 1 for lead in leads])
+    rows = IdRows.of(
+        [np.concatenate((lead, begin, row)) for lead, row in zip(leads, own, strict=True)]
+    )
+    return *_ended(rows, config), heads
+
+
+def _ended(rows: IdRows, config: Config) -> tuple[Ids, Ids]:
+    """The ids of rows in one array, `</s>` after each, and the lengths of the rows with it."""
     lengths = rows.lengths + 1
     ids = np.full(int(lengths.sum()), config.eos_token_id, np.int64)
     ids[places(np.cumsum(lengths) - lengths, rows.lengths)] = rows.ids
-    return ids, lengths, heads
+    return ids, lengths

@@ -46,7 +46,12 @@ def extend_tokenizer(
             tuple(token.value for token in tokenizer.model.tokenize(unit)): count
             for unit, count in counts.items()
         }
-        merges = list(_learn_merges(words, size=size, min_count=max(2, min_count), known=known))
+        unknown = tokenizer.model.unk_token
+        merges = list(
+            _learn_merges(
+                words, size=size, min_count=max(2, min_count), known=known, unknown=unknown
+            )
+        )
         model["merges"] += [list(pair) for pair in merges]
         new = [left + right for left, right in merges]
     else:
@@ -79,8 +84,8 @@ def extended_weights(
     old = weights["embedding.weight"].shape[0]
     new = config.vocab_size - old
     grown = dict(weights)
-    if config.unk_token_id is not None:
-        unk = config.unk_token_id
+    unk = config.unk_token_id if isinstance(tokenizer.model, models.WordLevel) else None
+    if unk is not None:
         sources = [[unk]] * new
         shares = np.append(counts[unk], counts[old:]) + 1.0
         shifts = np.log(shares / shares.sum()).astype(np.float32)
@@ -92,8 +97,8 @@ def extended_weights(
             rows = [weights[name][pieces].mean(0) for pieces in sources]
             grown[name] = np.concatenate([weights[name], np.stack(rows).astype(np.float32)])
     grown["output.bias"][old:] += shifts[1:]
-    if config.unk_token_id is not None:
-        grown["output.bias"][config.unk_token_id] += shifts[0]
+    if unk is not None:
+        grown["output.bias"][unk] += shifts[0]
     return grown
 
 
@@ -110,12 +115,17 @@ def _has_affixes(model: dict[str, object]) -> bool:
 
 
 def _learn_merges(
-    words: Mapping[tuple[str, ...], int], *, size: int, min_count: int, known: Mapping[str, int]
+    words: Mapping[tuple[str, ...], int],
+    *,
+    size: int,
+    min_count: int,
+    known: Mapping[str, int],
+    unknown: str | None = None,
 ) -> Iterator[_Pair]:
     """Yield the commonest pairs of neighbours, each merged before the next is chosen.
 
     As in Sennrich et al. 2016; equally common pairs come in alphabetical order. A pair that spells
-    a known token is left alone.
+    a known token is left alone, and so is one with the name of the unknown piece, `unknown`.
     """
     spelt, frequencies = [list(word) for word in words], list(words.values())
     counts: Counter[_Pair] = Counter()
@@ -132,7 +142,7 @@ def _learn_merges(
             continue
         if -count < min_count:
             return
-        if "".join(pair) in known:
+        if "".join(pair) in known or unknown in pair:
             continue
         yield pair
         size -= 1

@@ -43,12 +43,15 @@ def with_inherited(values: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in missing options that the model `init_from` fixes.
 
     Raises:
-        OptionError: an option differs from the model's, or a tokenizer is given.
+        OptionError: an option differs from the model's, a tokenizer is given, or the model learnt
+            pairs, with which no run goes on.
         ModelNotFoundError, ModelError: there is no such model, or it is damaged.
     """
     if not isinstance(values.get("init_from"), str | Path):  # None, or `TrainOptions` complains
         return dict(values)
     bundle = Bundle.read(values["init_from"])
+    if bundle.config.learnt_pairs:
+        raise OptionError(f"init_from is {bundle.path}, which learnt pairs: no run goes on with it")
     tokenizer = str(bundle.tokenizer_file())
     if values.get("tokenizer", tokenizer) != tokenizer:
         raise OptionError(

@@ -56,7 +56,8 @@ class Learner:
         self._penalties = Penalties(
             activation=options.activation_penalty,
             temporal=options.temporal_penalty,
-            smoothing=options.label_smoothing,
+            # Of the part of the loss that comes from the text: teachers' distributions are smooth.
+            smoothing=options.label_smoothing * (1 - options.teacher_share * bool(options.teacher)),
         )
         self._teachers, self._workers = teachers, workers
         self._state: State | None = None  # of this worker's rows: the network's, the teachers'

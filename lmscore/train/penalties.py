@@ -48,10 +48,11 @@ def activation(dropped: Tensor, counted: Tensor) -> Tensor:
 def temporal_activation(hidden: Tensor, counted: Tensor) -> Tensor:
     """Temporal activation regularisation: the mean square change of the units in a step.
 
-    hidden [T, B, H] is the last layer's output before dropout; the sum is over the tokens that
-    follow another in the batch; counted bool [T, B] (Merity et al. 2017, section 5).
+    hidden [T, B, H] is the last layer's output before dropout; the sum is over the counted tokens
+    that follow another one in the batch, so that no change from the first text of a pair to the
+    second is penalised; counted bool [T, B] (Merity et al. 2017, section 5).
     """
-    change = (hidden[1:] - hidden[:-1])[counted[1:]]
+    change = (hidden[1:] - hidden[:-1])[counted[1:] & counted[:-1]]
     return change.float().square().mean(-1).sum()
 
 

@@ -107,7 +107,9 @@ def _tokenised(
         choices = (name, *text.choices, options.errors, config.direction)
         mark = fingerprint(paths, config.tokenizer_sha256, *choices)
         counted = [text.counting_marks(part, marks) for part in parts]
-        return build_corpus(counted, tokenizer, config, folder, name, mark)
+        return build_corpus(
+            counted, tokenizer, config, folder, name, mark, has_pairs=text.has_pairs
+        )
 
     train = build(text.train, "train")
     held_out = text.held_out
@@ -161,8 +163,7 @@ def _make_tokenizer(path: Path, text: RunText, options: TrainOptions, *, resume:
 def make_config(options: TrainOptions, vocabulary: Vocabulary, tokenizer_sha256: str) -> Config:
     """The configuration of the model to train."""
     fixed = {key: getattr(options, option) for option, key in FIXED.items()}
-    if options.prefix_field is not None:  # the first text of a pair is scored as a sentence before
-        fixed["context"] = "document"
+    fixed["context"] = options.model_context
     if not CELLS[options.cell].is_recurrent:
         fixed["window_size"] = options.window_size or _WINDOW
     return Config(

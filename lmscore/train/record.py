@@ -87,7 +87,7 @@ def _read(path: Path) -> dict[str, Any]:
         if directory is not None and (here := _from_here(path.parent / directory)) != Path():
             values = relative_to(here, values)
         TrainOptions(**values)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"{path}: not a run that this lmscore can resume ({error}); "
             "train anew in another directory"

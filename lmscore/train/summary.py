@@ -36,7 +36,7 @@ def training_summary(
         "valid": {**dataclasses.asdict(valid.counts), **result},
         "updates": position.step,
         "tokens": position.tokens,
-        "epochs": round(position.tokens / train.counts.tokens, 3),
+        "epochs": round(trainer.epochs, 3),
         "minutes": round(position.seconds / 60, 1),
         "device": device.type,
         "precision": "bf16" if bf16 else "fp32",

@@ -127,12 +127,17 @@ def check_teachers(options: TrainOptions) -> None:
         OptionError: a teacher reads otherwise than the model.
         ModelNotFoundError, ModelError: it is missing or damaged.
     """
+    reads = {
+        "context": options.model_context,
+        "direction": options.direction,
+        "reversed_prefix": options.reverse_prefix,
+    }
     for path in options.teacher:
         if not Path(path).is_file():
             bundle = Bundle.read(path)
             bundle.file(WEIGHTS_FILE)  # or an error now
-            for key in ("context", "direction"):
-                theirs, ours = getattr(bundle.config, key), getattr(options, key)
+            for key, ours in reads.items():
+                theirs = getattr(bundle.config, key)
                 if theirs != ours:
                     raise OptionError(f"teacher {path}: its {key} is {theirs}, the model's {ours}")
         elif (options.context, options.direction) != ("sentence", "forward"):

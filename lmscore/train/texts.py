@@ -20,6 +20,8 @@ from lmscore.train.split import BlockSplit, SentenceSplit, Split, block_split, s
 HELD_OUT = "held-out text"
 """The name of a held-out text that has no other."""
 
+_MOST_OFTEN = 1_000_000  # that an epoch reads a line
+
 _WEIGHTED = re.compile(r"(.+):(\d+(?:\.\d*)?|\.\d+)", re.DOTALL)
 _LINES_WITH_IDS = 1000  # that are looked at
 
@@ -29,8 +31,9 @@ _NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
 def train_files(options: TrainOptions) -> list[tuple[str, float]]:
     """The files to train on, with how often an epoch reads each: `FILE:3` three times.
 
-    A path that exists is a path, whatever signs are in it. Raises OptionError for a weight of 0,
-    or for weights in document context, which reads one text from its beginning to its end.
+    A path that exists is a path, whatever signs are in it. Raises OptionError for a weight of 0 or
+    a huge one, or for weights in document context, which reads one text from its beginning to its
+    end.
     """
     found = []
     for given in options.train:
@@ -38,6 +41,8 @@ def train_files(options: TrainOptions) -> list[tuple[str, float]]:
         path, weight = (weighted[1], float(weighted[2])) if weighted else (given, 1.0)
         if weight == 0:
             raise OptionError(f"train is {given!r}: a text that is never read; leave it out")
+        if weight > _MOST_OFTEN:
+            raise OptionError(f"train is {given!r}: a text is read {_MOST_OFTEN:,} times at most")
         if weight != 1 and options.context == "document":
             raise OptionError(
                 f"train is {given!r}, but a document is read once from its beginning to its end: "
@@ -80,6 +85,11 @@ class RunText:
         self._valid = held_out_files(options)
         self._marks = (options.bos_token, options.eos_token)
         self._source = ", ".join(self.train_paths)
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether each line is a pair of texts, with a `PAIR_MARK` between them."""
+        return self._options.prefix_field is not None
 
     def check_readable(self) -> None:
         """Find problems with a file before an hour is spent on another file.
@@ -140,6 +150,8 @@ class RunText:
     def train_lines(self) -> Iterator[str]:
         """The lines to train on, of all files; of pairs both texts, one after another."""
         lines = itertools.chain.from_iterable(self.train)
+        if not self.has_pairs:
+            return lines
         return (text for line in lines for text in line.split(PAIR_MARK))
 
     @property
@@ -178,7 +190,7 @@ class RunText:
         wanted = {line.strip() for lines in self.held_out.values() for line in lines}
         trained = {line for part in self.train for line in map(str.strip, part) if line in wanted}
         return {
-            name: sum(len(_text(line).split()) for line in lines if line.strip() in trained)
+            name: sum(len(self._text(line).split()) for line in lines if line.strip() in trained)
             for name, lines in self.held_out.items()
         }
 
@@ -186,7 +198,8 @@ class RunText:
         """Yield lines, and count the sentence marks within them, where they are no boundaries."""
         for line in lines:
             if any(mark in line for mark in self._marks):
-                found.update(word for word in line.split() if word in self._marks)
+                words = line.replace(PAIR_MARK, " ").split() if self.has_pairs else line.split()
+                found.update(word for word in words if word in self._marks)
             yield line
 
     @property
@@ -223,7 +236,8 @@ class RunText:
     def _lines(self, paths: Iterable[str]) -> Iterator[str]:
         for path in paths:
             for line in self._sentences(path):
-                yield self._without_boundaries(line)
+                texts = line.split(PAIR_MARK) if self.has_pairs else [line]
+                yield PAIR_MARK.join(map(self._without_boundaries, texts))
 
     def _sentences(self, path: str) -> Iterator[str]:
         """The sentences of the records of a file."""
@@ -242,6 +256,10 @@ class RunText:
                 yield _pair(record)
                 continue
             yield from split_text(record.text, options.split or record.default_split)
+
+    def _text(self, line: str) -> str:
+        """A line, or the second text of a pair."""
+        return line.rpartition(PAIR_MARK)[2] if self.has_pairs else line
 
     def _without_boundaries(self, line: str) -> str:
         begin, end = self._marks
@@ -265,11 +283,6 @@ def _pair(record: Record) -> str:
     if PAIR_MARK in record.prefix or PAIR_MARK in record.text:
         raise InputError(f"{record.where}: a text holds a zero byte")
     return f"{record.prefix}{PAIR_MARK}{record.text}"
-
-
-def _text(line: str) -> str:
-    """A line, or the second text of a pair."""
-    return line.rpartition(PAIR_MARK)[2]
 
 
 def _distinct(lines: Iterable[str]) -> Iterator[str]:

@@ -155,6 +155,11 @@ class Trainer:
             self._metrics.close()
 
     @property
+    def epochs(self) -> float:
+        """The passes through the text that the run has made."""
+        return self.position.tokens / self._batches.tokens
+
+    @property
     def _progress(self) -> float:
         """The progress on which the workers agree, since their clocks may differ."""
         return self._workers.largest(self._budget.progress(self.position.tokens))

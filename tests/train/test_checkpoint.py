@@ -45,8 +45,11 @@ class Run:
         self.average.update()
         self.state = tuple(part.detach() for part in state)
 
-    def save(self, folder: Path, step: int = 2, evaluations: int = 0) -> None:
-        position = Position(step=step, evaluations=evaluations, best_loss=1.5, texts=["a", "b"])
+    def save(
+        self, folder: Path, step: int = 2, evaluations: int = 0, best_loss: float = 1.5
+    ) -> None:
+        texts = ["a", "b"]
+        position = Position(step=step, evaluations=evaluations, best_loss=best_loss, texts=texts)
         random = [random_state(torch.device("cpu"))]
         parts = (self.network, self.optimizer, self.average)
         save_checkpoint(folder, position, *parts, self.state, random)
@@ -138,8 +141,10 @@ def test_the_same_position_is_saved_once(tmp_path: Path) -> None:
     run.save(tmp_path / "c")
     (path,) = checkpoints(tmp_path / "c")
     before = (path / "optimizer.pt").stat().st_mtime_ns
-    run.save(tmp_path / "c")
+    run.save(tmp_path / "c", best_loss=1.25)  # of the mean of the best evaluations, say
     assert (path / "optimizer.pt").stat().st_mtime_ns == before
+    position, _ = load_checkpoint(path, run.network, run.optimizer, run.average)
+    assert position.best_loss == 1.25
 
 
 def full_disk(*_: Any) -> None:

@@ -31,6 +31,13 @@ def test_tokens_and_counts(tmp_path: Path) -> None:
     assert isinstance(made.tokens, np.memmap)
 
 
+def test_a_zero_byte_is_text(tmp_path: Path) -> None:
+    made = tokenised(["w3\0w4 w5", "w3 w4"], tmp_path)
+    assert made.tokens.tolist() == [0, 5, 1, 3, 4, 1]
+    assert made.counts == CorpusCounts(lines=2, words=4, characters=15, tokens=6, oov=1)
+    assert made.heads is None
+
+
 def test_batches_of_lines_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tokenised(LINES * 5, tmp_path / "one")
     monkeypatch.setattr(corpus_module, "_LINES_AT_ONCE", 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,14 @@ from lmscore.train.distillation import (
     WholeLogits,
     distilled_cross_entropy,
 )
+from lmscore.train.learner import Learner
+from lmscore.train.network import RecurrentLM
 from lmscore.train.sampled import Candidates
 from lmscore.train.teachers import NgramTeacher
+from lmscore.train.workers import Workers
 from tests.train.test_cross_entropy import draw, gradients
 from tests.train.test_resume import StopError, resume, same_weights, stop_at
-from tests.train.toy import sentences, toy_options, write
+from tests.train.toy import sentences, toy_config, toy_options, write
 
 FP32 = torch.float32
 
@@ -236,6 +240,15 @@ def test_ngrams_of_other_units_are_refused(tmp_path: Path, teacher: Path) -> Non
     backward = {**options, "direction": "backward"}
     with pytest.raises(OptionError, match="an n-gram model reads sentences forward, the model has"):
         train(toy_options(tmp_path, output=str(tmp_path / "other"), **backward))
+
+
+def test_smoothing_is_of_the_loss_of_the_text(tmp_path: Path) -> None:
+    options = toy_options(tmp_path, teacher=("lm",), teacher_share=0.75, label_smoothing=0.2)
+    network = RecurrentLM(toy_config())
+    taught = Learner(options, network, workers=Workers())._penalties
+    alone = Learner(dataclasses.replace(options, teacher=()), network, workers=Workers())._penalties
+    assert taught.smoothing == pytest.approx(0.05)
+    assert alone.smoothing == 0.2
 
 
 @pytest.mark.parametrize(

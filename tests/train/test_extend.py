@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -139,6 +140,29 @@ def test_merges_by_hand() -> None:
     assert list(_learn_merges({tuple("aaaa"): 2}, size=9, min_count=2, known={})) == [
         *(("a", "a"), ("aa", "aa"))
     ]
+
+
+def test_a_piece_beside_an_unknown_character_is_none() -> None:
+    words: dict[tuple[str, ...], int] = {("a", "<unk>", "b", "c"): 5}
+    assert list(_learn_merges(words, size=9, min_count=2, known={}, unknown="<unk>")) == [
+        ("b", "c")
+    ]
+
+
+def test_new_pieces_beside_an_unknown_one(models: dict[str, Path]) -> None:
+    """A BPE with <unk>, as SentencePiece makes them: its new pieces are made of its old ones."""
+    config, weights = Bundle.read(models["bpe"]).config, load_file(models["bpe"] / WEIGHTS_FILE)
+    state = json.loads((models["bpe"] / TOKENIZER_FILE).read_text())
+    state["model"]["unk_token"] = "</s>"
+    old = Tokenizer.from_str(json.dumps(state))
+    new = extend_tokenizer(old, NEW, size=50, min_count=1, source="t")
+    V, piece = new.get_vocab_size(), new.token_to_id("Ġwombat")
+    assert piece is not None
+    wider = dataclasses.replace(config, vocab_size=V, unk_token_id=5)
+    grown = extended_weights(weights, new, wider, np.zeros(V, np.int64))
+    mean = weights["embedding.weight"][old.encode("wombat").ids].mean(0)
+    np.testing.assert_allclose(grown["embedding.weight"][piece], mean, 1e-5)
+    np.testing.assert_array_equal(grown["output.bias"][: config.vocab_size], weights["output.bias"])
 
 
 def test_rare_words_are_left_out(models: dict[str, Path], tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,13 @@ import lmscore
 from lmscore.bundle import Bundle
 from lmscore.errors import InputError, OptionError
 from lmscore.export import export_model
-from lmscore.train import train
+from lmscore.train import make_options, train
+from lmscore.train.adaptive import check_adaptable
 from lmscore.train.batches import PADDING, SentenceBatches, training_batches
 from lmscore.train.corpus import join_corpora, open_corpus
 from lmscore.train.evaluate import held_out_batches
+from lmscore.train.teachers import check_teachers
+from lmscore.train.texts import RunText
 from tests.train.toy import toy_options
 
 LETTERS = "abcde"
@@ -143,6 +148,53 @@ def test_json_lines(tmp_path: Path) -> None:
     corpus = open_corpus(bundle.path / "corpus", "train", bundle.config.vocab_size)
     assert corpus.heads is not None
     assert np.all(corpus.targets() >= 2)
+
+
+def test_epochs_are_passes_through_the_pairs(model: Bundle) -> None:
+    assert model.config.training["epochs"] == pytest.approx(6, abs=0.2)
+
+
+def test_sentence_marks_bound_each_text(tmp_path: Path) -> None:
+    rows = [(f"<s> {a} </s>", f"<s> {b} </s>") for a, b in pairs(60, seed=1)]
+    text = write_pairs(tmp_path / "marked.tsv", rows)
+    plain = write_pairs(tmp_path / "plain.tsv", pairs(60, seed=1))
+    marked, unmarked = (
+        list(itertools.chain(*RunText(pair_options(tmp_path, train=(path,))).train))
+        for path in (text, plain)
+    )
+    assert marked == unmarked
+
+
+def test_marks_within_the_texts_of_pairs_are_counted(tmp_path: Path) -> None:
+    text = write_pairs(tmp_path / "odd.tsv", [("a <s> b", "A </s> B"), ("<s> a </s>", "A")])
+    found = RunText(pair_options(tmp_path, train=(text,)))
+    counts: Counter[str] = Counter()
+    for part in found.train:
+        for _ in found.counting_marks(part, counts):
+            pass
+    assert counts == {"<s>": 1, "</s>": 1}
+
+
+def test_a_teacher_of_pairs(model: Bundle, tmp_path: Path) -> None:
+    """It reads pairs as its pupil does, or it is refused."""
+    tokenizer = str(model.path / "tokenizer.json")
+    given = {"teacher": (str(model.path),), "tokenizer": tokenizer, "epochs": 1}
+    same = {"reverse_prefix": model.config.reversed_prefix}
+    check_teachers(pair_options(tmp_path, **given, **same))
+    other = {"reverse_prefix": not model.config.reversed_prefix}
+    with pytest.raises(OptionError, match="its reversed_prefix is"):
+        check_teachers(pair_options(tmp_path, **given, **other))
+    with pytest.raises(OptionError, match="its context is document, the model's sentence"):
+        check_teachers(toy_options(tmp_path, **given))
+
+
+def test_what_models_of_pairs_cannot_do(model: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="was trained on pairs; only a model of documents can"):
+        check_adaptable(model)
+    text = write_pairs(tmp_path / "text", pairs(9, seed=1))
+    values = {"train": (text,), "output": str(tmp_path / "out"), "init_from": str(model.path)}
+    with pytest.raises(OptionError, match="which learnt pairs: no run goes on with it"):
+        make_options(values)
 
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [

@@ -28,6 +28,12 @@ def test_temporal_activation() -> None:
     assert temporal_activation(hidden[:1], counted[:1]).item() == 0
 
 
+def test_no_change_from_the_first_text_of_a_pair_to_the_second() -> None:
+    hidden = torch.tensor([[[0.0, 0.0]], [[1.0, 3.0]], [[0.0, -2.0]]])  # an encoder yields zeros
+    counted = torch.tensor([[False], [True], [True]])
+    assert temporal_activation(hidden, counted).item() == (1 + 25) / 2
+
+
 @given(share=st.floats(0, 0.9), tied=st.booleans(), seed=st.integers(0, 1 << 16))
 def test_smoothing_is_cross_entropy_with_smoothed_targets(
     share: float, tied: bool, seed: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,10 @@ def test_the_mean_of_the_best(tmp_path: Path) -> None:
     mean = kept.mean(toy_config())
     assert mean is not None
     assert all((weight == 1.5).all() for weight in mean.values())
+    kept.add({name: weight * np.inf for name, weight in mean.items()}, math.inf, 5)
+    again = kept.mean(toy_config())
+    assert again is not None
+    assert all((weight == 1.5).all() for weight in again.values())
 
 
 SHAPES = toy_config().weight_shapes()
@@ -185,8 +190,17 @@ def test_weights_in_the_names_of_files(tmp_path: Path) -> None:
     assert train_files(options) == [("a.txt", 3.0), (odd, 1.0), ("b:c.txt", 0.5), ("d.txt", 1.0)]
     with pytest.raises(OptionError, match=r"train is 'a\.txt:0': a text that is never read"):
         train_files(toy_options(tmp_path, train=("a.txt:0",)))
+    for huge in ("1000001", "9" * 200):
+        with pytest.raises(OptionError, match="a text is read 1,000,000 times at most"):
+            train_files(toy_options(tmp_path, train=(f"a.txt:{huge}",)))
     with pytest.raises(OptionError, match="a document is read once from its beginning to its end"):
         train_files(toy_options(tmp_path, train=("a.txt:2",), context="document"))
+
+
+def test_weights_that_leave_nothing(tmp_path: Path) -> None:
+    text = write(tmp_path / "text", sentences(20))
+    with pytest.raises(OptionError, match="its weights leave no line to an epoch"):
+        train(toy_options(tmp_path, train=(f"{text}:.0001",)))
 
 
 def test_a_run_with_weights(tmp_path: Path) -> None:
@@ -196,7 +210,7 @@ def test_a_run_with_weights(tmp_path: Path) -> None:
     options = toy_options(tmp_path, train=files, valid=(valid,), epochs=1, order="given")
     training = train(options).config.training
     assert training["train_files"] == ["one:2", "two:0.5"]
-    assert training["epochs"] == pytest.approx(1.25, rel=0.1)
+    assert training["epochs"] == pytest.approx(1, rel=0.1)  # as the option has them
 
 
 def test_another_text_names_the_way_on(tmp_path: Path) -> None:

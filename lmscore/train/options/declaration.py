@@ -50,6 +50,7 @@ class Option:
 
 
 COUNT = Bounds(at_least=1)
+SIZE = Bounds(at_least=1, below=1 << 24)  # of what is allocated
 POSITIVE = Bounds(above=0)
 NOT_NEGATIVE = Bounds(at_least=0)
 SHARE = Bounds(at_least=0, below=1)

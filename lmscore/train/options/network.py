@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from lmscore.names import Cell, Connections, OutputLayer, RecurrentInit
-from lmscore.train.options.declaration import COUNT, NOT_NEGATIVE, Bounds, Option, OptionGroup
+from lmscore.train.options.declaration import NOT_NEGATIVE, SIZE, Bounds, Option, OptionGroup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,18 +17,18 @@ class NetworkOptions(OptionGroup):
 
     cell: Annotated[Cell, Option("What a layer is made of.")] = "lstm"
     hidden_size: Annotated[
-        int, Option("Units of each layer, and the size of the embedding.", "H", COUNT)
+        int, Option("Units of each layer, and the size of the embedding.", "H", SIZE)
     ] = 512
     embedding_size: Annotated[
         int | None,
         Option(
             "Size of the embedding where it is another; a tied network projects H to E.",
             "E",
-            COUNT,
+            SIZE,
             default="H",
         ),
     ] = None
-    layers: Annotated[int, Option("Number of recurrent layers.", "L", COUNT)] = 1
+    layers: Annotated[int, Option("Number of recurrent layers.", "L", SIZE)] = 1
     window_size: Annotated[
         int | None,
         Option(

@@ -67,6 +67,7 @@ class RunOptions(OptionGroup):
         Precision,
         Option("Type of matrix products; auto is bf16 where the hardware has it.", resumable=True),
     ] = "auto"
-    threads: Annotated[int | None, Option("Number of CPU threads.", "N", COUNT, resumable=True)] = (
-        None
-    )
+    threads: Annotated[
+        int | None,
+        Option("Number of CPU threads.", "N", Bounds(at_least=1, below=1 << 15), resumable=True),
+    ] = None

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lmscore.names import Context
 from lmscore.train.options.combinations import check_combinations
 from lmscore.train.options.declaration import Field, check_each, fields_of
 from lmscore.train.options.effect import without_effect
@@ -29,6 +30,11 @@ class TrainOptions(RunOptions, TextOptions, VocabularyOptions, NetworkOptions, L
         """Check every value and the combinations; raises OptionError with the allowed values."""
         check_values(vars(self))
         check_combinations(self)
+
+    @property
+    def model_context(self) -> Context:
+        """The context of the model: the first text of a pair is scored as a sentence before."""
+        return self.context if self.prefix_field is None else "document"
 
     def to_dict(self) -> dict[str, Any]:
         """The options as a dict for JSON."""

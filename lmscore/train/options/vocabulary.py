@@ -60,7 +60,7 @@ class VocabularyOptions(OptionGroup):
         Option(
             "Occurrences that a word (word) or character (char) needs; rarer ones become <unk>.",
             "N",
-            COUNT,
+            Bounds(at_least=1, below=1 << 63),
         ),
     ] = 1
     unk_share: Annotated[
