@@ -92,10 +92,11 @@ ROOMS: dict[str, set[str]] = {
     "corpus": MODEL | {"corpus.reading", "corpus.writing"},
     "corpus.engines": MODEL | {"corpus.reading", "corpus"},
     "cli": BASE | {"pages", "bundle", "corpus.reading", "train.options"},
-    "cli.verbs": BASE | {"bundle", "corpus.reading", "cli"},
+    "cli.rescoring": BASE | {"bundle", "corpus.reading", "cli"},
+    "cli.verbs": BASE | {"bundle", "corpus.reading", "cli", "cli.rescoring"},
 }
-# Rooms that are entered by any of their files: a file for each decoder, a file for each verb.
-OPEN_ROOMS = {"runtime.adapters", "corpus.engines", "cli", "cli.verbs"}
+# Rooms that are entered by any of their files: a file for each decoder, for each verb.
+OPEN_ROOMS = {"runtime.adapters", "corpus.engines", "cli", "cli.rescoring", "cli.verbs"}
 # Rooms that others import from as a whole, and from none of their modules.
 SURFACES = [
     room for room in ROOMS if (PACKAGE / room.replace(".", "/")).is_dir() and room not in OPEN_ROOMS
@@ -133,6 +134,7 @@ LIBRARIES: dict[str, set[str]] = {
     "export": {"numpy", "onnx", "google"},
     "train": {"numpy", "torch", "tokenizers", "safetensors", "tensorboard"},
     "cli": {"typer", "rich", "matplotlib", "numpy", "pyarrow"},
+    "cli.rescoring": {"typer", "numpy", "rich"},
     "cli.verbs": {"typer", "numpy"},
 }
 # Loaded where they are needed, never by importing a module.

@@ -44,7 +44,11 @@ class AskedScores:
         oov_cost: float | LanguageModel | None,
         flush: Callable[[], None],
     ) -> Scorer:
-        """What scores records by a model, or by one of each direction; `flush` is the output's."""
+        """What scores records by a model, or by one of each direction; `flush` is the output's.
+
+        Raises OptionError for an option that the context of the model leaves without effect.
+        """
+        self.prefixes.check_context(self.context or lm.config.context)
         return Scorer(self, lm, both, oov_cost, flush)
 
 

@@ -72,7 +72,10 @@ class CsvLayout:
             yield {**file, "record": number, "index": index, **text, **unit}
 
     def _header(self, given: Collection[str], rows: list[Mapping[str, Any]]) -> list[str]:
-        names = rows[0] if rows else []
+        """The names of all columns, also where the first record has no row."""
+        layout = self.layout
+        of_units = [*layout.file_names, "record", "index", layout.per, *layout.columns[3:]]
+        names = rows[0] if rows else of_units
         return [*given, *(free_name(self.layout.prefix + name, given) for name in names)]
 
 

@@ -90,7 +90,7 @@ class Layout:
             return self._holds_document(lines[0], record)
         if self.per == "sentence":
             cells = self.cells(lines[0])
-            ids = [] if record.id is None else [record.id]
+            ids = [] if record.id is None else [cell(record.id)]
             found = [*cells[: len(ids)], cells[-1]]
             return len(cells) == len(self.columns) and found == [*ids, _on_a_line(record.text)]
         rows = enumerate(map(self.cells, lines), 1)
@@ -115,7 +115,7 @@ class Layout:
 
     def key(self, number: int, record: Record) -> str:
         """The first cell of a row: the record's id, or its number."""
-        return str(number) if record.id is None else record.id
+        return str(number) if record.id is None else cell(record.id)
 
     def cells(self, line: str) -> list[str]:
         """The cells of a tsv line; a text in the last cell may hold tabs."""
@@ -140,7 +140,7 @@ class Layout:
     def _sentence(self, record: Record, score: Score) -> str:
         text = _on_a_line(record.text)
         cells = [self._cell(score), str(score.num_tokens), str(score.num_oov), text]
-        return _row(cells if record.id is None else [record.id, *cells])
+        return _row(cells if record.id is None else [cell(record.id), *cells])
 
     def _rows(
         self,
@@ -264,6 +264,11 @@ class Layout:
             self.measure: self._value(unit),
             **_counts(unit),
         }
+
+
+def cell(text: str) -> str:
+    """A text as a cell that is not the last of its line: as it is, unless it would be several."""
+    return text.translate(ESCAPES) if any(mark in text for mark in "\t\n\r") else text
 
 
 def _on_a_line(text: str) -> str:

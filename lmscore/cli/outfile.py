@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
@@ -233,3 +233,16 @@ def _named(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputFileError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def write_texts(texts: Iterable[str], path: str | None, *, flushed: bool = False) -> None:
+    """Write texts one after another to a file, or to standard output if `path` is None.
+
+    `flushed` passes each on to the reader of standard output at once.
+    """
+    with nullcontext() if path is None else open_output(path) as file:
+        write: Callable[[bytes], object] = streams.write_bytes if file is None else file.write
+        for text in texts:
+            write(text.encode())
+            if flushed and file is None:
+                streams.flush()

@@ -10,7 +10,7 @@ from lmscore.errors import needs_extra
 from lmscore.files import atomic_write
 
 if TYPE_CHECKING:
-    from lmscore.cli.tuning_report import TuningReport
+    from lmscore.cli.rescoring.tuning_report import TuningReport
 
 _SIZE = (7.0, 4.5)  # inches
 _MARGIN = 0.05  # of the picture's width, on either side

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lmscore.bundle import Context
 from lmscore.cli import options
 from lmscore.cli.usage import UsageError
+from lmscore.errors import OptionError
 from lmscore.names import InputFormat
 
 
@@ -41,3 +43,12 @@ class Prefixes:
             raise UsageError("--prefix-column needs --input-format tsv")
         if self.joiner is not None and not self.are_given:
             raise UsageError("--joiner stands between a prefix and its text: give a prefix")
+
+    def check_context(self, context: Context) -> None:
+        """Raise OptionError for a joiner in a context in which it joins nothing."""
+        if self.joiner is not None and context == "document":
+            raise OptionError(
+                "--joiner stands between a prefix and its text in one sentence; in document "
+                "context the prefix is the sentence before: leave it out, or give --context "
+                "sentence"
+            )

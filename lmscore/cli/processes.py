@@ -81,7 +81,7 @@ class _Helper(Generic[Item, Result]):
 def _ready(helpers: Sequence[_Helper[Any, Any]]) -> list[_Helper[Any, Any]]:
     """The busy helpers that have a result, as soon as there is one."""
     busy = {helper.connection: helper for helper in helpers if helper.is_busy}
-    return [helper for connection, helper in busy.items() if connection in wait(list(busy))]
+    return [busy[connection] for connection in wait(list(busy))]  # type: ignore[index]
 
 
 @contextmanager

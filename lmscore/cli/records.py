@@ -91,6 +91,8 @@ class TextInput:
         """
         if self.max_errors is not None and self.on_error == "stop":
             raise UsageError("--max-errors goes with --on-error skip or keep")
+        if self.language != "en" and self.split != "sentences":
+            raise UsageError("--language goes with --split sentences")
         columns = _names(self.columns)
         if prefix_column:
             columns = ("id", "prefix", "text")
@@ -107,6 +109,11 @@ class TextInput:
                 encoding=self.encoding,
                 errors=self.errors,
             )
+
+    def check_apart(self, what: str) -> None:
+        """Raise UsageError if documents are asked for; `what` are made of each text on its own."""
+        if self.documents != "files":
+            raise UsageError(f"{what} are of each text on its own: leave --documents out")
 
     def document_of(self) -> Callable[[Record], Hashable]:
         """A function that gives records of one document, one after another, the same key.

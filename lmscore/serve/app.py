@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hmac
-import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -20,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lmscore.serve import answers, completions, lists, scores, searches, states, tokens
-from lmscore.serve.errors import ApiError, as_api_error, json_response
+from lmscore.serve.errors import ApiError, as_api_error, json_response, log_failure
 from lmscore.serve.front import front_page
 from lmscore.serve.metrics import Metrics
 from lmscore.serve.openapi import Endpoint, Operation, openapi_document
@@ -45,8 +44,6 @@ Result = TypeVar("Result")
 
 _OPEN = {"/health"}  # needs no key
 _TEXTS = ("prompt", "input", "candidates", "lists")  # the fields that hold texts
-
-_log = logging.getLogger("lmscore")
 
 
 class ClientGoneError(Exception):
@@ -238,7 +235,8 @@ class Service:
         answer: Callable[[Request, Body], Coroutine[Any, Any, Response]],
     ) -> Endpoint:
         """An endpoint that reads a body before it answers."""
-        param = next((name for name in _TEXTS if name in kind.__struct_fields__), None)
+        fields = kind.__struct_fields__
+        param = next((name for name in _TEXTS if name in fields), None)
 
         async def endpoint(request: Request) -> Response:
             try:
@@ -247,7 +245,7 @@ class Service:
             except (ClientGoneError, ClientDisconnect):
                 return Response(status_code=499)  # nobody sees it but the metrics
             except Exception as error:
-                raise as_api_error(error, param) from error
+                raise as_api_error(error, param, fields) from error
 
         return endpoint
 
@@ -378,8 +376,7 @@ async def _cancel_if_gone(request: Request, task: asyncio.Task[Any]) -> None:
 
 
 async def _on_api_error(_: Request, error: Any) -> Response:
-    if error.status >= 500:
-        _log.error("a request failed", exc_info=error.__cause__ or error)
+    log_failure(error)
     return cast(ApiError, error).response()
 
 

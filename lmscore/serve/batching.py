@@ -49,6 +49,7 @@ class ItemError(Exception):
         """`number` counts the items of the request, from 0."""
         super().__init__(number, reason)
         self.number, self.reason = number, reason
+        self.__cause__ = reason  # so that a log shows where it comes from
 
 
 @dataclass(eq=False)

@@ -17,7 +17,7 @@ from lmscore.runtime.decoding import Sample, SamplingOptions
 from lmscore.runtime.engine import ReadPrompt
 from lmscore.runtime.scoring import TokenScore
 from lmscore.serve.continuous import Alternatives, Completion, Piece
-from lmscore.serve.errors import as_api_error
+from lmscore.serve.errors import as_api_error, log_failure
 from lmscore.serve.prompts import Echo, parse_prompts
 from lmscore.serve.requests import CompletionRequest, refuse_unsupported
 from lmscore.serve.served import Limits, ServedModel
@@ -104,7 +104,10 @@ class Job:
                 yield _event({**self._head(), "choices": [], "usage": self.usage()})
             yield b"data: [DONE]\n\n"
         except Exception as error:
-            yield _event(as_api_error(error, "prompt").document())
+            failure = as_api_error(error, "prompt")
+            failure.__cause__ = error
+            log_failure(failure)
+            yield _event(failure.document())
         finally:
             task.cancel()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -16,6 +18,9 @@ _TYPES = {
     429: "rate_limit_error",
     503: "service_unavailable_error",
 }
+
+
+_log = logging.getLogger("lmscore")
 
 
 class ApiError(Exception):
@@ -62,11 +67,23 @@ def json_response(
     return Response(msgspec.json.encode(document), status, headers, "application/json")
 
 
-def as_api_error(error: Exception, param: str | None = None) -> ApiError:
-    """What a client is told of an error; `param` is the list that items come from."""
+def log_failure(error: ApiError) -> None:
+    """Log what a client is told to be in the log, with what caused it."""
+    if error.status >= 500:
+        _log.error("a request failed", exc_info=error.__cause__ or error)
+
+
+def as_api_error(
+    error: Exception, param: str | None = None, fields: Collection[str] = ()
+) -> ApiError:
+    """What a client is told of an error.
+
+    `param` is the list that items come from; `fields` are the names in the body of the request, of
+    which a message may begin with one.
+    """
     if isinstance(error, ItemError):
         if not isinstance(error.reason, InputError):
-            return as_api_error(error.reason)
+            return as_api_error(error.reason, fields=fields)
         place = None if param is None else f"{param}[{error.number}]"
         return ApiError(400, str(error.reason).removeprefix("text 1: "), param=place)
     if isinstance(error, ApiError):
@@ -75,6 +92,6 @@ def as_api_error(error: Exception, param: str | None = None) -> ApiError:
         return ApiError(400, str(error), param=param)
     if isinstance(error, OptionError):
         name = str(error).partition(" ")[0]
-        return ApiError(400, str(error), param=name if name.isidentifier() else None)
+        return ApiError(400, str(error), param=name if name in fields else None)
     known = isinstance(error, LmscoreError)
     return ApiError(500, str(error) if known else "internal error; the server's log has details")

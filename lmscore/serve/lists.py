@@ -40,6 +40,7 @@ async def rescore(model: ServedModel, body: RescoreRequest, limits: Limits) -> d
     sizes = [limits.check_characters(some, param="lists") for some in texts]
     limits.check("tokens (about)", sum(sizes), limits.tokens, param="lists")
     weights = _weights(body)
+    _check_feature(body)
     found = await model.batcher.run(Rescoring(body.eos), texts, sizes) if texts else []
     data = []
     for given, nbest, scores in zip(body.lists, lists, found, strict=True):
@@ -60,13 +61,36 @@ def _parsed(given: dict[str, Any], number: int) -> NBestList:
         if not isinstance(one, dict) or not isinstance(one.get("text"), str):
             where = f"{place}.hypotheses[{rank}]"
             raise ApiError(400, f'{where}: expected an object with a "text"', param=where)
+        where = f"{place}.hypotheses[{rank}]"
         features = {
-            name: float(value)
+            name: _number(value, f"{where}.{name}")
             for name, value in one.items()
             if isinstance(value, int | float) and not isinstance(value, bool)
         }
         parsed.append(Hypothesis(one["text"].strip(), features, source=one))
     return NBestList(str(given.get("id", number)), tuple(parsed))
+
+
+def _number(value: float, where: str) -> float:
+    """A feature; raises ApiError that names it if a float cannot hold it."""
+    try:
+        return float(value)
+    except OverflowError:
+        raise ApiError(400, f"{where}: a number beyond 1e308", param=where) from None
+
+
+def _check_feature(body: RescoreRequest) -> None:
+    """Raise ApiError where the new feature would take the place of something else."""
+    if not body.feature:
+        raise ApiError(400, "feature is empty", param="feature")
+    taken = {name for one in body.lists for each in one["hypotheses"] for name in each}
+    taken |= {"text"} if body.weights is None else {"text", "rescored"}
+    if body.feature in taken:
+        raise ApiError(
+            400,
+            f"a hypothesis has a feature {body.feature!r} already; choose another name",
+            param="feature",
+        )
 
 
 def _weights(body: RescoreRequest) -> Weights | None:

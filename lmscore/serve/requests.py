@@ -180,7 +180,8 @@ def decode_body(body: bytes, kind: type[Body]) -> Body:
     """The body as a request of some kind.
 
     Raises:
-        ApiError: it is no JSON, or a field is unknown, missing or of another type; names it.
+        ApiError: it is no JSON or nested too deep, or a field is unknown, missing or of another
+            type; names it.
     """
     try:
         return msgspec.json.decode(body, type=kind)
@@ -196,6 +197,8 @@ def decode_body(body: bytes, kind: type[Body]) -> Body:
             raise ApiError(400, f"the field {found[1]!r} is missing", param=found[1]) from None
         where = f"{param}: " if param else ""
         raise ApiError(400, f"{where}{message.replace('`', '')}", param=param) from None
+    except RecursionError:
+        raise ApiError(400, "the body is nested too deep") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ApiError(400, f"the body is no JSON: {error}") from None
 

@@ -158,6 +158,13 @@ def _check_options(
         model.lm.check_forward("a prefix")
     if context == "document":
         model.lm.check_forward("context='document'")
+    if body.joiner is not None and (body.prefix is None or context == "document"):
+        raise ApiError(
+            400,
+            "joiner stands between a prefix and its text in one sentence: give a prefix, and "
+            "context='sentence'",
+            param="joiner",
+        )
     if not measures:
         return
     if body.per == "text":

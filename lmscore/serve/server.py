@@ -44,10 +44,9 @@ def open_socket(host: str, port: int) -> socket.socket:
         except BaseException:
             bound.close()
             raise
-    except OSError as error:
-        raise OptionError(
-            f"host {host}, port {port}: cannot be listened on: {error.strerror or error}"
-        ) from error
+    except (OSError, UnicodeError) as error:  # the latter: no name of a host
+        reason = getattr(error, "strerror", None) or error
+        raise OptionError(f"host {host}, port {port}: cannot be listened on: {reason}") from error
     return bound
 
 

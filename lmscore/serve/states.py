@@ -89,10 +89,10 @@ async def open_states(model: ServedModel, body: OpenRequest, limits: Limits) -> 
     model.lm.check_forward("a state")
     prompts = parse_prompts(model, body.prompt)
     limits.check("tokens", sum(len(one.ids) for one in prompts), limits.tokens, param="prompt")
-    model.states.check_room(len(prompts))
     ids = [one.ids for one in prompts]
-    found = await model.batcher.run(Opening(body.k), ids, list(map(len, ids)))
-    return _answer(model, found)
+    with model.states.room(len(ids)):
+        found = await model.batcher.run(Opening(body.k), ids, list(map(len, ids)))
+        return _answer(model, found)
 
 
 async def step_states(model: ServedModel, body: StepRequest, limits: Limits) -> dict[str, Any]:
@@ -116,11 +116,12 @@ async def step_states(model: ServedModel, body: StepRequest, limits: Limits) -> 
             zip(body.states, body.tokens, targets, strict=True)
         )
     ]
-    model.states.check_room(0 if body.drop else count)
-    found = await model.batcher.run(Stepping(body.k, widths.pop()), items, [1] * count)
-    if body.drop:
-        model.states.drop(body.states)
-    return _answer(model, found)
+    dropped = len(set(body.states)) if body.drop else 0
+    with model.states.room(count - dropped):
+        found = await model.batcher.run(Stepping(body.k, widths.pop()), items, [1] * count)
+        if body.drop:  # another request may have dropped some meanwhile
+            model.states.check_room(dropped - model.states.drop(body.states))
+        return _answer(model, found)
 
 
 def drop_states(model: ServedModel, body: DropRequest) -> dict[str, Any]:

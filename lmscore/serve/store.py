@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from lmscore.runtime.engine import State
 from lmscore.serve.errors import ApiError
@@ -20,10 +21,25 @@ class StateStore:
         """Keep `most` states at once, each for `seconds` after it was used last."""
         self._most, self._seconds, self._clock = most, seconds, clock
         self._states: OrderedDict[str, tuple[State, float]] = OrderedDict()  # least used first
+        self._promised = 0  # states that requests in progress will add
 
     def __len__(self) -> int:
         self._forget()
         return len(self._states)
+
+    @contextmanager
+    def room(self, count: int) -> Iterator[None]:
+        """Promise the room of `count` more states to a request, until they are added.
+
+        Raises:
+            ApiError: they do not fit.
+        """
+        self.check_room(count)
+        self._promised += count
+        try:
+            yield
+        finally:
+            self._promised -= count
 
     def check_room(self, count: int) -> None:
         """Raise ApiError unless `count` more states fit."""
@@ -31,10 +47,11 @@ class StateStore:
             raise ApiError(
                 400, "this server keeps no states: several processes answer", code="no_states"
             )
-        if len(self) + count > self._most:
+        kept = len(self) + self._promised
+        if kept + count > self._most:
             raise ApiError(
                 429,
-                f"{len(self._states)} states are kept, and {self._most} at most: drop some, or "
+                f"{kept} states are kept, and {self._most} at most: drop some, or "
                 "wait until they are forgotten",
                 code="too_many_states",
                 retry_after=max(1, int(self._seconds)),

@@ -45,6 +45,16 @@ def test_pandas_reads_it_back(run: Run) -> None:
     assert list(frame["text"]) == TEXTS
 
 
+@pytest.mark.parametrize("per", ["token", "word", "part"])
+def test_the_first_record_has_no_row(run: Run, per: str) -> None:
+    argv = ("score", "--format", "csv", "--per", per, "--no-eos", "--file-field", "file")
+    some, none = (run(*argv, stdin=text) for text in ("the cat\n", "\nthe cat\n"))
+    names, *rows = csv.reader(io.StringIO(none.out), strict=True)
+    assert names == some.out.split("\n")[0].split(",")
+    assert {len(row) for row in rows} == {len(names)}
+    assert [row[names.index("record")] for row in rows][-1] == "2"
+
+
 def test_a_row_for_each_word(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('item,sentence\n7,"the cat sat"\n8,"so, long"\n')

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
-from lmscore.cli.lattice_page import Branch, branches, drawing
+from lmscore.cli.rescoring.lattice_page import Branch, branches, drawing
 from lmscore.runtime.rescoring.lattices import LatticePath, Scores
 from tests.browsing import PHONE, fits, open_page
 from tests.cli.conftest import Run

@@ -73,6 +73,12 @@ def test_units_and_wanted_words(run: Run, lm: lmscore.LanguageModel, tmp_path: P
     assert run("next", "the", "--merge").rows == columns(lm.next_words("the", merge=True))
 
 
+def test_tokens_that_are_no_cells(run: Run, bpe_model_path: Path) -> None:
+    rows = run("next", "the", "-m", bpe_model_path, "--unit", "token", "-k", "300").rows
+    assert {len(row) for row in rows} == {2}
+    assert {r"\t", r"\n", r"\r"} <= {word for _, word in rows}
+
+
 def test_it_answers_before_the_next_line_is_there(model_path: Path) -> None:
     program = start("next", "-k", "1", env={"LMSCORE_MODEL": str(model_path)})
     assert program.stdin is not None

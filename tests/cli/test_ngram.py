@@ -60,6 +60,23 @@ def test_from_standard_input_to_standard_output(run: Run) -> None:
     assert result.out.endswith("\n\\end\\\n")
 
 
+def test_records_are_split(run: Run) -> None:
+    argv = ("ngram", "train", "--order", "2", "--smoothing", "mle", "-o", "-", "-q")
+    lines = run(*argv, stdin="a b\na\n")
+    record = '{"text": "a b\\na"}\n'
+    assert run(*argv, "--input-format", "jsonl", stdin=record).out == lines.out
+    whole = run(*argv, "--input-format", "jsonl", "--split", "none", stdin=record)
+    assert whole.out == run(*argv, stdin="a b a\n").out != lines.out
+
+
+def test_bad_records_are_counted(run: Run) -> None:
+    argv = ("ngram", "train", "--order", "1", "--smoothing", "mle", "-o", "-", "-q")
+    record = '{"text": "a b"}\n{}\n{"text": "a"}\n'
+    result = run(*argv, "--input-format", "jsonl", "--on-error", "skip", stdin=record)
+    assert result.out == run(*argv, stdin="a b\na\n").out
+    assert "1 record could not be read" in result.err
+
+
 def test_a_vocabulary(run: Run, out: Path, tmp_path: Path) -> None:
     (tmp_path / "words").write_text("a c\n")
     argv = ["--vocabulary", tmp_path / "words", "--smoothing", "add-k", "--k", "0.5"]
@@ -138,6 +155,9 @@ def test_weights_that_suit_a_text(run: Run, out: Path) -> None:
         ("train TEXT -o OUT --k 2", 2, "--k is for --smoothing add-k (Usage: lmscore ngram train"),
         ("train TEXT -o OUT --smoothing add-k --k 0", 2, "--k must be above 0, not 0"),
         ("train TEXT -o OUT --ids", 2, "--ids is for --tokenizer"),
+        ("train TEXT -o OUT --on-error keep", 2, "--on-error keep is for score"),
+        ("train TEXT -o OUT --documents blank-lines", 2, "n-grams are of each text on its own"),
+        ("train TEXT -o OUT --language de", 2, "--language goes with --split sentences"),
         ("train TEXT -o TEXT", 2, "is read already; write to another file"),
         ("train TEXT -o OUT --order 6", 1, "give no discounts"),
         ("train MISSING -o OUT", 1, "no such file"),

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lmscore.cli.ranked_lists import Meter
+from lmscore.cli.rescoring.ranked_lists import Meter
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.formats import read
 from lmscore.runtime.rescoring.lists.weights import Weights

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from lmscore.cli.verbs.serve import _Served
 from lmscore.runtime.load import load
 from tests.cli.conftest import Run, finish, start
 
@@ -32,6 +33,9 @@ pytest.importorskip("uvicorn")
         (["-m", "nowhere", "--port", "0"], 1, "nowhere"),
         (["-m", "a", "-m", "b", "--name", "x"], 2, "--name is given for some models only"),
         (["--host", "256.0.0.1"], 1, "cannot be listened on"),
+        (["--host", "a..b"], 1, "host a..b, port 8000: cannot be listened on: "),
+        (["--state-seconds", "inf"], 2, "--state-seconds is inf, expected a number of seconds"),
+        (["--state-seconds", "nan"], 2, "--state-seconds"),
     ],
 )
 def test_errors(run: Run, argv: list[str], status: int, message: str) -> None:
@@ -48,6 +52,20 @@ def test_a_port_that_is_taken(run: Run) -> None:
     assert (
         f"host 127.0.0.1, port {port}: cannot be listened on: Address already in use" in result.err
     )
+
+
+def test_a_tokenizer_that_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("lmscore.load", lambda path, **given: asked.update(given, path=path))
+    _Served([None], None, None, "auto", 2, True, None)._load_one(Path("a"))
+    assert asked == {
+        "path": Path("a"),
+        "variant": None,
+        "device": "auto",
+        "threads": 2,
+        "trust": True,
+        "unk_penalty": None,
+    }
 
 
 def test_two_models_of_one_name(run: Run, model_path: Path) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from lmscore.cli.tuning_advice import advice, unusual_weights
-from lmscore.cli.tuning_report import TuningReport
+from lmscore.cli.rescoring.tuning_advice import advice, unusual_weights
+from lmscore.cli.rescoring.tuning_report import TuningReport
 from lmscore.runtime.rescoring.lists import Weights
 from lmscore.runtime.rescoring.tuning import compare
 from tests.runtime.rescoring.tuned import make_candidates

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lmscore.errors import ModelError
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.serve import Limits, Models, load_whole, make_app
+from lmscore.serve import Limits, Models, continuous, load_whole, make_app
 from lmscore.serve.app import ClientGoneError, unless_gone
 from lmscore.serve.scores import Scoring, Text
 from tests.cli.conftest import Run, run  # noqa: F401
@@ -104,12 +104,6 @@ def test_texts_that_are_split(client: Client, lm_int8: LanguageModel) -> None:
     assert (
         "rank is for whole sentences on their own: no bos, eos, prefix, split" in error["message"]
     )
-
-
-def test_a_joiner_in_document_context(client: Client, lm_int8: LanguageModel) -> None:
-    asked: Any = {"prefix": "the cat", "joiner": "  ", "context": "document"}
-    (found,) = client.post("/v1/score", input="sat", **asked)["data"]
-    assert found["log_prob"] == lm_int8.score("sat", **asked).log_prob
 
 
 def test_a_prefix_for_each_text(client: Client, lm_int8: LanguageModel) -> None:
@@ -283,6 +277,43 @@ def test_an_arpa_file_is_served(tmp_path: Path) -> None:
         assert client.post("/v1/next", input="the old")["data"][0]["words"]
         answer = client.post("/v1/completions", prompt="the", max_tokens=3, seed=1)
         assert answer["choices"][0]["finish_reason"] in ("stop", "length")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_log_has_what_the_client_is_not_told(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(continuous, "choose_tokens", fail)
+    answer = client.http.post("/v1/completions", json={"prompt": "a", "stream": stream})
+    assert answer.status_code == (200 if stream else 500)
+    assert "internal error; the server's log has details" in answer.text
+    assert caplog.text.count("RuntimeError: a mistake of ours") == 1
+    assert "in fail" in caplog.text
+
+
+def test_the_log_says_where_an_item_failed(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(Scoring, "run", fail)
+    client.post("/v1/score", 500, input="a")
+    assert "in fail" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("model", "prefix"), [({}, {}), ({"context": "document"}, {"prefix": "the cat"})]
+)
+def test_a_joiner_needs_a_place(
+    client: Client, model: dict[str, str], prefix: dict[str, str]
+) -> None:
+    error = client.post("/v1/score", 400, input="a", joiner="-", **model, **prefix)["error"]
+    assert error["message"].startswith("joiner stands between a prefix and its text in one sent")
+    assert error["param"] == "joiner"
 
 
 def test_half_a_body_is_no_error(lm_int8: LanguageModel, caplog: pytest.LogCaptureFixture) -> None:

@@ -97,7 +97,32 @@ def test_rescoring(client: Client, lm_int8: LanguageModel) -> None:
             "/v1/rescore",
             {"lists": LISTS, "feature": "score"},
             "has a feature 'score' already",
-            None,
+            "feature",
+        ),
+        (
+            "/v1/rescore",
+            {"lists": LISTS, "feature": "text"},
+            "has a feature 'text' already",
+            "feature",
+        ),
+        ("/v1/rescore", {"lists": LISTS, "feature": ""}, "feature is empty", "feature"),
+        (
+            "/v1/rescore",
+            {"lists": LISTS, "feature": "rescored", "weights": {"rescored": 1}},
+            "has a feature 'rescored' already",
+            "feature",
+        ),
+        (
+            "/v1/rescore",
+            {"lists": [{"hypotheses": [{"text": "a", "lm": "not a number"}]}]},
+            "has a feature 'lm' already",
+            "feature",
+        ),
+        (
+            "/v1/rescore",
+            {"lists": [{"hypotheses": [{"text": "a", "am": 10**400}]}]},
+            "lists[0].hypotheses[0].am: a number beyond 1e308",
+            "lists[0].hypotheses[0].am",
         ),
         ("/v1/rescore", {"lists": LISTS, "weights": {"no": 1}}, "no", None),
     ],
@@ -108,3 +133,16 @@ def test_errors(
     error = client.post(path, 400, **body)["error"]
     assert message in error["message"]
     assert param is None or error["param"] == param
+
+
+def test_a_message_names_no_field_that_is_none(client: Client) -> None:
+    error = client.post("/v1/next", 400, input="a", allowed=["a b"])["error"]
+    assert error["message"].startswith("a word of allowed must be")
+    assert error["param"] is None
+
+
+def test_a_body_that_is_nested_too_deep(client: Client) -> None:
+    deep = b'{"lists": [{"a": ' + b"[" * 9000 + b"]" * 9000 + b"}]}"
+    answer = client.http.post("/v1/rescore", content=deep)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == "the body is nested too deep"

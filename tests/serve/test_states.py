@@ -92,6 +92,30 @@ def test_the_number_of_states_is_bounded(lm_int8: LanguageModel) -> None:
         client.post("/v1/states/step", states=[one["state"]], tokens=[4], drop=True)
 
 
+def test_repeated_states_make_no_room(lm_int8: LanguageModel) -> None:
+    for client in client_of(("toy", lm_int8), limits=Limits(states=3)):
+        (one,) = client.post("/v1/states")["data"]
+        many = {"tokens": [4] * 4, "drop": True}
+        client.post("/v1/states/step", 429, states=[one["state"]] * 4, **many)
+        (*new,) = client.post(
+            "/v1/states/step", states=[one["state"]] * 3, tokens=[4] * 3, drop=True
+        )["data"]
+        assert len(new) == 3
+
+
+def test_room_is_promised_once(lm: LanguageModel) -> None:
+    """Requests in progress do not share the last places."""
+    store = StateStore(most=3, seconds=10)
+    with store.room(2):
+        store.check_room(1)
+        with pytest.raises(ApiError, match="2 states are kept, and 3 at most"):
+            store.check_room(2)
+    store.add(lm.initial_state())
+    with store.room(2), pytest.raises(ApiError), store.room(1):
+        pass
+    store.check_room(2)
+
+
 def test_states_that_nobody_uses_are_forgotten(lm: LanguageModel) -> None:
     now = 0.0
     store = StateStore(most=3, seconds=10, clock=lambda: now)

@@ -59,6 +59,7 @@ def features(
     if text.on_error == "keep":
         raise UsageError("--on-error keep is for score: a record that cannot be read has no row")
     text.splits(apart="features")
+    text.check_apart("features")
     bad = text.bad_records()
     records = text.records(bad=bad)
     lm = model.load()

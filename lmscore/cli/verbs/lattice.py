@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.lattice_page import LatticePage
-from lmscore.cli.lattice_run import LatticeRun
-from lmscore.cli.lattice_work import SCORES, LatticeOutput, LatticeResult, LatticeWork
-from lmscore.cli.list_options import (
-    ListOutput,
-    PosteriorOptions,
-    SeenText,
-    check_lists_stay,
-    write_texts,
-)
+from lmscore.cli.outfile import write_texts
 from lmscore.cli.report_files import Html, check_html
+from lmscore.cli.rescoring.lattice_page import LatticePage
+from lmscore.cli.rescoring.lattice_run import LatticeRun
+from lmscore.cli.rescoring.lattice_work import SCORES, LatticeOutput, LatticeResult, LatticeWork
+from lmscore.cli.rescoring.list_input import ListOutput, check_lists_stay
+from lmscore.cli.rescoring.posterior_options import PosteriorOptions
+from lmscore.cli.rescoring.seen_text import SeenText
 from lmscore.cli.usage import UsageError, command_line
 from lmscore.errors import OptionError
 from lmscore.files import names_directory

@@ -8,6 +8,7 @@ import typer
 
 from lmscore import names
 from lmscore.cli import options, streams
+from lmscore.cli.layout import cell
 from lmscore.cli.records import TextInput, words_of_file
 from lmscore.cli.scored_records import interactive, with_progress
 from lmscore.cli.usage import UsageError, command_line
@@ -62,11 +63,12 @@ def next_words(
     encoding: options.Encoding = None,
     errors: options.Utf8Errors = "strict",
 ) -> None:
-    """Print the likeliest next words after a text, best first, with their probabilities.
+    r"""Print the likeliest next words after a text, best first, with their probabilities.
 
     Without a header: probability, word, with a tab between them; "</s>" is the end of the
-    sentence. For the lines of an input, the number of the line comes first, or its id where it
-    has one. With --format jsonl an object per text, with the list "words" and their "unit".
+    sentence; a tab or line break in a word is written as \t, \n or \r. For the lines of an input,
+    the number of the line comes first, or its id where it has one. With --format jsonl an object
+    per text, with the list "words" and their "unit".
     """
     if text is not None and files is not None:
         raise UsageError("give a TEXT or --input, not both")
@@ -91,8 +93,9 @@ def next_words(
             objects = [{"word": word, "probability": p} for word, p in words]
             streams.write(json_line({**record.as_fields(), "unit": unit, "words": objects}))
         else:
-            key = "" if text is not None else f"{number if record.id is None else record.id}\t"
-            streams.write("".join(f"{key}{p:.4g}\t{word}\n" for word, p in words))
+            key = number if record.id is None else cell(record.id)
+            begin = "" if text is not None else f"{key}\t"
+            streams.write("".join(f"{begin}{p:.4g}\t{cell(word)}\n" for word, p in words))
         streams.flush()
 
 

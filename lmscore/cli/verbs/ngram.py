@@ -10,7 +10,7 @@ import typer
 
 from lmscore.cli import options, streams
 from lmscore.cli.outfile import check_not_read
-from lmscore.cli.records import TextInput
+from lmscore.cli.records import TextInput, note_bad_records
 from lmscore.cli.scored_records import input_progress
 from lmscore.cli.usage import UsageError, command_line
 from lmscore.errors import InputError, ModelError
@@ -92,14 +92,17 @@ def train(
 ) -> None:
     """Count the n-grams of a text, and write a model of them as an ARPA file.
 
-    Each line is a sentence between <s> and </s>, of words between white space. The n-grams are
-    sorted on disk.
+    Each line is a sentence between <s> and </s>, of words between white space; --split finds the
+    sentences of other records. The n-grams are sorted on disk.
     """
     if k is not None and smoothing != "add-k":
         raise UsageError("--k is for --smoothing add-k")
     thresholds = _thresholds(prune, order, smoothing, 1.0 if k is None else k)
     if ids and tokenizer is None:
         raise UsageError("--ids is for --tokenizer")
+    if text.on_error == "keep":
+        raise UsageError("--on-error keep is for score: a record that cannot be read has no words")
+    text.check_apart("n-grams")
     with command_line():
         check_not_read(output, text.paths)
     from lmscore.files import read_lines
@@ -298,13 +301,16 @@ def _numbers(option: str, given: str) -> list[float]:
 
 
 def _lines(text: TextInput) -> Iterator[str]:
-    """The texts of the input, under a progress bar."""
-    done = 0
+    """The sentences of the input, under a progress bar."""
+    from lmscore.runtime.text import split_text
+
+    done, split, bad = 0, text.splits(), text.bad_records()
     with input_progress("counting", text.paths, data_on_stdout=False) as progress:
-        for record in text.records():
-            done += len(record.raw) or len(record.text) + 1
+        for record in text.records(bad=bad):
+            done += record.size
             progress.update(done)
-            yield record.text
+            yield from split_text(record.text, split, text.language)
+    note_bad_records(bad.count)
 
 
 def _tokens(lines: Iterable[str], tokenizer: Path | None, *, ids: bool) -> Iterator[Sequence[str]]:

@@ -79,7 +79,8 @@ def ppl(
     from lmscore.runtime.text import split_text
 
     paths = text.paths
-    layouts = {"--format": output_format != "text"}
+    characters = segmentation == "characters"
+    layouts = {"--format": output_format != "text", "--segmentation characters": characters}
     check_html(html, paths, apart={"--compat": compat})
     report = start_report(compat, paths, bos=bos, eos=eos, layouts=layouts)
     oov_costs.check(compat=compat, cache=cache, dynamic=dynamic)

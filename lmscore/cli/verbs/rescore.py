@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,26 +10,20 @@ import typer
 from lmscore import names
 from lmscore.bundle import Context
 from lmscore.cli import options, streams
-from lmscore.cli.explained_list import explanation, up_to
-from lmscore.cli.list_options import (
-    ListInput,
-    ListModels,
-    ListOutput,
-    PosteriorOptions,
-    PrefixOptions,
-    SeenText,
-    assignments,
-    check_lists_stay,
-    note_mixtures,
-    number,
-    write_texts,
-)
-from lmscore.cli.list_page import RescorePage
-from lmscore.cli.ranked_lists import Job, Meter, Ranked, summary
+from lmscore.cli.outfile import write_texts
 from lmscore.cli.report_files import Html, check_html
+from lmscore.cli.rescoring.explained_list import explanation, up_to
+from lmscore.cli.rescoring.list_input import ListInput, ListOutput, check_lists_stay
+from lmscore.cli.rescoring.list_models import ListModels, note_mixtures
+from lmscore.cli.rescoring.list_page import RescorePage
+from lmscore.cli.rescoring.posterior_options import PosteriorOptions
+from lmscore.cli.rescoring.prefix_options import PrefixOptions
+from lmscore.cli.rescoring.ranked_lists import Job, Meter, Ranked, summary
+from lmscore.cli.rescoring.seen_text import SeenText
+from lmscore.cli.rescoring.text_form import SAMPLE, settled_preparation
+from lmscore.cli.rescoring.weight_options import WeightOptions
 from lmscore.cli.scored_records import interactive
-from lmscore.cli.text_form import SAMPLE, settled_preparation
-from lmscore.cli.usage import UsageError, command_line
+from lmscore.cli.usage import UsageError
 from lmscore.files import names_directory
 
 if TYPE_CHECKING:
@@ -62,19 +54,6 @@ def rescore(
         typer.Option("--best", help="Print only the text of the best hypothesis, a line per list."),
     ] = False,
     with_ids: options.WithIds = False,
-    lm_weight: Annotated[
-        float | None, typer.Option(metavar="X", help="The weight of each new score. Default: 0.5.")
-    ] = None,
-    word_penalty: Annotated[
-        float | None,
-        typer.Option(
-            metavar="X", help="Added for every word; below 0 longer texts lose. Default: 0."
-        ),
-    ] = None,
-    length_normalization: Annotated[
-        float | None,
-        typer.Option(metavar="X", help="Divide the sum by words to the power of X. Default: 0."),
-    ] = None,
     explain: Annotated[
         str | None,
         typer.Option(
@@ -82,19 +61,7 @@ def rescore(
             help="Print one list as a table instead: every score, what it counts, what decided.",
         ),
     ] = None,
-    weight: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=X",
-            help="The weight of a score of the list. Default: 1 for the decoder's own, 0 for the "
-            "rest; may be given again.",
-            show_default=False,
-        ),
-    ] = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="All weights, as `lmscore tune` writes them."),
-    ] = None,
+    weighing: WeightOptions,
     metric: Annotated[
         names.MetricName | None,
         typer.Option(
@@ -138,45 +105,16 @@ def rescore(
     posteriors.check(best=best, chooses=best or rerank or metric is not None)
     if quiet and metric is not None and html is None:
         raise UsageError("--metric is said in the summary: leave out --quiet")
-    own_weights = {
-        name: number(f"--weight {name}", value)
-        for name, value in assignments("--weight", weight).items()
-    }
-    _check_weights(
-        weights,
-        {
-            "--lm-weight": lm_weight,
-            "--word-penalty": word_penalty,
-            "--length-normalization": length_normalization,
-            "--weight": weight or None,
-        },
-    )
     lists.check()
     line_buffered = _is_line_buffered(line_buffered, lists)
     seen.check()
     check_html(html, lists.paths, output, apart={"--explain": explain})
     added = _new_features(models, context, prefix)
+    weighing.check(added)
+    tuned = weighing.tuned()
     from lmscore.runtime.rescoring.formats import check_output
-    from lmscore.runtime.rescoring.lists import (
-        LM_WEIGHT,
-        RANK,
-        ahead,
-        default_weights,
-        peek,
-        read_weights,
-    )
+    from lmscore.runtime.rescoring.lists import RANK, ahead, peek
 
-    weigh = partial(
-        default_weights,
-        added=added,
-        lm_weight=LM_WEIGHT if lm_weight is None else lm_weight,
-        word_penalty=word_penalty or 0.0,
-        length_normalization=length_normalization or 0.0,
-        given=own_weights if models.lodr is None else {**_lodr_weight(lm_weight), **own_weights},
-    )
-    with command_line():
-        weigh(None, None)
-    tuned = None if weights is None else read_weights(weights)
     prepare, judge = seen.preparation(lists.errors), _judge(metric)
     texts = best or explain is not None
     # Lists take their own place, texts would take that of the lists.
@@ -192,7 +130,8 @@ def rescore(
     prepare = settled_preparation(seen, sample, scorers, lists.errors, quiet=quiet)
     if not quiet:
         note_mixtures(scorers)
-    chosen = tuned or weigh(first, list_format.score)
+    lodr = models.lodr is not None
+    chosen = tuned or weighing.defaults(added, first, list_format.score, lodr=lodr)
     job = Job(
         scorers,
         chosen,
@@ -222,7 +161,7 @@ def rescore(
         )
     else:
         _write_lists(list_format, shown, output, rerank=rerank, flushed=line_buffered)
-    by_order = tuned is None and RANK in chosen.features and RANK not in own_weights
+    by_order = tuned is None and RANK in chosen.features and RANK not in weighing.own
     said = list(summary(job, meter, first, by_order=by_order))
     page.write(said)
     if not quiet:
@@ -279,14 +218,6 @@ def _new_features(models: ListModels, context: Context, prefix: PrefixOptions) -
     return names
 
 
-def _lodr_weight(lm_weight: float | None) -> dict[str, float]:
-    """The weight of the n-gram of --lodr, given the models' weight, if none says it."""
-    from lmscore.runtime.rescoring.lists import LM_WEIGHT
-    from lmscore.runtime.rescoring.models import LODR, LODR_SHARE
-
-    return {LODR: -LODR_SHARE * (LM_WEIGHT if lm_weight is None else lm_weight)}
-
-
 def _judge(name: names.MetricName | None) -> Metric | None:
     """The metric of a name, of which it is clear that it can be computed here."""
     from lmscore.runtime.rescoring.lists import METRICS
@@ -295,12 +226,6 @@ def _judge(name: names.MetricName | None) -> Metric | None:
         return None
     METRICS[name].statistics([""], "")  # to learn now what is not installed
     return METRICS[name]
-
-
-def _check_weights(weights: Path | None, given: Mapping[str, object]) -> None:
-    for option, value in given.items():
-        if weights is not None and value is not None:
-            raise UsageError(f"--weights has all weights: leave out {option}")
 
 
 def _write_lists(

@@ -123,6 +123,7 @@ def score(
             "--surprisal": surprisal,
             "--header": header,
             "--resume": resume,
+            "--segmentation characters": segmentation == "characters",
             **{f"--{name}": name in measures for name in measures},
         },
     )

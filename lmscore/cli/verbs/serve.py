@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import shutil
 import tempfile
@@ -83,6 +84,7 @@ def serve(
     variant: options.Variant = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    trust: options.Trust = False,
     unk_penalty: options.UnkPenalty = None,
     host: Annotated[
         str, typer.Option(metavar="HOST", help="The address to listen on; 0.0.0.0 is every one.")
@@ -118,7 +120,11 @@ def serve(
         raise UsageError("--api-key is empty")
     if name and len(name) != len(model or [None]):
         raise UsageError("--name is given for some models only: give one for each")
-    chosen = _Served([*model] if model else [None], name, variant, device, threads, unk_penalty)
+    if not math.isfinite(bounds.state_seconds):
+        raise UsageError(f"--state-seconds is {bounds.state_seconds}, expected a number of seconds")
+    chosen = _Served(
+        [*model] if model else [None], name, variant, device, threads, trust, unk_penalty
+    )
     with _shared_figures(workers), needs_extra("serve"):
         from lmscore.serve import fork_workers, open_socket
 
@@ -143,6 +149,7 @@ class _Served:
     variant: str | None
     device: str
     threads: int | None
+    trust: bool
     unk_penalty: float | None
 
     def load(self) -> dict[str, LanguageModel]:
@@ -159,6 +166,7 @@ class _Served:
             variant=self.variant,
             device=self.device,
             threads=self.threads,
+            trust=self.trust,
             unk_penalty=self.unk_penalty,
         )
 

@@ -10,20 +10,20 @@ import typer
 
 from lmscore import names
 from lmscore.cli import options, streams
-from lmscore.cli.lattice_tuning import LatticeTuning, check_lattice_options, lattice_format
-from lmscore.cli.list_options import (
-    ListInput,
-    ListModels,
-    SeenText,
-    check_lists_stay,
-    note_mixtures,
-)
-from lmscore.cli.list_page import write_tuning_page
 from lmscore.cli.plot import check_picture, plot_metric
-from lmscore.cli.ranked_lists import score_hint
 from lmscore.cli.report_files import Html, check_html
-from lmscore.cli.text_form import SAMPLE, settled_preparation
-from lmscore.cli.tuning_report import measured, tuned, with_scores
+from lmscore.cli.rescoring.lattice_tuning import (
+    LatticeTuning,
+    check_lattice_options,
+    lattice_format,
+)
+from lmscore.cli.rescoring.list_input import ListInput, check_lists_stay
+from lmscore.cli.rescoring.list_models import ListModels, note_mixtures
+from lmscore.cli.rescoring.list_page import write_tuning_page
+from lmscore.cli.rescoring.ranked_lists import score_hint
+from lmscore.cli.rescoring.seen_text import SeenText
+from lmscore.cli.rescoring.text_form import SAMPLE, settled_preparation
+from lmscore.cli.rescoring.tuning_report import measured, tuned, with_scores
 from lmscore.cli.usage import UsageError, command_line
 from lmscore.errors import OptionError
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmscore import names
-from lmscore.cli.lattice_page import lattice_section
-from lmscore.cli.list_options import PosteriorOptions, SeenText
 from lmscore.cli.options import ModelOptions
 from lmscore.cli.processes import in_processes
+from lmscore.cli.rescoring.lattice_page import lattice_section
+from lmscore.cli.rescoring.posterior_options import PosteriorOptions
+from lmscore.cli.rescoring.seen_text import SeenText
 from lmscore.cli.scored_records import describe
 from lmscore.corpus.reading import json_line
 from lmscore.errors import InputError

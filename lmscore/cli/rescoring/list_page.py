@@ -13,8 +13,8 @@ from lmscore.cli.report_files import write_page
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from lmscore.cli.ranked_lists import Job, Ranked
-    from lmscore.cli.tuning_report import TuningReport
+    from lmscore.cli.rescoring.ranked_lists import Job, Ranked
+    from lmscore.cli.rescoring.tuning_report import TuningReport
     from lmscore.pages import Child
     from lmscore.runtime.rescoring.lists import Floats, Metric, NBestList, Weights
     from lmscore.runtime.rescoring.tuning import Candidates

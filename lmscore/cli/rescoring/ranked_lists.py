@@ -12,7 +12,8 @@ from lmscore.cli.scored_records import describe, input_progress, unknown_words
 from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
-    from lmscore.cli.list_options import PosteriorOptions, PrefixOptions
+    from lmscore.cli.rescoring.posterior_options import PosteriorOptions
+    from lmscore.cli.rescoring.prefix_options import PrefixOptions
     from lmscore.runtime.rescoring.lists import (
         Counts,
         Gain,

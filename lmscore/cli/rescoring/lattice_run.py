@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from lmscore.cli.lattice_work import (
+from lmscore.cli.rescoring.lattice_work import (
     LatticeCounts,
     LatticeResult,
     LatticeWork,
     LatticeWorker,
     shared_results,
 )
+from lmscore.cli.rescoring.text_form import SAMPLE, is_lowered, texts_of_lattices
 from lmscore.cli.scored_records import input_progress, interactive
-from lmscore.cli.text_form import SAMPLE, is_lowered, texts_of_lattices
 from lmscore.errors import LmscoreError, OptionError
 from lmscore.files import expanded_paths
 

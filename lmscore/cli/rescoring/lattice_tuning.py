@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lmscore.cli import streams
-from lmscore.cli.list_options import ListInput, ListModels, SeenText
 from lmscore.cli.progress import Progress
-from lmscore.cli.text_form import SAMPLE, settled_preparation, texts_of_lattices
+from lmscore.cli.rescoring.list_input import ListInput
+from lmscore.cli.rescoring.list_models import ListModels
+from lmscore.cli.rescoring.seen_text import SeenText
+from lmscore.cli.rescoring.text_form import SAMPLE, settled_preparation, texts_of_lattices
 from lmscore.cli.usage import UsageError
 
 if TYPE_CHECKING:

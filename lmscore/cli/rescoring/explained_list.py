@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from lmscore.cli.ranked_lists import formula
+from lmscore.cli.rescoring.ranked_lists import formula
 from lmscore.cli.table import table
 from lmscore.errors import InputError
 
 if TYPE_CHECKING:
-    from lmscore.cli.ranked_lists import Job, Ranked
+    from lmscore.cli.rescoring.ranked_lists import Job, Ranked
     from lmscore.runtime.rescoring.lists import NBestList
 
 

@@ -14,7 +14,7 @@ from lmscore.cli.report_files import write_page
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from lmscore.cli.lattice_work import LatticeResult
+    from lmscore.cli.rescoring.lattice_work import LatticeResult
     from lmscore.runtime.rescoring.lattices import LatticePath, RescoredLattice
 
 _LATTICES = 60  # that a page shows, while they need less than

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lmscore.cli.progress import Progress
+from lmscore.cli.rescoring.tuning_advice import advice, unusual_weights
 from lmscore.cli.table import table
-from lmscore.cli.tuning_advice import advice, unusual_weights
 
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.lists import Floats, NBestList, Weights

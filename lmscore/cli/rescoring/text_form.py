@@ -9,7 +9,7 @@ from lmscore import names
 from lmscore.cli import streams
 
 if TYPE_CHECKING:
-    from lmscore.cli.list_options import SeenText
+    from lmscore.cli.rescoring.seen_text import SeenText
     from lmscore.runtime.rescoring.lattices import Lattice
     from lmscore.runtime.rescoring.lists import NBestList
     from lmscore.runtime.rescoring.models import ListScorer

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lmscore.cli.tuning_report import TuningReport
+    from lmscore.cli.rescoring.tuning_report import TuningReport
     from lmscore.runtime.rescoring.lists import Weights
 
 _NOTHING = 0.01  # of the metric: what a language model gains, at most, if it gains nothing
