@@ -11,7 +11,7 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, cast
@@ -25,7 +25,13 @@ from lmscore.compression import (
     unpacked,
 )
 from lmscore.encodings import LineReader
-from lmscore.errors import InputFileError, LmscoreError, OptionError, OutputFileError
+from lmscore.errors import (
+    InputError,
+    InputFileError,
+    LmscoreError,
+    OptionError,
+    OutputFileError,
+)
 from lmscore.locks import take_lock
 from lmscore.names import Utf8Errors
 
@@ -35,6 +41,7 @@ _TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
 """The names of `atomic_write`'s temporary files."""
 
 _YOUNG_SECONDS = 60.0
+_LONGEST_NAME = 255  # bytes, in nearly all file systems
 
 
 def _reason(error: Exception) -> str:
@@ -145,14 +152,38 @@ def check_errors(errors: str) -> None:
 
 
 def expanded_paths(paths: str | Path | Iterable[str | Path]) -> Iterator[str | Path]:
-    """Yield the files that paths name: all files of a directory, the files listed in `@FILE`."""
+    """Yield the files that paths name: all files of a directory, the files listed in `@FILE`.
+
+    Raises:
+        InputFileError: a list of files cannot be read.
+        InputError: a line of a list is blank.
+    """
     for path in [paths] if isinstance(paths, str | Path) else paths:
         if str(path).startswith("@"):
-            yield from read_lines(str(path)[1:])
-        elif Path(path).is_dir():
+            yield from _listed_paths(str(path)[1:])
+        elif _leads_to(path, Path.is_dir):
             yield from sorted(file for file in Path(path).iterdir() if file.name[0] != ".")
         else:
             yield path
+
+
+def _listed_paths(path: str) -> Iterator[str]:
+    """The lines of a file of paths; raises InputError for a blank one."""
+    for number, line in enumerate(read_lines(path), 1):
+        if not line.strip():
+            raise InputError(f"{input_name(path)}, line {number}: blank, expected a path")
+        yield line
+
+
+def _leads_to(path: str | Path, kind: Callable[[Path], bool]) -> bool:
+    """Whether a path leads to something of a kind.
+
+    False where the system refuses to say: too long a name, a folder that may not be entered. Who
+    opens such a path gets the reason.
+    """
+    with suppress(OSError):
+        return kind(Path(path))
+    return False
 
 
 def read_files(paths: Iterable[str | Path], *, errors: Utf8Errors = "strict") -> Iterator[str]:
@@ -174,7 +205,7 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     path = Path(path)
     place = Path(os.path.realpath(path))
     _remove_stale(place.parent)
-    temporary = place.with_name(f".{place.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = place.with_name(_temporary_name(place.name))
     try:
         with _named_errors(OutputFileError, path, "written"):
             with open(temporary, "wb") as file:
@@ -191,12 +222,22 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
         raise
 
 
+def _temporary_name(name: str) -> str:
+    """A name beside a file's own, no longer than that one if it is as long as a name may be."""
+    mark = f".{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    spelt = os.fsencode(name)
+    if len(spelt) + len(mark) >= _LONGEST_NAME:
+        name = spelt[: len(spelt) - len(mark) - 1].decode(errors="ignore")
+    return f".{name}{mark}"
+
+
 @functools.cache  # once per folder
 def _remove_stale(folder: Path) -> None:
     """Remove the temporary files that killed processes left in a folder."""
-    for path in folder.glob(".*.tmp"):
-        if _TEMPORARY.fullmatch(path.name) is None:
-            continue
+    found: list[Path] = []
+    with suppress(OSError):  # too long a name of the folder
+        found += (path for path in folder.glob(".*.tmp") if _TEMPORARY.fullmatch(path.name))
+    for path in found:
         with suppress(OSError), open(path, "rb") as file:
             age = time.time() - os.fstat(file.fileno()).st_mtime
             # A process may be about to lock a young file.
@@ -215,7 +256,7 @@ def open_output(path: str | Path) -> Iterator[IO[bytes]]:
         MissingExtraError: the package that packs it is not installed.
     """
     path = Path(path)
-    in_place = path.exists() and not path.is_file()
+    in_place = _leads_to(path, Path.exists) and not path.is_file()
     kind = compression_named(path.name)
     with (
         _named_errors(OutputFileError, path, "written"),
@@ -236,7 +277,7 @@ def atomic_write_bytes(path: str | Path, data: bytes) -> None:
 
 def names_directory(path: str | Path) -> bool:
     """Return whether a path means a directory: it is one, or ends in `/`."""
-    return str(path).endswith(("/", os.sep)) or Path(path).is_dir()
+    return str(path).endswith(("/", os.sep)) or _leads_to(path, Path.is_dir)
 
 
 def make_directory(path: str | Path) -> None:

@@ -220,15 +220,27 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
         tmp_path / "missing" / "x",
         file / "x",
         tmp_path / "folder",
-        tmp_path / ("x" * 250),
+        tmp_path / ("x" * 256),
+        tmp_path / ("x" * 300) / "x",
     ):
         with pytest.raises(OutputFileError, match="cannot be written"):
             atomic_write_bytes(path, b"data")
+        with pytest.raises(OutputFileError, match="cannot be written"), open_output(path):
+            pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
     with pytest.raises(OutputFileError, match="cannot be created"):
         make_directory(file / "folder")
     make_directory(tmp_path / "a" / "b")
     make_directory(tmp_path / "a" / "b")
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "ü" * 127, "字" * 85])
+def test_names_may_be_as_long_as_the_system_has_them(tmp_path: Path, name: str) -> None:
+    with atomic_write(tmp_path / name) as file:
+        file.write(b"data")
+        (temporary,) = tmp_path.iterdir()
+        assert len(os.fsencode(temporary.name)) <= 255
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.parametrize(("suffix", "open_packed"), [(".gz", gzip.open), (".xz", lzma.open)])
@@ -269,12 +281,17 @@ def test_paths_that_stand_for_files(tmp_path: Path) -> None:
     assert list(expanded_paths([f"@{tmp_path / 'names'}"])) == [str(folder / "b"), str(folder)]
     assert list(expanded_paths(folder)) == [folder / "a", folder / "b"]
     assert list(expanded_paths("lists.txt")) == ["lists.txt"]
+    assert list(expanded_paths("x" * 300)) == ["x" * 300]
+    (tmp_path / "names").write_text("a\n\nb\n")
+    with pytest.raises(InputError, match="names, line 2: blank, expected a path"):
+        list(expanded_paths(f"@{tmp_path / 'names'}"))
 
 
 def test_names_of_directories(tmp_path: Path) -> None:
     assert names_directory(tmp_path)
     assert names_directory("not-there/")
     assert not names_directory(tmp_path / "not-there")
+    assert not names_directory(tmp_path / ("x" * 300))
 
 
 def test_sha256(tmp_path: Path) -> None:

@@ -152,6 +152,7 @@ def figures(losses: Losses, counts: CorpusCounts) -> dict[str, float | None]:
     """
     summary = Summary(
         sentences=counts.lines,
+        ends=counts.lines,
         words=counts.words,
         tokens=losses.tokens,
         oovs=losses.oovs,

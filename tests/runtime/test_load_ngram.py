@@ -14,6 +14,7 @@ import lmscore
 from lmscore.errors import DeviceError, LmscoreError, ModelError, OptionError, VariantError
 from lmscore.runtime.engine import State
 from lmscore.runtime.ngram import BOS, LN10, UNK
+from lmscore.runtime.rescoring.models import score_lists
 from tests.runtime.ngram.golden import DATA
 
 MODELS = {name: lmscore.load(DATA / f"{name}.arpa") for name in ("unigrams", "trigrams", "pruned")}
@@ -79,6 +80,34 @@ def test_distributions(name: str) -> None:
     top = MODELS[name].engine.top([BOS], MODELS[name].initial_state(), 5)
     first = MODELS[name].engine.step([BOS], MODELS[name].initial_state()).log_probs[0]
     assert top.log_probs[0].tolist() == sorted(first.tolist(), reverse=True)[:5]
+
+
+@given(st.sampled_from(list(MODELS)), texts)
+def test_a_word_is_as_likely_as_itself(name: str, lines: list[str]) -> None:
+    """The bits of a target are those of the distribution, or ranks are of a word behind itself."""
+    for measured in MODELS[name].measure_stream(lines, alternatives=MODELS[name].vocab_size):
+        for token in measured.tokens:
+            log_probs = dict(token.alternatives)
+            assert log_probs[token.text] == token.log_prob
+            assert token.rank == 1 + sum(p > token.log_prob for p in log_probs.values())
+
+
+def test_unigrams_along_a_tree() -> None:
+    lm, texts = MODELS["unigrams"], ["the cat", "the dog", "the"]
+    (found,) = score_lists(lm, [texts], method="tree")
+    assert [s.log_prob for s in found.scores] == [s.log_prob for s in lm.score_batch(texts)]
+
+
+@pytest.mark.parametrize("counts", [(5, 0), (5, 0, 0), (5, 0, 0, 0)])
+def test_orders_without_ngrams(tmp_path: Path, counts: tuple[int, ...]) -> None:
+    unigrams = "-1\t<unk>\n-99\t<s>\n-1\t</s>\n-0.5\ta\n-0.6\tb\n"
+    sizes = "".join(f"ngram {n}={count}\n" for n, count in enumerate(counts, 1))
+    path = tmp_path / "empty.arpa"
+    path.write_text(f"\\data\\\n{sizes}\n\\1-grams:\n{unigrams}\n\\end\\\n")
+    lm = lmscore.load(path)
+    assert lm.score("a b").log_prob == pytest.approx(-2.1 * LN10)
+    (found,) = score_lists(lm, [["a b", "a"]], method="tree")
+    assert found.scores[1].log_prob == pytest.approx(-1.5 * LN10)
 
 
 def test_next_words_and_samples() -> None:

@@ -213,7 +213,8 @@ class BidirectionalModel:
         best, log_probs = (
             array[len(before)] for array in (measured.top_tokens, measured.top_log_probs)
         )
-        known = best != config.unk_token_id
+        # <s> and </s> are no words: they have no probability.
+        known = (best != config.unk_token_id) & np.isfinite(log_probs)
         names = tokenizer.tokens(best[known].tolist())
         return list(zip(names, np.exp(log_probs[known]).tolist(), strict=True))[:k]
 
@@ -274,7 +275,7 @@ class BidirectionalModel:
                 parts=parts if tokens or words else (),
                 tokens=tokens,
                 words=words,
-                num_ends=0,
+                num_ends=[0] * len(rows),
                 num_words=list(map(count_characters, part.texts)) if characters else None,
             )
             yield found, whole

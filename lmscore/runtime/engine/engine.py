@@ -388,7 +388,7 @@ class Engine:
             raise InputError(f"expected a State, got {type(state).__name__}")
         graph, count = self._here(), len(outputs)
         found = graph.run([*outputs, *self._state_outputs], tokens, state=state.tensors, **given)
-        for observer in self._observers:
+        for observer in tuple(self._observers):  # another thread may take one away meanwhile
             observer(*tokens.shape)
         return found[:count], State.owning(found[count:])
 

@@ -22,7 +22,7 @@ from lmscore.runtime.ngram import BOS, EOS, UNK, NgramModel
 
 _MAX_WORDS = (1 << 24) - 2  # a float32 of the state holds each number exactly
 _TARGET_BUDGET = 1 << 16  # tokens: NumPy's calls are not free, and targets need no distributions
-_FLOATS = 1 << 22  # of distributions that are made at a time
+_FLOATS = 1 << 21  # of distributions that are made at a time
 
 
 class NgramGraph(Graph):

@@ -142,11 +142,11 @@ def _read_only(tensor: Tensor | DeviceTensor) -> Tensor | DeviceTensor:
         if isinstance(tensor, np.ndarray):
             found = f"{tensor.dtype} {list(tensor.shape)}"
         raise InputError(f"a state tensor must be float32 [L, B, H], not {found}")
-    if not tensor.flags.writeable:
-        return tensor
     if not np.isfinite(tensor).all():  # ONNX Runtime may make finite scores of it
         raise InputError("a state tensor holds nan or inf")
-    return _frozen(tensor.copy())
+    # A read-only view may show what others write to.
+    is_own = tensor.base is None and not tensor.flags.writeable
+    return tensor if is_own else _frozen(tensor.copy())
 
 
 def _frozen(tensor: Tensor) -> Tensor:

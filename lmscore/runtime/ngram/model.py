@@ -146,9 +146,10 @@ class NgramModel:
         """
         found = self.tables[0].log_probs[words].astype(np.float64)
         for before, below, table in zip(contexts, self.tables, self.tables[1:], strict=False):
-            nodes = self._children(table, before, words)
             # An unknown context has no back-off weight, and no longer n-gram.
-            found += np.where(before >= 0, below.backoffs[before], 0)
+            there = np.flatnonzero(before >= 0)
+            found[there] += below.backoffs[before[there]]
+            nodes = self._children(table, before, words)
             known = nodes >= 0
             found[known] = table.log_probs[nodes[known]]
         return found
@@ -156,9 +157,10 @@ class NgramModel:
     def distributions_after(self, contexts: Sequence[Ids], count: int) -> Floats:
         """The log-probabilities (nats) of all V words after `count` contexts, float32 [count, V].
 
-        Contexts are as in `log_probs_after`. <s> never comes.
+        Contexts are as in `log_probs_after`, and so are the sums, to the last bit: a word is as
+        likely as itself. <s> never comes.
         """
-        found = np.tile(self.tables[0].log_probs, (count, 1))
+        found = np.tile(self.tables[0].log_probs.astype(np.float64), (count, 1))
         for before, below, table in zip(contexts, self.tables, self.tables[1:], strict=False):
             known = np.flatnonzero(before >= 0)
             found[known] += below.backoffs[before[known], None]
@@ -172,7 +174,7 @@ class NgramModel:
             )
             found[rows, table.keys[numbers] % self.vocab_size] = table.log_probs[numbers]
         found[:, BOS] = IMPOSSIBLE
-        return found
+        return found.astype(np.float32)
 
     def next_log_probs(self, history: Ids) -> Doubles:
         """The log-probabilities (nats) of all V words after the words of a history [n]."""

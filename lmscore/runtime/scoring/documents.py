@@ -71,7 +71,7 @@ class Documents:
             tokens=self._tokens,
             words=self._words,
             of_parts=[tuple(map(_part_score, parts, scores))],
-            num_ends=sum(score.num_ends for score in scores),
+            num_ends=[sum(score.num_ends for score in scores)],
             num_words=[sum(score.num_words for score in scores)],
         )
         return joined

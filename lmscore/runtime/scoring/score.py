@@ -212,12 +212,12 @@ def unread_scores(
     tokens: bool = False,
     words: bool = False,
     of_parts: Sequence[tuple[PartScore, ...]] = (),
-    num_ends: int = 1,
+    num_ends: Sequence[int] | None = None,
     num_words: Sequence[int] | None = None,
 ) -> list[Score]:
     """The scores of R texts, from a column for each field.
 
-    `num_ends`: the scored </s> of each text.
+    `num_ends`: the scored </s> of each text, by default 1.
     `num_words`: the words of each text; by default they are counted when they are read.
     `tokens` and `words`: compute them from `parts` when they are read, else they are empty.
     `of_parts`: the scores of the parts of each text, if the texts were split.
@@ -230,7 +230,7 @@ def unread_scores(
         "num_oov": num_oov,
         "oov_log_prob": oov_log_probs,
         "parts": of_parts or nothing,
-        "num_ends": [num_ends] * len(texts),
+        "num_ends": [1] * len(texts) if num_ends is None else num_ends,
     }
     if num_words is not None:
         columns["num_words"] = num_words
@@ -260,12 +260,14 @@ class Summary:
     bytes: int = 0  # of UTF-8, likewise
     log_prob: float = 0.0  # nats
     oov_log_prob: float = 0.0  # nats
+    ends: int = 0  # scored </s>: sentences, but those without a token where <s> is not read
 
     def add(self, score: Score) -> None:
         """Count one more sentence, or those of a text that was split."""
         texts = [part.text for part in score.parts] or [score.text]
-        ends = self.eos * len(texts)
+        ends = self.eos * score.num_ends
         self.sentences += len(texts)
+        self.ends += ends
         self.words += score.num_words
         self.tokens += score.num_tokens
         self.oovs += score.num_oov
@@ -277,7 +279,7 @@ class Summary:
     def perplexity_per(self, unit: Unit) -> float:
         """Per word, token, character or byte of UTF-8, OOVs included; </s> counts as one."""
         units = {
-            "word": self.words + self.sentences * self.eos,
+            "word": self.words + self.ends,
             "token": self.tokens,
             "character": self.characters,
             "byte": self.bytes,
@@ -297,7 +299,7 @@ class Summary:
     @property
     def oov_rate(self) -> float:
         """The share of <unk> among the tokens that are no sentence end; nan without any."""
-        count = self.tokens - self.sentences * self.eos
+        count = self.tokens - self.ends
         return self.oovs / count if count > 0 else math.nan
 
     def extend(self, scores: Iterable[Score]) -> None:

@@ -257,7 +257,8 @@ class Scorer:
             parts=parts,
             tokens=self.tokens,
             words=self.words,
-            num_ends=int(self.eos),
+            # Where neither <s> nor a prefix is read, nothing predicts the end of an empty text.
+            num_ends=(self.eos & (reading.counts > 0)).astype(np.int64).tolist(),
             num_words=list(map(count_characters, reading.texts)) if self.characters else None,
         )
 
@@ -332,7 +333,7 @@ def sum_scores(
     parts: Sequence[Parts] = (),
     tokens: bool = False,
     words: bool = False,
-    num_ends: int = 1,
+    num_ends: Sequence[int] | None = None,
     num_words: Sequence[int] | None = None,
 ) -> list[Score]:
     """The scores of R texts.
@@ -345,7 +346,7 @@ def sum_scores(
         parts: R, from which tokens and words are computed when they are read.
         tokens: whether `Score.tokens` is computed so; else it is empty.
         words: whether `Score.words` is.
-        num_ends: the scored </s> of each text.
+        num_ends: R, the scored </s> of each text. Default: 1.
         num_words: R, the words of each text. Default: they are counted between white space.
     """
     R, unknown = len(texts), owners[oov]

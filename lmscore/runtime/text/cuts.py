@@ -30,7 +30,10 @@ from lmscore.runtime.text.tokenizer_file import panics_as_errors
 
 SPACE, MARKED_SPACE = " ", "\u2581"
 _BETWEEN_WORDS = re.compile(r"(?<=([^\W\d_])) (?=([^\W\d_])([^\W\d_]))")
-_BETWEEN_IDEOGRAPHS = re.compile("(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])")
+# Both kinds in one search: it ends at the first place of either.
+_BETWEEN_WORDS_OR_IDEOGRAPHS = re.compile(
+    _BETWEEN_WORDS.pattern + "|(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])"
+)
 _NO_LETTER = "0"
 # Expressions that mean the same to Python and to Oniguruma: a character, or a class of some.
 _PLAIN_PATTERN = re.compile(r"\[[^][\\^&]+\]|[^][\\^$.|?*+(){}]")
@@ -89,13 +92,8 @@ class Cuts:
                 yield PartInContext(begin, "", part)
 
     def _next(self, text: str, at: int) -> int | None:
-        found = (place.start() for place in _BETWEEN_WORDS.finditer(text, at) if _is_plain(place))
-        cut = next(found, None)
-        if self.ideographs:
-            end = len(text) if cut is None else cut
-            place = _BETWEEN_IDEOGRAPHS.search(text, at, end)
-            cut = place.start() if place else cut
-        return cut
+        pattern = _BETWEEN_WORDS_OR_IDEOGRAPHS if self.ideographs else _BETWEEN_WORDS
+        return next((p.start() for p in pattern.finditer(text, at) if _is_plain(p)), None)
 
 
 class _NoCut(Exception):  # noqa: N818
@@ -139,7 +137,8 @@ def _letters() -> frozenset[str]:
 
 
 def _is_plain(place: re.Match[str]) -> bool:
-    return all(letter in _letters() for letter in place.groups())
+    """Whether a place is between plain letters, or between ideographs, which are."""
+    return all(letter is None or letter in _letters() for letter in place.groups())
 
 
 def added_words(tokenizer: Tokenizer) -> list[AddedToken]:

@@ -127,6 +127,9 @@ def test_a_gap_is_filled_over_the_whole_vocabulary(both: BidirectionalModel) -> 
     assert [p for _, p in found] == pytest.approx(np.exp(row[order[:4]]).tolist(), abs=1e-5)
     chosen = both.choose("the cat ", [word for word, _ in found], " on")
     assert [choice.text for choice in chosen] == [word for word, _ in found]
+    every = dict(both.fill("the cat", "on", k=1000))
+    assert len(every) == both.forward.vocab_size - 3
+    assert not {"<s>", "</s>", "<unk>"} & every.keys()
 
 
 @pytest.mark.parametrize("kind", ["both", "pieces"])

@@ -78,6 +78,18 @@ def test_arrays_are_read_only_and_cut_off_from_the_caller() -> None:
         State.concat([state]).tensors[0][0, 0, 0] = 1
 
 
+def test_a_read_only_view_is_checked_and_copied_too() -> None:
+    mine = np.zeros((1, 2, 3), np.float32)
+    view = mine[:]
+    view.flags.writeable = False
+    state = State((view,))
+    mine[:] = 1
+    assert not state.tensors[0].any()
+    stored = np.full((1, 2, 3), np.nan, np.float32).tobytes()
+    with pytest.raises(InputError, match="holds nan or inf"):
+        State((np.frombuffer(stored, np.float32).reshape(1, 2, 3),))
+
+
 def test_repr_is_short() -> None:
     assert repr(make_state(4)) == "State(4 rows: [2, 4, 3], [2, 4, 3])"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,19 @@ def test_a_first_token_that_is_only_read_scores_nothing(lm: LanguageModel) -> No
     assert isinstance(lm.score("", bos=False).log_prob, float)
     assert isinstance(lm.score("", eos=False).oov_log_prob, float)
     assert lm.score("the", bos=False, eos=False, words=True).words[0].num_tokens == 0
+
+
+def test_the_end_of_an_empty_text_is_counted_where_it_is_scored(lm: LanguageModel) -> None:
+    nothing = lm.score("", bos=False)
+    assert (nothing.num_tokens, nothing.num_ends) == (0, 0)
+    assert math.isnan(nothing.perplexity_per_word)
+    assert lm.score("", prefix="the", bos=False).num_ends == lm.score("").num_ends == 1
+    (split,) = lm.score_batch(["\n"], bos=False, split="lines")
+    assert split.num_ends == 0
+    summary = lm.summarize(["", "the cat"], bos=False)
+    assert summary.ppl == pytest.approx(math.exp(-summary.log_prob / 3))
+    assert (summary.tokens, summary.characters) == (2, len("the cat") + 1)
+    assert summary.oov_rate == 0
 
 
 def test_the_first_word_may_have_an_end_only(bpe_lm: LanguageModel) -> None:

@@ -279,6 +279,25 @@ def test_ideographs_are_cut_where_every_character_is_a_token() -> None:
     assert len(list(made("bundled")[1].parts("漢字" * 10, 5))) == 1
 
 
+@given(st.lists(st.sampled_from(["漢", "字", " ", "ab", "c", "1", "\n"])).map("".join))
+def test_a_cut_is_at_the_first_place_of_either_kind(text: str) -> None:
+    def is_cut(place: int) -> bool:
+        if set(text[place - 1 : place + 1]) <= set("漢字"):
+            return True
+        beside = text[place - 1] + text[place + 1 : place + 3]
+        return text[place] == " " and len(beside) == 3 and beside.isalpha()
+
+    (_, first), *_ = Cuts(ideographs=True).parts(text, 1)
+    assert len(first) == next(filter(is_cut, range(1, len(text))), len(text))
+
+
+def test_a_long_text_of_ideographs_is_searched_once() -> None:
+    text = "漢字" * 500_000
+    parts = list(Cuts(ideographs=True).parts(text, 1000))
+    assert len(parts) == 1000
+    assert "".join(part for _, part in parts) == text
+
+
 def replaced(pattern: Any, content: str) -> Any:
     return normalizers.Replace(pattern, content)
 

@@ -60,17 +60,22 @@ class Scales:
 
     def lm_score(self, scores: Scores) -> float:
         """The weighted sum of the language models' scores, in nats, unscaled."""
-        old = self.old_weight * scores.lm if self.old_weight else 0.0  # not 0 * -inf
+        old = _scaled(scores.lm, self.old_weight)
         return old + self.new_weight * scores.new_lm + self.lodr_weight * scores.lodr
 
     def total(self, scores: Scores, num_words: int = 0) -> float:
         """The total score, by which paths are compared."""
         return (
-            self.acoustic * scores.acoustic
-            + self.lm * self.lm_score(scores)
+            _scaled(scores.acoustic, self.acoustic)
+            + _scaled(self.lm_score(scores), self.lm)
             + scores.other
             + self.word_penalty * num_words
         )
+
+
+def _scaled(score: float, scale: float) -> float:
+    """A score times a scale; at a scale of 0 even a score of minus infinity counts nothing."""
+    return scale * score if scale else 0.0
 
 
 @dataclass(frozen=True, slots=True)

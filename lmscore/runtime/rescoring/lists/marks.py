@@ -11,13 +11,20 @@ import re
 MARKS = frozenset({"<s>", "</s>", "<eos>", "<sos>", "<sos/eos>", "<blank>", "<blk>"})
 """The marks that are neither scored nor counted at the ends of a hypothesis; `<unk>` is none."""
 
-_ANY = "|".join(map(re.escape, sorted(MARKS)))
-_AT_START = re.compile(rf"^(?:\s*(?:{_ANY})(?!\S))+\s*")
-_AT_END = re.compile(rf"\s*(?:(?<!\S)(?:{_ANY})\s*)+$")
+_WORD = re.compile(r"\S+")
 
 
 def without_marks(text: str) -> str:
     """The text without marks at its ends, and the white space beside them."""
     if "<" not in text:  # nearly always
         return text
-    return _AT_END.sub("", _AT_START.sub("", text))
+    words = list(_WORD.finditer(text))
+    first, last = 0, len(words)
+    while first < last and words[first][0] in MARKS:
+        first += 1
+    while first < last and words[last - 1][0] in MARKS:
+        last -= 1
+    if first == last:
+        return "" if words else text
+    start = words[first].start() if first else 0
+    return text[start : words[last - 1].end() if last < len(words) else len(text)]

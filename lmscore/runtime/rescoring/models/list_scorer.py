@@ -13,7 +13,7 @@ from lmscore.runtime.engine import SharingMethod
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.models.list_scoring import ListScores, score_lists
 from lmscore.runtime.rescoring.models.list_windows import Window, windows
-from lmscore.runtime.scoring import Score, WordScore
+from lmscore.runtime.scoring import END, Score, WordScore
 
 
 class ListScorer(Protocol):
@@ -124,4 +124,5 @@ def score_of_words(text: str, words: Sequence[WordScore]) -> Score:
         num_oov=len(unknown),
         oov_log_prob=fsum(unknown),
         words=tuple(words),
+        num_ends=sum(word.text == END and word.start == len(text) for word in words),
     )

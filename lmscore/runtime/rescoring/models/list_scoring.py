@@ -113,7 +113,9 @@ class _Reader:
         unk_id = self.engine.config.unk_token_id
         oov = rows.targets == (-1 if unk_id is None else unk_id)
         owners = np.repeat(np.arange(len(texts)), rows.lengths)
-        return sum_scores([text for _, text in texts], owners, log_probs, oov), num_read
+        ends = (self.eos & (rows.lengths > 0)).astype(np.int64).tolist()
+        scores = sum_scores([text for _, text in texts], owners, log_probs, oov, num_ends=ends)
+        return scores, num_read
 
     def _encode(self, window: Window, texts: Sequence[str]) -> IdRows:
         try:

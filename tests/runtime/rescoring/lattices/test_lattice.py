@@ -9,11 +9,14 @@ from hypothesis import given
 
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.lattices import (
+    Arc,
     Lattice,
     Scales,
     Scores,
     all_paths,
+    n_best,
     render_lattices,
+    word_graph,
 )
 from tests.runtime.rescoring.lattices.conftest import ReadText
 from tests.runtime.rescoring.lattices.drawn import lattices, make_lattice
@@ -28,6 +31,13 @@ def test_what_the_scores_count() -> None:
 
 def test_a_weight_of_zero_outweighs_a_probability_of_zero() -> None:
     assert Scales(old_weight=0).total(Scores(lm=-math.inf)) == 0
+    assert Scales(lm=0).total(Scores(lm=-math.inf, acoustic=-1)) == -1
+    silent = Scales(acoustic=0)
+    assert silent.total(Scores(lm=-1, acoustic=-math.inf)) == -1
+    arcs = (Arc(0, 1, "a", Scores(acoustic=-math.inf)), Arc(0, 1, "b", Scores(acoustic=-2)))
+    lattice = Lattice("utt", (None, None), 0, arcs, {1: Scores()})
+    assert word_graph(lattice, silent).arc_posteriors == pytest.approx([0.5, 0.5, 1])
+    assert [path.total for path in n_best(lattice, 3, silent)] == [0, 0]
 
 
 def test_levels_are_of_the_longest_ways() -> None:

@@ -20,11 +20,19 @@ from lmscore.runtime.rescoring.lists import MARKS, without_marks
         ("a <s> b", "a <s> b"),  # in the middle it is a word
         ("<unk> a <unk>", "<unk> a <unk>"),
         (" a < b ", " a < b "),
+        (" <s> a ", "a "),
+        (" <s>a </s>", " <s>a"),
         ("", ""),
     ],
 )
 def test_marks(text: str, expected: str) -> None:
     assert without_marks(text) == expected
+
+
+def test_a_text_of_blanks_is_searched_once() -> None:
+    blanks = " " * 100_000
+    assert without_marks(f"<a{blanks}b") == f"<a{blanks}b"
+    assert without_marks(f"<s> a{blanks}b{blanks}</s>{blanks}") == f"a{blanks}b"
 
 
 WORDS = st.lists(st.sampled_from(["a", "<s>", "</s>", "<unk>", "b", "<eos>"]))

@@ -64,7 +64,7 @@ def assert_same(
     assert [len(scores) for scores in found] == [len(scores) for scores in expected]
     for a, b in zip(chain(*found), chain(*expected), strict=True):
         assert (a.text, a.num_tokens, a.num_words) == (b.text, b.num_tokens, b.num_words)
-        assert (a.num_oov, a.tokens) == (b.num_oov, ())
+        assert (a.num_oov, a.num_ends, a.tokens) == (b.num_oov, b.num_ends, ())
         assert a.log_prob == pytest.approx(b.log_prob, abs=per_token * max(1, a.num_tokens))
         assert a.oov_log_prob == pytest.approx(b.oov_log_prob, abs=per_token * max(1, a.num_oov))
 

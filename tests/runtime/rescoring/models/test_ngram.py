@@ -108,6 +108,7 @@ def test_without_the_end(arpa: Path) -> None:
     pytest.importorskip("kenlm")
     (score,) = NgramScorer.load("ngram", arpa, eos=False).score_stream(["the cat"])
     assert in_base_10(score) == pytest.approx([-0.25, -0.375])
+    assert score.num_ends == 0
 
 
 @pytest.mark.parametrize("word", ["<s>", "</s>", "cat\0", "\0"])
