@@ -161,7 +161,7 @@ def expanded_paths(paths: str | Path | Iterable[str | Path]) -> Iterator[str | P
     for path in [paths] if isinstance(paths, str | Path) else paths:
         if str(path).startswith("@"):
             yield from _listed_paths(str(path)[1:])
-        elif _leads_to(path, Path.is_dir):
+        elif is_directory(path):
             yield from sorted(file for file in Path(path).iterdir() if file.name[0] != ".")
         else:
             yield path
@@ -175,12 +175,26 @@ def _listed_paths(path: str) -> Iterator[str]:
         yield line
 
 
-def _leads_to(path: str | Path, kind: Callable[[Path], bool]) -> bool:
-    """Whether a path leads to something of a kind.
+def is_directory(path: str | Path) -> bool:
+    """Whether a path leads to a directory; see `is_there`."""
+    return _leads_to(path, Path.is_dir)
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether a path leads to a regular file; see `is_there`."""
+    return _leads_to(path, Path.is_file)
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether a path leads to anything.
 
     False where the system refuses to say: too long a name, a folder that may not be entered. Who
     opens such a path gets the reason.
     """
+    return _leads_to(path, Path.exists)
+
+
+def _leads_to(path: str | Path, kind: Callable[[Path], bool]) -> bool:
     with suppress(OSError):
         return kind(Path(path))
     return False
@@ -256,7 +270,7 @@ def open_output(path: str | Path) -> Iterator[IO[bytes]]:
         MissingExtraError: the package that packs it is not installed.
     """
     path = Path(path)
-    in_place = _leads_to(path, Path.exists) and not path.is_file()
+    in_place = is_there(path) and not path.is_file()
     kind = compression_named(path.name)
     with (
         _named_errors(OutputFileError, path, "written"),
@@ -277,7 +291,7 @@ def atomic_write_bytes(path: str | Path, data: bytes) -> None:
 
 def names_directory(path: str | Path) -> bool:
     """Return whether a path means a directory: it is one, or ends in `/`."""
-    return str(path).endswith(("/", os.sep)) or _leads_to(path, Path.is_dir)
+    return str(path).endswith(("/", os.sep)) or is_directory(path)
 
 
 def make_directory(path: str | Path) -> None:

@@ -164,9 +164,13 @@ def _as_recorded(path: Path, record: GraphRecord | LayoutRecord) -> Path:
 
 def _required(folder: Path, name: str) -> Path:
     path = folder / name
-    if path.exists() and not path.is_file():  # a pipe would keep its reader waiting for ever
+    try:
+        is_found, is_regular = path.exists(), path.is_file()
+    except OSError as error:  # a folder that may not be entered
+        raise ModelNotFoundError(f"{path}: {error.strerror}") from error
+    if is_found and not is_regular:  # a pipe would keep its reader waiting for ever
         raise ModelNotFoundError(f"{path}: is not a file, but a directory, pipe or device")
-    if not path.is_file():
+    if not is_regular:
         cure = _CURES.get(name, EXPORT_AGAIN)
         if is_unfinished(folder) and name != CONFIG_FILE:
             cure = FINISH

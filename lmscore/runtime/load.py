@@ -11,6 +11,7 @@ from typing import Any
 
 from lmscore.bundle import FINISH, FP16, FP32, INT8, Bundle, is_unfinished
 from lmscore.errors import DeviceError, ModelNotFoundError, OptionError, VariantError
+from lmscore.files import is_file
 from lmscore.hub import located
 from lmscore.runtime.arguments import check_unk_penalty
 from lmscore.runtime.engine import (
@@ -21,7 +22,7 @@ from lmscore.runtime.engine import (
     find_providers,
     import_onnxruntime,
 )
-from lmscore.runtime.load_ngram import check_ngram_options, is_arpa_path, load_ngram
+from lmscore.runtime.load_ngram import check_ngram_options, load_ngram
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.text import TextTokenizer
 
@@ -80,7 +81,7 @@ def load(
     """
     check_unk_penalty(unk_penalty)
     found = find_model(path)
-    if is_arpa_path(found):
+    if is_file(found):  # model directories are the other kind
         check_ngram_options(found, device, variant, providers, unnormalized=unnormalized)
         lm = load_ngram(found, unk_penalty=unk_penalty)
         if unk_penalty is not None and lm.unk_penalty is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
 
 from lmscore.bundle import Bundle
@@ -12,18 +12,11 @@ from lmscore.errors import DeviceError, ModelError, OptionError, VariantError
 from lmscore.files import open_input
 from lmscore.runtime.engine import Engine, NgramGraph
 from lmscore.runtime.model import LanguageModel
-from lmscore.runtime.ngram import UNKNOWN_LOG_PROB, read_arpa
+from lmscore.runtime.ngram import UNKNOWN_LOG_PROB, NgramModel, read_arpa
 from lmscore.runtime.text import word_tokenizer
 
 KENLM_BINARY = b"mmap lm http://kheafield.com/code"
 """How the binary files of KenLM begin."""
-
-
-def is_arpa_path(path: Path) -> bool:
-    """Whether a path leads to a file: model directories are the other kind."""
-    with suppress(OSError):  # too long a name, a folder that may not be entered
-        return path.is_file()
-    return False
 
 
 def load_ngram(path: Path, *, unk_penalty: float | None = None) -> LanguageModel:
@@ -38,24 +31,58 @@ def load_ngram(path: Path, *, unk_penalty: float | None = None) -> LanguageModel
         InputFileError: the file cannot be read.
         ModelError: it is no ARPA file, or a damaged one; names the line.
     """
+    model = _read(path, unk_penalty)
+    return _language_model(model, path, _digest(model), unk_penalty)
+
+
+def _load_again(path: Path, digest: bytes, unk_penalty: float | None) -> LanguageModel:
+    """Load a model in another process; raises ModelError if another one has taken its place."""
+    model = _read(path, unk_penalty)
+    if _digest(model) != digest:
+        raise ModelError(
+            f"{path}: holds another model than when this one was loaded, before it was pickled; "
+            "load it again"
+        )
+    return _language_model(model, path, digest, unk_penalty)
+
+
+def _digest(model: NgramModel) -> bytes:
+    """What tells a model from others."""
+    digest = blake2b("\n".join(model.words).encode(), digest_size=16)
+    for table in model.tables:
+        for array in (table.keys, table.log_probs, table.backoffs):
+            digest.update(array.tobytes())
+    return digest.digest()
+
+
+def _cost(unk_penalty: float | None) -> float:
+    """What an unknown word costs (nats) where the file does not say."""
+    return -UNKNOWN_LOG_PROB if unk_penalty is None else float(unk_penalty)
+
+
+def _read(path: Path, unk_penalty: float | None) -> NgramModel:
     with open_input(path) as file:
         if file.read(len(KENLM_BINARY)) == KENLM_BINARY:
             raise ModelError(
                 f"{path}: a binary file of KenLM; take the ARPA file that it was made of (only "
                 "rescoring reads binary files, by the package kenlm)"
             )
-    cost = -UNKNOWN_LOG_PROB if unk_penalty is None else float(unk_penalty)
-    model = read_arpa(path, unknown_log_prob=-cost)
+    return read_arpa(path, unknown_log_prob=-_cost(unk_penalty))
+
+
+def _language_model(
+    model: NgramModel, path: Path, digest: bytes, unk_penalty: float | None
+) -> LanguageModel:
     graph = NgramGraph(model, path)
     engine = Engine(graph, reopen=lambda: Engine(graph))  # nothing in it is lost by a fork
     tokenizer = word_tokenizer(model.words, graph.config, source=str(path))
-    again = functools.partial(load_ngram, path.absolute(), unk_penalty=unk_penalty)
+    again = functools.partial(_load_again, path.absolute(), digest, unk_penalty)
     return LanguageModel(
         Bundle(path, graph.config),
         engine,
         tokenizer,
         reload=again,
-        unk_penalty=None if model.has_unknown else cost,
+        unk_penalty=None if model.has_unknown else _cost(unk_penalty),
     )
 
 

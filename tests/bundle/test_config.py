@@ -355,6 +355,17 @@ def test_what_is_measured_of_log_z_is_kept(bundle: Bundle) -> None:
     assert not bundle.config.head_spec.has_partial_output
 
 
+def test_a_folder_that_may_not_be_entered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        if path.name == CONFIG_FILE:
+            raise PermissionError(13, "Permission denied")
+        return True
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(ModelNotFoundError, match=r"config\.json: Permission denied"):
+        Bundle.read(tmp_path)
+
+
 def test_no_model_directory(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError, match="missing: no such directory"):
         Bundle.read(tmp_path / "missing")

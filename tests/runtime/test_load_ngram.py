@@ -171,6 +171,19 @@ def test_what_an_unknown_word_costs(tmp_path: Path, options: dict[str, float], c
     assert again.score("the dog").log_prob == lm.score("the dog").log_prob
 
 
+def test_another_model_in_the_place_of_a_pickled_one(tmp_path: Path) -> None:
+    path = tmp_path / "closed.arpa"
+    path.write_text(CLOSED)
+    stored = pickle.dumps(lmscore.load(path))
+    path.write_text(CLOSED.replace("-0.75\tcat", "-0.70\tcat"))
+    with pytest.raises(
+        ModelError, match=r"closed\.arpa: holds another model than when this one was"
+    ):
+        pickle.loads(stored)
+    path.write_text(CLOSED)
+    assert pickle.loads(stored).score("cat") == lmscore.load(path).score("cat")
+
+
 @pytest.mark.parametrize("penalty", [-1, float("inf"), float("nan"), True, "7"])
 def test_costs_of_unknown_words_that_are_none(penalty: object) -> None:
     with pytest.raises(OptionError, match="unk_penalty must be a number of nats, 0 or more"):

@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from lmscore.corpus.reading.record import ReadOptions, Record, record_of
 from lmscore.errors import InputError
+from lmscore.forks import fork_safe_lock
 
 _LARGEST = 1 << 26  # bytes of one record: more means a quotation that was never closed
 _OTHER_DELIMITERS = ";\t|"
+
+_limit = fork_safe_lock()
+_usual_limits: list[int] = []  # one for each thread that reads a row; the first is the process's
+
+
+@contextmanager
+def large_fields() -> Iterator[None]:
+    """Let fields of CSV be large. The limit is of the whole process: it is raised for a row."""
+    with _limit:
+        _usual_limits.append(csv.field_size_limit(_LARGEST))
+    try:
+        yield
+    finally:
+        with _limit:
+            usual = _usual_limits[0]
+            _usual_limits.pop()
+            if not _usual_limits:
+                csv.field_size_limit(usual)
 
 
 class Line(NamedTuple):
@@ -39,15 +59,13 @@ class _Rows:
             self._size = 0
             error = None
             cells: list[str] = []
-            limit = csv.field_size_limit(_LARGEST)  # of the whole process: only for this row
             try:
-                cells = next(self._reader)
+                with large_fields():
+                    cells = next(self._reader)
             except StopIteration:
                 return
             except csv.Error as failure:
                 error = str(failure)
-            finally:
-                csv.field_size_limit(limit)
             error = next((str(line.error) for line in self._consumed if line.error), error)
             if self._consumed:
                 raw = b"".join(line.raw for line in self._consumed)

@@ -9,7 +9,7 @@ from typing import get_args
 from lmscore.compression import SUFFIXES
 from lmscore.encodings import ARROW_FILE, ARROW_STREAM, PARQUET
 from lmscore.errors import InputError, OptionError
-from lmscore.files import open_input
+from lmscore.files import is_file, open_input
 from lmscore.names import InputFormat
 
 _ENDINGS: dict[str, InputFormat] = {
@@ -48,7 +48,7 @@ def format_of(path: str, given: InputFormat | None) -> InputFormat:
     named = format_named(path)
     if named is not None:
         return named
-    if path == "-" or not Path(path).is_file():  # a pipe is opened once, when it is read
+    if path == "-" or not is_file(path):  # a pipe is opened once, when it is read
         return "text"
     with open_input(path) as file:
         head = file.peek(8)[:8]  # type: ignore[attr-defined]

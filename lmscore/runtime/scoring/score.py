@@ -31,7 +31,7 @@ class Surprising:
     @property
     def surprisal(self) -> float:
         """In bits: -log2 of its probability."""
-        return -self.log_prob / _NATS_PER_BIT
+        return (0.0 - self.log_prob) / _NATS_PER_BIT  # rather than -x: there are no -0 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,4 +394,4 @@ def perplexity_of(log_prob: float, count: int) -> float:
 
 
 def _bits(log_prob: float, count: int) -> float:
-    return -log_prob / count / _NATS_PER_BIT if count > 0 else math.nan
+    return (0.0 - log_prob) / count / _NATS_PER_BIT if count > 0 else math.nan

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from lmscore.errors import InputError, ModelError
-from lmscore.files import open_input_raw
+from lmscore.files import is_directory, open_input_raw
 from lmscore.runtime.text.tokenizer_file import panics_as_errors, read_tokenizer
 
 _TEXTS = 1 << 12  # tokenized at a time, in parallel
@@ -23,7 +23,7 @@ class SpellingTokenizer:
             InputFileError: the file cannot be read.
             ModelError: it is no tokenizer, or a spelling has white space in it.
         """
-        file = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
+        file = Path(path) / "tokenizer.json" if is_directory(path) else Path(path)
         with open_input_raw(file) as opened:
             data = opened.read()
         self._tokenizer = read_tokenizer(data, str(file))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import io
 import json
 import lzma
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lmscore.corpus.reading import BadRecords, ReadOptions, Record, read_records
+from lmscore.corpus.reading.delimited import large_fields
 from lmscore.errors import InputError, LmscoreError, OptionError
 from lmscore.names import InputFormat, OnError
 
@@ -184,8 +187,6 @@ def test_csv(tmp_path: Path) -> None:
     )
 )
 def test_csv_that_pythons_writer_wrote(tmp_path: Path, rows: list[list[str]]) -> None:
-    import csv
-
     out = io.StringIO()
     csv.writer(out, quoting=csv.QUOTE_ALL).writerows([["x", "text"], *rows])
     path = write(tmp_path / "a.csv", out.getvalue().encode())
@@ -196,6 +197,29 @@ def test_csv_without_names_and_with_semicolons(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", b"1;a b\n\n2;c\n")
     records = read(path, columns=("n", "text"), delimiter=";", id_field="n")
     assert [(record.id, record.text) for record in records] == [("1", "a b"), ("2", "c")]
+
+
+def test_threads_read_large_fields_at_the_same_time(tmp_path: Path) -> None:
+    """The limit of a field is the whole process's: it is what it was when the last row is read."""
+    limit, size = csv.field_size_limit(), 150_000
+    rows = "".join(f'"{letter * size}"\n' for letter in "abcdefgh")
+    path = write(tmp_path / "x.csv", f"text\n{rows}".encode())
+    streams = [iter(read_records([str(path)])) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        found: list[list[Record]] = list(pool.map(list, streams))
+    assert [[len(record.text) for record in records] for records in found] == [[size] * 8] * 2
+    assert csv.field_size_limit() == limit
+
+
+def test_the_limit_of_fields_holds_while_any_row_is_read() -> None:
+    limit = csv.field_size_limit()
+    first, second = large_fields(), large_fields()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert csv.field_size_limit() > limit
+    second.__exit__(None, None, None)
+    assert csv.field_size_limit() == limit
 
 
 def test_a_csv_field_of_200_kb(tmp_path: Path) -> None:

@@ -65,6 +65,12 @@ def test_units_of_a_score(unit: Unit, ends: int, count: int) -> None:
     assert score.perplexity_per_token == score.perplexity == pytest.approx(2 ** (5 / 3))
 
 
+def test_nothing_has_no_bits() -> None:
+    assert str(make_score("", []).surprisal) == "0.0"
+    summary = summary_of([make_score("a", [0.0])])
+    assert str(summary.bits_per_character) == str(summary.bits_per_byte) == "0.0"
+
+
 def test_score_is_a_frozen_value() -> None:
     score = make_score("a", [HALF])
     assert score == make_score("a", [HALF])

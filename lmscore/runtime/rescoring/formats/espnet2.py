@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path, PurePath
 
 from lmscore.errors import InputError, OptionError
+from lmscore.files import is_directory
 from lmscore.runtime.rescoring.formats.document import Document, Line, ListSource, joined_lines
 from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
 from lmscore.runtime.rescoring.formats.kaldi import split_key
@@ -52,7 +53,7 @@ class _Ranks:
 
 def directories_in(path: str | Path) -> list[Path]:
     """The files with the best texts in a directory of ESPnet2, one for each speaker; else none."""
-    if not Path(path).is_dir():
+    if not is_directory(path):
         return []
     matches = ((inner, _DIRECTORY.fullmatch(inner.name)) for inner in Path(path).iterdir())
     return sorted(inner / _TEXT for inner, match in matches if match and match["rank"] == "1")

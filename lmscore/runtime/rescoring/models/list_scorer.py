@@ -124,5 +124,5 @@ def score_of_words(text: str, words: Sequence[WordScore]) -> Score:
         num_oov=len(unknown),
         oov_log_prob=fsum(unknown),
         words=tuple(words),
-        num_ends=sum(word.text == END and word.start == len(text) for word in words),
+        num_ends=sum(word.text == END and word.start == word.end for word in words),
     )

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmscore.errors import ModelError, ModelNotFoundError, OptionError
-from lmscore.runtime.load_ngram import is_arpa_path, load_ngram
+from lmscore.files import is_file, is_there
+from lmscore.runtime.load_ngram import load_ngram
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.ngram import CONTROL
 from lmscore.runtime.rescoring.models.list_scorer import RecurrentScorer
@@ -89,9 +90,9 @@ def open_lodr(
         OptionError: it has no <unk>, and there is no `unk_penalty`; or it is over token ids and
             there is no `lm`.
     """
-    if not Path(path).exists():
+    if not is_there(path):
         raise ModelNotFoundError(f"{path}: no such file; `lodr` is an n-gram model in an ARPA file")
-    if not is_arpa_path(Path(path)):
+    if not is_file(path):
         raise ModelError(f"{path}: `lodr` is an n-gram model in an ARPA file, not a directory")
     ngram = load_ngram(Path(path), unk_penalty=unk_penalty)
     if ngram.unk_penalty is not None and unk_penalty is None:

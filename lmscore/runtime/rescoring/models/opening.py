@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from lmscore.errors import ModelError, ModelNotFoundError, OptionError
+from lmscore.files import is_file
 from lmscore.names import Mix
 from lmscore.runtime.arguments import check_unk_penalty
 from lmscore.runtime.engine import SharingMethod
 from lmscore.runtime.load import find_model, load
-from lmscore.runtime.load_ngram import is_arpa_path, load_ngram
+from lmscore.runtime.load_ngram import load_ngram
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.ngram import check_shares
 from lmscore.runtime.rescoring.models.list_scorer import ListScorer, RecurrentScorer, WordScorer
@@ -90,7 +91,7 @@ def open_scorers(
             for pair in named.items()
         ]
     else:
-        has_use = lodr is None or is_arpa_path(find_model(model))
+        has_use = lodr is None or is_file(find_model(model))
         lm = load_model(model, unk_penalty=unk_penalty if has_use else None)
         scorers = [RecurrentScorer(name, lm, eos, method)]
     beside = [] if lodr is None else [_open_lodr(lodr, scorers, eos=eos, unk_penalty=unk_penalty)]
