@@ -92,6 +92,9 @@ class Scorer:
             state if self._vocabulary.is_text(hypothesis[-1]) else None
             for hypothesis, state in zip(hypotheses, states, strict=True)
         ]
-        texts = [self._vocabulary.read(hypothesis) for hypothesis in hypotheses]
+        texts = [  # of one that goes on from a state, the last token is read
+            self._vocabulary.read(hypothesis if state is None else hypothesis[-1:])
+            for hypothesis, state in zip(hypotheses, known, strict=True)
+        ]
         log_probs, rows = read_next(self._lm, texts, known)
         return ys.float().new_tensor(self._vocabulary.scores(log_probs)), rows

@@ -199,63 +199,63 @@ class WordHistories:
         return [made[history] for history in histories]
 
     def _batches(self, histories: Sequence[History]) -> Iterator[list[History]]:
-        """Histories to read in one run: words of one token, and longer ones padded to a batch."""
-        short = [history for history in histories if len(history.tokens) == 1]
-        for start in range(0, len(short), _ROWS):
-            yield short[start : start + _ROWS]
-        long = [history for history in histories if len(history.tokens) > 1]
-        long.sort(key=lambda history: len(history.tokens), reverse=True)
-        while long:
-            fit = self.lm.engine.token_budget // len(long[0].tokens)
+        """Histories whose last words are read together: long ones beside long ones."""
+        left = sorted(histories, key=lambda history: len(history.tokens), reverse=True)
+        while left:
+            fit = self.lm.engine.token_budget // len(left[0].tokens)
             size = min(_ROWS, max(1, fit))
-            yield long[:size]
-            long = long[size:]
+            yield left[:size]
+            left = left[size:]
 
     def _read_batch(self, histories: Sequence[History]) -> list[_Reading]:
-        engine = self.lm.engine
+        """Read the last word of B histories: their last tokens in one run, what is before first."""
+        engine, B = self.lm.engine, len(histories)
         state = State.concat([history.state for history in histories])
         tokens, lengths = _padded([history.tokens for history in histories])
-        if tokens.shape[1] == 1:
-            (last, state), inner = engine.step(tokens[:, 0], state), np.zeros(len(tokens))
-        else:
-            last, state, inner = self._read_long(tokens, lengths, state)
+        inner, parents, long = np.zeros(B), np.arange(B), np.flatnonzero(lengths > 1)
+        if len(long):
+            after, inner[long] = self._read_all_but_last(tokens[long], lengths[long], state, long)
+            state = State.concat([state, after])
+            parents[long] = B + np.arange(len(long))
+        last, state = engine.step(tokens[np.arange(B), lengths - 1], state, parents)
+        engine.check_finite(inner)
         log_z = self._log_z(histories, last)
+        tensors = state.on_host().tensors
+        # A copy of each row, lest one that is kept keep all of the run's.
         rows = [
-            State.owning(tensor[:, b : b + 1].copy() for tensor in state.on_host().tensors)
+            State.owning(tensor[:, b : b + 1].copy() for tensor in tensors)
             for b in range(len(histories))
         ]
-        # A copy of each row, lest one that is kept keep all of the run's.
         return [
             _Reading(log_probs.copy(), *columns)
             for log_probs, *columns in zip(last, rows, inner.tolist(), log_z.tolist(), strict=True)
         ]
 
-    def _read_long(
-        self, tokens: Ids, lengths: NDArray[np.int32], state: State
-    ) -> tuple[Tensor, State, NDArray[np.float64]]:
-        """Read B words of several tokens, in as many runs as one word alone may need.
+    def _read_all_but_last(
+        self, tokens: Ids, lengths: NDArray[np.int32], state: State, parents: Ids | None
+    ) -> tuple[State, NDArray[np.float64]]:
+        """Read B words [B, T] of two or more tokens but for their last, in one run unless B is 1.
 
-        Returns:
-            log_probs float32 [B, V] after them, their state, and float64 [B], the sum of the
-            log-probabilities of their tokens but the first.
+        Returns their state, and float64 [B], the sum of the log-probabilities of the tokens of each
+        but the first.
         """
-        engine, (B, T) = self.lm.engine, tokens.shape
-        size, inner = max(1, engine.token_budget // B), np.zeros(B)
-        for start in range(0, T, size):
-            part = tokens[:, start : start + size]
-            here = np.minimum(lengths - start, part.shape[1]).astype(np.int32)
-            found = engine.distributions(part, state, lengths=here)
-            state = found.state
-            following = tokens[:, start + 1 : start + 1 + size]
-            for b in range(B):
-                count = min(int(here[b]), int(lengths[b]) - start - 1)
-                targets = following[b, :count]
-                chosen = found.log_probs[b, np.arange(count), targets]
-                inner[b] += chosen.sum(dtype=np.float64)
-        last = found.log_probs[np.arange(B), here - 1]
-        engine.check_finite(last)
-        engine.check_finite(inner)
-        return last, state, inner
+        (B, T), inner = tokens.shape, np.zeros(len(tokens))
+        size = max(1, self.lm.engine.token_budget // B)
+        for start in range(0, T - 1, size):
+            end = min(start + size, T - 1)
+            left = np.minimum(lengths - 1 - start, end - start)
+            found = self.lm.engine.ranked(
+                tokens[:, start:end],
+                tokens[:, start + 1 : end + 1, None],
+                state,
+                k=0,
+                lengths=left.astype(np.int32),
+                parents=parents,
+            )
+            state, parents = found.state, None
+            is_read = np.arange(end - start) < left[:, None]
+            inner += found.target_log_probs[:, :, 0].sum(axis=1, dtype=np.float64, where=is_read)
+        return state, inner
 
     def _log_z(self, histories: Sequence[History], log_probs: Tensor) -> NDArray[np.float64]:
         """The log-probability that the last word is over, after B histories: float64 [B]."""

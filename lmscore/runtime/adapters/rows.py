@@ -34,7 +34,7 @@ def read_next(
 
     Args:
         lm: the model.
-        texts: B, the ids of each hypothesis, without <s>.
+        texts: B, the ids of each hypothesis, without <s>; with a parent, the last is enough.
         parents: B, the row that has read all but the last id; None: it begins.
 
     Returns:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.errors import InputError, OptionError
+from lmscore.forks import lazy
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.text import Ids
 
@@ -87,11 +88,21 @@ class Vocabulary:
         return cls(ids, skip_log_prob, config.bos_token_id, config.eos_token_id)
 
     def scores(self, log_probs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The scores of the decoder's tokens, from the model's log-probs: [B, V] -> [B, N]."""
+        """The scores of the decoder's tokens, from the model's log-probs: [B, V] -> [B, N].
+
+        Of a decoder with the model's own ids they are the same array.
+        """
+        if self._is_own and log_probs.shape[1] == len(self.ids):
+            return log_probs
         # Of an index on the second axis NumPy makes columns, and decoders would copy them slowly.
         found: NDArray[np.float32] = np.take(log_probs, self.ids, axis=1)
         found[:, self.ids == _ABSENT] = self.absent
         return found
+
+    @lazy
+    def _is_own(self) -> bool:
+        """Whether the tokens are the first N of the model, in its order."""
+        return np.array_equal(self.ids, np.arange(len(self.ids)))
 
     def score(self, log_probs: NDArray[np.float32], token: int) -> float:
         """The score of one of the decoder's tokens, from the model's log-probs [V]."""

@@ -1,12 +1,13 @@
 """The token ids of words that were tokenized before, for tokenizers that read each word apart.
 
 Most words of a text are among the few thousand that occur all the time. To look their ids up takes
-a tenth of the time that tokenizing them takes.
+a tenth of the time that tokenizing them takes. Two generations of words are kept: a full one is
+the old one from then on, and the young one takes over the words of it that occur again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -18,7 +19,7 @@ from lmscore.runtime.text.word_ends import WordEnds
 
 _FIRST = "\0"  # stands before the first word of a text, whose ids may be others
 _SPACE = " "
-_MOST_WORDS = 1 << 16  # that are kept: some 15 MB
+_MOST_WORDS = 1 << 15  # of each of the two generations that are kept: some 15 MB
 _LONGEST_WORD = 64  # characters; what is longer hardly comes again
 _FEWEST_WORDS = 256  # in texts that are looked up: for fewer, the calls of NumPy cost more
 
@@ -40,7 +41,7 @@ class WordIds:
         self._ends = ends
         self._drops_space = drops_space
         self._lock = fork_safe_lock()
-        self._known, self._table = _Numbers(ends), _Table.empty()
+        self._young, self._old = _Words(ends), _Words(ends)
 
     def rows(self, texts: Sequence[str]) -> IdRows | None:
         """The ids of texts; None if it is better to tokenize them: they are few, or of new words.
@@ -61,19 +62,23 @@ class WordIds:
 
     def _look_up(self, words: list[str]) -> tuple[_Table, Ids] | None:
         """The numbers of words in a table of ids; None if more than half of them are new."""
-        if len(self._known) > _MOST_WORDS:
-            self._known, self._table = _Numbers(self._ends), _Table.empty()
-        known = self._known
-        known.new, known.next = {}, len(self._table.lengths)
-        numbers = np.fromiter(map(known.__getitem__, words), np.int64, len(words))
-        if 2 * len(known.new) > len(words):
+        if len(self._young.numbers) > _MOST_WORDS:
+            self._young, self._old = _Words(self._ends), self._young
+        young = self._young
+        numbers, new = young.find(words)
+        in_old = self._old.known(new)
+        if 2 * np.count_nonzero(in_old == 0) > len(words):
             return None
-        if known.new:
-            rows = self._tokenize(list(map(self._as_read, known.new)))
-            # First the table: a fork in between leaves it with words that have no number.
-            self._table = self._table.extended(rows)
-            known.update(known.new)
-        return self._table, numbers
+        if new:
+            young.add(new, self._rows_of(list(new), in_old))
+        return young.table, numbers
+
+    def _rows_of(self, new: list[str], in_old: Ids) -> IdRows:
+        """The ids of words, `in_old` the number of each in the old generation; 0: it has not."""
+        table, unread = self._old.table, np.flatnonzero(in_old == 0)
+        rows = self._tokenize([self._as_read(new[word]) for word in unread.tolist()])
+        in_old[unread] = len(table.lengths) + np.arange(len(unread))
+        return table.extended(rows).rows(in_old)
 
     def _as_read(self, word: str) -> str:
         if word.startswith(_FIRST):
@@ -92,9 +97,32 @@ class WordIds:
             numbers[places(firsts[whole], counts[whole])] = 0
             numbers[firsts[whole]] = len(table.lengths) + np.arange(len(whole))
             table = table.extended(rows)
-        lengths = table.lengths[numbers]
-        ids = table.ids[places(table.starts[numbers], lengths)]
-        return IdRows(ids, np.add.reduceat(lengths, firsts))
+        found = table.rows(numbers)
+        return IdRows(found.ids, np.add.reduceat(found.lengths, firsts))
+
+
+class _Words:
+    """A generation of words: their numbers, and the ids of each number."""
+
+    def __init__(self, ends: WordEnds) -> None:
+        self.numbers, self.table = _Numbers(ends), _Table.empty()
+
+    def find(self, words: list[str]) -> tuple[Ids, dict[str, int]]:
+        """The numbers of words; those that it has not get numbers to `add` them with."""
+        numbers = self.numbers
+        numbers.new, numbers.next = {}, len(self.table.lengths)
+        found = np.fromiter(map(numbers.__getitem__, words), np.int64, len(words))
+        return found, numbers.new
+
+    def known(self, words: Collection[str]) -> Ids:
+        """The numbers of words; 0 for those that it has not."""
+        return np.fromiter(map(self.numbers.get, words, repeat(0)), np.int64, len(words))
+
+    def add(self, new: dict[str, int], rows: IdRows) -> None:
+        """Keep words that `find` gave, with their ids."""
+        # First the table: a fork in between leaves it with words that have no number.
+        self.table = self.table.extended(rows)
+        self.numbers.update(new)
 
 
 @dataclass(frozen=True)
@@ -109,6 +137,11 @@ class _Table:
     def empty(cls) -> _Table:
         nothing = np.zeros(1, np.int64)
         return cls(nothing[:0], nothing, nothing)
+
+    def rows(self, numbers: Ids) -> IdRows:
+        """The ids of some words."""
+        lengths = self.lengths[numbers]
+        return IdRows(self.ids[places(self.starts[numbers], lengths)], lengths)
 
     def extended(self, rows: IdRows) -> _Table:
         """The same with further words."""

@@ -144,9 +144,29 @@ def test_the_words_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(word_ids, "_MOST_WORDS", 2)
     calls: list[str] = []
     words = WordIds(counting(calls), LETTERS, drops_space=False)
-    for _ in range(2):
-        words.rows(["a b c", "a b c", "a b c"])
-    assert calls == ["a", " b", " c"] * 2
+    for text in ("a b c", "d e f", "g h i", "a b c"):
+        words.rows([text] * 3)
+    assert calls == ["a", " b", " c", "d", " e", " f", "g", " h", " i", "a", " b", " c"]
+
+
+def test_words_that_occur_again_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_ids, "_MOST_WORDS", 2)
+    calls: list[str] = []
+    words = WordIds(counting(calls), LETTERS, drops_space=False)
+    for other in ("c", "d", "e"):
+        rows = as_lists(words.rows([f"a b {other} b"] * 3))
+        assert rows == [[0, 1, len(calls) - 1, 1]] * 3
+    assert calls == ["a", " b", " c", " d", " e"]
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdefgh"), min_size=1).map(" ".join), min_size=1))
+def test_generations_of_words_change_no_ids(texts: list[str]) -> None:
+    tokenizer, _ = made("bundled")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(word_ids, "_MOST_WORDS", 3)
+        shared = TextTokenizer(tokenizer, config_of(tokenizer, unk=None), source="here")
+        for text in texts:
+            assert as_lists(shared.encode_rows([text] * 3)) == ids_of(tokenizer, [text] * 3)
 
 
 def test_words_that_cannot_be_tokenized_are_forgotten() -> None:
