@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from lmscore.runtime.adapters.rows import read_next
-from lmscore.runtime.adapters.tensors import Tensor
+from lmscore.runtime.adapters.tensors import Tensor, as_tensor
 from lmscore.runtime.adapters.vocabulary import Vocabulary
 from lmscore.runtime.engine import Row
 from lmscore.runtime.model import LanguageModel
@@ -97,4 +97,4 @@ class Scorer:
             for hypothesis, state in zip(hypotheses, known, strict=True)
         ]
         log_probs, rows = read_next(self._lm, texts, known)
-        return ys.float().new_tensor(self._vocabulary.scores(log_probs)), rows
+        return as_tensor(self._vocabulary.scores(log_probs), ys.float()), rows

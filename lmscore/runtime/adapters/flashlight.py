@@ -130,7 +130,7 @@ class TokenLM:
         if child is None:
             child = node
             if self._vocabulary.is_text(usr_token_idx):
-                token = int(self._vocabulary.ids[usr_token_idx])
+                token = self._vocabulary.own_id(usr_token_idx)
                 child = _Node(node, token, node.log_prob + log_prob)
             self._nodes[after] = child
         self._asked.setdefault(node, {})[child] = None

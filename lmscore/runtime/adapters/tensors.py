@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 class Tensor(Protocol):
     """A torch tensor, on any device."""
@@ -20,5 +23,13 @@ class Tensor(Protocol):
     def float(self) -> Any:
         """A copy in single precision."""
 
-    def new_tensor(self, data: Any) -> Any:
-        """An array copied to a tensor of the same type on the same device."""
+    def new_empty(self, size: Any) -> Any:
+        """A tensor of the same type on the same device, of any numbers."""
+
+
+def as_tensor(array: NDArray[np.float32], like: Tensor) -> Any:
+    """Copy an array to a tensor of the type and on the device of another one."""
+    # `new_tensor` reads numbers one by one: for 50 rows of 8,000 it takes ten times as long.
+    made = like.new_empty(0).cpu().float().new_empty(array.shape)
+    made.numpy()[...] = array
+    return made.to(like)

@@ -12,7 +12,7 @@ from typing import Any
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.adapters.cache import Cache
 from lmscore.runtime.adapters.rows import read_next
-from lmscore.runtime.adapters.tensors import Tensor
+from lmscore.runtime.adapters.tensors import Tensor, as_tensor
 from lmscore.runtime.adapters.vocabulary import Vocabulary
 from lmscore.runtime.engine import Row
 from lmscore.runtime.model import LanguageModel
@@ -79,4 +79,4 @@ class ShallowFusion:
         log_probs, rows = read_next(self._lm, texts, parents)
         for text, row in zip(texts, rows, strict=True):
             self.rows.put(text, row)
-        return scores + scores.new_tensor(self._weight * self._vocabulary.scores(log_probs))
+        return scores + as_tensor(self._weight * self._vocabulary.scores(log_probs), scores)

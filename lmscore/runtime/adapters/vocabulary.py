@@ -33,7 +33,7 @@ class Vocabulary:
         begin: the id that the model begins with.
         end: the id of its </s>.
 
-    `score`, `read` and `is_text` raise InputError if a token is out of range.
+    `score`, `read`, `is_text` and `own_id` raise InputError if a token is out of range.
     """
 
     ids: Ids
@@ -100,27 +100,34 @@ class Vocabulary:
         return found
 
     @lazy
+    def _own_ids(self) -> list[int]:
+        """`ids` as Python's numbers, which decoders ask for one by one."""
+        own_ids: list[int] = self.ids.tolist()
+        return own_ids
+
+    @lazy
     def _is_own(self) -> bool:
         """Whether the tokens are the first N of the model, in its order."""
         return np.array_equal(self.ids, np.arange(len(self.ids)))
 
     def score(self, log_probs: NDArray[np.float32], token: int) -> float:
         """The score of one of the decoder's tokens, from the model's log-probs [V]."""
-        own = self._id(token)
+        own = self.own_id(token)
         return self.absent if own == _ABSENT else float(log_probs[own])
 
     def read(self, tokens: Sequence[int]) -> list[int]:
         """The model's ids of a decoder's tokens, for those that are text."""
-        return [self._id(token) for token in tokens if self.is_text(token)]
+        return [self.own_id(token) for token in tokens if self.is_text(token)]
 
     def is_text(self, token: int) -> bool:
         """Return whether the model reads a token: not one to skip, nor <s> or </s>."""
-        return self._id(token) not in (_ABSENT, self.begin, self.end)
+        return self.own_id(token) not in (_ABSENT, self.begin, self.end)
 
-    def _id(self, token: int) -> int:
-        if not 0 <= token < len(self.ids):
+    def own_id(self, token: int) -> int:
+        """The model's id of one of the decoder's tokens; -1 if it has none."""
+        if not 0 <= token < len(self._own_ids):
             raise InputError(f"token {token} is not one of the decoder's {len(self.ids)} tokens")
-        return int(self.ids[token])
+        return self._own_ids[token]
 
 
 def _listed(tokens: Sequence[str]) -> str:
