@@ -16,7 +16,7 @@ def print_curve(folder: Path) -> None:
     print(f"| {folder.name}: minutes | tokens read | held-out perplexity |\n|---|---|---|")
     for line in (folder / "metrics.jsonl").read_text().splitlines():
         record = json.loads(line)
-        if "valid_loss" in record:
+        if record.get("valid_perplexity") is not None:  # null where it is infinite
             minutes, tokens = record["seconds"] / 60, record["tokens"] / 1e6
             print(f"| {minutes:.1f} | {tokens:.2f}M | {record['valid_perplexity']:.1f} |")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,30 @@ if TYPE_CHECKING:
     from lmscore.runtime.scoring import Summary
 
 
+_DEFAULTS: Mapping[str, Mapping[str, float]] = {
+    "cache": {"size": 2000, "flatness": 0.3, "weight": 0.2},
+    "dynamic": {"rate": 0.2, "decay": 0.001, "tokens": 20},
+}
+"""The settings of each method where none are given."""
+
+
 def check_options(
-    names: Iterable[str], *, compat: str | None, bos: bool, eos: bool, context: str | None
+    names: Collection[str],
+    settings: Mapping[str, Mapping[str, float]],
+    *,
+    compat: str | None,
+    bos: bool,
+    eos: bool,
+    context: str | None,
 ) -> None:
-    """Raise UsageError if --cache or --dynamic (`names`) is given with an option it excludes."""
+    """Raise UsageError if --cache or --dynamic (`names`) is given with an option it excludes.
+
+    Also if a setting of one of them is given without it; `settings` are those of both.
+    """
+    for name, values in settings.items():
+        for key, value in values.items():
+            if name not in names and value != _DEFAULTS[name][key]:
+                raise UsageError(f"--{name}-{key} goes with --{name}")
     refused = {
         "--compat": compat is not None,
         "--no-bos": not bos,

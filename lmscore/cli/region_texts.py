@@ -16,7 +16,7 @@ from lmscore.names import Punctuation
 if TYPE_CHECKING:
     from lmscore.runtime.scoring import Span
 
-_SPAN = re.compile(r"\s*(\d+)\s*[:\-\u2013]\s*(\d+)\s*[,;]?")
+_SPAN = re.compile(r"\s*(\d{1,18})\s*[:\-\u2013]\s*(\d{1,18})\s*[,;]?")
 _WORD = re.compile(r"\S+")
 
 

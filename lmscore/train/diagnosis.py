@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -106,9 +108,18 @@ def recurrent_matrices(network: RecurrentLM) -> dict[str, list[list[float]]]:
     for layer in network.layers:
         weights = dict(layer.named_parameters())
         gates = weights["weight_hh"].float().cpu().chunk(spec.gates)
-        norms.append([float(torch.linalg.matrix_norm(gate, 2)) for gate in gates])
-        radii.append([float(torch.linalg.eigvals(gate).abs().max()) for gate in gates])
+        found = [_norm_and_radius(gate) for gate in gates]
+        norms.append([norm for norm, _ in found])
+        radii.append([radius for _, radius in found])
     return {"recurrent_norm": norms, "recurrent_radius": radii}
+
+
+def _norm_and_radius(matrix: Tensor) -> tuple[float, float]:
+    """Both of a matrix; nan if it is not finite, for which LAPACK may end the process."""
+    if not matrix.isfinite().all():
+        return math.nan, math.nan
+    radius = torch.linalg.eigvals(matrix).abs().max()
+    return float(torch.linalg.matrix_norm(matrix, 2)), float(radius)
 
 
 def make_probe(corpus: Corpus, config: Config) -> Batch:

@@ -16,6 +16,8 @@ from tests.cli.conftest import Run
         ("score --backward m --segmentation characters", "--segmentation is not for"),
         ("score --compat kenlm --segmentation characters", "leave --segmentation characters out"),
         ("ppl --compat srilm --segmentation characters", "leave --segmentation characters out"),
+        ("ppl --cache-size 5", "--cache-size goes with --cache"),
+        ("ppl --cache --dynamic-rate 0.1", "--dynamic-rate goes with --dynamic"),
         ("score --language de", "--language goes with --split sentences"),
         ("ppl --language de --split lines", "--language goes with --split sentences"),
         ("features -o x.npy --documents blank-lines", "features are of each text on its own"),

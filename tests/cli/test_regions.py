@@ -12,6 +12,7 @@ import pytest
 from lmscore.runtime.model import LanguageModel
 from tests.cli.conftest import Result, Run
 
+MANY = f"0:{'9' * 5000}"  # digits
 WORDS = "sentence\tword\tRT\n1\tthe\t310\n1\tcat\t290\n1\tsat\t305\n2\ton\t1\n2\ta mat\t2\n"
 ITEMS = (
     "item,condition,sentence,region,start,end,spans\n"
@@ -210,6 +211,7 @@ def test_what_does_not_go(run: Run, options: list[str], message: str) -> None:
         ("--span-field", "0:99", "region 1 is 0:99, which is not within the text of 15 characters"),
         ("--span-field", "0:5 3:7", "regions 1 (0:5) and 2 (3:7) overlap"),
         ("--span-field", "the", "column 'x' is 'the', expected places such as 0:9 10:31"),
+        ("--span-field", MANY, f"column 'x' is '{MANY}', expected places such as 0:9 10:31"),
         ("--span-field", "", "column 'x' is '', expected places such as 0:9 10:31"),
     ],
 )

@@ -173,3 +173,13 @@ def test_recurrent_matrices() -> None:
     assert found["recurrent_radius"] == [pytest.approx([0.5, 1.0, 0.0], abs=1e-3)]
     assert found["recurrent_norm"] == [pytest.approx([0.5, (1 + 5**0.5) / 2, 0.0], abs=1e-3)]
     assert recurrent_matrices(RecurrentLM(toy_config(cell="window"))) == {}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_recurrent_matrices_that_are_not_finite(value: float) -> None:
+    """LAPACK ends the process for some of them."""
+    network = RecurrentLM(toy_config())
+    with torch.no_grad():
+        dict(network.layers.named_parameters())["0.weight_hh"][0, 0] = value  # of the first gate
+    for found in recurrent_matrices(network).values():
+        assert [math.isnan(each) for each in found[0]] == [True, False, False, False]

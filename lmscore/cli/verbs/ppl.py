@@ -90,7 +90,7 @@ def ppl(
     }
     wanted = {"cache": cache, "dynamic": dynamic}
     adaptive = {name: values for name, values in settings.items() if wanted[name]}
-    check_options(adaptive, compat=compat, bos=bos, eos=eos, context=context)
+    check_options(adaptive, settings, compat=compat, bos=bos, eos=eos, context=context)
     if interactive(paths):
         streams.note(PROMPT)
     if text.on_error == "keep":
