@@ -43,6 +43,12 @@ class BestWeights:
         for worse in self._kept()[self._count :]:
             shutil.rmtree(worse)
 
+    def forget_after(self, step: int) -> None:
+        """Remove what a run that goes on from an earlier update will do again."""
+        for place in self._kept():
+            if int(place.name.rpartition("-")[2]) > step:
+                shutil.rmtree(place)
+
     def mean(self, config: Config) -> _Weights | None:
         """The mean of the kept weights; None if fewer than two are kept."""
         kept = self._kept()

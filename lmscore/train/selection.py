@@ -51,6 +51,8 @@ class Selection:
         self._learns_unk, self._workers, self._keep_best = learns_unk, workers, keep_best
         kind, _, count = options.average.partition(":")
         self._best = BestWeights(Path(options.output), int(count)) if kind == "best" else None
+        if self._best is not None and workers.is_first:
+            self._best.forget_after(position.step)
         config = learner.network.config
         self._samples = held_out_samples(valid, config, _SAMPLE_TOKENS)
         self._tokens = {name: part.num_targets for name, part in valid.texts.items()}

@@ -125,6 +125,10 @@ def test_the_mean_of_the_best(tmp_path: Path) -> None:
     again = kept.mean(toy_config())
     assert again is not None
     assert all((weight == 1.5).all() for weight in again.values())
+    kept.forget_after(2)
+    assert kept.mean(toy_config()) is not None
+    kept.forget_after(1)  # the run goes on from update 1: the evaluation at 2 is yet to come
+    assert kept.mean(toy_config()) is None
 
 
 SHAPES = toy_config().weight_shapes()
