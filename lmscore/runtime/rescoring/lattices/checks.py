@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lmscore.errors import InputError
+from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.formats import Document, to_float
-from lmscore.runtime.rescoring.lattices.lattice import Lattice, Scales
+from lmscore.runtime.rescoring.lattices.lattice import MARKS, Lattice, Scales
 
 _MAX_DIGITS = 18  # Python refuses to convert very long numbers
 
@@ -38,6 +38,18 @@ def checked(lattice: Lattice, document: Document, line: int, arc_lines: Sequence
             f"{where}: no path of probability above 0 leads from its start to a final node"
         )
     return lattice
+
+
+def check_word(lattice: Lattice, word: str, read: str) -> None:
+    """Raise OptionError if a word has white space in it, or would be read as another one, `read`.
+
+    SLF has quotation marks for such words; the other formats have nothing.
+    """
+    if word not in MARKS and (word.split() != [word] or read != word):
+        raise OptionError(
+            f"{lattice.name}: the word {word!r} would be read as something else in this format; "
+            "write the lattice as htk-slf"
+        )
 
 
 def parse_count(text: str, where: str) -> int:

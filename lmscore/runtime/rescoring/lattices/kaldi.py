@@ -195,11 +195,20 @@ def _read_word(reader: _Reader, label: str, where: str) -> str:
         word = reader.symbols.get(label, "<eps>")
     elif label in _EPSILONS:
         return ""
-    if word.startswith("#") and word[1:].isdigit():
+    if _is_disambiguation(word):
         raise InputError(
             f"{where}: the disambiguation symbol {word!r} does not belong in a lattice"
         )
     return "" if word == "<eps>" else label_of(word)
+
+
+def _is_disambiguation(word: str) -> bool:
+    return word.startswith("#") and word[1:].isdigit()
+
+
+def is_no_word(word: str) -> bool:
+    """Whether an archive that spells its words has this label for something else."""
+    return word in _EPSILONS or _is_disambiguation(word)
 
 
 def _check_spelt(reader: _Reader, parts: _Parts) -> None:

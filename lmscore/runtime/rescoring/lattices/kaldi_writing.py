@@ -7,8 +7,15 @@ import re
 from collections.abc import Mapping
 
 from lmscore.errors import OptionError
+from lmscore.runtime.rescoring.lattices.checks import check_word
 from lmscore.runtime.rescoring.lattices.format import LatticeFormat
-from lmscore.runtime.rescoring.lattices.kaldi import NAME, KaldiArc, KaldiSource, read
+from lmscore.runtime.rescoring.lattices.kaldi import (
+    NAME,
+    KaldiArc,
+    KaldiSource,
+    is_no_word,
+    read,
+)
 from lmscore.runtime.rescoring.lattices.lattice import MARKS, Arc, Lattice, Scores
 
 
@@ -20,8 +27,8 @@ def render(lattice: Lattice, labels: Mapping[str, str] | None = None) -> str:
         labels: numbers by their words; None to write such words as they are.
 
     Raises:
-        OptionError: a word is not in `labels`, or the language model scale, by which costs of
-            another format are divided, is not above 0.
+        OptionError: a word is not in `labels`, or without these cannot be written; or the language
+            model scale, by which costs of another format are divided, is not above 0.
     """
     is_compact = True
     if isinstance(lattice.source, KaldiSource):
@@ -59,7 +66,7 @@ def _render_arc(
 ) -> str:
     source = arc.source
     if not isinstance(source, KaldiArc):
-        source = KaldiArc(_label(arc.word, labels), None)
+        source = KaldiArc(_label(lattice, arc.word, labels), None)
     weight = _weight(lattice, arc.scores, arc.num_words, source.alignment, is_compact)
     columns = [arc.start, arc.end, source.label, weight]
     if not is_compact:
@@ -67,9 +74,10 @@ def _render_arc(
     return "\t".join(map(str, columns)) + "\n"
 
 
-def _label(word: str, labels: Mapping[str, str] | None) -> str:
+def _label(lattice: Lattice, word: str, labels: Mapping[str, str] | None) -> str:
     spelt = word if word not in MARKS else "<eps>"
     if labels is None:
+        check_word(lattice, word, "" if is_no_word(word) else word)
         return spelt
     if spelt not in labels:
         raise OptionError(f"the word {spelt!r} is not in the symbol table")

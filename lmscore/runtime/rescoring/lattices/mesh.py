@@ -17,7 +17,12 @@ from collections.abc import Iterator
 
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats import Document, Line
-from lmscore.runtime.rescoring.lattices.checks import checked, parse_count, parse_number
+from lmscore.runtime.rescoring.lattices.checks import (
+    check_word,
+    checked,
+    parse_count,
+    parse_number,
+)
 from lmscore.runtime.rescoring.lattices.file_ids import file_id
 from lmscore.runtime.rescoring.lattices.format import LatticeFormat, Symbols
 from lmscore.runtime.rescoring.lattices.lattice import Arc, Lattice, Scores, label_of
@@ -84,6 +89,8 @@ def render(lattice: Lattice, symbols: Symbols = None) -> str:
     network = best_network(lattice, best)
     lines = [f"name {lattice.id}", f"numaligns {len(network.slots)}", "posterior 1"]
     for number, slot in enumerate(network.slots):
+        for word in slot.probabilities:
+            check_word(lattice, word, _label(word))
         shares = (
             f"{word or _NOTHING} {share:.{_DECIMALS}g}"
             for word, share in slot.probabilities.items()
@@ -100,7 +107,12 @@ def _words(fields: list[str], where: str) -> Iterator[tuple[str, float]]:
         share = parse_number(text, where)
         if not 0 <= share <= 1 + 1e-3:
             raise InputError(f"{where}: {text} is no probability")
-        yield "" if word == _NOTHING else label_of(word), math.log(share) if share else -math.inf
+        yield _label(word), math.log(share) if share else -math.inf
+
+
+def _label(word: str) -> str:
+    """The label of an arc with a word."""
+    return "" if word == _NOTHING else label_of(word)
 
 
 MESH = LatticeFormat(

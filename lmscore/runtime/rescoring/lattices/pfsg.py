@@ -20,7 +20,13 @@ from collections.abc import Iterator
 
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats import Document, Line
-from lmscore.runtime.rescoring.lattices.checks import checked, parse_count, parse_node, parse_number
+from lmscore.runtime.rescoring.lattices.checks import (
+    check_word,
+    checked,
+    parse_count,
+    parse_node,
+    parse_number,
+)
 from lmscore.runtime.rescoring.lattices.format import LatticeFormat, Symbols
 from lmscore.runtime.rescoring.lattices.lattice import END, MARKS, Arc, Lattice, Scores, label_of
 from lmscore.runtime.rescoring.lattices.node_words import words_on_nodes
@@ -53,6 +59,8 @@ def render(lattice: Lattice, symbols: Symbols = None) -> str:
     if lattice.text is not None and lattice.source == NAME:
         return lattice.text
     graph = words_on_nodes(lattice)
+    for node in graph.nodes:
+        check_word(lattice, node.word, _label(node.word))
     words = [_SPELT.get(node.word, node.word) for node in graph.nodes]
     lines = [
         f"name {lattice.id}",

@@ -24,7 +24,12 @@ from dataclasses import dataclass
 
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats import Document, Line
-from lmscore.runtime.rescoring.lattices.checks import checked, parse_count, parse_number
+from lmscore.runtime.rescoring.lattices.checks import (
+    check_word,
+    checked,
+    parse_count,
+    parse_number,
+)
 from lmscore.runtime.rescoring.lattices.file_ids import file_id
 from lmscore.runtime.rescoring.lattices.format import LatticeFormat, Symbols
 from lmscore.runtime.rescoring.lattices.lattice import END, MARKS, Arc, Lattice, Scores
@@ -84,6 +89,8 @@ def render(lattice: Lattice, symbols: Symbols = None) -> str:
         if not isinstance(old, SphinxNode):
             old = SphinxNode("", ("0", "0", "0"))
         is_same = old.word and _spoken(old.word) == node.word
+        if not is_same:
+            check_word(lattice, node.word, _PRONUNCIATION.sub("", node.word))
         word = old.word if is_same else _spelt(node.word, number, last)
         lines.append(" ".join([str(number), word, *old.frames]))
     lines += ["#", "Initial 0", f"Final {last}", "#", "BestSegAscr 0 (NODEID ENDFRAME ASCORE)", "#"]

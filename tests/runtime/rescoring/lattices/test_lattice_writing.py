@@ -53,3 +53,34 @@ def test_a_scale_that_costs_cannot_be_divided_by() -> None:
     lattice = make_lattice([(0, 1, "the", 0.0, 0.0)], {1: 0}, scales=Scales(lm=0))
     with pytest.raises(OptionError, match=r"^lattice 'utt' has the language model scale 0, which"):
         list(render_lattices([lattice], "kaldi-lattice"))
+
+
+NO_WORDS = {
+    "kaldi-lattice": ["New York", "0", "<eps>", "#1"],
+    "srilm-pfsg": ["New York", "NULL"],
+    "srilm-mesh": ["New York", "*DELETE*"],
+    "sphinx-lattice": ["New York", "a(2)"],
+}
+
+
+@pytest.mark.parametrize(("name", "words"), NO_WORDS.items())
+def test_words_that_a_format_has_for_something_else(name: str, words: list[str]) -> None:
+    for word in words:
+        lattice = make_lattice([(0, 1, word, -1.0, 0.0), (1, 2, "b", -1.0, 0.0)], {2: 0.0})
+        with pytest.raises(OptionError, match="would be read as something else in this format"):
+            list(render_lattices([lattice], name))
+
+
+def test_a_word_with_a_space_is_quoted() -> None:
+    lattice = make_lattice([(0, 1, "New York", -1.0, 0.0)], {1: 0.0})
+    (path,) = all_paths(rewritten(lattice, "htk-slf"))
+    assert path.words == ("New York",)
+
+
+def test_numbers_have_room_for_any_word(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("<eps> 0\n0 1\n")
+    lattice = make_lattice([(0, 1, "0", -1.0, 0.0)], {1: 0.0})
+    text = "".join(render_lattices([lattice], "kaldi-lattice", symbols=tmp_path / "words.txt"))
+    (tmp_path / "lattice").write_text(text)
+    (again,) = read_lattices(tmp_path / "lattice", symbols=tmp_path / "words.txt")
+    assert [path.words for path in all_paths(again)] == [("0",)]
