@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from starlette.applications import Starlette
@@ -23,6 +24,7 @@ from lmscore.serve.errors import ApiError, as_api_error, json_response, log_fail
 from lmscore.serve.front import front_page
 from lmscore.serve.metrics import Metrics
 from lmscore.serve.openapi import Endpoint, Operation, openapi_document
+from lmscore.serve.prompts import read_apart
 from lmscore.serve.requests import (
     Body,
     ChooseRequest,
@@ -61,7 +63,8 @@ class Service:
     async def completions(self, request: Request, body: CompletionRequest) -> Response:
         """POST /v1/completions."""
         model = self._model(body.model)
-        job = completions.Job.of(model, body, self.limits)
+        make = partial(completions.Job.of, model, body, self.limits)
+        job = await read_apart(body.prompt, make)
         if body.stream:
             return StreamingResponse(job.events(), media_type="text/event-stream")
         return json_response(await unless_gone(request, job.answer()))
@@ -104,7 +107,8 @@ class Service:
 
     async def tokenize(self, _: Request, body: TokenizeRequest) -> Response:
         """POST /tokenize."""
-        return json_response(tokens.tokenize(self.models.find(body.model), body, self.limits))
+        read = partial(tokens.tokenize, self.models.find(body.model), body, self.limits)
+        return json_response(await read_apart(body.prompt, read))
 
     async def detokenize(self, _: Request, body: DetokenizeRequest) -> Response:
         """POST /detokenize."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +14,20 @@ from lmscore.runtime.decoding import Prompt, lines_of
 from lmscore.runtime.text import Ids
 from lmscore.serve.errors import ApiError
 from lmscore.serve.served import ServedModel
+
+GivenPrompt = str | list[str | int | list[int]]
+"""The prompts of a request, as it gives them."""
+
+Result = TypeVar("Result")
+
+_LONG = 20_000  # characters or ids, which take some 30 ms to read
+
+
+async def read_apart(prompt: GivenPrompt, work: Callable[[], Result]) -> Result:
+    """The result of work that reads a prompt, in a thread if it is long: others are answered."""
+    parts = [prompt] if isinstance(prompt, str) else prompt
+    size = sum(1 if isinstance(part, int) else len(part) for part in parts)
+    return await asyncio.to_thread(work) if size >= _LONG else work()
 
 
 @dataclass(frozen=True)
@@ -32,9 +48,7 @@ class ParsedPrompt:
     echo: Echo
 
 
-def parse_prompts(
-    model: ServedModel, prompt: str | list[str | int | list[int]]
-) -> list[ParsedPrompt]:
+def parse_prompts(model: ServedModel, prompt: GivenPrompt) -> list[ParsedPrompt]:
     """The prompts of a request; raises ApiError, which names the place that is wrong."""
     return [_parse(model, part, place) for place, part in _places(prompt)]
 
@@ -50,7 +64,7 @@ def check_ids(model: ServedModel, ids: Sequence[int], place: str) -> None:
             )
 
 
-def _places(prompt: str | list[str | int | list[int]]) -> list[tuple[str, str | list[int]]]:
+def _places(prompt: GivenPrompt) -> list[tuple[str, str | list[int]]]:
     """The prompts of a request, each a text or a list of ids, and the names of their places."""
     if isinstance(prompt, str):
         return [("prompt", prompt)]

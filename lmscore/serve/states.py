@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from lmscore.runtime.engine import Row, State, Tensor, gather, read_prompts
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.text import Ids
 from lmscore.serve.errors import ApiError
-from lmscore.serve.prompts import check_ids, parse_prompts
+from lmscore.serve.prompts import check_ids, parse_prompts, read_apart
 from lmscore.serve.requests import DropRequest, OpenRequest, StepRequest
 from lmscore.serve.served import Limits, ServedModel
 
@@ -87,7 +88,7 @@ def _step(
 async def open_states(model: ServedModel, body: OpenRequest, limits: Limits) -> dict[str, Any]:
     """States after prompts; raises ApiError, OptionError, InputError or ItemError."""
     model.lm.check_forward("a state")
-    prompts = parse_prompts(model, body.prompt)
+    prompts = await read_apart(body.prompt, partial(parse_prompts, model, body.prompt))
     limits.check("tokens", sum(len(one.ids) for one in prompts), limits.tokens, param="prompt")
     ids = [one.ids for one in prompts]
     with model.states.room(len(ids)):

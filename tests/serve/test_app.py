@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from lmscore.errors import ModelError
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
-from lmscore.serve import Limits, Models, continuous, load_whole, make_app
+from lmscore.serve import (
+    Limits,
+    Models,
+    completions,
+    continuous,
+    load_whole,
+    make_app,
+    prompts,
+    states,
+)
 from lmscore.serve.app import ClientGoneError, unless_gone
 from lmscore.serve.scores import Scoring, Text
 from tests.cli.conftest import Run, run  # noqa: F401
@@ -277,6 +287,30 @@ def test_an_arpa_file_is_served(tmp_path: Path) -> None:
         assert client.post("/v1/next", input="the old")["data"][0]["words"]
         answer = client.post("/v1/completions", prompt="the", max_tokens=3, seed=1)
         assert answer["choices"][0]["finish_reason"] in ("stop", "length")
+
+
+def test_long_prompts_are_read_in_a_thread(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop, which short ones are read in, answers others meanwhile."""
+    threads: list[int] = []
+
+    def read(*given: Any) -> Any:
+        threads.append(threading.get_ident())
+        return prompts.parse_prompts(*given)
+
+    monkeypatch.setattr(prompts, "_LONG", 9)
+    for module in (completions, states):
+        monkeypatch.setattr(module, "parse_prompts", read)
+    found = [
+        client.post(path, prompt=prompt)
+        for path in ("/v1/completions", "/v1/states")
+        for prompt in ("the cat", ["the cat", "the cat"], [[5] * 9], "so")
+    ]
+    assert [thread == threads[0] for thread in threads] == [True, False, False, True] * 2
+    assert all(found)
+    client.post(
+        "/v1/states/drop", states=[one["state"] for each in found[4:] for one in each["data"]]
+    )
+    assert client.post("/tokenize", prompt="the cat the cat")["count"] == 5
 
 
 @pytest.mark.parametrize("stream", [False, True])
