@@ -80,7 +80,7 @@ class Session(NamedTuple):
 
 
 CHEAP = re.compile(r"lmscore (score|next|regions|filter|pairs|choose)\b")
-SHOWN = ["README.md", "docs/scores.md", "docs/corpora.md"]
+SHOWN = ["README.md", "docs/scores.md", "docs/corpora.md", "docs/decoding.md"]
 
 
 def shell_sessions() -> list[Session]:
