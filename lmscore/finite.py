@@ -1,10 +1,19 @@
-"""Numbers as JSON and tables can hold them."""
+"""Numbers as JSON, tables and floats can hold them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
+
+
+def is_finite(value: object) -> bool:
+    """Whether a value is a real number that a float can hold, and not nan or infinity."""
+    try:
+        return isinstance(value, Real) and math.isfinite(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return False
 
 
 def finite(value: Any) -> Any:

@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name. Default: `sys.argv[1:]`.
     """
     settings = Settings()
+    streams.fill_closed()
     try:
         try:
             with _interruptible(settings):

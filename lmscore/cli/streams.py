@@ -15,6 +15,19 @@ class ClosedPipeError(Exception):
     """The reader of standard output has gone; the program ends without a message."""
 
 
+def fill_closed() -> None:
+    """Put the null device in the place of standard descriptors that the parent process closed.
+
+    The next file that is opened would get the number, and whatever a library in C then writes to
+    its standard error would be written into that file.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # has the lowest free number, which is this one
+
+
 def write(text: str) -> None:
     """Write to standard output, in UTF-8 whatever the locale; raises what `write_bytes` raises."""
     # File names that are not UTF-8 have lone surrogates, which JSON escapes represent exactly.

@@ -35,8 +35,10 @@ _OUTPUTS = ("decoder", "output_linear", "lo", "output", "linear", "fc", "proj", 
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "net")  # of checkpoints
 
 # nn.LSTM and the like number their layers; a list of nn.LSTMCell numbers its modules.
-_LAYER = re.compile(r"(?:(?P<module>.+)\.)?(?P<weight>(?:weight|bias)_(?:ih|hh))_l(?P<layer>\d+)")
-_CELL = re.compile(r"(?:(?P<module>.+)\.)?(?P<layer>\d+)\.(?P<weight>(?:weight|bias)_(?:ih|hh))")
+_NUMBER = r"(?P<layer>\d{1,4})"
+_WEIGHT = r"(?P<weight>(?:weight|bias)_(?:ih|hh))"
+_LAYER = re.compile(rf"(?:(?P<module>.+)\.)?{_WEIGHT}_l{_NUMBER}")
+_CELL = re.compile(rf"(?:(?P<module>.+)\.)?{_NUMBER}\.{_WEIGHT}")
 
 _BY_GATES: Mapping[int, Cell] = {4: "lstm", 3: "gru"}
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,23 @@ def test_a_closed_descriptor(descriptor: int, name: str) -> None:
     )
     assert run.returncode == 1
     assert run.stderr.decode() == f"lmscore: error: standard {name}: is closed\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="a system without /proc")
+def test_no_file_takes_the_place_of_a_closed_standard_error(tmp_path: Path) -> None:
+    """Libraries in C write to it whatever it is."""
+    out = tmp_path / "out"
+    argv = ("score", "--line-buffered", "-o", str(out))
+    program = start(*argv, stderr=None, preexec_fn=lambda: os.close(2))
+    assert program.stdin
+    program.stdin.write(b"the cat\n")
+    give_up = time.monotonic() + 60
+    while not (out.exists() and out.stat().st_size):
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    assert Path(f"/proc/{program.pid}/fd/2").readlink() == Path(os.devnull)
+    assert finish(program, b"sat\n").status == 0
+    assert len(out.read_text().splitlines()) == 2
 
 
 def test_ctrl_c_leaves_whole_lines(many_lines: Path) -> None:

@@ -61,6 +61,8 @@ NT_ASGD_TOO_SHORT = (
         ("average", "nt-asgd", NT_ASGD_TOO_SHORT),
         ("average_decay", 1.0, "average_decay is 1.0, expected less than 1"),
         ("label_smoothing", -0.1, "label_smoothing is -0.1, expected at least 0"),
+        ("bptt", 10**310, "bptt has more than 30 digits"),
+        ("epochs", 10**310, "epochs has more than 30 digits"),
         ("layers", -1, "layers is -1, expected at least 1"),
         ("vocab_size", 1 << 40, "vocab_size is 1099511627776, expected less than 1.67772e+07"),
         ("dropout", 1, "dropout is 1, expected less than 1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 HELP = "Make, prune and mix n-gram models in ARPA files."
 
 _MAX_ORDER = 6
+_ID = re.compile("[0-9]{1,9}")
 _SAMPLES = 1024  # drawn at a time
 _NO_TOKENS = {"<blk>", "<eps>", "<s>", "</s>", "<sos/eos>"}  # in lists of tokens, and no words
 
@@ -262,7 +264,7 @@ def _ids(path: Path) -> dict[str, int]:
     found = {}
     for number, line in enumerate(read_lines(path), 1):
         fields = line.rsplit(maxsplit=1)
-        if len(fields) != 2 or not fields[1].isdecimal():
+        if len(fields) != 2 or not _ID.fullmatch(fields[1]):
             raise InputError(f"{path}, line {number}: expected a token and its id")
         if fields[0] not in _NO_TOKENS and not fields[0].startswith("#"):
             found[fields[0]] = int(fields[1])

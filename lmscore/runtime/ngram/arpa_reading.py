@@ -30,8 +30,8 @@ UNKNOWN_LOG_PROB = -100 * LN10
 """What an unknown word costs (nats) if the file does not say, as in KenLM."""
 
 _LINES = 1 << 16  # parsed at a time
-_COUNT = re.compile(rb"ngram\s+(\d+)\s*=\s*(\d+)\s*$")
-_SECTION = re.compile(rb"\\(\d+)-grams:\s*$")
+_COUNT = re.compile(rb"ngram\s+(\d{1,3})\s*=\s*(\d{1,18})\s*$")
+_SECTION = re.compile(rb"\\(\d{1,3})-grams:\s*$")
 _END = b"\\end\\"
 _DATA = b"\\data\\"
 _OTHERS = {b"iARPA": "an intermediate file", b"qARPA": "a quantised file"}  # of IRSTLM

@@ -20,6 +20,7 @@ _MAGIC = 2125659606
 _EXPANDED_AND_MUTABLE = 3
 _ARC = np.dtype([("input", "<i4"), ("output", "<i4"), ("cost", "<f4"), ("next", "<i4")])
 
+_MOST_DIGITS = 9  # of an id, which has 32 bits
 _START, _BACKED_OFF = 0, 1  # states: after <s>; after nothing that is known
 
 
@@ -31,7 +32,7 @@ def token_ids(model: NgramModel) -> dict[str, int]:
     """
     words = [word for word in model.words if word not in CONTROL]
     for word in words:
-        if not (word.isascii() and word.isdigit()):
+        if not (word.isascii() and word.isdigit() and len(word) <= _MOST_DIGITS):
             raise ModelError(
                 f"the word {word!r} is no token id; name a list of tokens and their ids"
             )

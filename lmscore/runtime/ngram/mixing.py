@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import fsum, isfinite
+from math import fsum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmscore.errors import OptionError
+from lmscore.finite import is_finite
 from lmscore.runtime.ngram.model import (
     BOS,
     CONTROL,
@@ -124,7 +125,7 @@ def check_shares(weights: Sequence[float], num_models: int) -> None:
     if len(weights) != num_models:
         raise OptionError(f"{len(weights)} weights for a mixture of {num_models}")
     for weight in weights:
-        if not (isfinite(weight) and weight >= 0):
+        if not (is_finite(weight) and weight >= 0):
             raise OptionError(f"a weight of a mixture is {weight}, expected 0 to 1")
     if abs(fsum(weights) - 1) > 1e-6:
         raise OptionError(f"the weights of a mixture sum to {fsum(weights):g}, not to 1")

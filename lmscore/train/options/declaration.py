@@ -49,7 +49,9 @@ class Option:
     resumable: bool = False  # a resumed run may change it
 
 
-COUNT = Bounds(at_least=1)
+_ENDLESS = 10**30
+
+COUNT = Bounds(at_least=1, below=1 << 31)
 SIZE = Bounds(at_least=1, below=1 << 24)  # of what is allocated
 POSITIVE = Bounds(above=0)
 NOT_NEGATIVE = Bounds(at_least=0)
@@ -94,6 +96,8 @@ def check_each(values: Mapping[str, Any], fields: Mapping[str, Field]) -> None:
     for name, value in values.items():
         field = fields[name]
         _check_type(name, value, field.type)
+        if isinstance(value, int) and abs(value) >= _ENDLESS:
+            raise OptionError(f"{name} has more than 30 digits")
         if field.option.bounds is not None and value is not None:
             field.option.bounds.check(name, value)
         if value == "":

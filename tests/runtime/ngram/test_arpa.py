@@ -149,7 +149,9 @@ def test_compressed(tmp_path: Path, opened: object) -> None:
         ("-0.125", "inf", "line 9: a log-probability above 0, or a weight that is no number"),
         ("-0.375\tthe cat", "-0.25\t<s> the", "one of the 2-grams stands twice"),
         ("-0.75\tcat", "-0.75\tthe", "the word 'the' stands twice among the 1-grams"),
-        ("ngram 2=3", "ngram 2=" + "9" * 30, "announces more 2-grams than there are"),
+        ("ngram 2=3", "ngram 2=" + "9" * 18, "announces more 2-grams than there are"),
+        ("ngram 2=3", "ngram 2=" + "9" * 5000, "line 3: expected `ngram 2=COUNT`, not 'ngram 2=9"),
+        ("\\2-grams:", f"\\{'9' * 5000}-grams:", "line 12: expected .2-grams:, not"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, change: str, to: str, message: str) -> None:

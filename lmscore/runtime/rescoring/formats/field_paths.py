@@ -19,7 +19,7 @@ class Each(Enum):
 
 Step = str | int | Each
 
-_STEP = re.compile(r"\.?(?P<key>(?:[^.\[\]\\]|\\.)+)|\[(?P<index>[0-9]*)\]")
+_STEP = re.compile(r"\.?(?P<key>(?:[^.\[\]\\]|\\.)+)|\[(?P<index>[0-9]{0,9})\]")
 
 
 @dataclass(frozen=True)

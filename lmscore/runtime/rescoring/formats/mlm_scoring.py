@@ -45,13 +45,15 @@ def _parse(utterance: Node) -> NBestList:
 
 def _by_rank(utterance: Node) -> list[Node]:
     """The hypotheses, best first."""
-    ranks: dict[int, Node] = {}
+    ranks: dict[tuple[int, str], Node] = {}  # by the digits of their numbers
     for item in utterance.items or ():
         match = _KEY.fullmatch(item.key)
         if match:
-            if int(match[1]) in ranks:
+            digits = match[1].lstrip("0")
+            rank = len(digits), digits
+            if rank in ranks:
                 raise item.error(f"{utterance.key}.{item.key}", "is there twice")
-            ranks[int(match[1])] = item
+            ranks[rank] = item
     return [ranks[rank] for rank in sorted(ranks)]
 
 

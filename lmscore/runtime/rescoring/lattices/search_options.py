@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 from lmscore.errors import OptionError
+from lmscore.finite import is_finite
 from lmscore.runtime.arguments import check_count
 from lmscore.runtime.rescoring.lattices.lattice import Scales
 from lmscore.runtime.rescoring.models import LODR_SHARE
@@ -62,7 +63,7 @@ class LatticeOptions:
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
         for name in _NUMBERS:
-            _check_number(name, getattr(self, name), math.isfinite, "a finite number")
+            _check_number(name, getattr(self, name), is_finite, "a finite number")
         for name in ("lm_scale", "beam"):
             _check_number(name, getattr(self, name), lambda value: value > 0, "above 0")
         if not callable(self.prepare):
@@ -80,8 +81,8 @@ class LatticeOptions:
         )
 
 
-def _check_number(name: str, value: object, is_legal: Callable[[float], bool], what: str) -> None:
-    if value is not None and not (isinstance(value, Real) and is_legal(float(value))):
+def _check_number(name: str, value: object, is_legal: Callable[[Any], bool], what: str) -> None:
+    if value is not None and not (isinstance(value, Real) and is_legal(value)):
         raise OptionError(f"{name} must be {what}, not {value!r}")
 
 

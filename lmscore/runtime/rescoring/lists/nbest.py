@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lmscore.errors import OptionError
+from lmscore.finite import is_finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Hypothesis:
         """
         if name in self.features:
             raise OptionError(f"the list has a feature {name!r} already; choose another name")
-        if not math.isfinite(value):
+        if not is_finite(value):
             raise OptionError(f"feature {name!r} is {value}, expected a finite number")
         features = {**self.features, name: float(value)}
         return replace(self, features=features, added=(*self.added, name))

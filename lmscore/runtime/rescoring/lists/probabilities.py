@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lmscore.errors import InputError, OptionError
+from lmscore.finite import is_finite
 from lmscore.forks import lazy
 from lmscore.runtime.rescoring.lists.nbest import NBestList
 from lmscore.runtime.rescoring.lists.ranking import ranking
@@ -40,7 +40,7 @@ class ListPosteriors:
 
     def __post_init__(self) -> None:
         """Raise an error where there is no distribution."""
-        if not (math.isfinite(self.scale) and self.scale > 0):
+        if not (is_finite(self.scale) and self.scale > 0):
             raise OptionError(f"the scale must be above 0, not {self.scale}")
         self.graph  # noqa: B018 - to learn now that there is none
 

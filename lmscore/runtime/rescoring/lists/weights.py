@@ -18,15 +18,16 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.errors import InputError, OptionError
+from lmscore.bundle import parse_object
+from lmscore.errors import InputError, ModelError, OptionError
 from lmscore.files import atomic_write_bytes, input_name, open_input
+from lmscore.finite import is_finite
 from lmscore.runtime.rescoring.lists.nbest import NBestList
 
 Floats = NDArray[np.float64]
@@ -60,7 +61,7 @@ class Weights:
             "the length normalization": self.length_normalization,
         }
         for what, value in numbers.items():
-            if not (isinstance(value, Real) and math.isfinite(value)):
+            if not is_finite(value):
                 raise OptionError(f"{what} is {value!r}, expected a finite number")
 
     def terms(self) -> dict[str, float]:
@@ -170,11 +171,11 @@ def read_weights(path: str | Path) -> Weights:
     with open_input(path) as file:
         data = file.read()
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{name}: not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise InputError(f"{name}: expected a JSON object with weights")
+        document = parse_object(data.decode("utf-8"), name)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}: not UTF-8") from error
+    except ModelError as error:
+        raise InputError(str(error)) from error
     if document.pop("format_version", None) != FORMAT_VERSION:
         raise InputError(f"{name}: 'format_version' must be {FORMAT_VERSION}")
     return _parsed(document, name)
@@ -200,4 +201,7 @@ def _parsed(document: dict[str, Any], name: str) -> Weights:
 def _number(value: object, key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise OptionError(f"{key!r} is {value!r}, expected a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf  # which no weight may be

@@ -246,6 +246,7 @@ def test_bad_lists(read_text: Read, text: str, mapping: str, message: str) -> No
         ("list=", "an empty path of fields"),
         ("list=a]", r"'a\]' is no path of fields"),
         ("list=a[x]", r"is no path of fields"),
+        (f"list=[{'9' * 5000}]", "is no path of fields"),
         ("list=.a", "is no path of fields"),
         ("list=a..b", "is no path of fields"),
     ],

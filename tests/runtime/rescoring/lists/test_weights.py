@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,7 @@ def test_a_feature_that_some_lack() -> None:
         ({}, 0.0, "no weights: name at least one feature"),
         ({"lm": math.nan}, 0.0, "the weight of 'lm' is nan, expected a finite number"),
         ({"lm": 1.0}, math.inf, "the word penalty is inf, expected a finite number"),
+        ({"lm": 10**310}, 0.0, f"the weight of 'lm' is {10**310}, expected a finite number"),
         ({"lm": "1"}, 0.0, "the weight of 'lm' is '1', expected a finite number"),
         ({"lm": 1.0}, None, "the word penalty is None, expected a finite number"),
     ],
@@ -138,7 +140,13 @@ def test_a_file_may_leave_out_what_is_zero(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", "not JSON: Expecting property name"),
-        ("[]", "expected a JSON object with weights"),
+        ("[]", "expected a JSON object"),
+        ('{"features": {"a": 1, "a": 2}}', "cannot be used: key 'a' is there twice"),
+        ("[" * 100_000, "cannot be used: maximum recursion depth"),
+        (
+            f'{{"format_version": 1, "features": {{"a": {10**310}}}}}',
+            "the weight of 'a' is inf, expected a finite number",
+        ),
         ('{"features": {"a": 1}}', "'format_version' must be 1"),
         ('{"format_version": 2, "features": {"a": 1}}', "'format_version' must be 1"),
         ('{"format_version": 1, "x": 1}', "unknown key 'x'"),
@@ -166,7 +174,7 @@ def test_bad_files(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(InputError) as caught:
         read_weights(path)
-    assert str(caught.value).startswith(f"{path}: {message}")
+    assert re.match(rf"{path}(, line 1)?: {re.escape(message)}", str(caught.value))
 
 
 def test_no_file(tmp_path: Path) -> None:
