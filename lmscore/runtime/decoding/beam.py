@@ -76,11 +76,13 @@ class _Hypothesis:
     log_probs: tuple[float, ...] = ()  # nats, of each
     log_prob: float = 0.0  # their sum
     constraint: ConstraintState | None = None  # after all tokens of a live hypothesis
+    text: Continuation | None = None  # of all tokens, where a stop string may end it
 
     def child(self, token: int, log_prob: float) -> _Hypothesis:
         """Append one token."""
         return replace(
             self,
+            text=None if self.text is None else self.text.extended(token, log_prob),
             tokens=(*self.tokens, token),
             log_probs=(*self.log_probs, log_prob),
             log_prob=self.log_prob + log_prob,
@@ -119,7 +121,9 @@ class BeamSearch:
             ModelError: the model yields nan or inf.
         """
         start = None if self._constraint is None else self._constraint.start(self._prompt)
-        self._live = [_Hypothesis(constraint=start)]
+        nothing = _Hypothesis(constraint=start)
+        text = self._continuation(nothing) if self._options.stop else None
+        self._live = [replace(nothing, text=text)]
         top = self._best(self._prompt.step(self._engine))
         parents = self._keep(top)
         while self._live and not self._is_decided():
@@ -195,7 +199,7 @@ class BeamSearch:
         is_over = hypothesis.tokens[-1] == eos
         if is_over and hypothesis.tokens.count(eos) == self._options.max_lines:
             return "eos"
-        if self._options.stop and self._continuation(hypothesis).stopped:
+        if hypothesis.text is not None and hypothesis.text.stopped:
             return "stop"
         return "length" if len(hypothesis.tokens) == self._options.max_tokens else None
 

@@ -7,6 +7,7 @@ U+FFFD; a character that is unfinished at the end is left out.
 from __future__ import annotations
 
 import codecs
+import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -144,6 +145,15 @@ class Continuation:
         self._tokens.append(TokenScore(token, spelt, log_prob, token == self._unk_id, start, end))
         self._held += new
         return self._release()
+
+    def extended(self, token: int, log_prob: float) -> Continuation:
+        """A copy with one more token, as `add` appends it; this one stays as it is."""
+        longer = copy.copy(self)
+        longer._tokens = self._tokens.copy()
+        longer._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        longer._utf8.setstate(self._utf8.getstate())
+        longer.add(token, log_prob)
+        return longer
 
     def finish(self) -> str:
         """End the text; return the part of it that might have become a stop string."""

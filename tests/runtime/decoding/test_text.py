@@ -191,6 +191,27 @@ def test_stop_strings_cut_the_text_wherever_tokens_end(kind: str, data: st.DataO
     assert all(token.end <= len(sample.text) for token in sample.tokens)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_a_longer_copy_leaves_the_text_as_it_is(kind: str, data: st.DataObject) -> None:
+    """Also within a character, and where a stop string may have begun."""
+    tokens = data.draw(tokens_of[kind])
+    stop = tuple(data.draw(st.lists(st.text(alphabet="abe é", min_size=1, max_size=3), max_size=2)))
+    _, growing = continuation(kind, stop=stop)
+    _, copied = continuation(kind, stop=stop)
+    for number, token in enumerate(tokens, 1):
+        longer = copied.extended(token, -float(number))
+        copied.extended(tokens[0], -1.0)  # another one, of which this one knows nothing
+        assert copied.tokens == growing.tokens
+        growing.add(token, -float(number))
+        assert (longer.text, longer.stopped) == (growing.text, growing.stopped)
+        if growing.stopped:
+            return
+        copied = longer
+    assert copied.finish() == growing.finish()
+    assert copied.sample("length") == growing.sample("length")
+
+
 def cut(text: str, stop: tuple[str, ...]) -> str:
     """As the text would come character by character."""
     for end in range(1, len(text) + 1):
