@@ -48,13 +48,13 @@ def text_of(number: int, size: int) -> str:
 
 
 def write_array(path: Path, size: int) -> int:
-    """A JSON array of objects; returns how many."""
+    """A JSON array of objects with texts of 2 kB; returns how many."""
     count = 0
     with path.open("w") as file:
         file.write("[")
         while file.tell() < size:
             for number in range(count, count + 1000):
-                fields = json.dumps({"id": number, "text": sentence(number)})
+                fields = json.dumps({"id": number, "text": text_of(number, 2000)})
                 file.write(f"{',' if number else ''}\n{fields}")
             count += 1000
         file.write("\n]\n")
