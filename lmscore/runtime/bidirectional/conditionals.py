@@ -170,7 +170,9 @@ class _Product:
         joint -= log_sums(joint)[:, None]
         chosen = joint[np.arange(len(ids)), ids]
         terms = np.exp(joint) * np.where(np.isfinite(joint), joint, 0)
-        best = np.argsort(-joint, axis=1, kind="stable")[:, : self._k]
+        best = np.empty((len(ids), 0), np.int64)
+        if self._k:  # sorting the vocabulary takes longer than everything else here
+            best = np.argsort(-joint, axis=1, kind="stable")[:, : self._k]
         return Conditionals(
             chosen,
             -terms.sum(axis=1),
