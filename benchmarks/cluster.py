@@ -101,7 +101,7 @@ def family_of(root: int) -> list[int]:
         family |= more
     names = {pid: name(pid) for pid in family - {root}}
     actors = [pid for pid, called in names.items() if re.match(rb"ray::.*Map", called)]
-    return [root, *(actors or [pid for pid, called in names.items() if b"lmscore" in called])]
+    return [root, *(actors or [pid for pid, called in names.items() if b"spawn_main" in called])]
 
 
 def name(pid: int) -> bytes:
