@@ -127,6 +127,10 @@ def interrupts_held() -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
+    # The first process that is spawned starts multiprocessing's helper, which lets Ctrl-C in again.
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

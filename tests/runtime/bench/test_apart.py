@@ -84,6 +84,20 @@ def test_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
     assert module.peak_memory() is not None
 
 
+HELD_BACK = """
+import signal
+from lmscore.runtime.bench.apart import apart
+masks = apart(signal.pthread_sigmask, signal.SIG_BLOCK, [], count=2)
+print([signal.SIGINT in mask for mask in masks])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no masks of signals")
+def test_ctrl_c_is_held_back_from_the_first_process_too() -> None:
+    command = [sys.executable, "-c", HELD_BACK]
+    assert subprocess.check_output(command, text=True) == "[True, True]\n"
+
+
 SLEEPER = """
 import os, sys, time
 from lmscore.runtime.bench.apart import apart
