@@ -18,7 +18,7 @@ import numpy as np
 from lmscore.bundle import ENCODER, READING, WRITING, Config, Weights
 from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
-from lmscore.export.incoming_state import add_incoming_state, just_before
+from lmscore.export.incoming_state import add_incoming_state, just_before, phase_constant
 from lmscore.export.layers import add_layers
 from lmscore.export.operators import Operators
 
@@ -142,12 +142,10 @@ def _add_next_phase(b: GraphBuilder, begins: str, second: str) -> None:
     """Add the phase after each row: the encoder goes on where it has read all tokens."""
     is_all_read = b.op("Less", second, b.constant("by_1", np.array(1)), to="is_all_read")
     goes_on = b.op("And", begins, is_all_read, to="goes_on")
-    after = b.op("Where", goes_on, _number(b, READING), _number(b, WRITING), to="phase_after")
+    after = b.op(
+        "Where", goes_on, phase_constant(b, READING), phase_constant(b, WRITING), to="phase_after"
+    )
     b.op("Unsqueeze", after, b.integers("phase_axes", 0, 2), to="next_phase")
-
-
-def _number(b: GraphBuilder, value: float) -> str:
-    return b.constant(f"phase_{value}", np.array(value, np.float32))
 
 
 def _at_least_one(b: GraphBuilder, lengths: str, name: str) -> str:

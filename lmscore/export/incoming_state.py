@@ -33,13 +33,14 @@ def add_incoming_state(b: GraphBuilder, config: Config, weights: Weights) -> dic
 
 def just_before(b: GraphBuilder, phase: float) -> str:
     """A number between a phase and the one before it, which tells them apart."""
-    return _number(b, phase - 0.5)
+    return phase_constant(b, phase - 0.5)
 
 
 def add_writing_phase(b: GraphBuilder, phases: str) -> None:
     """Add the phase after a run of layers without an encoder: WRITING, whatever it was."""
-    b.op("Max", phases, _number(b, WRITING), to="next_phase")
+    b.op("Max", phases, phase_constant(b, WRITING), to="next_phase")
 
 
-def _number(b: GraphBuilder, value: float) -> str:
+def phase_constant(b: GraphBuilder, value: float) -> str:
+    """Add a phase, or a number between two of them."""
     return b.constant(f"phase_{value}", np.array(value, np.float32))
