@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from lmscore.bundle import Bundle
 from lmscore.errors import DeviceError, ModelError, OptionError, VariantError
@@ -31,8 +32,23 @@ def load_ngram(path: Path, *, unk_penalty: float | None = None) -> LanguageModel
         InputFileError: the file cannot be read.
         ModelError: it is no ARPA file, or a damaged one; names the line.
     """
-    model = _read(path, unk_penalty)
-    return _language_model(model, path, _digest(model), unk_penalty)
+    return _language_model(_read(path, unk_penalty), path, unk_penalty)
+
+
+class _Reload:
+    """Loads a model again in another process.
+
+    What tells the model from others is computed when it is pickled: a large model takes seconds.
+    """
+
+    def __init__(self, model: NgramModel, path: Path, unk_penalty: float | None) -> None:
+        self._model, self._path, self._unk_penalty = model, path, unk_penalty
+
+    def __call__(self) -> LanguageModel:
+        return _load_again(self._path, _digest(self._model), self._unk_penalty)
+
+    def __reduce__(self) -> tuple[Callable[..., Callable[[], LanguageModel]], tuple[Any, ...]]:
+        return partial, (_load_again, self._path, _digest(self._model), self._unk_penalty)
 
 
 def _load_again(path: Path, digest: bytes, unk_penalty: float | None) -> LanguageModel:
@@ -43,7 +59,7 @@ def _load_again(path: Path, digest: bytes, unk_penalty: float | None) -> Languag
             f"{path}: holds another model than when this one was loaded, before it was pickled; "
             "load it again"
         )
-    return _language_model(model, path, digest, unk_penalty)
+    return _language_model(model, path, unk_penalty)
 
 
 def _digest(model: NgramModel) -> bytes:
@@ -70,18 +86,15 @@ def _read(path: Path, unk_penalty: float | None) -> NgramModel:
     return read_arpa(path, unknown_log_prob=-_cost(unk_penalty))
 
 
-def _language_model(
-    model: NgramModel, path: Path, digest: bytes, unk_penalty: float | None
-) -> LanguageModel:
+def _language_model(model: NgramModel, path: Path, unk_penalty: float | None) -> LanguageModel:
     graph = NgramGraph(model, path)
     engine = Engine(graph, reopen=lambda: Engine(graph))  # nothing in it is lost by a fork
     tokenizer = word_tokenizer(model.words, graph.config, source=str(path))
-    again = functools.partial(_load_again, path.absolute(), digest, unk_penalty)
     return LanguageModel(
         Bundle(path, graph.config),
         engine,
         tokenizer,
-        reload=again,
+        reload=_Reload(model, path.absolute(), unk_penalty),
         unk_penalty=None if model.has_unknown else _cost(unk_penalty),
     )
 
