@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lmscore.runtime.scoring import Summary
 
 
-_DEFAULTS: Mapping[str, Mapping[str, float]] = {
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "cache": {"size": 2000, "flatness": 0.3, "weight": 0.2},
     "dynamic": {"rate": 0.2, "decay": 0.001, "tokens": 20},
 }
@@ -38,7 +38,7 @@ def check_options(
     """
     for name, values in settings.items():
         for key, value in values.items():
-            if name not in names and value != _DEFAULTS[name][key]:
+            if name not in names and value != DEFAULTS[name][key]:
                 raise UsageError(f"--{name}-{key} goes with --{name}")
     refused = {
         "--compat": compat is not None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.adaptive import adapted, check_model, check_options, describe_adapted
+from lmscore.cli.adaptive import DEFAULTS, adapted, check_model, check_options, describe_adapted
 from lmscore.cli.compat import start_report
 from lmscore.cli.oov_costs import OovCosts
 from lmscore.cli.outfile import check_not_read
@@ -45,25 +45,27 @@ def ppl(
         bool,
         typer.Option("--cache", help="Beside it, with a cache of the words read (extra train)."),
     ] = False,
-    cache_size: Annotated[int, typer.Option(metavar="N", min=1, help="Tokens remembered.")] = 2000,
+    cache_size: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Tokens remembered.")
+    ] = DEFAULTS["cache"]["size"],
     cache_flatness: Annotated[
         float, typer.Option(metavar="R", min=0, help="How much alike states must be.")
-    ] = 0.3,
+    ] = DEFAULTS["cache"]["flatness"],
     cache_weight: Annotated[
         float, typer.Option(metavar="P", min=0, max=1, help="Of the cache against the model.")
-    ] = 0.2,
+    ] = DEFAULTS["cache"]["weight"],
     dynamic: Annotated[
         bool, typer.Option("--dynamic", help="Beside it, learning from what is read (extra train).")
     ] = False,
     dynamic_rate: Annotated[
         float, typer.Option(metavar="R", min=0, help="Learning rate of --dynamic.")
-    ] = 0.2,
+    ] = DEFAULTS["dynamic"]["rate"],
     dynamic_decay: Annotated[
         float, typer.Option(metavar="P", min=0, max=1, help="Back to the trained weights.")
-    ] = 0.001,
+    ] = DEFAULTS["dynamic"]["decay"],
     dynamic_tokens: Annotated[
         int, typer.Option(metavar="N", min=1, help="Read between two updates.")
-    ] = 20,
+    ] = DEFAULTS["dynamic"]["tokens"],
 ) -> None:
     """Print the perplexity of a text, per token and per word.
 
