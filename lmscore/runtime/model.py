@@ -708,7 +708,8 @@ class LanguageModel:
         The search reads likely words first. It stops when each of k words is likelier than any
         word not yet spelt. A word that several token sequences spell gets the sum of the sequences
         found by then, so probabilities are lower bounds. A missing sequence is less likely than
-        the last word of the list. Sequences that are not UTF-8 are no words.
+        the last word of the list, and than a thousandth of it where all words of `allowed` are in
+        the list. Sequences that are not UTF-8 are no words.
 
         The search also stops, and logs a warning, when it has read 4096 partial words (16 * k where
         that is more), as it may in a poor model of characters. The list then holds the words found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +34,14 @@ _WORDS_PER_ROW = 8  # larger batches for many words: each run sorts all waiting 
 _MIN_WORK = 4096  # partial words read at most,
 _WORK_PER_WORD = 16  # unless many words are wanted
 
+_SHARE = 1e-3  # of the last word's probability: other spellings are sought down to it, if no word is
+_ROUNDED_DOWN = 1 - 1e-6  # a bound that float32 may round up, so that no token is missed
+
 _log = logging.getLogger("lmscore")
 
 Floats = NDArray[np.float64]
+Following = NDArray[np.floating[Any]]  # P(token | text and partial word) as the model gives it
+Mask = NDArray[np.bool_]
 
 
 def find_next_words(
@@ -67,10 +73,10 @@ def find_next_after(
     for length, wanted in searches_for(name, options):
         unit = Unit.of(name, tokenizer, _bos(engine), length)
         search = _Search(engine, tokenizer, k, unit, wanted)
-        first = np.exp(start.log_probs, dtype=np.float64)
+        first: Following = np.exp(start.log_probs)
         if begun and name == "word" and not unit.all_are_whole:
             first = _where_a_word_begins(start, tokenizer.begins_word)
-        search.open([b""], first, start.state)
+        search.open([b""], np.ones(1), first, start.state)
         while len(search.waiting):
             search.read_best()
         search.warn_if_incomplete()
@@ -162,9 +168,13 @@ class _Search:
         self._engine, self._tokenizer, self._k = engine, tokenizer, k
         self.unit, self._merge = unit, options.merge
         self._wanted: Wanted | None = None
+        self._enough = k  # words that are sought
         if options.partial or options.allowed is not None:
             allowed = None if options.allowed is None else sorted(options.allowed)
             self._wanted = Wanted(tokenizer, unit, options.partial, allowed)
+            if allowed is not None:  # there are no more words to wait for
+                accepted = set(filter(self._wanted.accepts, allowed))
+                self._enough = min(k, len(set(map(merged, accepted)) if self._merge else accepted))
         never = never_generated(engine.config, unk=options.unk)
         self._never = [*never, engine.config.eos_token_id]  # tokens that no word has
         batch = max(_BATCH, k // _WORDS_PER_ROW)
@@ -213,37 +223,48 @@ class _Search:
 
     def _read(self, spelt: list[bytes], best: _Waiting) -> None:
         step = self._engine.step(best.tokens, self._state, best.parents)
-        following = np.exp(step.log_probs, dtype=np.float64)  # [B, V], of the token alone
-        self.open(spelt, following * best.probabilities[:, None], step.state)
+        self.open(spelt, best.probabilities, np.exp(step.log_probs), step.state)
 
-    def open(self, spelt: list[bytes], following: Floats, state: State) -> None:
+    def open(
+        self, spelt: list[bytes], probabilities: Floats, following: Following, state: State
+    ) -> None:
         """Complete the words of B partial ones, and queue the tokens that may follow.
 
-        following float64 [B, V] has the probabilities of the partial word and the token after it;
-        state has B rows, after the partial words.
+        probabilities [B] are those of the partial words, following [B, V] those of each token after
+        them; state has B rows, after the partial words.
         """
         config, begins = self._engine.config, self.unit.begins
         words = [self.unit.first(partial)[0] for partial in spelt]
         full = np.array([self.unit.is_full(word) for word in words])
-        self._end += float(following[~full, config.eos_token_id].sum())
-        for at in np.flatnonzero(full).tolist():
-            self._add(words[at], float(following[at] @ begins))
+        self._end += float(probabilities[~full] @ following[~full, config.eos_token_id])
+        over = probabilities[full] * (following[full] @ begins.astype(np.float32))
+        for at, probability in zip(np.flatnonzero(full).tolist(), over.tolist(), strict=True):
+            self._add(words[at], probability)
         goes_on = ~(full[:, None] & begins)
         goes_on[:, self._never] = False
         if self._wanted is not None:
             goes_on &= np.stack([self._wanted.tokens(partial) for partial in spelt])
-        self._wait(spelt, np.where(goes_on, following, 0), state)
+        self._wait(spelt, probabilities, following, goes_on, state)
 
     def _add(self, word: str, probability: float) -> None:
         wanted = self._wanted is None or self._wanted.accepts(word)
         if probability > 0 and wanted and _is_utf8(word):
             self._words[merged(word) if self._merge else word] += probability
 
-    def _wait(self, spelt: list[bytes], following: Floats, state: State) -> None:
-        """Queue the tokens after B partial words, and drop the ones that cannot win."""
+    def _wait(
+        self,
+        spelt: list[bytes],
+        probabilities: Floats,
+        following: Following,
+        goes_on: Mask,
+        state: State,
+    ) -> None:
+        """Queue the tokens that may go on B partial words, and drop the ones that cannot win."""
         bound = self._bound()
-        rows, tokens = np.nonzero(following > bound)
-        new = _Waiting(following[rows, tokens], rows + len(self._spelt), tokens)
+        likely = following > (bound / probabilities * _ROUNDED_DOWN)[:, None]
+        rows, tokens = np.nonzero(likely & goes_on)
+        longer = following[rows, tokens] * probabilities[rows]
+        new = _Waiting(longer, rows + len(self._spelt), tokens).without(bound)
         waiting = self.waiting.without(bound).merged(new)
         self.waiting, never = waiting[: self._work_left], waiting[self._work_left :]
         if len(never):
@@ -255,10 +276,14 @@ class _Search:
         self._state = State.concat([self._state, state]).select(used)
 
     def _bound(self) -> float:
-        """The probability that a word must beat: the k-th best word's."""
+        """The probability that a word must beat: the k-th best word's, or the last one's."""
+        if not self._enough:
+            return 1.0
         end = [self._end] if self._wanted is None else []
         found = np.array([*end, *self._words.values()])
-        return float(np.partition(found, -self._k)[-self._k]) if len(found) >= self._k else 0.0
+        last = self._enough
+        share = 1.0 if last == self._k else _SHARE
+        return share * float(np.partition(found, -last)[-last]) if len(found) >= last else 0.0
 
 
 def _is_utf8(word: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -16,8 +17,14 @@ from lmscore.errors import OptionError
 from lmscore.names import NextUnit
 from lmscore.runtime.arguments import check_argument
 from lmscore.runtime.scoring import boundary_tokens
-from lmscore.runtime.text import TextTokenizer, character_spans, count_characters
+from lmscore.runtime.text import (
+    TextTokenizer,
+    character_spans,
+    count_characters,
+    without_space_before,
+)
 
+_LETTERS = 3  # bytes of an allowed word by which tokens are looked up; more would find few less
 _UNITS: tuple[NextUnit, ...] = ("auto", "word", "character", "token")
 
 Mask = NDArray[np.bool_]
@@ -195,26 +202,35 @@ class Wanted:
 
     def __post_init__(self) -> None:
         self._set = frozenset(self.allowed or ())
-        self._beginnings = {
-            word.encode()[:size]
-            for word in self._set
-            if word.startswith(self.partial)
-            for size in range(len(word.encode()) + 1)
-        }
+        self._spelt = sorted(word.encode() for word in self._set if word.startswith(self.partial))
+        self._beginnings = {word[:size] for word in self._spelt for size in range(len(word) + 1)}
 
     def _begun(self, spelt: bytes) -> bytes:
-        return spelt.lstrip() if self.unit.name == "word" else spelt
+        return without_space_before(spelt) if self.unit.name == "word" else spelt
 
     def _mask(self, begun: bytes) -> Mask:
-        goes_on = (self._may_go_on(begun + piece) for piece in self.tokenizer.pieces)
-        return np.fromiter(goes_on, np.bool_, len(self.tokenizer.pieces))
+        # Only tokens that begin like a wanted word are looked at: no vocabulary is walked through
+        # for each letter that somebody types.
+        partial, of_word = self.partial.encode(), self.unit.name == "word"
+        index = self.tokenizer.index_in_words if of_word and not begun else self.tokenizer.index
+        mask = np.zeros(len(self.tokenizer.pieces), np.bool_)
+        if self.allowed is None:
+            mask[index.fitting([partial[len(begun) :]])] = True
+            return mask
+        low = bisect_left(self._spelt, begun)
+        high = bisect_right(self._spelt, begun, key=lambda word: word[: len(begun)])
+        rests = {word[len(begun) : len(begun) + _LETTERS] for word in self._spelt[low:high]}
+        mask[index.fitting(rests)] = True
+        if begun in self._beginnings and self.accepts(begun.decode("utf-8", "surrogateescape")):
+            mask |= self.unit.begins if of_word else True
+        for token in np.flatnonzero(mask).tolist():
+            mask[token] = self._may_go_on(begun + self.tokenizer.pieces[token])
+        return mask
 
     def _may_go_on(self, spelt: bytes) -> bool:
+        """Whether what is spelt can become an allowed word, or holds one that is over."""
         begun = self._begun(spelt)
         word, over = self.unit.first(spelt)
         if over and not self.unit.all_are_whole:
             return self.accepts(word)
-        partial = self.partial.encode()
-        if not begun.startswith(partial[: len(begun)]):
-            return False
-        return self.allowed is None or begun in self._beginnings
+        return begun in self._beginnings

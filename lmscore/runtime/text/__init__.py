@@ -9,6 +9,7 @@ from lmscore.runtime.text.characters import (
 from lmscore.runtime.text.encoding import check_text, each_text
 from lmscore.runtime.text.id_rows import IdRows, Ids, places
 from lmscore.runtime.text.parts import Part, split_text, text_parts
+from lmscore.runtime.text.pieces import without_space_before
 from lmscore.runtime.text.sentencepiece import looks_like_model, tokenizer_from_model
 from lmscore.runtime.text.spellings import SpellingTokenizer
 from lmscore.runtime.text.tokenizer import Encoded, TextTokenizer
@@ -34,5 +35,6 @@ __all__ = [
     "split_text",
     "text_parts",
     "tokenizer_from_model",
+    "without_space_before",
     "word_tokenizer",
 ]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, pre_tokenizers
 
 from lmscore.runtime.text.steps import steps_of
@@ -79,3 +82,37 @@ def _by_decoding(
             if byte := _BYTE.fullmatch(name):
                 pieces[i] = bytes([int(byte[1], 16)])
     return pieces
+
+
+def without_space_before(piece: bytes) -> bytes:
+    """Bytes without the white space at their beginning, all of Unicode's."""
+    text = piece.decode("utf-8", "surrogateescape")
+    return text.lstrip().encode("utf-8", "surrogateescape")
+
+
+class PieceIndex:
+    """The tokens of a vocabulary by the letters with which their pieces begin."""
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        order = sorted(range(len(pieces)), key=pieces.__getitem__)
+        self._sorted = [pieces[token] for token in order]
+        self._tokens = np.array(order, np.int64)
+
+    def fitting(self, beginnings: Iterable[bytes]) -> NDArray[np.int64]:
+        """The tokens whose piece begins with one of several strings, or is the beginning of one."""
+        begun = set(beginnings)
+        shorter = {text[:size] for text in begun for size in range(len(text))}
+        spans = [self._beginning_with(text) for text in begun] + [
+            self._equal_to(text) for text in shorter
+        ]
+        return np.concatenate([self._tokens[span] for span in spans] or [self._tokens[:0]])
+
+    def _beginning_with(self, text: bytes) -> slice:
+        low = bisect_left(self._sorted, text)
+        return slice(
+            low, bisect_right(self._sorted, text, low, key=lambda piece: piece[: len(text)])
+        )
+
+    def _equal_to(self, text: bytes) -> slice:
+        low = bisect_left(self._sorted, text)
+        return slice(low, bisect_right(self._sorted, text, low))

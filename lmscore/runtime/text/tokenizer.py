@@ -28,7 +28,7 @@ from lmscore.runtime.text.encoding import (
 )
 from lmscore.runtime.text.id_rows import IdRows, Ids
 from lmscore.runtime.text.offsets import cover_composed
-from lmscore.runtime.text.pieces import token_pieces
+from lmscore.runtime.text.pieces import PieceIndex, token_pieces, without_space_before
 from lmscore.runtime.text.tokenizer_file import panics_as_errors, read_tokenizer
 from lmscore.runtime.text.word_ends import find_word_ends
 from lmscore.runtime.text.word_ids import WordIds
@@ -219,6 +219,16 @@ class TextTokenizer:
         """
         with self._decoding():
             return token_pieces(self._tokenizer, (self._bos_id, self._eos_id))
+
+    @lazy
+    def index(self) -> PieceIndex:
+        """The tokens by the first letters of their pieces."""
+        return PieceIndex(self.pieces)
+
+    @lazy
+    def index_in_words(self) -> PieceIndex:
+        """The tokens by the first letters of their pieces, white space before them left out."""
+        return PieceIndex(list(map(without_space_before, self.pieces)))
 
     @contextmanager
     def _decoding(self) -> Iterator[None]:

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from lmscore.errors import InputError, ModelError, OptionError
 from lmscore.runtime.decoding import next_words
+from lmscore.runtime.decoding.units import Unit, Wanted
 from lmscore.runtime.engine import Graph, State
 from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
@@ -321,3 +322,75 @@ def test_probabilities_that_are_not_finite(
         lm.next_words("the")
     with pytest.raises(ModelError, match="not finite"):
         lm.beam_search("the")
+
+
+def test_all_words_that_are_allowed(
+    char_lm: LanguageModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    allowed = ["cat", "cats", "mat"]
+    with caplog.at_level(logging.WARNING):
+        some = char_lm.next_words("the", 3, allowed=allowed)
+        found = char_lm.next_words("the", 10_000, allowed=allowed)
+        assert char_lm.next_words("the", 10, allowed=allowed, partial="x") == []
+        assert char_lm.next_words("the", 10, allowed=[]) == []
+    assert not caplog.records
+    assert {word for word, _ in found} == set(allowed)
+    assert dict(found) == pytest.approx(dict(some), rel=1e-3)
+
+
+def wanted_by_looking_at_all(wanted: Wanted, spelt: bytes) -> list[int]:
+    """The tokens that may follow what was spelt: each of the vocabulary is looked at."""
+    unit, partial = wanted.unit, wanted.partial.encode()
+    allowed = None if wanted.allowed is None else {word.encode() for word in wanted.allowed}
+    found = []
+    for token, piece in enumerate(wanted.tokenizer.pieces):
+        begun = spelt + piece
+        if unit.name == "word":
+            text = begun.decode("utf-8", "surrogateescape").lstrip()
+            begun = text.encode("utf-8", "surrogateescape")
+        word, over = unit.first(begun)
+        if over and not unit.all_are_whole:
+            fits = wanted.accepts(word)
+        else:
+            fits = partial[: len(begun)] == begun[: len(partial)]
+            fits &= allowed is None or any(
+                word.startswith(begun) and word.startswith(partial) for word in allowed
+            )
+        found += [token] * fits
+    return found
+
+
+LETTERS = st.text(st.sampled_from("abetch é猫。\N{NO-BREAK SPACE}"), max_size=4)
+
+
+@pytest.mark.parametrize("name", ["lm", "bpe_lm", "char_lm", "chinese_lm"])
+@given(
+    words=st.lists(LETTERS.map(lambda text: "".join(text.split())).filter(bool), max_size=6),
+    use_all=st.booleans(),
+    data=st.data(),
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_tokens_that_spell_wanted_words(
+    request: pytest.FixtureRequest,
+    name: str,
+    words: list[str],
+    use_all: bool,
+    data: st.DataObject,
+) -> None:
+    tokenizer = request.getfixturevalue(name).tokenizer
+    words += ["cat", "cats", "the", "猫。"]
+    partial = data.draw(st.sampled_from(["", *words])) if data.draw(st.booleans()) else ""
+    partial = partial[: data.draw(st.integers(0, 3))]
+    unit_name = data.draw(st.sampled_from(["word", "character"]))
+    if use_all and (not partial or unit_name == "character"):
+        partial = "c"
+    unit = Unit.of(unit_name, tokenizer, 0, data.draw(st.integers(1, 2)))
+    wanted = Wanted(tokenizer, unit, partial, None if use_all else sorted(words))
+    spelt = b""
+    for _ in range(4):
+        fitting = np.flatnonzero(wanted.tokens(spelt)).tolist()
+        assert fitting == wanted_by_looking_at_all(wanted, spelt)
+        begin = [token for token in fitting if not unit.first(spelt + tokenizer.pieces[token])[1]]
+        if not begin:
+            break
+        spelt += tokenizer.pieces[data.draw(st.sampled_from(begin))]
