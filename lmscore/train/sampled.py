@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lmscore.train.cross_entropy import ScaledGradients, chunk_rows, linear_cross_entropy
+from lmscore.train.cross_entropy import ScaledGradients, chunks, linear_cross_entropy, rounded_up
 
 _EXACT = 512
 """The number of commonest tokens that every estimate of Z includes: half of an English text."""
@@ -97,43 +97,45 @@ class _SampledCrossEntropy(ScaledGradients):
         log_weights: Tensor,
         dtype: torch.dtype,
     ) -> Tensor:
-        N, C = len(hidden), len(tokens)
-        low_hidden, low_weight = hidden.to(dtype), weight[tokens].to(dtype)  # [N, H], [C, H]
-        shift = bias[tokens] + log_weights  # [C]
+        C = len(tokens)
+        low_hidden, low_weight = rounded_up(hidden, dtype), rounded_up(weight[tokens], dtype)
+        N, P = len(low_hidden), len(low_weight)  # with rows of zeros, which count for nothing
+        shift = bias.new_full((P,), -torch.inf)
+        shift[:C] = bias[tokens] + log_weights
         target_weight = weight[targets]  # [N, H]
         target_logits = (hidden.float() * target_weight).sum(-1) + bias[targets]  # [N]
-        column = torch.full((len(weight),), C, device=tokens.device)  # C: no column of its own
+        column = torch.full((len(weight),), P, device=tokens.device)  # P: no column of its own
         column[tokens] = torch.arange(C, device=tokens.device)
         own = column[targets]  # [N]
 
         loss = torch.zeros((), device=hidden.device)
-        errors = torch.empty(N, C, dtype=dtype, device=hidden.device)  # d loss / d logits
-        target_errors = torch.empty(N, device=hidden.device)
+        errors = torch.empty(N, P, dtype=dtype, device=hidden.device)  # d loss / d logits
+        errors[len(hidden) :] = 0
+        target_errors = torch.empty(len(hidden), device=hidden.device)
         hidden_grad = torch.empty_like(low_hidden)
         bias_grad = torch.zeros_like(shift)
-        size = chunk_rows(hidden.device, C)
-        for start in range(0, N, size):
-            rows = slice(start, start + size)
-            logits = hidden.new_empty(len(own[rows]), C + 1, dtype=torch.float32)
-            logits[:, :C] = torch.mm(low_hidden[rows], low_weight.T)
-            logits[:, :C] += shift
+        for chunk, rows in chunks(len(hidden), hidden.device, P):
+            logits = hidden.new_empty(len(own[rows]), P + 1, dtype=torch.float32)
+            logits[:, :P] = torch.mm(low_hidden[chunk], low_weight.T)[: len(logits)]
+            logits[:, :P] += shift
             logits.scatter_(1, own[rows, None], -torch.inf)
-            logits[:, C] = target_logits[rows]
+            logits[:, P] = target_logits[rows]
             probs = torch.softmax(logits, -1)
-            target_probs = probs[:, C]
+            target_probs = probs[:, P]
             # A probability that underflows counts as the smallest float: 87 nats.
             loss -= target_probs.clamp_min(torch.finfo(torch.float32).tiny).log().sum()
             target_errors[rows] = target_probs - 1.0
-            errors[rows] = probs[:, :C]
-            bias_grad += probs[:, :C].sum(0)
-            torch.mm(errors[rows], low_weight, out=hidden_grad[rows])
+            errors[rows] = probs[:, :P]
+            bias_grad += probs[:, :P].sum(0)
+            torch.mm(errors[chunk], low_weight, out=hidden_grad[chunk])
 
-        whole_hidden_grad = hidden_grad.float() + target_errors[:, None] * target_weight
+        whole_hidden_grad = hidden_grad[: len(hidden)].float()
+        whole_hidden_grad += target_errors[:, None] * target_weight
         weight_grad = torch.zeros_like(weight)
-        weight_grad[tokens] = (errors.T @ low_hidden).to(weight.dtype)
+        weight_grad[tokens] = (errors.T @ low_hidden)[:C].to(weight.dtype)
         weight_grad.index_add_(0, targets, target_errors[:, None] * hidden.float())
         whole_bias_grad = torch.zeros_like(bias)
-        whole_bias_grad[tokens] = bias_grad
+        whole_bias_grad[tokens] = bias_grad[:C]
         whole_bias_grad.index_add_(0, targets, target_errors)
         ctx.save_for_backward(whole_hidden_grad.to(hidden.dtype), weight_grad, whole_bias_grad)
         return loss
