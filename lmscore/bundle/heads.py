@@ -60,13 +60,8 @@ class HeadSpec:
     has_classes: bool = False  # the words from the first of `cutoffs` on are scored by class
 
     @property
-    def has_partial_output(self) -> bool:
-        """Whether a graph can score targets without distributions over the whole vocabulary."""
-        return self.has_scores or self.has_classes
-
-    @property
     def targets_need_whole(self) -> bool:
-        """Whether a target's log-probability needs the distribution over the whole vocabulary."""
+        """Whether a target's log-probability takes a product with the whole output matrix."""
         return not self.has_classes
 
 

@@ -23,6 +23,7 @@ class Value:
     shape: tuple[str | int, ...]
     dtype: DType = "float32"
     is_measure: bool = False  # version 0.1.0 exported graphs without
+    has_default: bool = False  # of an input that may be left out, and that older graphs lack
 
     @property
     def is_whole(self) -> bool:
@@ -32,14 +33,15 @@ class Value:
 
 def graph_inputs(config: Config) -> tuple[Value, ...]:
     """The inputs of a model's graph, in order."""
-    distributions = (Value("distributions", (1,), "int64"),)  # F
+    head = config.head_spec
+    is_softmax = not (head.has_scores or head.has_classes)  # by default all rows are whole
     return (
         Value("tokens", ("B", "T"), "int64"),
         Value("targets", ("B", "T", "K"), "int64"),
         Value("k", (1,), "int64"),
         Value("lengths", ("B",), "int32"),
         Value("parents", ("B",), "int64"),
-        *(distributions if config.head_spec.has_partial_output else ()),
+        Value("distributions", (1,), "int64", has_default=is_softmax),  # F
         Value("measured", (1,), "int64", is_measure=True),  # M
         *(Value(s.name, (s.layers, "S", s.size)) for s in config.state),
     )
@@ -48,13 +50,12 @@ def graph_inputs(config: Config) -> tuple[Value, ...]:
 def graph_outputs(config: Config) -> tuple[Value, ...]:
     """The outputs of a model's graph, in order."""
     head = config.head_spec
-    whole = "F" if head.has_partial_output else "B"
     return (
-        Value("log_probs", (whole, "T", config.vocab_size)),
-        Value("target_log_probs", (whole if head.targets_need_whole else "B", "T", "K")),
+        Value("log_probs", ("F", "T", config.vocab_size)),
+        Value("target_log_probs", ("F" if head.has_scores else "B", "T", "K")),
         *((Value("target_scores", ("B", "T", "K")),) if head.has_scores else ()),
-        Value("top_log_probs", (whole, "T", "top")),
-        Value("top_tokens", (whole, "T", "top"), "int64"),
+        Value("top_log_probs", ("F", "T", "top")),
+        Value("top_tokens", ("F", "T", "top"), "int64"),
         Value("entropies", ("M", "T"), is_measure=True),  # nats
         Value("target_ranks", ("M", "T", "K"), "int64", is_measure=True),
         *(Value(s.next, (s.layers, "B", s.size)) for s in config.state),

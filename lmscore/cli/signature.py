@@ -24,6 +24,7 @@ _RULES = {
     "lengths": "the tokens that count in each row, 1 to T; the rest of a row is padding, any id",
     "parents": "the row of the incoming state that each row continues, 0 <= row < S",
 }
+_OPTIONAL = "may be left out: then F is B; graphs of older versions lack it"
 
 
 def signature_document(bundle: Bundle) -> dict[str, Any]:
@@ -63,7 +64,8 @@ def signature_text(bundle: Bundle) -> str:
 def _rules(config: Config) -> dict[str, str]:
     """What no type says, by the name of the input."""
     state = dict.fromkeys((tensor.name for tensor in config.state), "float32; axis 1 is the row")
-    return {**_RULES, **state}
+    optional = {value.name: _OPTIONAL for value in graph_inputs(config) if value.has_default}
+    return {**_RULES, **optional, **state}
 
 
 def _letters(config: Config) -> list[str]:
@@ -74,7 +76,8 @@ def _letters(config: Config) -> list[str]:
 
 
 def _as_object(value: Value) -> dict[str, Any]:
-    return {"name": value.name, "dtype": value.dtype, "shape": list(value.shape)}
+    optional = {"optional": True} if value.has_default else {}
+    return {"name": value.name, "dtype": value.dtype, "shape": list(value.shape), **optional}
 
 
 def _row(value: Value) -> tuple[str, str, str]:

@@ -70,6 +70,20 @@ class GraphBuilder:
         self.node("Split", [value, *filter(None, [sizes])], names, axis=axis)
         return list(names)
 
+    def branch(
+        self, condition: str, then: GraphBuilder, otherwise: GraphBuilder, *, to: str
+    ) -> str:
+        """Add what one of two bodies yields, as float32 named `to` inside both, and return it."""
+        yielded = [
+            helper.make_tensor_value_info(f"{to}_{name}", TensorProto.FLOAT, None)
+            for name in ("then", "otherwise")
+        ]
+        bodies = [
+            body.graph(value.name, [], [value])
+            for body, value in zip((then, otherwise), yielded, strict=True)
+        ]
+        return self.op("If", condition, to=to, then_branch=bodies[0], else_branch=bodies[1])
+
     def graph(
         self, name: str, inputs: list[ValueInfoProto], outputs: list[ValueInfoProto]
     ) -> GraphProto:

@@ -8,7 +8,7 @@ import numpy as np
 
 from lmscore.bundle import Config
 from lmscore.export.cells import CELL_NODES, cell_weights, peepholes
-from lmscore.export.operators import Matrix, Operators
+from lmscore.export.operators import Matrix, Operators, target_product
 
 
 class Float32Operators(Operators):
@@ -75,7 +75,7 @@ class Float32Operators(Operators):
     def score(self, features: str, targets: str, bias: str) -> str:
         rows = self._b.op("Gather", *self.output, targets, to="target_rows")
         biases = self._as_wide(self._b.op("Gather", bias, targets, to="target_biases"))
-        product = self._target_product(self._as_wide(features), self._as_wide(rows))
+        product = target_product(self._b, self._as_wide(features), self._as_wide(rows))
         return self._b.op("Add", product, biases, to="target_logits")
 
     def _as_wide(self, value: str) -> str:

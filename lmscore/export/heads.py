@@ -23,9 +23,40 @@ with needs_extra("export"):
     from onnx import TensorProto, helper
 
 
+_ALL_ROWS = 2**31  # more than a batch has
+
+TARGETS_APART = "targets_apart"
+"""The node that scores targets without whole distributions, where a graph has it."""
+
+
 def add_softmax(b: GraphBuilder, config: Config, operators: Operators, features: str) -> None:
-    """Add every output except the state, from features [B, T, D]."""
-    _add_whole(b, config, operators, features, "targets", _bias(b, operators))
+    """Add every output except the state, from features [B, T, D].
+
+    A program that knows nothing of the input `distributions` gets whole ones.
+    """
+    bias, F = _bias(b, operators), b.integers("distributions", _ALL_ROWS)
+    apart = _add_targets_apart(b, operators, features, bias) if operators.scores_apart else ""
+    if not apart:  # rows with targets have to be whole
+        K = b.op("Shape", "targets", to="num_targets", start=2)
+        B = b.op("Shape", "tokens", to="num_rows", start=0, end=1)
+        F = b.op("Add", F, b.op("Mul", K, B, to="rows_with_targets"), to="whole_rows")
+    whole, targets = (first_rows(b, name, F) for name in (features, "targets"))
+    _add_whole(b, config, operators, whole, targets, bias, apart)
+
+
+def _add_targets_apart(b: GraphBuilder, operators: Operators, features: str, bias: str) -> str:
+    """Add log-probs [B - F, T, K] of the targets in rows that do not get whole distributions."""
+    end, axis = b.integers("last_row", _ALL_ROWS), b.integers("row_axis", 0)
+    rows, targets = (
+        b.op("Slice", name, "distributions", end, axis, to=f"other_{name}")
+        for name in (features, "targets")
+    )
+    none = b.constant("no_targets", np.array(0, np.int64))
+    wanted = b.op("Less", none, b.op("Size", targets, to="other_size"), to="other_wanted")
+    then, otherwise = GraphBuilder(), GraphBuilder()
+    operators.score_apart(then, rows, targets, bias, to=f"{TARGETS_APART}_then")
+    otherwise.cast(targets, TensorProto.FLOAT, to=f"{TARGETS_APART}_otherwise")  # there are none
+    return b.branch(wanted, then, otherwise, to=TARGETS_APART)
 
 
 def add_self_normalised(
@@ -43,9 +74,18 @@ def _bias(b: GraphBuilder, operators: Operators) -> str:
 
 
 def _add_whole(
-    b: GraphBuilder, config: Config, operators: Operators, features: str, targets: str, bias: str
+    b: GraphBuilder,
+    config: Config,
+    operators: Operators,
+    features: str,
+    targets: str,
+    bias: str,
+    apart: str = "",
 ) -> None:
-    """Add log_probs, target_log_probs and the most likely tokens of the given rows."""
+    """Add log_probs, target_log_probs and the most likely tokens of the given rows.
+
+    `apart` has the log-probs of the targets of all rows after them.
+    """
     shape = b.op("Shape", features, to="rows_and_time", end=2)
     rows = as_rows(b, config, features)
     logits = operators.product(rows, operators.output, bias, to="logits")
@@ -55,7 +95,10 @@ def _add_whole(
     logits_3d = b.op("Reshape", logits, full_shape, to="logits_3d", allowzero=1)
     # LogSoftmax and a gather: ReduceLogSumExp is several times slower in ONNX Runtime.
     log_probs = b.op("LogSoftmax", logits_3d, to="log_probs", axis=2)
-    of_targets = b.op("GatherElements", log_probs, targets, to="target_log_probs", axis=2)
+    name = "whole_target_log_probs" if apart else "target_log_probs"
+    of_targets = b.op("GatherElements", log_probs, targets, to=name, axis=2)
+    if apart:
+        b.op("Concat", of_targets, apart, to="target_log_probs", axis=0)
     add_best(b, log_probs)
     add_measures(b, config, log_probs, of_targets)
 

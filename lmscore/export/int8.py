@@ -11,23 +11,40 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import numpy as np
+
 from lmscore.bundle import ENCODER, Config, Weights
 from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
 from lmscore.export.cells import peepholes, step_weights
-from lmscore.export.operators import CLASS_ROWS, Matrix, Operators, matrices, output_matrix
+from lmscore.export.operators import (
+    CLASS_ROWS,
+    Matrix,
+    Operators,
+    matrices,
+    output_matrix,
+    target_product,
+)
 from lmscore.export.quantize import (
     STEP_OF_UNIT_RANGE,
     Factor,
+    Quantized,
+    add_fixed_product,
     add_product,
     add_product_by_rows,
+    quantize,
     quantize_rows,
+    scale_rows,
     store_factor,
 )
 from lmscore.export.recurrence import add_recurrence, add_running
 
 with needs_extra("export"):
     from onnx import TensorProto
+
+
+_PART = 640  # tokens of the vocabulary whose logits stay in a core's cache, for some 300 rows
+_MOST_PARTS = 48  # for a large vocabulary more of them cost as much as they save
 
 
 class Int8Operators(Operators):
@@ -38,6 +55,7 @@ class Int8Operators(Operators):
     ) -> None:
         super().__init__(b, config, weights, in_fp32)
         self._step = STEP_OF_UNIT_RANGE if config.cell_spec.is_bounded else None
+        self._made: set[str] = set()
         self._running = add_running(b) if config.cell_spec.is_recurrent else ""
 
     @staticmethod
@@ -178,20 +196,131 @@ class Int8Operators(Operators):
         stored, *scales = matrix
         if not scales:
             return self._b.op("Gemm", features, stored, bias, to=to, transB=1)
-        # The runtime folds the Transpose when it loads; the file holds a tied matrix once.
-        transposed = self._b.op("Transpose", stored, to=f"{stored}_transposed", perm=[1, 0])
-        factor = Factor(transposed, scales[0], bias)
+        factor = Factor(self._transposed(stored), scales[0], bias)
         if self._config.is_projected:
             return add_product_by_rows(self._b, to, features, factor)
         return self._product_of_layers(to, features, factor, self._config.num_hidden_layers)
+
+    def _transposed(self, stored: str) -> str:
+        """A stored matrix [D, rows]; the runtime makes it when it loads, the file has it once."""
+        name = f"{stored}_transposed"
+        if name not in self._made:
+            self._b.op("Transpose", stored, to=name, perm=[1, 0])
+            self._made.add(name)
+        return name
+
+    @property
+    def scores_apart(self) -> bool:
+        is_int8 = len(self.output) == 2
+        return is_int8 and (self._reads_by_rows or self._step is not None) and self._parts > 1
+
+    @property
+    def _reads_by_rows(self) -> bool:
+        """Whether the output layer reads features of unknown range."""
+        return self._config.is_projected or self._config.connections == "dense"
+
+    @property
+    def _parts(self) -> int:
+        """How many parts of the vocabulary are scored after one another."""
+        return min(-(-self._config.vocab_size // _PART), _MOST_PARTS)
+
+    def score_apart(
+        self, b: GraphBuilder, features: str, targets: str, bias: str, *, to: str
+    ) -> str:
+        """Score the vocabulary in parts whose logits stay in the cache.
+
+        LogSoftmax is the one operator that sums exponentials without writing them down. What it
+        takes from the first logit of a part is the logarithm of the part's sum.
+        """
+        shape = b.integers("apart_row_size", -1, self._config.output_dim)
+        rows, step = b.op("Reshape", features, shape, to="apart"), ""
+        if self._reads_by_rows:
+            rows, step = scale_rows(b, "apart_rows", rows)
+        unit = None if step else self._step_of(self._config.num_hidden_layers)
+        x = quantize(b, "apart", rows, unit or 1)
+
+        of_first, *parts = self._output_parts(bias)
+        first = _logits(b, "apart_first", x, step, of_first)
+        lowered = []
+        for number, part in enumerate(parts):
+            logits = _logits(b, f"apart_{number}", x, step, part)
+            lowered.append(_first_log_prob(b, logits, f"apart_{number}"))
+        sums = b.op("Sub", first, b.op("Concat", *lowered, to="apart_all", axis=1), to="apart_sums")
+        of_sums = (
+            b.op("Slice", sums, *_first_column(b), to="apart_first_sum"),
+            _first_log_prob(b, sums, "apart_sum"),
+        )
+        total = b.op("Sub", *of_sums, to="apart_log_sum")
+
+        flat = b.op("Flatten", targets, to="apart_targets", axis=2)
+        found = b.op("Sub", self._target_logits(b, x, step, flat, bias), total, to="apart_found")
+        shape = b.op("Shape", targets, to="apart_shape")
+        return b.op("Reshape", found, shape, to=to, allowzero=1)
+
+    def _output_parts(self, bias: str) -> list[Factor]:
+        """The output matrix in parts of the vocabulary, after a part of the first token of each.
+
+        The runtime cuts them when it loads the graph.
+        """
+        b, (stored, scales) = self._b, self.output
+        pieces = np.array_split(np.arange(self._config.vocab_size), self._parts)
+        sizes = b.integers("sizes_of_parts", *map(len, pieces))
+        starts = b.integers("starts_of_parts", *(piece[0] for piece in pieces))
+        columns = []
+        for name, axis in ((self._transposed(stored), 1), (scales, 0), (bias, 0)):
+            names = [f"{name}_{part}" for part in range(self._parts)]
+            first = b.op("Gather", name, starts, to=f"{name}_first", axis=axis)
+            columns.append([first, *b.split(name, names, axis=axis, sizes=sizes)])
+        return [Factor(*names) for names in zip(*columns, strict=True)]
+
+    def _target_logits(
+        self, b: GraphBuilder, x: Quantized, step: str, targets: str, bias: str
+    ) -> str:
+        """The logits [N, K] of targets, of the same whole numbers as those of the vocabulary."""
+        stored, scales = self.output
+        zero = b.cast(x.zero, TensorProto.FLOAT, to="apart_middle")
+        units = b.op(
+            "Sub", b.cast(x.x, TensorProto.FLOAT, to="apart_numbers"), zero, to="apart_whole"
+        )
+        rows = b.op("Gather", stored, targets, to="apart_int8")
+        product = target_product(b, units, b.cast(rows, TensorProto.FLOAT, to="apart_of_targets"))
+        scale = b.op("Gather", scales, targets, to="apart_scales")
+        product = b.op(
+            "Mul", product, b.op("Mul", scale, x.size, to="apart_scale"), to="apart_scaled"
+        )
+        if step:
+            product = b.op("Mul", product, step, to="apart_rescaled")
+        biases = b.op("Gather", bias, targets, to="apart_biases")
+        return b.op("Add", product, biases, to="apart_logits")
 
     def score(self, features: str, targets: str, bias: str) -> str:
         matrix, *scales = self.output
         biases = self._b.op("Gather", bias, targets, to="target_biases")
         stored = self._b.op("Gather", matrix, targets, to="target_rows_stored")
         rows = self._b.cast(stored, TensorProto.FLOAT, to="target_rows")
-        product = self._target_product(features, rows)
+        product = target_product(self._b, features, rows)
         if scales:
             scale = self._b.op("Gather", *scales, targets, to="target_scales")
             product = self._b.op("Mul", product, scale, to="target_scaled")
         return self._b.op("Add", product, biases, to="target_logits")
+
+
+def _logits(b: GraphBuilder, name: str, x: Quantized, step: str, part: Factor) -> str:
+    """The logits [N, part] of a part of the vocabulary; rows may have a step of their own."""
+    if not step:
+        return add_fixed_product(b, f"{name}_logits", x, part)
+    product = add_fixed_product(b, f"{name}_unscaled", x, Factor(part.matrix, part.scales))
+    scaled = b.op("Mul", product, step, to=f"{name}_rescaled")
+    return b.op("Add", scaled, part.bias, to=f"{name}_logits")
+
+
+def _first_log_prob(b: GraphBuilder, logits: str, name: str) -> str:
+    """The first column of a softmax over columns, its logarithm, [N, 1]."""
+    log_probs = b.op("LogSoftmax", logits, to=f"{name}_log_probs", axis=1)
+    return b.op("Slice", log_probs, *_first_column(b), to=f"{name}_lowered")
+
+
+def _first_column(b: GraphBuilder) -> tuple[str, str, str]:
+    """Where the first column begins and ends, and the axis of columns."""
+    zero, one = (b.integers(f"apart_{number}", number) for number in (0, 1))
+    return zero, one, one

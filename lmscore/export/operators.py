@@ -87,6 +87,17 @@ class Operators(ABC):
     def score(self, features: str, targets: str, bias: str) -> str:
         """Compute logits float32 [B, T, K] of targets [B, T, K] from features [B, T, D]."""
 
+    @property
+    def scores_apart(self) -> bool:
+        """Whether targets can be scored with no rows of the vocabulary in memory."""
+        return False
+
+    def score_apart(
+        self, b: GraphBuilder, features: str, targets: str, bias: str, *, to: str
+    ) -> str:
+        """Add to a body log-probs float32 [n, T, K] of targets from features [n, T, D]."""
+        raise NotImplementedError
+
     def as_input(self, state: str) -> str:
         """Convert a float32 state to the type of the operators."""
         return state
@@ -95,10 +106,10 @@ class Operators(ABC):
         """Convert a value of the operators to the float32 state `name`."""
         return self._b.op("Identity", value, to=name)
 
-    def _target_product(self, features: str, rows: str) -> str:
-        """Multiply features [B, T, D] by each target's row [B, T, K, D] -> [B, T, K]."""
-        b = self._b
-        column = b.op("Unsqueeze", features, b.integers("target_axis", 2), to="hidden_of_targets")
-        products = b.op("Mul", rows, column, to="target_products")
-        axis = b.integers("hidden_axis", -1)
-        return b.op("ReduceSum", products, axis, to="target_product", keepdims=0)
+
+def target_product(b: GraphBuilder, features: str, rows: str) -> str:
+    """Multiply features [..., D] by each target's row [..., K, D] -> [..., K]."""
+    column = b.op("Unsqueeze", features, b.integers("target_axis", -2), to="hidden_of_targets")
+    products = b.op("Mul", rows, column, to="target_products")
+    axis = b.integers("hidden_axis", -1)
+    return b.op("ReduceSum", products, axis, to="target_product", keepdims=0)

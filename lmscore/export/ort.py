@@ -12,15 +12,18 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from lmscore.bundle import Bundle, LayoutRecord, Parity, layout_file
 from lmscore.errors import ExportError, needs_extra
+from lmscore.export.heads import TARGETS_APART
 from lmscore.files import atomic_write_bytes
 from lmscore.runtime.checking import check_graph
 from lmscore.runtime.engine import CPU, Engine, Graph, import_onnxruntime, open_session
 
 with needs_extra("export"):
     import onnx
-    from onnx import GraphProto, ModelProto
+    from onnx import GraphProto, ModelProto, numpy_helper
 
 OPERATORS_SUFFIX = ".required_operators.config"
 
@@ -41,10 +44,12 @@ def export_ort(path: str | Path, *, variant: str) -> tuple[Path, LayoutRecord]:
     source, parity = bundle.graph_path(variant), Parity.load(bundle)
     target = bundle.path / layout_file("ort", variant)
     with tempfile.TemporaryDirectory() as folder:
-        written = _optimised(source, Path(folder) / "model.ort", "ORT")
+        plain = Path(folder) / "plain.onnx"
+        plain.write_bytes(_with_whole_rows(onnx.load(source)).SerializeToString())
+        written = _optimised(plain, Path(folder) / "model.ort", "ORT")
         difference = _check(written, target, bundle, parity, variant)
         data = written.read_bytes()
-        operators = onnx.load(_optimised(source, Path(folder) / "model.onnx", "ONNX"))
+        operators = onnx.load(_optimised(plain, Path(folder) / "model.onnx", "ONNX"))
     atomic_write_bytes(target, data)
     listed = target.with_name(f"{target.stem}{OPERATORS_SUFFIX}")
     atomic_write_bytes(listed, required_operators(operators, target.name).encode())
@@ -56,6 +61,19 @@ def export_ort(path: str | Path, *, variant: str) -> tuple[Path, LayoutRecord]:
     )
     bundle.record_layout("ort", variant, record)
     return target, record
+
+
+def _with_whole_rows(model: ModelProto) -> ModelProto:
+    """The same graph without the way to targets alone, whose weights an .ort file would repeat."""
+    for node in model.graph.node:
+        if node.name == TARGETS_APART:
+            never = numpy_helper.from_array(np.array(False), "never")  # a constant is followed
+            model.graph.initializer.append(never)
+            node.input[0] = never.name
+            (rows,) = (each for each in model.graph.input if each.name == "distributions")
+            model.graph.input.remove(rows)
+            break
+    return model
 
 
 def required_operators(model: ModelProto, name: str) -> str:

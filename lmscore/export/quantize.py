@@ -79,11 +79,39 @@ def add_product(b: GraphBuilder, name: str, x: str, factor: Factor, step: float 
     if step is None:
         dynamic = (x, factor.matrix, factor.scales, "", factor.bias)
         return b.op("DynamicQuantizeMatMul", *dynamic, to=name, domain=CONTRIB)
+    return add_fixed_product(b, name, quantize(b, name, x, step), factor)
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """The names of an activation in uint8, of the size of its unit, and of the value of 0."""
+
+    x: str
+    size: str
+    zero: str
+
+
+def quantize(b: GraphBuilder, name: str, x: str, step: float) -> Quantized:
+    """Quantise an activation, -127 to 127 steps."""
     size = b.constant(f"{name}_step", np.array(step, dtype=np.float32))
     zero = b.constant(f"{name}_zero", np.array(_MIDDLE, dtype=np.uint8))
-    quantized = b.op("QuantizeLinear", x, size, zero, to=f"{name}_quantized")
-    fixed = (quantized, factor.matrix, size, factor.scales, zero, "", factor.bias)
-    return b.op("MatMulIntegerToFloat", *fixed, to=name, domain=CONTRIB)
+    return Quantized(b.op("QuantizeLinear", x, size, zero, to=f"{name}_quantized"), size, zero)
+
+
+def add_fixed_product(b: GraphBuilder, name: str, x: Quantized, factor: Factor) -> str:
+    """Add x [..., columns] @ factor + bias -> [..., rows]."""
+    inputs = (x.x, factor.matrix, x.size, factor.scales, x.zero, "", factor.bias)
+    return b.op("MatMulIntegerToFloat", *inputs, to=name, domain=CONTRIB)
+
+
+def scale_rows(b: GraphBuilder, name: str, x: str) -> tuple[str, str]:
+    """Divide each row of x by a step of its own, from its largest value; gives both."""
+    largest = b.op("ReduceMax", b.op("Abs", x, to=f"{name}_size"), to=f"{name}_largest", axes=[-1])
+    least = b.constant(f"{name}_least", np.array(1e-30, np.float32))
+    units = b.constant(f"{name}_units", np.array(STEP_OF_UNIT_RANGE, np.float32))
+    range_ = b.op("Max", largest, least, to=f"{name}_range")  # a row of zeros has none
+    step = b.op("Mul", range_, units, to=f"{name}_row_step")
+    return b.op("Div", x, step, to=f"{name}_scaled"), step
 
 
 def add_product_by_rows(b: GraphBuilder, name: str, x: str, factor: Factor) -> str:
@@ -93,12 +121,7 @@ def add_product_by_rows(b: GraphBuilder, name: str, x: str, factor: Factor) -> s
     """
     if not factor.scales:
         return _add_float_product(b, name, x, factor)
-    largest = b.op("ReduceMax", b.op("Abs", x, to=f"{name}_size"), to=f"{name}_largest", axes=[-1])
-    least = b.constant(f"{name}_least", np.array(1e-30, np.float32))
-    units = b.constant(f"{name}_units", np.array(STEP_OF_UNIT_RANGE, np.float32))
-    range_ = b.op("Max", largest, least, to=f"{name}_range")  # a row of zeros has none
-    step = b.op("Mul", range_, units, to=f"{name}_row_step")
-    scaled = b.op("Div", x, step, to=f"{name}_scaled")
+    scaled, step = scale_rows(b, name, x)
     product = add_product(b, f"{name}_unscaled", scaled, Factor(factor.matrix, factor.scales), 1)
     if not factor.bias:
         return b.op("Mul", product, step, to=name)

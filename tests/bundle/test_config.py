@@ -351,8 +351,8 @@ def test_what_is_measured_of_log_z_is_kept(bundle: Bundle) -> None:
     graphs = {**bundle.config.graphs, "int8": record}
     config = dataclasses.replace(bundle.config, self_normalized=True, graphs=graphs)
     assert Config.from_json(config.to_json()) == config
-    assert config.head_spec.has_partial_output
-    assert not bundle.config.head_spec.has_partial_output
+    assert config.head_spec.has_scores
+    assert not bundle.config.head_spec.has_scores
 
 
 def test_a_folder_that_may_not_be_entered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,14 +32,13 @@ def test_an_output_layer_says_what_its_graph_has(key: tuple) -> None:  # type: i
     spec = config.head_spec
     assert spec is HEADS[key]
     assert "output.bias" in config.weight_shapes()
-    inputs = {value.name for value in graph_inputs(config)}
+    inputs = {value.name: value for value in graph_inputs(config)}
     outputs = {value.name: value for value in graph_outputs(config)}
-    assert ("distributions" in inputs) is spec.has_partial_output
+    assert inputs["distributions"].has_default is (spec.name == "softmax")
     assert ("target_scores" in outputs) is spec.has_scores
     whole = [name for name, value in outputs.items() if value.is_whole]
-    exact = ["target_log_probs"] if spec.targets_need_whole else []
-    always = ["log_probs", *exact, "top_log_probs", "top_tokens"]
-    assert whole == (always if spec.has_partial_output else [])
+    exact = ["target_log_probs"] if spec.has_scores else []
+    assert whole == ["log_probs", *exact, "top_log_probs", "top_tokens"]
 
 
 def test_names_of_output_layers_are_their_own() -> None:

@@ -9,11 +9,12 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from lmscore.export.graph import build_model
+from lmscore.export.heads import TARGETS_APART
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.sessions import session_options
 from tests.export.conftest import open_graph, tiny_config
@@ -57,6 +58,102 @@ def test_targets_of_classes_are_scored_alone_as_beside_all_others(
     np.testing.assert_allclose(alone, beside, atol=1e-6)
     np.testing.assert_allclose(alone, np.take_along_axis(log_probs, wanted, 2), atol=1e-6)
     np.testing.assert_allclose(np.exp(log_probs).sum(axis=2), 1, atol=1e-5)
+
+
+MANY: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "projected": {"embedding": 5},
+    "residual": {"layers": 3, "connections": "residual"},
+    "dense": {"layers": 2, "connections": "dense"},
+    "untied": {"tied": False},
+}
+
+
+@pytest.fixture(scope="module", params=MANY)
+def many_words(request: pytest.FixtureRequest) -> Graph:
+    """An int8 graph that scores targets in parts of the vocabulary."""
+    config = tiny_config("lstm", vocab=1500, **MANY[request.param])
+    return open_graph(TorchModel(config, seed=6), "int8")
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=few, time=few, targets=st.integers(0, 3), random=randoms)
+def test_targets_are_scored_apart_as_in_whole_distributions(
+    many_words: Graph, rows: int, time: int, targets: int, random: Any
+) -> None:
+    tokens = random.integers(0, 1500, (rows, time))
+    wanted = random.integers(0, 1500, (rows, time, targets))
+    state = many_words.initial_state(rows)
+    outputs = ["log_probs", "target_log_probs", "top_tokens"]
+    (alone,) = many_words.run(outputs[1:2], tokens, state=state, targets=wanted)
+    log_probs, beside, _ = many_words.run(outputs, tokens, state=state, targets=wanted, k=2)
+    np.testing.assert_allclose(beside, np.take_along_axis(log_probs, wanted, 2), atol=0)
+    np.testing.assert_allclose(alone, beside, atol=3e-6)
+
+    feeds = {
+        "tokens": tokens,
+        "targets": wanted,
+        "k": np.array([2]),
+        "lengths": np.full(rows, time, np.int32),
+        "parents": np.arange(rows),
+        "measured": np.array([0]),
+        **{each.name: x for each, x in zip(many_words.config.state, state, strict=True)},
+    }
+    session = many_words._session
+    for more, count in (({}, rows), ({"distributions": np.array([1])}, 1)):
+        first, mixed, best = session.run(outputs, {**feeds, **more})
+        assert (len(first), len(best)) == (count, count)
+        np.testing.assert_allclose(first, log_probs[:count], atol=0)
+        np.testing.assert_allclose(mixed, alone, atol=3e-6)
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "variant", "is_apart"),
+    [
+        ("lstm", {"vocab": 1400}, "int8", True),
+        ("lstm", {"vocab": 640}, "int8", False),
+        ("lstm", {"vocab": 1400}, "fp32", False),
+        ("rnn-relu", {"vocab": 1400}, "int8", False),  # a run's rows share a step
+        ("rnn-relu", {"vocab": 1400, "embedding": 5}, "int8", True),
+    ],
+)
+def test_which_graphs_score_targets_apart(
+    cell: Any, options: dict[str, Any], variant: str, is_apart: bool
+) -> None:
+    model = TorchModel(tiny_config(cell, **options), seed=5)
+    weights = {name: tensor.numpy() for name, tensor in model.weights().items()}
+    made = build_model(model.config, weights, variant)
+    assert (TARGETS_APART in {node.name for node in made.graph.node}) is is_apart
+    stored = [tensor for tensor in made.graph.initializer if tensor.dims[:1] == [1400]]
+    assert len([tensor for tensor in stored if len(tensor.dims) == 2]) <= 1  # the matrix once
+
+
+@pytest.mark.parametrize("variant", ["fp32", "int8"])
+def test_rows_that_nobody_wants_are_not_computed(variant: str) -> None:
+    model = TorchModel(tiny_config("lstm", vocab=1400), seed=5)
+    weights = {name: tensor.numpy() for name, tensor in model.weights().items()}
+    made = build_model(model.config, weights, variant)
+    made.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, None))
+    session = onnxruntime.InferenceSession(made.SerializeToString(), session_options(1))
+
+    def rows_of_logits(targets: int, **given: int) -> int:
+        feeds: dict[str, np.ndarray] = {
+            "tokens": np.ones((3, 2), np.int64),
+            "targets": np.ones((3, 2, targets), np.int64),
+            "k": np.array([0]),
+            "lengths": np.full(3, 2, np.int32),
+            "parents": np.arange(3),
+            "measured": np.array([0]),
+            **{name: np.array([count]) for name, count in given.items()},
+        }
+        for tensor in model.config.state:
+            feeds[tensor.name] = np.zeros(tensor.shape(3), np.float32)
+        return len(session.run(["logits"], feeds)[0])
+
+    assert rows_of_logits(0) == rows_of_logits(0, distributions=3) == 6
+    assert rows_of_logits(0, distributions=0) == 0
+    assert rows_of_logits(0, distributions=2) == 4
+    assert rows_of_logits(1, distributions=0) == (0 if variant == "int8" else 6)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "rnn-relu"])

@@ -43,7 +43,7 @@ def add_constant_inputs(b: GraphBuilder, config: Config, tokens: str, *, targets
     none = b.integers("layout_none", 0)
     b.op("Identity", none, to="k")
     b.op("Identity", none, to="measured")
-    if config.head_spec.has_partial_output:
+    if config.head_spec.name != "softmax":  # which has them in every row by default
         b.op("Identity", rows, to="distributions")
     add_count(b, rows, to="parents")
     if targets:

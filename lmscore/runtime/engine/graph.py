@@ -32,6 +32,7 @@ from lmscore.runtime.engine.structure import check_structure
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+_DISTRIBUTIONS = "distributions"  # the input that counts the rows with whole distributions
 _MEASURED = "measured"  # the input that switches the measures on
 _MEASURES = {"entropies", "target_ranks"}
 _OF_TARGETS = {"target_log_probs", "target_scores", "target_ranks"}
@@ -72,7 +73,10 @@ class Graph:
                 [value for value in declare(config) if measures or not value.is_measure]
                 for declare in (graph_inputs, graph_outputs)
             )
-            check_signature(session.get_inputs(), inputs, f"{source}: input")
+            defaults = session.get_overridable_initializers()
+            there = {value.name for value in defaults}
+            inputs = [each for each in inputs if not each.has_default or each.name in there]
+            check_signature([*session.get_inputs(), *defaults], inputs, f"{source}: input")
             check_signature(session.get_outputs(), outputs, f"{source}: output")
         except UnicodeDecodeError as error:
             raise ModelError(f"{source}: a name in it is not UTF-8; {EXPORT_AGAIN}") from error
@@ -83,6 +87,7 @@ class Graph:
         self._source = source
         self._shapes = ResultShapes(graph_outputs(config), source)
         self._whole = {value.name for value in graph_outputs(config) if value.is_whole}
+        self._chooses_rows = any(value.name == _DISTRIBUTIONS for value in inputs)
         self.has_measures = measures
         self._fitting: int | None = None  # tokens of a run, once one was too large for the memory
         self._always_has_targets = (
@@ -196,9 +201,9 @@ class Graph:
             "lengths": np.full(B, T, np.int32) if lengths is None else lengths,
             "parents": np.arange(B, dtype=np.int64) if parents is None else parents,
         }
-        if self._whole:
+        if self._chooses_rows:
             whole = not (self._whole | _MEASURES).isdisjoint(outputs)
-            feeds["distributions"] = np.array([B], np.int64) if whole else _NONE
+            feeds[_DISTRIBUTIONS] = np.array([B], np.int64) if whole else _NONE
         if self.has_measures:
             measured = not _MEASURES.isdisjoint(outputs)
             feeds[_MEASURED] = np.array([B], np.int64) if measured else _NONE

@@ -339,8 +339,8 @@ def _layer(attributes: str) -> Operator:
     return _row(_recurrent_layer, f"hidden_size {attributes}", is_loop=True)
 
 
-SCAN = "Scan"
-"""The loop with a body, whose rule is in `structure.py`, as a body is a graph."""
+SCAN, IF = "Scan", "If"
+"""The loop and the choice, whose rules are in `structure.py`, as their bodies are graphs."""
 
 OPERATORS: Mapping[str, Operator] = {
     **dict.fromkeys(("Abs", "Exp", "Neg", "Relu", "Sigmoid", "Tanh"), _row(_same_shape)),
@@ -382,4 +382,4 @@ OPERATORS: Mapping[str, Operator] = {
     "Transpose": _row(_transpose, "perm"),
     "Unsqueeze": _row(_unsqueeze),
 }
-"""All operators that export uses, except for Scan; add the ones that it starts to use."""
+"""All operators that export uses, except for these; add the ones that it starts to use."""

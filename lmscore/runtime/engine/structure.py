@@ -6,6 +6,7 @@ file, the nodes are followed from the inputs on, with an upper bound of the size
 
 * only operators and attributes that export writes, weights in the file itself, of known types;
 * every value is made once, before it is used; the weights are as many as the configuration says;
+* a choice has two bodies without loops, and counts as both;
 * loops run over the tokens of the batch alone: one a layer, none inside another, and the state of
   a loop does not grow;
 * an array without tokens has at most twice as many elements as the file has weights, another one
@@ -33,7 +34,7 @@ from lmscore.runtime.engine.onnx_reading import (
     StoredTensor,
     read_model,
 )
-from lmscore.runtime.engine.operators import CONTRIB, OPERATORS, SCAN, Array, Call
+from lmscore.runtime.engine.operators import CONTRIB, IF, OPERATORS, SCAN, Array, Call
 from lmscore.runtime.engine.size_bounds import Bound, shape_of
 
 _OPSETS = {"": 17, CONTRIB: 1}
@@ -98,7 +99,7 @@ class _Limits:
         state = sum(tensor.layers * tensor.size for tensor in config.state)
         width = config.vocab_size + gates + (window + 1) * config.embedding_dim + state
         return cls(
-            nodes=100 + 60 * layers + 60 * len(config.cutoffs) + 4 * window,
+            nodes=500 + 60 * layers + 60 * len(config.cutoffs) + 4 * window,
             stored=2 * stored + 4096,
             width=2 * width + 4096,
             work=8 * (stored + width),
@@ -124,6 +125,7 @@ class _Walk:
     work: Bound = field(default_factory=lambda: Bound({}))
     nodes: int = 0
     loops: int = 0
+    _defaults: set[str] = field(default_factory=set)  # inputs, which the file may have a value for
 
     def model(self, graph: GraphMessage) -> None:
         """Follow the graph of a model, whose inputs the configuration declares."""
@@ -132,6 +134,8 @@ class _Walk:
         for name in graph.inputs:
             if name not in declared:
                 raise RefusedError(f"the input {name[:100]!r}")
+            if declared[name].has_default:
+                self._defaults.add(name)
             value = _VALUES.get(name)
             self._define(
                 names,
@@ -146,7 +150,8 @@ class _Walk:
     def _follow(self, graph: GraphMessage, names: Names, *, inside: str = "") -> None:
         """Follow the nodes of a graph; `inside` names the loop that it is the body of."""
         for tensor in graph.tensors:
-            self._define(names, tensor.name, _stored(tensor))
+            if tensor.name not in self._defaults:
+                self._define(names, tensor.name, _stored(tensor))
         for node in graph.nodes:
             self.nodes += 1
             if self.nodes > self.limits.nodes:
@@ -165,8 +170,10 @@ class _Walk:
     ) -> list[Array]:
         """The outputs of a node."""
         row = OPERATORS.get(node.operator)
-        if node.operator != SCAN and (row is None or node.domain != row.domain):
+        if node.operator not in (SCAN, IF) and (row is None or node.domain != row.domain):
             raise RefusedError(f"the operator {node.operator[:100]!r}")
+        if node.operator == IF:
+            return self._branches(node, inputs, names, inside)
         if row is None or row.is_loop:
             self.loops += 1
             if inside or self.loops > self.limits.loops:
@@ -183,6 +190,24 @@ class _Walk:
             self._count(call.array(0).elements * call.shape(1)[1])
             self._count(outputs[0].elements * call.shape(2)[1])
         return outputs
+
+    def _branches(
+        self, node: Node, inputs: Sequence[Array | None], names: Names, inside: str
+    ) -> list[Array]:
+        """A choice of two bodies that yield one array, as `lmscore.export.heads` writes it."""
+        bodies = [node.attributes.get(name) for name in ("then_branch", "else_branch")]
+        if inside or len(inputs) != 1 or len(node.attributes) != 2:
+            raise RefusedError("If of another kind")
+        shapes = []
+        for body in bodies:
+            if not isinstance(body, GraphMessage) or body.inputs or len(body.outputs) != 1:
+                raise RefusedError("If of another kind")
+            inner: Names = ChainMap({}, names)
+            self._follow(body, inner, inside=IF)
+            shapes.append(inner[body.outputs[0]].shape)
+        if len(shapes[0]) != len(shapes[1]):
+            raise RefusedError("If with arrays of different axes")
+        return [Array(tuple(a.or_larger(b) for a, b in zip(*shapes, strict=True)))]
 
     def _scan(self, call: Call, names: Names) -> list[Array]:
         """A loop with a body over two inputs [T, ...], as `lmscore.export.recurrence` writes it."""

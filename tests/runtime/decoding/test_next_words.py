@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from lmscore.errors import InputError, ModelError, OptionError
+from lmscore.names import NextUnit
 from lmscore.runtime.decoding import next_words
 from lmscore.runtime.decoding.units import Unit, Wanted
 from lmscore.runtime.engine import Graph, State
@@ -381,7 +382,8 @@ def test_tokens_that_spell_wanted_words(
     words += ["cat", "cats", "the", "猫。"]
     partial = data.draw(st.sampled_from(["", *words])) if data.draw(st.booleans()) else ""
     partial = partial[: data.draw(st.integers(0, 3))]
-    unit_name = data.draw(st.sampled_from(["word", "character"]))
+    names: list[NextUnit] = ["word", "character"]
+    unit_name = data.draw(st.sampled_from(names))
     if use_all and (not partial or unit_name == "character"):
         partial = "c"
     unit = Unit.of(unit_name, tokenizer, 0, data.draw(st.integers(1, 2)))

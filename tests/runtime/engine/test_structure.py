@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 import lmscore
 from lmscore.bundle import CELLS, Bundle
 from lmscore.errors import InputFileError, ModelError
-from lmscore.runtime.engine.operators import OPERATORS, SCAN
+from lmscore.runtime.engine.operators import IF, OPERATORS, SCAN
 from lmscore.runtime.engine.structure import check_structure
 from tests.models import make_model
 
@@ -39,11 +39,12 @@ def test_all_that_export_writes_passes_and_nothing_more_is_known(tmp_path: Path)
     make_model(tmp_path / "deep", cell="gru", layers=9, connections="residual", variants=every)
     make_model(tmp_path / "encoder", layers=2, separate=True, variants=every)
     make_model(tmp_path / "learned-state", learned_initial_state=True, variants=every)
+    make_model(tmp_path / "many-words", vocab=1400, variants=every)
     written = set()
     for file in tmp_path.glob("*/*.onnx"):
         check_structure(file, Bundle.read(file.parent).config)
         written |= operators(onnx.load(file).graph)
-    assert written == {*OPERATORS, SCAN}
+    assert written == {*OPERATORS, SCAN, IF}
 
 
 OLD = Path(__file__).parent / "data" / "version_0_1_0"
@@ -188,6 +189,73 @@ def many_products(model: onnx.ModelProto) -> None:
         add(model, "Gemm", "rows", "embedding.weight", to=f"again_{number}", transB=1)
 
 
+def choice(change: Callable[[onnx.GraphProto], None]) -> Change:
+    """A change that adds an If of which one body was changed."""
+
+    def add_to(model: onnx.ModelProto) -> None:
+        bodies = [
+            helper.make_graph(
+                [helper.make_node("Identity", ["tokens"], [f"{name}_inner"])],
+                name,
+                [],
+                [helper.make_tensor_value_info(f"{name}_inner", TensorProto.INT64, None)],
+            )
+            for name in ("then", "else")
+        ]
+        change(bodies[1])
+        model.graph.node.append(helper.make_node("Cast", ["k"], ["truth"], to=TensorProto.BOOL))
+        node = helper.make_node("If", ["truth"], ["chosen"])
+        for name, body in zip(("then_branch", "else_branch"), bodies, strict=True):
+            node.attribute.append(helper.make_attribute(name, body))
+        model.graph.node.append(node)
+
+    return add_to
+
+
+def loop_inside(body: onnx.GraphProto) -> None:
+    body.node.append(helper.make_node("Scan", ["tokens"], ["x"]))
+
+
+def choice_inside(body: onnx.GraphProto) -> None:
+    body.node.append(helper.make_node("If", ["k"], ["x"]))
+
+
+def two_outputs(body: onnx.GraphProto) -> None:
+    body.output.append(helper.make_tensor_value_info("tokens", TensorProto.INT64, None))
+
+
+def with_an_input(body: onnx.GraphProto) -> None:
+    body.input.append(helper.make_tensor_value_info("x", TensorProto.INT64, None))
+
+
+def another_rank(body: onnx.GraphProto) -> None:
+    body.node[0].op_type = "Shape"
+
+
+def too_wide(body: onnx.GraphProto) -> None:
+    name = "tokens"
+    for number in range(40):
+        body.node.append(helper.make_node("Concat", [name, name], [f"wide_{number}"], axis=0))
+        name = f"wide_{number}"
+
+
+def one_branch(model: onnx.ModelProto) -> None:
+    choice(lambda _: None)(model)
+    del model.graph.node[-1].attribute[-1]
+
+
+def another_default(model: onnx.ModelProto) -> None:
+    store(model, "k", 0)
+
+
+def test_a_choice_of_two_arrays_passes(bundle: Bundle, tmp_path: Path) -> None:
+    model = onnx.load(bundle.path / "model.onnx")
+    choice(lambda _: None)(model)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    check_structure(path, bundle.config)
+
+
 def many_nodes(model: onnx.ModelProto) -> None:
     for number in range(1000):
         add(model, "Identity", "tokens", to=f"tokens_{number}")
@@ -219,7 +287,15 @@ def in_function(model: onnx.ModelProto) -> None:
         (endless_range, r"an array of up to \(more than 10+\) elements"),
         (range_of_a_token, "Range of an unknown length"),
         (many_products, r"products of up to \d+\*B\*T .* multiplications"),
-        (many_nodes, "more than 160 nodes"),
+        (many_nodes, "more than 560 nodes"),
+        (choice(loop_inside), "a loop inside a loop"),
+        (choice(choice_inside), "If of another kind"),
+        (choice(two_outputs), "If of another kind"),
+        (choice(with_an_input), "If of another kind"),
+        (choice(another_rank), "If with arrays of different axes"),
+        (choice(too_wide), r"an array of up to .*B\*T.* elements"),
+        (one_branch, "If of another kind"),
+        (another_default, "the name 'k' twice, or none"),
         (used_before, "the value 'later', which nothing made before"),
         (lambda m: add(m, "Identity", "tokens", to="logits"), "the name 'logits' twice, or none"),
         (lambda m: add(m, "Tanh", "k", alpha=1), "Tanh with 'alpha'"),
