@@ -43,7 +43,7 @@ from lmscore.bundle.directory import (
 from lmscore.bundle.heads import HEADS, OUTPUT_LAYERS, HeadSpec
 from lmscore.bundle.layouts import LAYOUT_NAMES, LayoutRecord, Layouts, layout_file, without_variant
 from lmscore.bundle.records import GraphRecord, LogZRecord, parse_object
-from lmscore.bundle.signature import Value, graph_inputs, graph_outputs
+from lmscore.bundle.signature import TARGETS_APART, Value, graph_inputs, graph_outputs
 from lmscore.names import Cell, Context, Direction, HeadName, OutputLayer, TokenizerKind
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ __all__ = [
     "OUTPUT_LAYERS",
     "PARITY_FILE",
     "READING",
+    "TARGETS_APART",
     "TOKENIZER_FILE",
     "TOKENIZER_KINDS",
     "WEIGHTS_FILE",

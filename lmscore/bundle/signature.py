@@ -12,6 +12,11 @@ from typing import Literal
 
 from lmscore.bundle.config import Config
 
+TARGETS_APART = "targets_apart"
+"""The node that scores targets without whole distributions, and the entry "1" in the metadata of a
+file that has it.
+"""
+
 DType = Literal["float32", "int32", "int64"]
 
 

@@ -24,6 +24,7 @@ class GraphBuilder:
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
         self._arrays: dict[str, NDArray[Any]] = {}  # of the initializers
+        self.metadata: dict[str, str] = {}  # of the file, what the nodes add to it
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
         """Store an array as an initializer; raises ValueError if another array has the name."""

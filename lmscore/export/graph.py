@@ -65,7 +65,7 @@ def build_model(
     builder = GraphBuilder()
     add_network(builder, config, weights, variant, in_fp32)
     values = graph_inputs(config), graph_outputs(config)
-    return make_file(builder, *values, _metadata(config, variant))
+    return make_file(builder, *values, {**_metadata(config, variant), **builder.metadata})
 
 
 def make_file(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmscore.bundle import Config
+from lmscore.bundle import TARGETS_APART, Config
 from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
 from lmscore.export.operators import Operators
@@ -24,9 +24,6 @@ with needs_extra("export"):
 
 
 _ALL_ROWS = 2**31  # more than a batch has
-
-TARGETS_APART = "targets_apart"
-"""The node that scores targets without whole distributions, where a graph has it."""
 
 
 def add_softmax(b: GraphBuilder, config: Config, operators: Operators, features: str) -> None:
@@ -46,6 +43,7 @@ def add_softmax(b: GraphBuilder, config: Config, operators: Operators, features:
 
 def _add_targets_apart(b: GraphBuilder, operators: Operators, features: str, bias: str) -> str:
     """Add log-probs [B - F, T, K] of the targets in rows that do not get whole distributions."""
+    b.metadata[TARGETS_APART] = "1"
     end, axis = b.integers("last_row", _ALL_ROWS), b.integers("row_axis", 0)
     rows, targets = (
         b.op("Slice", name, "distributions", end, axis, to=f"other_{name}")

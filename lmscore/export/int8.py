@@ -44,6 +44,7 @@ with needs_extra("export"):
 
 
 _PART = 640  # tokens of the vocabulary whose logits stay in a core's cache, for some 300 rows
+_FEW_PARTS = 4  # a smaller vocabulary is as fast in one
 _MOST_PARTS = 48  # for a large vocabulary more of them cost as much as they save
 
 
@@ -212,7 +213,9 @@ class Int8Operators(Operators):
     @property
     def scores_apart(self) -> bool:
         is_int8 = len(self.output) == 2
-        return is_int8 and (self._reads_by_rows or self._step is not None) and self._parts > 1
+        return (
+            is_int8 and (self._reads_by_rows or self._step is not None) and self._parts > _FEW_PARTS
+        )
 
     @property
     def _reads_by_rows(self) -> bool:

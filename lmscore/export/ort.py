@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lmscore.bundle import Bundle, LayoutRecord, Parity, layout_file
+from lmscore.bundle import TARGETS_APART, Bundle, LayoutRecord, Parity, layout_file
 from lmscore.errors import ExportError, needs_extra
-from lmscore.export.heads import TARGETS_APART
 from lmscore.files import atomic_write_bytes
 from lmscore.runtime.checking import check_graph
 from lmscore.runtime.engine import CPU, Engine, Graph, import_onnxruntime, open_session
@@ -72,6 +71,8 @@ def _with_whole_rows(model: ModelProto) -> ModelProto:
             node.input[0] = never.name
             (rows,) = (each for each in model.graph.input if each.name == "distributions")
             model.graph.input.remove(rows)
+            (entry,) = (each for each in model.metadata_props if each.key == TARGETS_APART)
+            model.metadata_props.remove(entry)
             break
     return model
 

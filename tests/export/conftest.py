@@ -79,8 +79,8 @@ OUTPUTS: dict[str, dict[str, Any]] = {
     "one class, untied": {"cutoffs": (7,), "tied": False},
     "self-normalised": {"self_normalized": True},
     "self-normalised, projected": {"self_normalized": True, "embedding": 5},
-    "many words": {"vocab": 1400},
-    "many words, projected": {"vocab": 1400, "embedding": 5},
+    "many words": {"vocab": 2700},
+    "many words, projected": {"vocab": 2700, "embedding": 5},
 }
 
 ENCODERS: dict[str, dict[str, Any]] = {  # few tokens, so that many begin and end a first text

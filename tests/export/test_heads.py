@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+from lmscore.bundle import TARGETS_APART
 from lmscore.export.graph import build_model
-from lmscore.export.heads import TARGETS_APART
 from lmscore.runtime.engine.graph import Graph
 from lmscore.runtime.engine.sessions import session_options
 from tests.export.conftest import open_graph, tiny_config
@@ -72,7 +72,7 @@ MANY: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module", params=MANY)
 def many_words(request: pytest.FixtureRequest) -> Graph:
     """An int8 graph that scores targets in parts of the vocabulary."""
-    config = tiny_config("lstm", vocab=1500, **MANY[request.param])
+    config = tiny_config("lstm", vocab=2800, **MANY[request.param])
     return open_graph(TorchModel(config, seed=6), "int8")
 
 
@@ -81,8 +81,8 @@ def many_words(request: pytest.FixtureRequest) -> Graph:
 def test_targets_are_scored_apart_as_in_whole_distributions(
     many_words: Graph, rows: int, time: int, targets: int, random: Any
 ) -> None:
-    tokens = random.integers(0, 1500, (rows, time))
-    wanted = random.integers(0, 1500, (rows, time, targets))
+    tokens = random.integers(0, 2800, (rows, time))
+    wanted = random.integers(0, 2800, (rows, time, targets))
     state = many_words.initial_state(rows)
     outputs = ["log_probs", "target_log_probs", "top_tokens"]
     (alone,) = many_words.run(outputs[1:2], tokens, state=state, targets=wanted)
@@ -107,14 +107,28 @@ def test_targets_are_scored_apart_as_in_whole_distributions(
         np.testing.assert_allclose(mixed, alone, atol=3e-6)
 
 
+@pytest.mark.parametrize(("targets", "whole"), [(1, 0), (100, 0), (300, 2)])
+def test_many_targets_are_read_off_whole_distributions(
+    many_words: Graph, targets: int, whole: int
+) -> None:
+    random = np.random.default_rng(0)
+    tokens, wanted = random.integers(0, 2800, (2, 3)), random.integers(0, 2800, (2, 3, targets))
+    state = many_words.initial_state(2)
+    feeds = many_words._feeds(["target_log_probs"], tokens, state, wanted, 0, None, None)
+    assert feeds["distributions"].item() == whole
+    (found,) = many_words.run(["target_log_probs"], tokens, state=state, targets=wanted)
+    (log_probs,) = many_words.run(["log_probs"], tokens, state=state)
+    np.testing.assert_allclose(found, np.take_along_axis(log_probs, wanted, 2), atol=3e-6)
+
+
 @pytest.mark.parametrize(
     ("cell", "options", "variant", "is_apart"),
     [
-        ("lstm", {"vocab": 1400}, "int8", True),
-        ("lstm", {"vocab": 640}, "int8", False),
-        ("lstm", {"vocab": 1400}, "fp32", False),
-        ("rnn-relu", {"vocab": 1400}, "int8", False),  # a run's rows share a step
-        ("rnn-relu", {"vocab": 1400, "embedding": 5}, "int8", True),
+        ("lstm", {"vocab": 2700}, "int8", True),
+        ("lstm", {"vocab": 2500}, "int8", False),
+        ("lstm", {"vocab": 2700}, "fp32", False),
+        ("rnn-relu", {"vocab": 2700}, "int8", False),  # a run's rows share a step
+        ("rnn-relu", {"vocab": 2700, "embedding": 5}, "int8", True),
     ],
 )
 def test_which_graphs_score_targets_apart(
@@ -124,13 +138,13 @@ def test_which_graphs_score_targets_apart(
     weights = {name: tensor.numpy() for name, tensor in model.weights().items()}
     made = build_model(model.config, weights, variant)
     assert (TARGETS_APART in {node.name for node in made.graph.node}) is is_apart
-    stored = [tensor for tensor in made.graph.initializer if tensor.dims[:1] == [1400]]
+    stored = [tensor for tensor in made.graph.initializer if tensor.dims[:1] == [2700]]
     assert len([tensor for tensor in stored if len(tensor.dims) == 2]) <= 1  # the matrix once
 
 
 @pytest.mark.parametrize("variant", ["fp32", "int8"])
 def test_rows_that_nobody_wants_are_not_computed(variant: str) -> None:
-    model = TorchModel(tiny_config("lstm", vocab=1400), seed=5)
+    model = TorchModel(tiny_config("lstm", vocab=2700), seed=5)
     weights = {name: tensor.numpy() for name, tensor in model.weights().items()}
     made = build_model(model.config, weights, variant)
     made.graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, None))

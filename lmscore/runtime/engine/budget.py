@@ -8,6 +8,7 @@ from lmscore.bundle import Config
 # measured, twice as much is no quicker, half as much is slower.
 _MAX_FLOATS = 3 << 20
 _MIN_TOKENS = 64  # fewer leave the matrix products waiting for the weights
+_TOKENS_APART = 320  # more are no quicker where logits need no room
 # A GPU has no such cache and needs many rows to be busy: its widest arrays have up to 1 GiB each.
 _MAX_FLOATS_ON_DEVICE = 1 << 28
 _MAX_TOKENS_ON_DEVICE = 1 << 16
@@ -21,9 +22,12 @@ def token_budget(config: Config) -> int:
     return _budget(config, config.vocab_size)
 
 
-def target_budget(config: Config, *, unnormalized: bool, on_cpu: bool = True) -> int:
+def target_budget(
+    config: Config, *, unnormalized: bool, on_cpu: bool = True, apart: bool = False
+) -> int:
     """The tokens of runs that score targets alone, as the output layer allows.
 
+    `apart`: the graph goes through the vocabulary in parts, each of which stays in the cache.
     On the CPU its arrays have the sizes of `token_budget`; on another device, which need not send
     distributions to the host, the run is as large as keeps the device busy.
     """
@@ -31,7 +35,7 @@ def target_budget(config: Config, *, unnormalized: bool, on_cpu: bool = True) ->
     needs_whole = head.targets_need_whole and not unnormalized
     width = config.vocab_size if needs_whole else head.target_width(config)
     if on_cpu:
-        return _budget(config, width)
+        return max(_budget(config, width), _TOKENS_APART if apart else 0)
     fitting = _MAX_FLOATS_ON_DEVICE // _width(config, width)
     return max(_MIN_TOKENS, min(fitting, _MAX_TOKENS_ON_DEVICE))
 

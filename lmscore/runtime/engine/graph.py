@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lmscore.bundle import EXPORT_AGAIN, Bundle, Config, graph_inputs, graph_outputs
+from lmscore.bundle import EXPORT_AGAIN, TARGETS_APART, Bundle, Config, graph_inputs, graph_outputs
 from lmscore.errors import DeviceError, InputError, LmscoreError, ModelError
 from lmscore.runtime.engine.binding import run_bound
 from lmscore.runtime.engine.budget import smaller_budget, target_budget
@@ -89,6 +89,7 @@ class Graph:
         self._whole = {value.name for value in graph_outputs(config) if value.is_whole}
         self._chooses_rows = any(value.name == _DISTRIBUTIONS for value in inputs)
         self.has_measures = measures
+        self._is_apart = TARGETS_APART in session.get_modelmeta().custom_metadata_map
         self._fitting: int | None = None  # tokens of a run, once one was too large for the memory
         self._always_has_targets = (
             self.device != CPU_DEVICE and config.head_spec.has_scores
@@ -203,6 +204,7 @@ class Graph:
         }
         if self._chooses_rows:
             whole = not (self._whole | _MEASURES).isdisjoint(outputs)
+            whole |= self._is_apart and self._has_many_targets(feeds["targets"].shape[2])
             feeds[_DISTRIBUTIONS] = np.array([B], np.int64) if whole else _NONE
         if self.has_measures:
             measured = not _MEASURES.isdisjoint(outputs)
@@ -210,10 +212,16 @@ class Graph:
         names = (tensor.name for tensor in self.config.state)
         return {**feeds, **dict(zip(names, state, strict=True))}
 
+    def _has_many_targets(self, K: int) -> bool:
+        """Whether the output rows of K targets, one by one, cost more than whole rows of logits."""
+        return 2 * K * self.config.output_dim > self.config.vocab_size
+
     def target_budget(self, *, unnormalized: bool) -> int:
         """The tokens B * T that one run for targets should read at most."""
         on_cpu = self.device == CPU_DEVICE
-        budget = target_budget(self.config, unnormalized=unnormalized, on_cpu=on_cpu)
+        budget = target_budget(
+            self.config, unnormalized=unnormalized, on_cpu=on_cpu, apart=self._is_apart
+        )
         return budget if self._fitting is None else min(budget, self._fitting)
 
     def lower_target_budget(self, failed: int) -> bool:
