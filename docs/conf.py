@@ -29,7 +29,7 @@ include_patterns = [
     "SECURITY.md",
     "docs/*.md",
     "examples/*/README.md",
-    "lmscore/models/english/README.md",
+    "lmscore/models/*/README.md",
 ]
 exclude_patterns = ["**/node_modules/**"]
 myst_heading_anchors = 4

@@ -73,8 +73,11 @@ english)
     python "$here/bundle_model.py" "$work/decayed" "$work/english"
     ;;
 english-small)
-    train english-small $(of_english) --cell lstm-coupled --hidden-size 416 --embedding-size 96 \
-        --sampled-softmax 1024 --batch-size 64 --learning-rate 0.004 --epochs "$epochs" --evaluations 4
+    train small-sampled $(of_english) --cell lstm-coupled --hidden-size 416 --embedding-size 96 \
+        --sampled-softmax 1024 --batch-size 256 --learning-rate 0.005 --epochs "$epochs" --evaluations 6
+    train small-decayed --init-from "$work/small-sampled" --batch-size 256 \
+        --learning-rate 0.001 --schedule cosine --warmup 0.02 --epochs 0.03 --evaluations 2
+    python "$here/bundle_model.py" "$work/small-decayed" "$work/english-small"
     ;;
 english-large)
     train english-large $(of_english) --cell lstm --hidden-size 1024 --layers 2 --connections residual \
@@ -96,7 +99,7 @@ if [ "$model" = english-small ]; then
     [ -e "$work/3-gram.arpa" ] || lmscore ngram train "$work"/{books,books.asr,modern,modern.asr}.txt \
         --order 3 --vocabulary "$work/words.txt" -o "$work/3-gram.arpa"
     limit=$(stat -c %s "$work/english-small/model_int8.onnx")
-    for threshold in 1e-7 2e-7 4e-7 6e-7 8e-7 1e-6 1.2e-6 1.5e-6 2e-6 3e-6 5e-6; do
+    for threshold in 1e-7 2e-7 4e-7 6e-7 8e-7 1e-6 1.2e-6 1.5e-6 2e-6 2.3e-6 3e-6 5e-6; do
         small=$work/3-gram-pruned.arpa.xz
         [ -e "$small" ] && break
         lmscore ngram prune "$work/3-gram.arpa" --threshold $threshold -o "$work/tried.arpa.xz"

@@ -1,4 +1,4 @@
-"""The English model that comes with the package."""
+"""The English models that come with the package."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ import lmscore
 from lmscore.bundle import INT8, PARITY_FILE, Bundle, Parity, graph_file
 from lmscore.runtime.checking import check_graph
 from lmscore.runtime.engine import Engine
-from lmscore.runtime.load import BUNDLED_MODEL
+from lmscore.runtime.load import bundled_models
 from lmscore.runtime.model import LanguageModel
 
 
-@pytest.fixture(scope="module")
-def english() -> LanguageModel:
-    return lmscore.load(BUNDLED_MODEL)
+@pytest.fixture(scope="module", params=bundled_models())
+def english(request: pytest.FixtureRequest) -> LanguageModel:
+    return lmscore.load(bundled_models()[request.param])
 
 
-def test_it_is_small_enough_for_the_wheel() -> None:
-    assert (BUNDLED_MODEL / graph_file(INT8)).stat().st_size <= 7_000_000
-    in_wheel = ["config.json", "tokenizer.json", "model_int8.onnx", PARITY_FILE, "README.md"]
-    assert sum((BUNDLED_MODEL / name).stat().st_size for name in in_wheel) <= 9_000_000
+@pytest.mark.parametrize(("name", "most"), [("english", 7_000_000), ("english-small", 1_600_000)])
+def test_they_are_small_enough_for_the_wheel(name: str, most: int) -> None:
+    folder = bundled_models()[name]
+    assert (folder / graph_file(INT8)).stat().st_size <= most
+    beside = ["config.json", "tokenizer.json", PARITY_FILE, "README.md"]
+    assert sum((folder / name).stat().st_size for name in beside) <= 2_000_000
 
 
-def test_its_graph_still_computes_what_pytorch_computed() -> None:
-    bundle = Bundle.read(BUNDLED_MODEL)
+@pytest.mark.parametrize("name", bundled_models())
+def test_a_graph_still_computes_what_pytorch_computed(name: str) -> None:
+    bundle = Bundle.read(bundled_models()[name])
     parity = Parity.load(bundle)
     report = check_graph(Engine.load(bundle, INT8, device="cpu"), parity)
     assert report.failure(INT8) is None
@@ -41,7 +44,7 @@ def test_its_graph_still_computes_what_pytorch_computed() -> None:
         ("they could not recognise speech", "they could not wreck a nice beach"),
     ],
 )
-def test_it_knows_english(english: LanguageModel, likelier: str, than: str) -> None:
+def test_they_know_english(english: LanguageModel, likelier: str, than: str) -> None:
     assert english.score(likelier).log_prob > english.score(than).log_prob
 
 

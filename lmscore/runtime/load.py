@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lmscore.bundle import FINISH, FP16, FP32, INT8, Bundle, is_unfinished
+from lmscore.bundle import CONFIG_FILE, FINISH, FP16, FP32, INT8, Bundle, is_unfinished
 from lmscore.errors import DeviceError, ModelNotFoundError, OptionError, VariantError
 from lmscore.files import is_file
 from lmscore.hub import located
@@ -27,8 +27,8 @@ from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.text import TextTokenizer
 
 MODEL_VARIABLE = "LMSCORE_MODEL"
-BUNDLED_MODEL = Path(__file__).parents[1] / "models" / "english"
-_BUNDLED = "english"  # its name, where no file or directory has it
+BUNDLED_MODELS = Path(__file__).parents[1] / "models"  # named by their folders
+BUNDLED_MODEL = BUNDLED_MODELS / "english"
 
 _ON_CPU = (INT8, FP32)  # best first
 _ON_ACCELERATORS = (FP16, FP32)  # ONNX Runtime's int8 kernels are for the CPU
@@ -55,8 +55,9 @@ def load(
 
     Args:
         path: a model directory; an n-gram model in an ARPA file; "org/name" or
-            "org/name@revision" on the Hub; the URL of an archive; "english", the bundled model.
-            What is fetched once is kept. Default: $LMSCORE_MODEL, else the bundled English model.
+            "org/name@revision" on the Hub; the URL of an archive; "english" or
+            "english-small", which are bundled. What is fetched once is kept. Default:
+            $LMSCORE_MODEL, else "english".
         device: "auto" ($LMSCORE_DEVICE, else CUDA where it works, else CPU), "cpu", "cuda" or
             "cuda:1".
         variant: "int8", "fp32", ... Default: int8 on CPU; elsewhere fp16, or fp32 without one.
@@ -129,9 +130,8 @@ def find_model(path: str | Path | None = None) -> Path:
         raise OptionError(f"the model must be the path of a directory, not {given!r}")
     chosen = path if path is not None else os.environ.get(MODEL_VARIABLE)
     if chosen:
-        if str(chosen) == _BUNDLED and not Path(chosen).exists() and BUNDLED_MODEL.is_dir():
-            return BUNDLED_MODEL
-        return located(chosen)
+        bundled = bundled_models().get(str(chosen))
+        return bundled if bundled and not Path(chosen).exists() else located(chosen)
     if path is not None:
         raise ModelNotFoundError("the model directory's name is empty")
     if not BUNDLED_MODEL.is_dir():
@@ -140,6 +140,13 @@ def find_model(path: str | Path | None = None) -> Path:
             f"name a model directory, or set {MODEL_VARIABLE} to one"
         )
     return BUNDLED_MODEL
+
+
+def bundled_models() -> dict[str, Path]:
+    """The models that came with this installation, by name."""
+    return {
+        file.parent.name: file.parent for file in sorted(BUNDLED_MODELS.glob(f"*/{CONFIG_FILE}"))
+    }
 
 
 def _load_engine(

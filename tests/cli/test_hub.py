@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from lmscore.runtime.load import BUNDLED_MODEL
+from lmscore.runtime.load import BUNDLED_MODELS
 from tests.cli.conftest import Run
 from tests.hub.conftest import files_of, hub
 from tests.hub.server import FakeHub
@@ -27,10 +28,10 @@ def test_from_one_machine_to_another(
     scored = run("score", "-m", "org/name", stdin="the cat\n")
     assert scored.out == run("score", "-m", model_path, stdin="the cat\n").out
     listed = json.loads(run("list", "--format", "json").out)
-    assert [each["name"] for each in listed] == ["english", "org/name"]
-    assert listed[1]["path"] == pulled.out.strip()
-    assert listed[1]["variants"] == ["fp32", "int8"]
-    assert "org/name  1 x lstm" in run("list").out
+    assert [each["name"] for each in listed] == ["english", "english-small", "org/name"]
+    assert listed[2]["path"] == pulled.out.strip()
+    assert listed[2]["variants"] == ["fp32", "int8"]
+    assert re.search(r"^org/name +1 x lstm", run("list").out, re.MULTILINE)
 
 
 def test_an_archive_into_a_directory(
@@ -46,9 +47,10 @@ def test_an_archive_into_a_directory(
     assert again.err == f"lmscore: error: {target}: is there already\n"
 
 
-def test_the_bundled_model_has_a_name(run: Run) -> None:
-    first = run("info", "-m", "english").out.splitlines()[0]
-    assert first == f"model         {BUNDLED_MODEL}"
+@pytest.mark.parametrize("name", ["english", "english-small"])
+def test_bundled_models_have_names(run: Run, name: str) -> None:
+    first = run("info", "-m", name).out.splitlines()[0]
+    assert first == f"model         {BUNDLED_MODELS / name}"
 
 
 @pytest.mark.parametrize(

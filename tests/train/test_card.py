@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lmscore.bundle import Bundle
-from lmscore.runtime.load import BUNDLED_MODEL
+from lmscore.runtime.load import bundled_models
 from lmscore.train.card import held_out_sentence, model_card
 
 
@@ -52,5 +52,6 @@ def test_the_fields_at_its_top_are_yaml_that_the_hub_reads(trained: Bundle) -> N
     assert found["library_name"] == "lmscore"
     assert found["pipeline_tag"] == "text-generation"
     assert "lstm" in found["tags"]
-    bundled = hub.ModelCard((BUNDLED_MODEL / "README.md").read_text()).data.to_dict()
-    assert (bundled["language"], bundled["license"]) == ("en", "apache-2.0")
+    for folder in bundled_models().values():
+        bundled = hub.ModelCard((folder / "README.md").read_text()).data.to_dict()
+        assert (bundled["language"], bundled["license"]) == ("en", "apache-2.0")

@@ -11,7 +11,7 @@ from lmscore.cli.table import size, table
 
 
 def list_models(*, output_format: options.Report = "text") -> None:
-    """List the bundled model and all models that were fetched, with the names that load them."""
+    """List the bundled models and all models that were fetched, with the names that load them."""
     found = list(map(_described, _models()))
     if output_format == "json":
         streams.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
@@ -32,10 +32,10 @@ def list_models(*, output_format: options.Report = "text") -> None:
 
 def _models() -> list[tuple[str, Bundle]]:
     from lmscore.hub import kept
-    from lmscore.runtime.load import BUNDLED_MODEL
+    from lmscore.runtime.load import bundled_models
 
-    bundled = [("english", Bundle.read(BUNDLED_MODEL))] if BUNDLED_MODEL.is_dir() else []
-    return [*bundled, *((stored.name, Bundle.read(stored.path)) for stored in kept())]
+    fetched = [(stored.name, stored.path) for stored in kept()]
+    return [(name, Bundle.read(path)) for name, path in [*bundled_models().items(), *fetched]]
 
 
 def _described(model: tuple[str, Bundle]) -> dict[str, Any]:
