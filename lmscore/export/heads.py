@@ -38,7 +38,13 @@ def add_softmax(b: GraphBuilder, config: Config, operators: Operators, features:
         B = b.op("Shape", "tokens", to="num_rows", start=0, end=1)
         F = b.op("Add", F, b.op("Mul", K, B, to="rows_with_targets"), to="whole_rows")
     whole, targets = (first_rows(b, name, F) for name in (features, "targets"))
-    _add_whole(b, config, operators, whole, targets, bias, apart)
+    of_whole = "whole_target_log_probs"
+    _add_whole(b, config, operators, whole, targets, bias, to=of_whole)
+    if apart:
+        b.op("Concat", of_whole, apart, to="target_log_probs", axis=0)
+    else:  # B rows even if there are no targets
+        shape = b.op("Shape", "targets", to="targets_shape")
+        b.op("Reshape", of_whole, shape, to="target_log_probs", allowzero=1)
 
 
 def _add_targets_apart(b: GraphBuilder, operators: Operators, features: str, bias: str) -> str:
@@ -78,12 +84,10 @@ def _add_whole(
     features: str,
     targets: str,
     bias: str,
-    apart: str = "",
+    *,
+    to: str = "target_log_probs",
 ) -> None:
-    """Add log_probs, target_log_probs and the most likely tokens of the given rows.
-
-    `apart` has the log-probs of the targets of all rows after them.
-    """
+    """Add log_probs, those of targets named `to`, and the likeliest tokens of the given rows."""
     shape = b.op("Shape", features, to="rows_and_time", end=2)
     rows = as_rows(b, config, features)
     logits = operators.product(rows, operators.output, bias, to="logits")
@@ -93,10 +97,7 @@ def _add_whole(
     logits_3d = b.op("Reshape", logits, full_shape, to="logits_3d", allowzero=1)
     # LogSoftmax and a gather: ReduceLogSumExp is several times slower in ONNX Runtime.
     log_probs = b.op("LogSoftmax", logits_3d, to="log_probs", axis=2)
-    name = "whole_target_log_probs" if apart else "target_log_probs"
-    of_targets = b.op("GatherElements", log_probs, targets, to=name, axis=2)
-    if apart:
-        b.op("Concat", of_targets, apart, to="target_log_probs", axis=0)
+    of_targets = b.op("GatherElements", log_probs, targets, to=to, axis=2)
     add_best(b, log_probs)
     add_measures(b, config, log_probs, of_targets)
 

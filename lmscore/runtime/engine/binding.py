@@ -58,13 +58,19 @@ def run_bound(
     Arrays of the host are copied to the session's device ("cuda:0"); tensors on it are used in
     place. The outputs in `stay` are left on the device.
     """
+    from onnxruntime import OrtValue
+
     # One binding for each run: threads share the session, and the outputs outlive the run.
     binding = session.io_binding()
-    for name, array in feeds.items():
-        if isinstance(array, DeviceTensor) and array.device == device:
-            binding.bind_ortvalue_input(name, array.value)
-        else:
-            binding.bind_cpu_input(name, np.ascontiguousarray(array))
+    bound = {
+        name: array.value
+        if isinstance(array, DeviceTensor) and array.device == device
+        else OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
+        for name, array in feeds.items()
+    }  # kept until the run is over: they do not copy their arrays
+    for name, value in bound.items():
+        # bind_cpu_input does not know inputs that have a default.
+        binding.bind_ortvalue_input(name, value)
     kind, _, number = device.partition(":")
     for name in outputs:
         if name in stay:
