@@ -59,7 +59,7 @@ def test_the_files_are_those_recorded(tmp_path: Path) -> None:
 def test_an_int8_file_is_a_quarter_of_the_fp32_file(tmp_path: Path) -> None:
     bundle = make_model(tmp_path / "model", vocab=1500, hidden=48, variants=("fp32", "int8"))
     fp32, int8 = bundle.config.graphs.values()
-    assert fp32.size_bytes < 4 * bundle.config.num_parameters + 4000
+    assert fp32.size_bytes < 4 * bundle.config.num_parameters + 5000
     assert int8.size_bytes < 0.32 * fp32.size_bytes
 
 
