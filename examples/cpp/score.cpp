@@ -79,8 +79,7 @@ class Model {
   }
 
  private:
-  // Errors alone: ONNX Runtime warns that an input of the graph has a default value.
-  Ort::Env environment_{ORT_LOGGING_LEVEL_ERROR, "score"};
+  Ort::Env environment_{ORT_LOGGING_LEVEL_ERROR, "score"};  // no warning of an input with a default
   Ort::Session session_;
   Ort::AllocatorWithDefaultOptions allocator_;
   Ort::MemoryInfo memory_ = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
