@@ -3,7 +3,8 @@
 Usage: python benchmarks/targets.py TEXT [--vocab V...] [--hidden H] [--work DIR] [--json FILE]
 
 Models of one layer with random weights and the V commonest words of TEXT; the graph alone runs, on
-one core, on ROWS x 9 tokens. What is compared was measured in turns, a hundred times; medians.
+one core, on ROWS x 9 tokens. What is compared takes turns of twenty runs, of which the first ones
+do not count: they find the other's arrays in the cache. Medians.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from models import make_model
 from turns import save
 
-ROWS, TOKENS, TURNS = (4, 32, 64, 128), 9, 100
+ROWS, TOKENS, TURNS, RUNS, COLD = (4, 32, 64, 128), 9, 6, 20, 4
 
 
 def runs(engine: Any, rows: int) -> dict[str, Callable[[], object]]:
@@ -38,9 +39,11 @@ def microseconds(ways: dict[str, Callable[[], object]], tokens: int) -> dict[str
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(TURNS):
         for name, run in ways.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - start)
+            for number in range(RUNS):
+                start = time.perf_counter()
+                run()
+                if number >= COLD:
+                    times[name].append(time.perf_counter() - start)
     return {name: 1e6 * statistics.median(found) / tokens for name, found in times.items()}
 
 
