@@ -134,8 +134,6 @@ def chunk_rows(device: torch.device, width: int) -> int:
 
 def _chunks(hidden: Tensor, weight: Tensor, bias: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """A few rows at a time, and their logits, float32 [n, V]."""
-    size = chunk_rows(hidden.device, len(weight))
-    for start in range(0, len(hidden), size):
-        rows = slice(start, start + size)
+    for _, rows in chunks(len(hidden), hidden.device, len(weight)):
         # The bias is added in float32: in bf16 a log-frequency of -10 is off by up to 0.03.
         yield rows, torch.mm(hidden[rows], weight.T).float() + bias

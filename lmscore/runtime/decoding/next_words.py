@@ -34,9 +34,8 @@ _WORDS_PER_ROW = 8  # larger batches for many words: each run sorts all waiting 
 _MIN_WORK = 4096  # partial words read at most,
 _WORK_PER_WORD = 16  # unless many words are wanted
 
-_SHARE = (
-    1e-3  # of the last word's probability: other spellings are sought down to it, if no word is
-)
+# Once all wanted words are found, other spellings are sought down to this share of the last word.
+_SHARE = 1e-3
 _ROUNDED_DOWN = 1 - 1e-6  # a bound that float32 may round up, so that no token is missed
 
 _log = logging.getLogger("lmscore")
