@@ -17,6 +17,8 @@ Cell = Literal[
     "lstm-no-input",
     "lstm-no-forget",
     "lstm-no-output",
+    "lstm-mogrifier",
+    "gated-delta",
     "window",
     "window-relu",
 ]

@@ -3,7 +3,7 @@
 # examples/data (32,000 words to train on), and the training's tokens a second.
 #
 # Usage: recipes/cells.sh DIR [SEED...]
-# Trains 17 networks of 128 units for each seed (1), ten passes each, with one thread.
+# Trains 19 networks of 128 units for each seed (1), ten passes each, with one thread.
 set -euo pipefail
 
 out=$1
@@ -15,7 +15,7 @@ for part in corpus held-out; do # as docs/concepts.md: a token is a word
 done
 
 rows=(lstm lstm-peephole lstm-coupled lstm-no-input lstm-no-forget lstm-no-output
-    gru rnn-tanh rnn-sigmoid rnn-relu window window-relu)
+    lstm-mogrifier gated-delta gru rnn-tanh rnn-sigmoid rnn-relu window window-relu)
 declare -A options=(
     [lstm-learned-state]="--cell lstm --learn-initial-state"
     [lstm-3-plain]="--cell lstm --layers 3"

@@ -21,8 +21,10 @@ declare -A rows=(
     [adamw]=""
     [muon]="--optimizer muon"
     [teacher]="--teacher $english"
+    [mogrifier]="--cell lstm-mogrifier"
+    [gated-delta]="--cell gated-delta"
 )
-order=(adamw muon teacher)
+order=(adamw muon teacher mogrifier gated-delta)
 
 TIMEFORMAT=%U
 for name in "${@:-${order[@]}}"; do

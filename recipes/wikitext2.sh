@@ -32,8 +32,12 @@ declare -A rows=(
     [lstm-512-projected]="--hidden-size 512 --embedding-size 256"
     [rnn-sigmoid]="--cell rnn-sigmoid"
     [gru-2]="--cell gru --layers 2"
+    [lstm-mogrifier]="--cell lstm-mogrifier"
+    [gated-delta]="--cell gated-delta"
+    [gated-delta-2]="--cell gated-delta --layers 2 --connections residual"
 )
 order=(lstm gru rnn-tanh rnn-relu-identity window-5 lstm-untied lstm-2 lstm-2-residual
-    lstm-coupled lstm-512-projected rnn-sigmoid rnn-relu gru-2)
+    lstm-coupled lstm-512-projected rnn-sigmoid rnn-relu gru-2
+    lstm-mogrifier gated-delta gated-delta-2)
 
 make_rows "$@"

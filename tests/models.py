@@ -31,6 +31,7 @@ from lmscore.bundle import (
     Direction,
     Parity,
     TokenizerKind,
+    head_size,
 )
 from lmscore.files import sha256_file
 from lmscore.names import Connections
@@ -329,6 +330,12 @@ class TorchModel(torch.nn.Module):
                 hidden = total.relu() if self.config.cell == "window-relu" else total.tanh()
             else:
                 own = [part[layer] for part in state]
+                if self.config.cell in WHOLE_STEPS:
+                    after = WHOLE_STEPS[self.config.cell](x, own, layer, rnn)
+                    kept = after[1:] if self.config.cell_spec.has_heads else after
+                    following.append([part[None] for part in kept])
+                    x = self._connected(layer, x, after[0], highway)
+                    continue
                 sums = self._sum("ih", layer, x, rnn), self._sum("hh", layer, own[0], rnn)
                 peephole = [rnn[f"peephole_l{layer}"]] if "peephole" in self.config.cell else []
                 after = CELL_STEPS[self.config.cell](*sums, own, *peephole)
@@ -387,6 +394,50 @@ def _gru_step(x: Tensor, r: Tensor, state: list[Tensor]) -> list[Tensor]:
     z = (x_z + r_z).sigmoid()
     n = (x_n + (x_r + r_r).sigmoid() * r_n).tanh()
     return [(1 - z) * n + z * state[0]]
+
+
+def _mogrifier_step(x: Tensor, state: list[Tensor], layer: int, rnn: Any) -> list[Tensor]:
+    h, c = state
+    x = 2 * (h @ rnn[f"mogrifier_1_l{layer}"].T).sigmoid() * x
+    h = 2 * (x @ rnn[f"mogrifier_2_l{layer}"].T).sigmoid() * h
+    x = 2 * (h @ rnn[f"mogrifier_3_l{layer}"].T).sigmoid() * x
+    h = 2 * (x @ rnn[f"mogrifier_4_l{layer}"].T).sigmoid() * h
+    x = 2 * (h @ rnn[f"mogrifier_5_l{layer}"].T).sigmoid() * x
+    of_input = x @ rnn[f"weight_ih_l{layer}"].T + rnn[f"bias_ih_l{layer}"]
+    return _lstm_step(of_input, h @ rnn[f"weight_hh_l{layer}"].T + rnn[f"bias_hh_l{layer}"], [h, c])
+
+
+def _gated_delta_step(x: Tensor, state: list[Tensor], layer: int, rnn: Any) -> list[Tensor]:
+    """With S of a head as the paper has it, values first: S' = a S (I - b k k') + b v k'."""
+    own = {name: rnn[f"{name}_l{layer}"] for name in ("weight_ih", "bias_ih", "weight_conv")}
+    W_ho, b_ho = rnn[f"weight_ho_l{layer}"], rnn[f"bias_ho_l{layer}"]
+    H, B = len(W_ho), len(x)
+    d = head_size(H)
+    n = H // d
+    parts = (x @ own["weight_ih"].T + own["bias_ih"]).split([3 * H, H, H, n, n], -1)
+    seen = torch.cat([state[1].view(B, 3, 3 * H), parts[0][:, None]], 1)
+    sums = torch.nn.functional.silu((seen * own["weight_conv"][:, 0].T).sum(1))
+    q, k, v = (part.view(B, n, d) for part in sums.chunk(3, -1))
+    q, k = (part / (part.square().sum(-1, keepdim=True) + 1e-6).sqrt() for part in (q, k))
+    a, b = (part.sigmoid()[:, :, None, None] for part in parts[3:])
+    S = state[0].view(B, n, d, d).transpose(-1, -2)
+    S = a * S @ (torch.eye(d) - b * k[..., None] * k[..., None, :])
+    S = S + b * v[..., None] * k[..., None, :]
+    o = (S @ q[..., None])[..., 0] / d**0.5
+    read = rms(o).reshape(B, H) * torch.nn.functional.silu(parts[1])
+    h = rms(read @ W_ho.T + b_ho + parts[2])
+    return [h, S.transpose(-1, -2).reshape(B, -1), seen[:, 1:].reshape(B, -1)]
+
+
+def rms(x: Tensor) -> Tensor:
+    return x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt()
+
+
+WHOLE_STEPS: dict[str, Callable[..., list[Tensor]]] = {
+    "lstm-mogrifier": _mogrifier_step,
+    "gated-delta": _gated_delta_step,
+}
+"""From input [B, D], state [B, size] each, the number of the layer and all weights."""
 
 
 CELL_STEPS: dict[str, Callable[..., list[Tensor]]] = {

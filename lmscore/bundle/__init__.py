@@ -8,7 +8,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from lmscore.bundle.cells import CELLS, OPEN, OPEN_BIAS, CellSpec
+from lmscore.bundle.cells import (
+    CELLS,
+    CONVOLVED,
+    OPEN,
+    OPEN_BIAS,
+    ROOT_EPSILON,
+    CellSpec,
+    head_size,
+)
 from lmscore.bundle.config import (
     CONFIG_FILE,
     CONTEXTS,
@@ -56,6 +64,7 @@ __all__ = [
     "CHECKPOINTS",
     "CONFIG_FILE",
     "CONTEXTS",
+    "CONVOLVED",
     "DIRECTIONS",
     "ENCODER",
     "EXPORT_AGAIN",
@@ -75,6 +84,7 @@ __all__ = [
     "OUTPUT_LAYERS",
     "PARITY_FILE",
     "READING",
+    "ROOT_EPSILON",
     "TARGETS_APART",
     "TOKENIZER_FILE",
     "TOKENIZER_KINDS",
@@ -102,6 +112,7 @@ __all__ = [
     "graph_inputs",
     "graph_outputs",
     "halves",
+    "head_size",
     "is_unfinished",
     "layout_file",
     "load_weights",

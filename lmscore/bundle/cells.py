@@ -1,6 +1,7 @@
 """The cells: one row for each, with the facts that config.json, training, export and runtime need.
 
-Letters in shapes: B batch, H hidden, E embedding, L layers.
+Letters in shapes: B batch, D size of a layer's input, H hidden, E embedding, L layers, n heads of
+size d, H = n * d.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ class CellSpec:
     """
 
     gates: int = 1  # a layer's weights have gates * H rows, the gates in PyTorch's order
-    state: tuple[str, ...] = ("h",)  # float32 [L, B, H] each; the first is a layer's output
+    state: tuple[str, ...] = ("h",)  # float32 [L, B, H] each; the first is a layer's output,
+    # but in a cell with heads, whose sizes are `memory_sizes`
     is_recurrent: bool = True
     is_bounded: bool = True  # every unit of a layer's output lies within -1..1
+    has_row_steps: bool = False  # in int8, every row of a layer's output has a step of its own
     is_elman: bool = False  # h' = f(W x + R h + biases): R starts orthogonal, or as the identity
     remembering_gate: tuple[int, float] | None = None  # a gate, and the initial value of its bias
     # The stored gate for each gate of the ONNX operator; OPEN: none, its value is always 1.
@@ -34,6 +37,43 @@ class CellSpec:
     activation: str = "Tanh"  # of a layer without recurrence, the name of the ONNX operator
     # The stored vector for each peephole of the ONNX operator: weights of the LSTM's cell state.
     onnx_peepholes: tuple[int, ...] = ()
+    mogrifications: int = 0  # times that input and output gate each other before the gates
+    has_heads: bool = False  # a memory of several heads in place of a recurrent matrix
+    needs_onnxruntime: tuple[int, int] | None = None  # the first version with its operator
+
+    def layer_shapes(self, D: int, H: int) -> dict[str, tuple[int, ...]]:
+        """The name and shape of every weight of a recurrent layer."""
+        rows = self.gates * H
+        if self.has_heads:
+            rows += 2 * (H // head_size(H))
+            return {
+                "weight_ih": (rows, D),
+                "bias_ih": (rows,),
+                "weight_conv": (3 * H, 1, CONVOLVED),
+                "weight_ho": (H, H),
+                "bias_ho": (H,),
+            }
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight_ih": (rows, D),
+            "weight_hh": (rows, H),
+            "bias_ih": (rows,),
+            "bias_hh": (rows,),
+        }
+        if self.onnx_peepholes:
+            shapes["peephole"] = (len(self.onnx_peepholes) * H,)
+        for number in range(1, self.mogrifications + 1):
+            shapes[f"mogrifier_{number}"] = (D, H) if number % 2 else (H, D)
+        return shapes
+
+    @property
+    def has_recurrent_matrix(self) -> bool:
+        """Whether a layer multiplies its own output, by `weight_hh`."""
+        return self.is_recurrent and not self.has_heads
+
+    @property
+    def follows_the_batch(self) -> bool:
+        """Whether an int8 score depends a little on what else is in its run."""
+        return not self.is_bounded and not self.has_row_steps
 
     @property
     def open_gate(self) -> int | None:
@@ -46,6 +86,25 @@ OPEN = -1
 
 OPEN_BIAS = 30.0
 """The bias of a gate without weights that is always open: in 32 bits, sigmoid(30) is 1."""
+
+CONVOLVED = 4
+"""The tokens that the convolution of a cell with heads sees: the newest and three before."""
+
+ROOT_EPSILON = 1e-6
+"""What a cell with heads adds to the squares of a vector before it divides by their root."""
+
+_LARGEST_HEAD = 64
+
+
+def head_size(hidden_size: int) -> int:
+    """d: the largest size of at most 64 that divides H."""
+    return next(d for d in range(_LARGEST_HEAD, 0, -1) if hidden_size % d == 0)
+
+
+def memory_sizes(hidden_size: int) -> tuple[int, int]:
+    """A matrix [d, d] for each head; what a convolution of 3 * H has seen, the oldest first."""
+    return hidden_size * head_size(hidden_size), (CONVOLVED - 1) * 3 * hidden_size
+
 
 CELLS: Mapping[Cell, CellSpec] = {
     # PyTorch: i f g o, ONNX: i o f c. The cell remembers at first (Jozefowicz et al. 2015).
@@ -83,6 +142,28 @@ CELLS: Mapping[Cell, CellSpec] = {
     ),
     "lstm-no-output": CellSpec(  # stored: i f g
         gates=3, state=("h", "c"), remembering_gate=(1, 1.0), onnx_gates=(0, OPEN, 1, 2)
+    ),
+    # An LSTM whose input and output first gate each other, five times (Melis et al. 2020, section
+    # 2): x = 2 sigmoid(Q_1 h) x, h = 2 sigmoid(Q_2 x) h, ...; the odd matrices are [D, H], the
+    # even ones [H, D].
+    "lstm-mogrifier": CellSpec(
+        gates=4,
+        state=("h", "c"),
+        remembering_gate=(1, 1.0),
+        onnx_gates=(0, 3, 1, 2),
+        mogrifications=5,
+    ),
+    # Linear attention by the gated delta rule (Yang et al. 2025, Gated DeltaNet, section 3): see
+    # lmscore/train/gated_delta.py. Stored: query, key, value, output gate, skip, and of each head
+    # decay and rate.
+    "gated-delta": CellSpec(
+        gates=5,
+        state=("memory", "convolved"),
+        is_bounded=False,
+        has_row_steps=True,
+        onnx_gates=(0, 1, 2, 3, 4),
+        has_heads=True,
+        needs_onnxruntime=(1, 32),
     ),
     "window": CellSpec(state=("window",), is_recurrent=False),  # Bengio et al. 2003
     "window-relu": CellSpec(

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from lmscore.bundle.cells import CELLS, CellSpec
+from lmscore.bundle.cells import CELLS, CellSpec, memory_sizes
 from lmscore.bundle.heads import HEADS, OUTPUT_LAYERS, HeadSpec
 from lmscore.bundle.layouts import Layouts, layout_records
 from lmscore.bundle.records import GraphRecord, check_keys, graph_record, is_int, parse_object
@@ -159,11 +159,15 @@ class Config:
     @lazy
     def state(self) -> tuple[StateTensor, ...]:
         """The tensors of the recurrent state, in the graph's order."""
-        layers, size = self.num_hidden_layers, self.hidden_size
-        if not self.cell_spec.is_recurrent:
-            layers, size = (self.window_size or 1) - 1, self.embedding_dim
+        layers, spec = self.num_hidden_layers, self.cell_spec
+        sizes: tuple[int, ...] = (self.hidden_size,) * len(spec.state)
+        if spec.has_heads:
+            sizes = memory_sizes(self.hidden_size)
+        elif not spec.is_recurrent:
+            layers, sizes = (self.window_size or 1) - 1, (self.embedding_dim,)
         cell = tuple(
-            StateTensor(name, f"next_{name}", layers, size) for name in self.cell_spec.state
+            StateTensor(name, f"next_{name}", layers, size)
+            for name, size in zip(spec.state, sizes, strict=True)
         )
         return (*cell, StateTensor("phase", "next_phase", 1, 1)) if self.has_phase else cell
 
@@ -201,18 +205,10 @@ class Config:
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """The name and shape of every tensor in model.safetensors."""
         V, H, E = self.vocab_size, self.hidden_size, self.embedding_dim
-        rows = self.cell_spec.gates * H
         shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (V, E)}
         for layer in range(self.num_hidden_layers):
-            tokens = (self.window_size or 1) if layer == 0 else 1
-            shapes[f"rnn.weight_ih_l{layer}"] = (rows, tokens * self.input_dim(layer))
-            if self.cell_spec.is_recurrent:
-                shapes[f"rnn.weight_hh_l{layer}"] = (rows, H)
-            shapes[f"rnn.bias_ih_l{layer}"] = (rows,)
-            if self.cell_spec.is_recurrent:
-                shapes[f"rnn.bias_hh_l{layer}"] = (rows,)
-            if peepholes := len(self.cell_spec.onnx_peepholes):
-                shapes[f"rnn.peephole_l{layer}"] = (peepholes * H,)
+            for name, shape in self._layer_shapes(layer).items():
+                shapes[f"rnn.{name}_l{layer}"] = shape
             if self.connections == "highway" and layer > 0:
                 shapes[f"highway.weight_l{layer}"] = (H, H)
                 shapes[f"highway.bias_l{layer}"] = (H,)
@@ -227,6 +223,13 @@ class Config:
             shapes["output.weight"] = (V, self.layers_dim)
         shapes["output.bias"] = (V,)
         return {**shapes, **self.head_spec.weights(self)}
+
+    def _layer_shapes(self, layer: int) -> dict[str, tuple[int, ...]]:
+        D, H = self.input_dim(layer), self.hidden_size
+        if self.cell_spec.is_recurrent:
+            return self.cell_spec.layer_shapes(D, H)
+        tokens = (self.window_size or 1) if layer == 0 else 1
+        return {"weight_ih": (H, tokens * D), "bias_ih": (H,)}
 
     @property
     def num_parameters(self) -> int:

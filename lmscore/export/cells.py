@@ -128,13 +128,14 @@ CELL_NODES: Mapping[Cell, CellNodes] = {
     "lstm-no-input": CellNodes("LSTM", _lstm_step),
     "lstm-no-forget": CellNodes("LSTM", _lstm_step),
     "lstm-no-output": CellNodes("LSTM", _lstm_step),
+    "lstm-mogrifier": CellNodes("LSTM", _lstm_step),  # after its input and output were changed
     # r * (R h + bias), as in PyTorch.
     "gru": CellNodes("GRU", _gru_step, {"linear_before_reset": 1}),
     "rnn-tanh": _elman("Tanh"),
     "rnn-relu": _elman("Relu"),
     "rnn-sigmoid": _elman("Sigmoid"),
 }
-"""All recurrent cells."""
+"""All cells with a recurrent matrix."""
 
 
 def cell_weights(

@@ -37,6 +37,7 @@ from lmscore.runtime.engine import (
     Engine,
     Graph,
     check_structure,
+    check_version,
     import_onnxruntime,
     open_session,
 )
@@ -69,12 +70,14 @@ def export_model(
     Raises:
         OptionError: a variant that cannot be exported, or a matrix that the model does not have.
         ModelNotFoundError, ModelError: the directory is not a trained model.
+        MissingExtraError: ONNX Runtime is not installed, or older than the cell's operator.
         ExportError: a graph does not reproduce the trained model; it is not put in place.
         OutputFileError: a file cannot be written.
     """
     check_variants(variants)
     bundle = Bundle.read(path)
     _check_in_fp32(bundle.config, variants, in_fp32)
+    check_version(bundle.config.cell)
     weights = load_weights(bundle)
     parity = Parity.load(bundle)
     for index, variant in enumerate(variants):

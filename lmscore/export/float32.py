@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmscore.bundle import Config
+from lmscore.export.builder import GraphBuilder
 from lmscore.export.cells import CELL_NODES, cell_weights, peepholes
 from lmscore.export.operators import Matrix, Operators, target_product
 
@@ -34,6 +36,22 @@ class Float32Operators(Operators):
         bias = b.constant(f"bias_{layer}", weights[f"rnn.bias_ih_l{layer}"])
         total = b.op("Add", b.op("MatMul", x, W, to=f"read_{layer}"), bias, to=f"total_{layer}")
         return b.op(self._config.cell_spec.activation, total, to=f"hidden_{layer}")
+
+    def linear(
+        self,
+        b: GraphBuilder,
+        x: str,
+        name: str,
+        *,
+        weight: NDArray[np.float32] | None = None,
+        bias: NDArray[np.float32] | None = None,
+        to: str,
+    ) -> str:
+        stored = b.constant(f"{to}_W", (self.weights[name] if weight is None else weight).T)
+        if bias is None:
+            return b.op("MatMul", x, stored, to=to)
+        product = b.op("MatMul", x, stored, to=f"{to}_unbiased")
+        return b.op("Add", product, b.constant(f"{to}_bias", bias), to=to)
 
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
         b, config = self._b, self._config
@@ -70,14 +88,10 @@ class Float32Operators(Operators):
         return self._b.op("MatMul", hidden, P, to="narrowed")
 
     def product(self, features: str, matrix: Matrix, bias: str, *, to: str) -> str:
-        return self._as_wide(self._b.op("Gemm", features, *matrix, bias, to=to, transB=1))
+        return self.as_wide(self._b.op("Gemm", features, *matrix, bias, to=to, transB=1))
 
     def score(self, features: str, targets: str, bias: str) -> str:
         rows = self._b.op("Gather", *self.output, targets, to="target_rows")
-        biases = self._as_wide(self._b.op("Gather", bias, targets, to="target_biases"))
-        product = target_product(self._b, self._as_wide(features), self._as_wide(rows))
+        biases = self.as_wide(self._b.op("Gather", bias, targets, to="target_biases"))
+        product = target_product(self._b, self.as_wide(features), self.as_wide(rows))
         return self._b.op("Add", product, biases, to="target_logits")
-
-    def _as_wide(self, value: str) -> str:
-        """A value as float32, since it is summed over a vocabulary or a row."""
-        return value

@@ -46,7 +46,7 @@ class Float16Operators(Float32Operators):
     def as_state(self, value: str, name: str) -> str:
         return self._b.cast(value, TensorProto.FLOAT, to=name)
 
-    def _as_wide(self, value: str) -> str:
+    def as_wide(self, value: str) -> str:
         return self._b.cast(value, TensorProto.FLOAT, to=f"{value}_wide")
 
 

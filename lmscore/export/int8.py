@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmscore.bundle import ENCODER, Config, Weights
 from lmscore.errors import needs_extra
@@ -37,7 +38,7 @@ from lmscore.export.quantize import (
     scale_rows,
     store_factor,
 )
-from lmscore.export.recurrence import add_recurrence, add_running
+from lmscore.export.recurrence import add_recurrence
 
 with needs_extra("export"):
     from onnx import TensorProto
@@ -57,7 +58,6 @@ class Int8Operators(Operators):
         super().__init__(b, config, weights, in_fp32)
         self._step = STEP_OF_UNIT_RANGE if config.cell_spec.is_bounded else None
         self._made: set[str] = set()
-        self._running = add_running(b) if config.cell_spec.is_recurrent else ""
 
     @staticmethod
     def stored_in_8_bits(config: Config, in_fp32: Collection[str] = ()) -> tuple[str, ...]:
@@ -68,6 +68,8 @@ class Int8Operators(Operators):
             "output": output_matrix(config),
             "input projection": "rnn.weight_ih_",
             "recurrence": "rnn.weight_hh_",
+            "mogrifier": "rnn.mogrifier_",
+            "heads": "rnn.weight_ho_",
             "highway": "highway.weight_",
             "projection": "projection.weight",
         }
@@ -122,7 +124,11 @@ class Int8Operators(Operators):
         return embedded if is_scaled else self._scaled(embedded)
 
     def _scaled(self, embedded: str) -> str:
-        return self._b.op("Mul", embedded, self._scale, to="embedded_scaled")
+        scaled = f"{embedded}_scaled"
+        if scaled not in self._made:
+            self._b.op("Mul", embedded, self._scale, to=scaled)
+            self._made.add(scaled)
+        return scaled
 
     def read(self, layer: int, x: str) -> str:
         factor = self._factor(f"rnn.weight_ih_l{layer}", f"W_{layer}", f"rnn.bias_ih_l{layer}")
@@ -132,6 +138,20 @@ class Int8Operators(Operators):
         else:
             self._product_of_layers(total, x, factor, layer)
         return self._b.op(self._config.cell_spec.activation, total, to=f"hidden_{layer}")
+
+    def linear(
+        self,
+        b: GraphBuilder,
+        x: str,
+        name: str,
+        *,
+        weight: NDArray[np.float32] | None = None,
+        bias: NDArray[np.float32] | None = None,
+        to: str,
+    ) -> str:
+        stored = self.weights[name] if weight is None else weight
+        factor = store_factor(b, f"{to}_W", stored, bias, in_fp32=self._is_in_fp32(name))
+        return add_product_by_rows(b, to, x, factor)
 
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
         W, R, W_bias, R_bias = step_weights(self.weights, self._config, layer)
@@ -154,17 +174,18 @@ class Int8Operators(Operators):
             layer,
             biased,
             state,
-            running=self._running,
+            running=self.running,
             peepholes=peepholes(self.weights, self._config, layer),
-            product=recurrent,
+            x_size=len(W),
+            sums=lambda body, x, h: (x, recurrent(body, h)),
         )
 
     def _product_of_layers(self, name: str, x: str, factor: Factor, layers: int) -> str:
         """Multiply what so many layers yield, [..., any size].
 
-        With dense connections the embedding is part of it, whose range is not known.
+        With dense connections the embedding is part of it, whose range is not known either.
         """
-        if self._config.connections == "dense":
+        if self._has_row_steps:
             return add_product_by_rows(self._b, name, x, factor)
         return add_product(self._b, name, x, factor, self._step_of(layers))
 
@@ -186,7 +207,7 @@ class Int8Operators(Operators):
     def gate(self, layer: int, x: str) -> str:
         name = f"highway_{layer}_W"
         factor = self._factor(f"highway.weight_l{layer}", name, f"highway.bias_l{layer}")
-        total = add_product(self._b, f"highway_sum_{layer}", x, factor, self._step_of(layer))
+        total = self._product_of_layers(f"highway_sum_{layer}", x, factor, layer)
         return self._b.op("Sigmoid", total, to=f"gate_{layer}")
 
     def narrow(self, hidden: str) -> str:
@@ -220,7 +241,12 @@ class Int8Operators(Operators):
     @property
     def _reads_by_rows(self) -> bool:
         """Whether the output layer reads features of unknown range."""
-        return self._config.is_projected or self._config.connections == "dense"
+        return self._config.is_projected or self._has_row_steps
+
+    @property
+    def _has_row_steps(self) -> bool:
+        """Whether each row of what the layers yield has a step of its own."""
+        return self._config.connections == "dense" or self._config.cell_spec.has_row_steps
 
     @property
     def _parts(self) -> int:

@@ -14,11 +14,17 @@ from lmscore.bundle import Config
 from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
 from lmscore.export.connections import connect
+from lmscore.export.gated_delta import add_gated_delta
 from lmscore.export.incoming_state import add_incoming_state, add_writing_phase
+from lmscore.export.mogrifier import add_mogrifier
 from lmscore.export.operators import Operators
 
 with needs_extra("export"):
     from onnx import TensorProto
+
+
+_LAYERS = {"lstm-mogrifier": add_mogrifier, "gated-delta": add_gated_delta}
+"""The layers that are made of the same operators in all variants."""
 
 
 def add_layers(b: GraphBuilder, config: Config, operators: Operators, x: str) -> str:
@@ -36,7 +42,10 @@ def _add_recurrent_layers(
 ) -> str:
     following = []
     for layer, state in enumerate(_by_layer(b, config, before)):
-        hidden, next_state = operators.recur(layer, x, state)
+        if config.cell in _LAYERS:
+            hidden, next_state = _LAYERS[config.cell](b, config, operators, layer, x, state)
+        else:
+            hidden, next_state = operators.recur(layer, x, state)
         following.append(next_state)
         x = connect(b, config, operators, layer, hidden, x)
     for index, tensor in enumerate(config.cell_state):

@@ -9,8 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lmscore.bundle import Config, Weights
 from lmscore.export.builder import GraphBuilder
+from lmscore.export.recurrence import add_running
 
 Matrix = tuple[str, ...]
 """The initializers that make up a stored matrix; the first axis of each is the matrix's rows."""
@@ -41,6 +45,7 @@ class Operators(ABC):
         `in_fp32` names the matrices of model.safetensors that int8 leaves in float32.
         """
         self._b, self._config, self.weights, self._in_fp32 = b, config, weights, in_fp32
+        self._running = ""
         self._embedding = self.store("embedding.weight")
         self.output = self._embedding  # [V, D]
         if not config.tie_word_embeddings:
@@ -62,6 +67,29 @@ class Operators(ABC):
     def vectors(self, embedded: str) -> str:
         """The vectors themselves [T, B, E] of what `embed` gives."""
         return embedded
+
+    @abstractmethod
+    def linear(
+        self,
+        b: GraphBuilder,
+        x: str,
+        name: str,
+        *,
+        weight: NDArray[np.float32] | None = None,
+        bias: NDArray[np.float32] | None = None,
+        to: str,
+    ) -> str:
+        """Multiply x [..., columns] of any range by a matrix, and add a bias -> [..., rows].
+
+        `name` is the matrix's in model.safetensors; `weight` has its rows in another order.
+        """
+
+    @property
+    def running(self) -> str:
+        """The mask of times before each row's length, bool [T, B, 1]."""
+        if not self._running:
+            self._running = add_running(self._b)
+        return self._running
 
     @abstractmethod
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
@@ -105,6 +133,10 @@ class Operators(ABC):
     def as_state(self, value: str, name: str) -> str:
         """Convert a value of the operators to the float32 state `name`."""
         return self._b.op("Identity", value, to=name)
+
+    def as_wide(self, value: str) -> str:
+        """A value of the operators as float32, since it is summed over a vocabulary or a row."""
+        return value
 
 
 def target_product(b: GraphBuilder, features: str, rows: str) -> str:

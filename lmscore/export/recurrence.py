@@ -40,29 +40,33 @@ def add_recurrence(
     *,
     running: str,
     peepholes: Sequence[NDArray[np.float32]] = (),
-    product: Callable[[GraphBuilder, str], str],
+    x_size: int,
+    sums: Callable[[GraphBuilder, str, str], tuple[str, str]],
+    dtype: int = TensorProto.FLOAT,
 ) -> tuple[str, list[str]]:
-    """Add one layer: x [T, B, G*H], state [1, B, H] each -> hidden [T, B, H], next state.
+    """Add one layer: x [T, B, x_size], state [1, B, H] each -> hidden [T, B, H], next state.
 
-    x is the projected input with its bias; the names of the state end with the layer's number;
-    `running` comes from `add_running`; `peepholes`, if there are some, are of the gates i o f.
-    `product` adds to the Scan's body the recurrent product of h [B, H] with its bias, [B, G*H].
+    The names of the state end with the layer's number; `running` comes from `add_running`;
+    `peepholes`, if there are some, are of the gates i o f. `sums` adds to the Scan's body what the
+    gates add up: from x at one time and h [B, H], the projected input and the recurrent product,
+    [B, G*H] each, both with their biases. `dtype` is that of x and the state.
     """
-    body, H, spec = GraphBuilder(), config.hidden_size, config.cell_spec
+    body, H = GraphBuilder(), config.hidden_size
     x_now, runs, emitted = (f"{name}_{layer}" for name in ("x", "runs", "emitted"))
     before, after = ([f"{when}_{name}" for name in state] for when in ("previous", "following"))
     seen = [body.constant(f"peephole_{i}_{layer}", each) for i, each in enumerate(peepholes)]
-    step = Step(body, layer, H, x_now, product(body, before[0]), before, seen)
+    step = Step(body, layer, H, *sums(body, x_now, before[0]), before, seen)
     for old, new, to in zip(before, CELL_NODES[config.cell].step(step), after, strict=True):
         # A finished row keeps its state, as in an ONNX cell with sequence_lens.
         body.op("Where", runs, new, old, to=to)
     body.op("Identity", after[0], to=emitted)
     inputs = [
-        *(_info(name, H) for name in before),
-        _info(x_now, len(spec.step_gates or spec.onnx_gates) * H),
+        *(_info(name, H, dtype) for name in before),
+        _info(x_now, x_size, dtype),
         _info(runs, 1, TensorProto.BOOL),
     ]
-    graph = body.graph(f"step_{layer}", inputs, [_info(name, H) for name in (*after, emitted)])
+    yielded = [_info(name, H, dtype) for name in (*after, emitted)]
+    graph = body.graph(f"step_{layer}", inputs, yielded)
     axis = b.integers(f"directions_{layer}", 0)
     rows = [b.op("Squeeze", name, axis, to=f"{name}_rows") for name in state]
     following, hidden = [f"next_{name}" for name in rows], f"hidden_{layer}"
@@ -73,5 +77,5 @@ def add_recurrence(
     ]
 
 
-def _info(name: str, size: int, dtype: int = TensorProto.FLOAT) -> ValueInfoProto:
+def _info(name: str, size: int, dtype: int) -> ValueInfoProto:
     return helper.make_tensor_value_info(name, dtype, ["B", size])

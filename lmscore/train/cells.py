@@ -1,4 +1,4 @@
-"""The layers of a network: recurrent layers on PyTorch's fused kernels, and window layers.
+"""The layers of a network: recurrent layers on PyTorch's fused kernels, window layers, and others.
 
 Letters in shapes: T time (tokens), B batch, D size of the input, H hidden, G gates, W tokens of a
 window.
@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmscore.bundle import OPEN_BIAS, Cell, CellSpec, Config
+from lmscore.train.gated_delta import GatedDeltaLayer
 
 State = tuple[Tensor, ...]
 """The tensors that a layer, or a network, carries from one token to the next."""
 
-# W [G*H, D], R [G*H, H], a bias of each, and the weights of peepholes, if the cell has some
+# W [G*H, D], R [G*H, H], a bias of each, and what else the cell has: peepholes, mogrifiers
 _Weights = tuple[Tensor, ...]
+_GATE_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 _Kernel = Callable[[Tensor, State, _Weights], tuple[Tensor, State]]
 """Input [T, B, D], state [1, B, H] each and weights -> hidden [T, B, H], the next state."""
@@ -42,17 +44,18 @@ class RecurrentLayer(nn.Module):
         self.weight_hh = nn.Parameter(torch.empty(rows, hidden_size))
         self.bias_ih = nn.Parameter(torch.empty(rows))
         self.bias_hh = nn.Parameter(torch.empty(rows))
-        self.peephole: nn.Parameter | None = None
-        if peepholes := len(spec.onnx_peepholes):
-            self.peephole = nn.Parameter(torch.empty(peepholes * hidden_size))
+        shapes = spec.layer_shapes(input_size, hidden_size)
+        self.more = [name for name in shapes if name not in _GATE_WEIGHTS]
+        for name in self.more:
+            self.register_parameter(name, nn.Parameter(torch.empty(shapes[name])))
         for weight in self.parameters():
             nn.init.uniform_(weight, -(hidden_size**-0.5), hidden_size**-0.5)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Input [T, B, D], state [1, B, H] each -> hidden [T, B, H], the next state."""
         R = F.dropout(self.weight_hh, self.weight_drop, self.training)
-        peephole = () if self.peephole is None else (self.peephole,)
-        return self.kernel(x, state, (self.weight_ih, R, self.bias_ih, self.bias_hh, *peephole))
+        more = (self.get_parameter(name) for name in self.more)
+        return self.kernel(x, state, (self.weight_ih, R, self.bias_ih, self.bias_hh, *more))
 
 
 def _single(
@@ -107,6 +110,29 @@ def _peephole_lstm(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, 
     return torch.stack(outputs), (h[None], c[None])
 
 
+def _mogrifier_lstm(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
+    """An LSTM whose input and output first gate each other in turn (Melis et al. 2020, section 2).
+
+    PyTorch has no kernel for it: each step is computed by itself.
+    """
+    W, R, W_bias, R_bias, *mogrifiers = weights
+    h, c = (part[0] for part in state)  # [B, H]
+    bias = W_bias + R_bias
+    outputs = []
+    for x_t in x:
+        read = x_t
+        for number, matrix in enumerate(mogrifiers):
+            if number % 2 == 0:
+                read = 2 * torch.sigmoid(F.linear(h, matrix)) * read
+            else:
+                h = 2 * torch.sigmoid(F.linear(read, matrix)) * h
+        i, f, g, o = (F.linear(read, W, bias) + F.linear(h, R)).chunk(4, -1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(c)
+        outputs.append(h)
+    return torch.stack(outputs), (h[None], c[None])
+
+
 def _sigmoid_rnn(x: Tensor, state: State, weights: _Weights) -> tuple[Tensor, State]:
     """An Elman network with a sigmoid, computed by the tanh kernel.
 
@@ -155,18 +181,23 @@ _KERNELS: Mapping[Cell, _Kernel] = {
     "lstm-no-input": partial(_lstm_without, 0),
     "lstm-no-forget": partial(_lstm_without, 1),
     "lstm-no-output": partial(_lstm_without, 3),
+    "lstm-mogrifier": _mogrifier_lstm,
     "gru": partial(_single, torch.gru),
     "rnn-tanh": partial(_single, torch.rnn_tanh),
     "rnn-relu": partial(_single, torch.rnn_relu),
     "rnn-sigmoid": _sigmoid_rnn,
 }
-"""All recurrent cells."""
+"""All cells with a recurrent matrix."""
 
 
-def make_layer(config: Config, layer: int, weight_drop: float) -> RecurrentLayer | WindowLayer:
+def make_layer(
+    config: Config, layer: int, weight_drop: float
+) -> RecurrentLayer | GatedDeltaLayer | WindowLayer:
     """Make a layer of the network that a configuration describes."""
     H = config.hidden_size
     D = config.input_dim(layer)
+    if config.cell_spec.has_heads:
+        return GatedDeltaLayer(config.cell_spec, D, H)
     if config.cell in _KERNELS:
         return RecurrentLayer(_KERNELS[config.cell], config.cell_spec, D, H, weight_drop)
     window_size = (config.window_size or 1) if layer == 0 else 1
@@ -175,6 +206,8 @@ def make_layer(config: Config, layer: int, weight_drop: float) -> RecurrentLayer
 
 def start_layers(layers: nn.Module, spec: CellSpec) -> None:
     """Give layers the initial values for their cell."""
+    if spec.has_heads:  # they have theirs already
+        return
     for name, weight in layers.named_parameters():
         if spec.is_elman and "weight_hh" in name:
             # An Elman network keeps its gradients alive with a norm-preserving recurrence.

@@ -99,10 +99,10 @@ def recurrent_matrices(network: RecurrentLM) -> dict[str, list[list[float]]]:
     The radius is the largest size of an eigenvalue, the norm the largest singular value. In an
     Elman network whose units do not saturate, a gradient can grow without bound only if the radius
     is above 1, and vanishes if the norm is below 1 (Pascanu et al. 2013, section 2.1). A network
-    without recurrence gives an empty dict.
+    without such a matrix gives an empty dict.
     """
     spec = network.config.cell_spec
-    if not spec.is_recurrent:
+    if not spec.has_recurrent_matrix:
         return {}
     norms, radii = [], []
     for layer in network.layers:

@@ -21,6 +21,7 @@ from lmscore.bundle import (
     GraphRecord,
     LogZRecord,
     graph_file,
+    head_size,
 )
 from lmscore.errors import InputFileError, ModelError, ModelNotFoundError, VariantError
 from lmscore.files import sha256_file
@@ -82,18 +83,45 @@ def test_config_json_declares_the_state(bundle: Bundle) -> None:
     assert bundle.config.state[0].shape(3) == (2, 3, 4)
 
 
-@pytest.mark.parametrize("cell", [cell for cell in CELLS if CELLS[cell].is_recurrent])
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if CELLS[cell].has_recurrent_matrix])
 @pytest.mark.parametrize("tied", [True, False])
 def test_parameters(bundle: Bundle, cell: Cell, tied: bool) -> None:
     config = dataclasses.replace(bundle.config, cell=cell, tie_word_embeddings=tied)
-    whole = cell in ("lstm", "lstm-peephole")
+    whole = cell in ("lstm", "lstm-peephole", "lstm-mogrifier")
     gates = 4 if whole else 3 if cell == "gru" or cell.startswith("lstm") else 1
-    layer = gates * 4 * (4 + 4 + 2) + (3 * 4 if cell == "lstm-peephole" else 0)
+    more = {"lstm-peephole": 3 * 4, "lstm-mogrifier": 5 * 4 * 4}
+    layer = gates * 4 * (4 + 4 + 2) + more.get(cell, 0)
     assert config.num_parameters == (1 if tied else 2) * 10 * 4 + 2 * layer + 10
     assert config.weight_shapes()["rnn.weight_hh_l1"] == (gates * 4, 4)
     assert ("output.weight" in config.weight_shapes()) is not tied
     names = ["h", "c"] if cell.startswith("lstm") else ["h"]
     assert [tensor.name for tensor in config.state] == names
+
+
+def test_mogrifiers_go_between_input_and_output(bundle: Bundle) -> None:
+    config = dataclasses.replace(bundle.config, cell="lstm-mogrifier", embedding_size=6)
+    shapes = config.weight_shapes()
+    first = [shapes[f"rnn.mogrifier_{number}_l0"] for number in range(1, 6)]
+    assert first == [(6, 4), (4, 6), (6, 4), (4, 6), (6, 4)]
+    assert shapes["rnn.mogrifier_2_l1"] == (4, 4)
+
+
+@pytest.mark.parametrize(("hidden", "n", "d"), [(4, 1, 4), (64, 1, 64), (512, 8, 64), (96, 2, 48)])
+def test_heads_and_their_memory(bundle: Bundle, hidden: int, n: int, d: int) -> None:
+    config = dataclasses.replace(
+        bundle.config, cell="gated-delta", hidden_size=hidden, embedding_size=6
+    )
+    assert head_size(hidden) == d
+    shapes = config.weight_shapes()
+    assert shapes["rnn.weight_ih_l0"] == (5 * hidden + 2 * n, 6)
+    assert shapes["rnn.weight_conv_l1"] == (3 * hidden, 1, 4)
+    assert shapes["rnn.weight_ho_l1"] == (hidden, hidden)
+    assert "rnn.weight_hh_l0" not in shapes
+    assert [(part.name, part.shape(2)) for part in config.state] == [
+        ("memory", (2, 2, n * d * d)),
+        ("convolved", (2, 2, 3 * 3 * hidden)),
+    ]
+    assert Config.from_json(config.to_json()) == config
 
 
 def test_parameters_of_a_window(bundle: Bundle) -> None:

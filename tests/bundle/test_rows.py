@@ -23,7 +23,7 @@ def test_a_cell_names_gates_that_it_has(cell: Cell) -> None:
     if spec.onnx_negated is not None:
         assert spec.onnx_negated < len(spec.onnx_gates)
     weights = toy_config(cell=cell).weight_shapes()
-    assert ("rnn.weight_hh_l0" in weights) is spec.is_recurrent
+    assert ("rnn.weight_hh_l0" in weights) is spec.has_recurrent_matrix
 
 
 @pytest.mark.parametrize("key", HEADS)

@@ -36,10 +36,14 @@ def test_every_cell_is_exported_and_measured(
     assert fp32.max_log_prob_difference < 2e-5
     assert fp32.max_batching_difference < 2e-5
     assert abs(fp32.perplexity_change) < 1e-5
-    recurrence = ("recurrence",) if CELLS[cell].is_recurrent else ()
-    assert int8.quantized == ("embedding", "output", "input projection", *recurrence)
-    assert 0 < int8.max_log_prob_difference < 0.1
-    if not CELLS[cell].is_bounded:  # its activations are quantised by the range of the whole batch
+    more = {"window": (), "lstm-mogrifier": ("recurrence", "mogrifier"), "gated-delta": ("heads",)}
+    parts = more.get(cell.removesuffix("-relu") if "window" in cell else cell, ("recurrence",))
+    assert int8.quantized == ("embedding", "output", "input projection", *parts)
+    # What a gated-delta layer yields is normalised, so that random weights give large logits.
+    assert 0 < int8.max_log_prob_difference < (0.5 if cell == "gated-delta" else 0.1)
+    if CELLS[
+        cell
+    ].follows_the_batch:  # its activations are quantised by the range of the whole batch
         assert 0 < int8.max_batching_difference < 0.1
     else:
         assert int8.max_batching_difference < 1e-5
@@ -70,7 +74,7 @@ def test_fp16_is_half_as_large_and_close(tmp_path: Path, cell: Cell) -> None:
     fp32, fp16 = config.graphs.values()
     assert fp16.size_bytes < 0.55 * fp32.size_bytes
     assert fp16.quantized == ()
-    assert 1e-5 < fp16.max_log_prob_difference < 0.005
+    assert 1e-5 < fp16.max_log_prob_difference < (0.02 if cell == "gated-delta" else 0.005)
     # The activations of window-relu have no bound, so that their steps in 16 bits are larger.
     assert abs(fp16.perplexity_change) < (5e-4 if cell == "window-relu" else 1e-4)
 

@@ -249,6 +249,8 @@ def test_coupled_gates_save_a_gate_in_int8() -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_an_fp16_file_is_in_16_bits_but_for_state_and_softmax(cell: Cell) -> None:
+    if CELLS[cell].has_heads:
+        pytest.skip("all but its projections is in 32 bits")
     model = build(cell, "fp16", layers=2)
     for stored in model.graph.initializer:
         assert stored.data_type in (onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64), stored.name
@@ -294,7 +296,7 @@ def test_metadata_declares_the_state(variant: str) -> None:
 
 def test_every_row_has_nodes() -> None:
     assert list(HEAD_NODES) == [spec.name for spec in HEADS.values()]
-    assert set(CELL_NODES) == {cell for cell, spec in CELLS.items() if spec.is_recurrent}
+    assert set(CELL_NODES) == {cell for cell, spec in CELLS.items() if spec.has_recurrent_matrix}
     # And the pairs that are compared above have every output layer.
     tested = (tiny_config("lstm", **options) for options in (*SIZES.values(), *OUTPUTS.values()))
     assert {config.head_spec.name for config in tested} == set(HEAD_NODES)

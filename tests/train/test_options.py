@@ -121,6 +121,8 @@ def test_classes_are_not_smoothed() -> None:
 def test_a_window_has_no_recurrent_weights() -> None:
     with pytest.raises(OptionError, match="weight_drop is of recurrent weights, and the cell"):
         make_options({**LEAST, "cell": "window", "weight_drop": 0.5})
+    with pytest.raises(OptionError, match="the cell gated-delta has none"):
+        make_options({**LEAST, "cell": "gated-delta", "weight_drop": 0.5})
 
 
 def test_unknown_words_are_no_sentence_marks() -> None:

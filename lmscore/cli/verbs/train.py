@@ -73,6 +73,10 @@ def train(
     with needs_extra("train"):
         import lmscore.train
         from lmscore.train import rank_of_process
+    if export:  # not after hours of training
+        from lmscore.runtime.engine import check_version
+
+        check_version(options.cell)
     if rank_of_process() > 0:  # one of several that torchrun started: the first one speaks
         lmscore.train.train(options, resume=resume, finish=finish)
         return

@@ -19,7 +19,11 @@ _SECOND = "passed"  # a state that a cell with one of its own passes on; sherpa-
 
 
 def _online_states(config: Config) -> list[tuple[str, str, tuple[int, ...]]]:
-    """Input, output and shape of the two states; raises ExportError if the model has more."""
+    """Input, output and shape of the two states; raises ExportError if the model's do not fit."""
+    if config.cell_spec.has_heads:
+        raise ExportError(
+            f"sherpa-online makes two states of one size, and the cell {config.cell} has others"
+        )
     if len(config.state) > _STATES:
         names = ", ".join(each.name for each in config.state)
         raise ExportError(f"sherpa-online has two state tensors, and the model more: {names}")

@@ -22,6 +22,7 @@ from lmscore.runtime.engine.contract import ResultShapes, check_signature, shape
 from lmscore.runtime.engine.sessions import (
     CPU_DEVICE,
     Placement,
+    check_version,
     is_cuda,
     open_session,
     session_device,
@@ -108,9 +109,11 @@ class Graph:
             VariantError: the model has no such variant.
             ModelError: the file is damaged, is no graph that export could have written, or its
                 inputs and outputs do not fit the config.
-            OptionError, DeviceError, MissingExtraError: as `open_session`.
+            OptionError, DeviceError: as `open_session`.
+            MissingExtraError: as `open_session`, and if it is older than the cell's operator.
         """
         path = bundle.graph_path(variant)
+        check_version(bundle.config.cell)
         check_structure(path, bundle.config)
         session = open_session(path, **placement)
         return cls(session, bundle.config, variant, path)

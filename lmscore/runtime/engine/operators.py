@@ -320,6 +320,35 @@ def _recurrent_layer(call: Call) -> list[Array]:
     return [Array((x[0], ONE, x[1], Bound.of(H))), *states]
 
 
+def _linear_attention(call: Call) -> list[Array]:
+    """Query, key, value [B, T, n * d], memory [B, n, d, d] -> [B, T, n * d], the next memory."""
+    query, memory = call.shape(0), call.shape(3)
+    n, d = call.integer("kv_num_heads"), memory[-1].number
+    is_square = len(memory) == 4 and d is not None and memory[2].number == d
+    if not is_square or memory[1].number != n or call.integer("q_num_heads") != n:
+        raise RefusedError("LinearAttention with a memory of another kind")
+    if len(query) != 3 or not Bound.of("T").covers(query[1]) or query[2].number != n * (d or 0):
+        raise RefusedError("LinearAttention over more steps than there are tokens")
+    return [Array(query), Array(memory)]
+
+
+Work = Callable[[Call, Sequence[Array]], Bound]
+
+
+def _work_of_a_product(call: Call, outputs: Sequence[Array]) -> Bound:
+    return outputs[0].elements * call.shape(0)[-1]
+
+
+def _work_of_a_layer(call: Call, outputs: Sequence[Array]) -> Bound:
+    of_input = call.array(0).elements * call.shape(1)[1]
+    return of_input + outputs[0].elements * call.shape(2)[1]
+
+
+def _work_of_attention(call: Call, outputs: Sequence[Array]) -> Bound:
+    """What is known of a key, what is written, faded and read: four times the memory a token."""
+    return outputs[0].elements * call.shape(3)[-1] * Bound.of(4)
+
+
 @dataclass(frozen=True)
 class Operator:
     """An operator that export writes."""
@@ -328,22 +357,31 @@ class Operator:
     attributes: frozenset[str] = frozenset()  # all that may be given
     domain: str = ""
     is_loop: bool = False  # over time; stands in no other loop
-    is_product: bool = False  # of matrices, its first two inputs
+    work: Work | None = None  # multiplications, if they are many
 
 
-def _row(rule: Rule, attributes: str = "", **facts: bool | str) -> Operator:
-    return Operator(rule, frozenset(attributes.split()), **facts)  # type: ignore[arg-type]
+def _row(
+    rule: Rule,
+    attributes: str = "",
+    *,
+    domain: str = "",
+    is_loop: bool = False,
+    work: Work | None = None,
+) -> Operator:
+    return Operator(rule, frozenset(attributes.split()), domain, is_loop, work)
 
 
 def _layer(attributes: str) -> Operator:
-    return _row(_recurrent_layer, f"hidden_size {attributes}", is_loop=True)
+    return _row(_recurrent_layer, f"hidden_size {attributes}", is_loop=True, work=_work_of_a_layer)
 
 
 SCAN, IF = "Scan", "If"
 """The loop and the choice, whose rules are in `structure.py`, as their bodies are graphs."""
 
 OPERATORS: Mapping[str, Operator] = {
-    **dict.fromkeys(("Abs", "Exp", "Neg", "Relu", "Sigmoid", "Tanh"), _row(_same_shape)),
+    **dict.fromkeys(
+        ("Abs", "Exp", "Neg", "Relu", "Sigmoid", "Softplus", "Sqrt", "Tanh"), _row(_same_shape)
+    ),
     **dict.fromkeys(
         ("And", "Div", "Equal", "GreaterOrEqual", "Less", "Max", "Or", "Sub", "Where"),
         _row(_broadcast),
@@ -353,18 +391,25 @@ OPERATORS: Mapping[str, Operator] = {
     "Concat": _row(_concat, "axis"),
     "ConstantOfShape": _row(_constant_of_shape, "value"),
     "CumSum": _row(_same_shape),
-    "DynamicQuantizeMatMul": _row(_product, domain=CONTRIB, is_product=True),
+    "DynamicQuantizeMatMul": _row(_product, domain=CONTRIB, work=_work_of_a_product),
     "Flatten": _row(_flatten, "axis"),
     "GRU": _layer("linear_before_reset"),
     "Gather": _row(_gather, "axis"),
     "GatherElements": _row(_gather_elements, "axis"),
     "GatherND": _row(_gather_nd, "batch_dims"),
-    "Gemm": _row(_gemm, "transA transB", is_product=True),
+    "Gemm": _row(_gemm, "transA transB", work=_work_of_a_product),
     "Identity": _row(_same),
     "LSTM": _layer(""),
+    "LinearAttention": _row(
+        _linear_attention,
+        "q_num_heads kv_num_heads update_rule",
+        domain=CONTRIB,
+        is_loop=True,
+        work=_work_of_attention,
+    ),
     "LogSoftmax": _row(_same_shape, "axis"),
-    "MatMul": _row(_product, is_product=True),
-    "MatMulIntegerToFloat": _row(_product, domain=CONTRIB, is_product=True),
+    "MatMul": _row(_product, work=_work_of_a_product),
+    "MatMulIntegerToFloat": _row(_product, domain=CONTRIB, work=_work_of_a_product),
     "NonZero": _row(_non_zero),
     "QuantizeLinear": _row(_same_shape),
     "RNN": _layer("activations"),

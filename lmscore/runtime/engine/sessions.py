@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, TypedDict
 
+from lmscore.bundle import CELLS
 from lmscore.errors import (
     DeviceError,
     MissingExtraError,
@@ -23,6 +24,7 @@ from lmscore.errors import (
     how_to_install,
 )
 from lmscore.forks import fork_safe_lock, undivided
+from lmscore.names import Cell
 from lmscore.runtime.arguments import check_device, check_threads
 from lmscore.runtime.engine.cores import usable_cores
 
@@ -90,6 +92,19 @@ def check_builds(folder: Path) -> None:
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: "
             "pip uninstall onnxruntime onnxruntime-gpu, then "
             f"{how_to_install('cpu')} (for CUDA: 'gpu')"
+        )
+
+
+def check_version(cell: Cell) -> None:
+    """Raise MissingExtraError if the installed ONNX Runtime is older than a cell's operator."""
+    needed = CELLS[cell].needs_onnxruntime
+    if needed is None:
+        return
+    version = import_onnxruntime().__version__
+    if tuple(map(int, version.split(".")[:2])) < needed:
+        raise MissingExtraError(
+            f"the cell {cell} needs ONNX Runtime {'.'.join(map(str, needed))} or newer, and "
+            f"{version} is installed: pip install --upgrade onnxruntime, or train another cell"
         )
 
 

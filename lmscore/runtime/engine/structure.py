@@ -184,11 +184,8 @@ class _Walk:
         for name in node.attributes.keys() - row.attributes:
             raise RefusedError(f"{node.operator} with {name[:100]!r}")
         outputs = row.rule(call)
-        if row.is_product:
-            self._count(outputs[0].elements * call.shape(0)[-1])
-        elif row.is_loop:
-            self._count(call.array(0).elements * call.shape(1)[1])
-            self._count(outputs[0].elements * call.shape(2)[1])
+        if row.work is not None:
+            self._count(row.work(call, outputs))
         return outputs
 
     def _branches(

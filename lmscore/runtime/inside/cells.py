@@ -2,8 +2,8 @@
 
 A step takes the input x [D], the state, [H] each, and the weights: W [G*H, D] with its bias b, and
 R [G*H, H] with its bias c, the gates one above another in PyTorch's order. It gives the next state,
-the output h first, and the value of every gate, [H] each. A cell with peepholes takes their
-weights as well.
+the output h first, and the value of every gate, [H] each. What other weights a cell has are given
+by their names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from lmscore.bundle import Cell
+from lmscore.bundle import CONVOLVED, ROOT_EPSILON, Cell, head_size
 
 Array = NDArray[np.float64]
 State = tuple[Array, ...]
@@ -85,6 +85,57 @@ def peephole_lstm(
     return (o * np.tanh(cell), cell), {"input": i, "forget": f, "new": g, "output": o}
 
 
+def mogrifier_lstm(
+    x: Array, state: State, W: Array, R: Array, b: Array, c: Array, **mogrifiers: Array
+) -> tuple[State, Gates]:
+    """An LSTM whose input and output first gate each other in turn (Melis et al. 2020)."""
+    h, cell = state
+    for number in range(1, len(mogrifiers) + 1):
+        matrix = mogrifiers[f"mogrifier_{number}"]
+        if number % 2:
+            x = 2 * sigmoid(matrix @ h) * x
+        else:
+            h = 2 * sigmoid(matrix @ x) * h
+    return lstm(x, (h, cell), W, R, b, c)
+
+
+def gated_delta(
+    x: Array,
+    state: State,
+    *,
+    weight_ih: Array,
+    bias_ih: Array,
+    weight_conv: Array,
+    weight_ho: Array,
+    bias_ho: Array,
+) -> tuple[State, Gates]:
+    """Linear attention by the gated delta rule (Yang et al. 2025); the gates are of each head, [n].
+
+    lmscore/train/gated_delta.py has the formulas.
+    """
+    _, memory, convolved = state  # the output before is not read
+    H = len(weight_ho)
+    n, d = H // head_size(H), head_size(H)
+    parts = np.cumsum([3 * H, H, H, n])
+    mixed, gate, skip, decay, rate = np.split(weight_ih @ x + bias_ih, parts)
+    decay, rate = sigmoid(decay), sigmoid(rate)
+    seen = np.concatenate([convolved.reshape(CONVOLVED - 1, 3 * H), mixed[None]])
+    sums = (seen.T * weight_conv[:, 0]).sum(axis=1)
+    q, k, v = (sums * sigmoid(sums)).reshape(3, n, d)
+    q, k = (each / np.sqrt((each**2).sum(axis=1, keepdims=True) + ROOT_EPSILON) for each in (q, k))
+    S = decay[:, None, None] * memory.reshape(n, d, d)  # [n, d, d], keys first
+    known = (k[:, :, None] * S).sum(axis=1)
+    S = S + rate[:, None, None] * k[:, :, None] * (v - known)[:, None, :]
+    o = (q[:, :, None] * S).sum(axis=1) / np.sqrt(d)
+    read = _rms(o).reshape(H) * gate * sigmoid(gate)
+    h = _rms(weight_ho @ read + bias_ho + skip)
+    return (h, S.reshape(-1), seen[1:].reshape(-1)), {"decay": decay, "rate": rate}
+
+
+def _rms(x: Array) -> Array:
+    return np.asarray(x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + ROOT_EPSILON))
+
+
 def gru(x: Array, state: State, W: Array, R: Array, b: Array, c: Array) -> tuple[State, Gates]:
     """The GRU: h' = (1 - z) n + z h, n = tanh(W x + r (R h)) (Cho et al. 2014)."""
     (h,) = state
@@ -106,5 +157,7 @@ STEPS: Mapping[Cell, Step] = {
     "lstm-no-input": partial(lstm_without, "input"),
     "lstm-no-forget": partial(lstm_without, "forget"),
     "lstm-no-output": partial(lstm_without, "output"),
+    "lstm-mogrifier": mogrifier_lstm,
+    "gated-delta": gated_delta,
 }
 """All recurrent cells."""

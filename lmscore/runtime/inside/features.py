@@ -49,6 +49,11 @@ class FeatureOptions:
         config = engine.config
         if not config.cell_spec.is_recurrent:
             raise OptionError("a model without recurrence has no hidden states, hence no features")
+        if config.cell_spec.has_heads:
+            raise OptionError(
+                f"the state of a {config.cell} layer is not its output, hence no features; "
+                "`inspect` computes its output"
+            )
         L, chosen = config.num_hidden_layers, list(self.layers)
         if not chosen or not all(isinstance(layer, int) and -L <= layer < L for layer in chosen):
             raise OptionError(f"layers are {chosen}, expected numbers in {-L}..{L - 1}")

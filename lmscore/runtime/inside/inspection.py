@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,8 @@ class Inspection:
     Attributes:
         tokens: T, as the vocabulary spells them; <s> first, as it is read.
         layers: for each layer, arrays float64 [T, H] by name: the gates of the cell, and the state
-            after the token: "h", and "c" in an LSTM.
+            after the token: "h", and "c" in an LSTM. A gated-delta layer has the gates "decay" and
+            "rate" of each head, and the state "memory" and "convolved" beside "h".
     """
 
     tokens: tuple[str, ...]
@@ -55,17 +55,20 @@ def _layer(config: Config, weights: Weights, layer: int, x: Array) -> Mapping[st
     """A layer's gates and states, [T, H] each, from its input [T, D]."""
     if not config.cell_spec.is_recurrent:
         return {"h": _read_windows(config, weights, layer, x)}
-    W, R, b, c = (
-        weights[f"rnn.{name}_l{layer}"].astype(np.float64)
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    )
-    names, step = config.cell_spec.state, STEPS[config.cell]
-    if config.cell_spec.onnx_peepholes:
-        step = partial(step, peephole=weights[f"rnn.peephole_l{layer}"].astype(np.float64))
+    spec = config.cell_spec
+    own = {
+        name: weights[f"rnn.{name}_l{layer}"].astype(np.float64)
+        for name in spec.layer_shapes(config.input_dim(layer), config.hidden_size)
+    }
+    of_gates = ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if spec.has_recurrent_matrix else ()
+    given = [own.pop(name) for name in of_gates]
+    names, step = spec.state, STEPS[config.cell]
     state = tuple(part[layer] for part in _first_state(config, weights))
+    if spec.has_heads:  # whose output is not part of their state
+        names, state = ("h", *names), (np.zeros(config.hidden_size), *state)
     rows = []
     for x_t in x:
-        state, gates = step(x_t, state, W, R, b, c)
+        state, gates = step(x_t, state, *given, **own)
         rows.append({**gates, **dict(zip(names, state, strict=True))})
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 

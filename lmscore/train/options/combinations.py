@@ -90,8 +90,10 @@ def _check_cell(options: TrainOptions) -> None:
     cell = CELLS[options.cell]
     if options.window_size is not None and cell.is_recurrent:
         raise OptionError(f"window_size is for the cell window, not {options.cell}; leave it out")
-    if options.weight_drop and not cell.is_recurrent:
-        raise OptionError("weight_drop is of recurrent weights, and the cell window has none")
+    if options.weight_drop and not cell.has_recurrent_matrix:
+        raise OptionError(
+            f"weight_drop is of recurrent weights, and the cell {options.cell} has none"
+        )
     if options.recurrent_init == "identity" and not cell.is_elman:
         raise OptionError(f"recurrent_init identity is for the rnn cells, not {options.cell}")
 

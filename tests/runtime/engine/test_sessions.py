@@ -5,11 +5,12 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import onnxruntime
 import pytest
 
 from lmscore.errors import DeviceError, MissingExtraError, ModelError, OptionError
 from lmscore.runtime.engine import sessions as ort
-from lmscore.runtime.engine.sessions import CPU, CUDA, TENSORRT, open_session
+from lmscore.runtime.engine.sessions import CPU, CUDA, TENSORRT, check_version, open_session
 
 GPU_BUILD = [TENSORRT, CUDA, CPU]
 CPU_BUILD = ["AzureExecutionProvider", CPU]
@@ -94,6 +95,16 @@ def test_no_build_at_all_names_both_extras(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtraError, match=r"'\.\[cpu\]' \(for CUDA: 'gpu'\)"):
         open_session("model.onnx")
+
+
+def test_a_cell_says_which_version_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_version("gated-delta")
+    monkeypatch.setattr(onnxruntime, "__version__", "1.31.1")
+    check_version("lstm")
+    with pytest.raises(MissingExtraError, match=r"gated-delta needs ONNX Runtime 1\.32 or newer"):
+        check_version("gated-delta")
+    monkeypatch.setattr(onnxruntime, "__version__", "2.0.0")
+    check_version("gated-delta")
 
 
 def test_threads_default_to_the_cores_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,10 +52,17 @@ def test_numpy_computes_what_the_graph_does(cell: Cell, learned: bool, tmp_path:
     for name, tensor in zip(CELLS[cell].state, states(lm, TEXT), strict=not learned):
         for layer in range(2):
             np.testing.assert_allclose(found.layers[layer][name], tensor[:, layer], atol=2e-6)
-    gates = {name: values for name, values in found.layers[0].items() if name not in ("h", "c")}
-    assert all(values.shape == (7, 16) for values in gates.values())
+    kept = ("h", *CELLS[cell].state)
+    gates = {name: values for name, values in found.layers[0].items() if name not in kept}
+    width = 1 if CELLS[cell].has_heads else 16
+    assert all(values.shape == (7, width) for values in gates.values())
     assert all((np.abs(values) <= 1).all() for values in gates.values())
     assert bool(gates) is (not cell.startswith("rnn"))
+    weights = lm._weights()
+    features = (found.layers[0]["h"] + found.layers[1]["h"])[-1] @ weights["projection.weight"].T
+    logits = features @ weights["embedding.weight"].T + weights["output.bias"]
+    log_probs = logits - np.log(np.exp(logits).sum())
+    np.testing.assert_allclose(lm.engine.read(lm.encode(TEXT)).log_probs[0], log_probs, atol=1e-4)
 
 
 @pytest.mark.parametrize("connections", ["highway", "dense"])
@@ -170,6 +177,9 @@ def test_models_without_states_or_weights(tmp_path: Path) -> None:
     window = loaded(tmp_path / "window", cell="window")
     with pytest.raises(OptionError, match="without recurrence"):
         window.features(TEXT)
+    heads = loaded(tmp_path / "heads", cell="gated-delta")
+    with pytest.raises(OptionError, match="the state of a gated-delta layer is not its output"):
+        heads.features(TEXT)
     (window.path / "model.safetensors").unlink()
     with pytest.raises(ModelNotFoundError, match=r"model.safetensors is missing"):
         window.inspect(TEXT)
