@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
@@ -14,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from lmscore.errors import InputError, OptionError
 
 _MOST_THREADS = 1024  # a typing error must not start thousands of threads
+_LARGEST_COST = 1e9  # nats, of a word; the sum over any text is finite
 
 
 def check_argument(
@@ -50,16 +50,18 @@ def check_threads(threads: object) -> None:
 
 
 def check_unk_penalty(unk_penalty: object) -> None:
-    """Raise OptionError unless `unk_penalty` is None or a cost in nats, finite and not below 0."""
+    """Raise OptionError unless `unk_penalty` is None or a cost in nats, 0 to 1e9."""
     if unk_penalty is not None:
-        expected = "a number of nats, 0 or more"
-        check_argument("unk_penalty", unk_penalty, Real, lambda x: 0 <= x < math.inf, expected)
+        expected = "a number of nats, 0 to 1e9"
+        check_argument(
+            "unk_penalty", unk_penalty, Real, lambda x: 0 <= x <= _LARGEST_COST, expected
+        )
 
 
 def check_oov_cost(oov_cost: object) -> None:
-    """Raise OptionError unless `oov_cost` is a cost in nats, finite and not below 0."""
-    expected = "a model of characters or subwords, or a number of nats, 0 or more"
-    check_argument("oov_cost", oov_cost, Real, lambda x: 0 <= x < math.inf, expected)
+    """Raise OptionError unless `oov_cost` is a cost in nats, 0 to 1e9."""
+    expected = "a model of characters or subwords, or a number of nats, 0 to 1e9"
+    check_argument("oov_cost", oov_cost, Real, lambda x: 0 <= x <= _LARGEST_COST, expected)
 
 
 def check_lines(max_lines: object, *, constrained: bool) -> None:

@@ -231,7 +231,7 @@ def test_what_unknown_words_cost(run: Run, tmp_path: Path, argv: str) -> None:
 def test_costs_of_unknown_words_that_are_none(run: Run) -> None:
     result = run("score", "--unk-penalty", "-1")
     assert result.status == 2
-    assert "unk-penalty must be a number of nats, 0 or more, not -1.0" in result.err
+    assert "unk-penalty must be a number of nats, 0 to 1e9, not -1.0" in result.err
 
 
 def test_an_automaton_for_lodr(run: Run, tmp_path: Path) -> None:
