@@ -13,7 +13,7 @@ from lmscore.corpus.reading import free_name
 from lmscore.corpus.selection import Selection
 from lmscore.errors import InputError, OptionError
 from lmscore.finite import finite
-from lmscore.names import OnError, Split, Unit
+from lmscore.names import OnError, Segmentation, Split, Unit
 
 if TYPE_CHECKING:
     from lmscore.runtime.model import LanguageModel
@@ -58,6 +58,8 @@ class TextScorer:
         language: str = "en",
         bos: bool = True,
         eos: bool = True,
+        oov_cost: float | str | Path | None = None,
+        segmentation: Segmentation = "auto",
         variant: str | None = None,
         device: str = "cpu",
         threads: int = 1,
@@ -79,6 +81,8 @@ class TextScorer:
             language: likewise.
             bos: likewise.
             eos: likewise.
+            oov_cost: likewise; the model that spells is given as for `lmscore.load`.
+            segmentation: likewise.
             variant: as for `lmscore.load`.
             device: likewise; pipelines run a process for each core.
             threads: likewise.
@@ -95,12 +99,14 @@ class TextScorer:
             raise OptionError("bucket_column needs a selection with thirds")
         self.columns = tuple(columns)
         self._model = None if model is None else str(model)
-        self._loading = {"variant": variant, "device": device, "threads": threads}
+        self._variant = variant
+        self._loading: dict[str, Any] = {"device": device, "threads": threads}
         self._scoring: dict[str, Any] = {
             "split": split,
             "language": language,
             "bos": bos,
             "eos": eos,
+            "segmentation": segmentation,
             "context": "sentence",
             "tokens": False,
         }
@@ -109,20 +115,33 @@ class TextScorer:
         self._per: Unit = per
         self._bucket_column = bucket_column
         self._on_error = on_error
+        self._oov_cost = str(oov_cost) if isinstance(oov_cost, Path) else oov_cost
         self._lm: LanguageModel | None = None
+        self._speller: LanguageModel | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """The options: a model does not travel."""
-        return {**vars(self), "_lm": None}
+        return {**vars(self), "_lm": None, "_speller": None}
 
     @property
     def lm(self) -> LanguageModel:
         """The model; raises what `lmscore.load` raises."""
         if self._lm is None:
-            from lmscore.runtime.load import load
-
-            self._lm = load(self._model, **self._loading)  # type: ignore[arg-type]
+            self._lm = self._load(self._model, self._variant)
         return self._lm
+
+    def _load(self, model: str | None, variant: str | None = None) -> LanguageModel:
+        from lmscore.runtime.load import load
+
+        return load(model, variant=variant, **self._loading)
+
+    def _cost(self) -> float | LanguageModel | None:
+        """What unknown words cost, or the model that spells them."""
+        if not isinstance(self._oov_cost, str):
+            return self._oov_cost
+        if self._speller is None:
+            self._speller = self._load(self._oov_cost)
+        return self._speller
 
     def __call__(self, batch: Any) -> Any:
         """The batch with the columns added, and without the rows that are left out.
@@ -185,7 +204,8 @@ class TextScorer:
                 f"row {bad + 1} of a batch: column {self.column!r} is "
                 f"{type(texts[bad]).__name__}, expected a text; on_error='skip' goes on without it"
             )
-        scores = self.lm.score_stream((texts[n] for n in good), **self._scoring)
+        given = (texts[n] for n in good)
+        scores = self.lm.score_stream(given, oov_cost=self._cost(), **self._scoring)
         found = dict(zip(good, scores, strict=True))
         each = map(found.get, range(len(texts)))
         return [(self._row(score), self._keeps(score)) for score in each]

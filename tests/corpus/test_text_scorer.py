@@ -13,6 +13,7 @@ import pytest
 import lmscore
 from lmscore.corpus import Selection, TextScorer
 from lmscore.errors import InputError, OptionError
+from tests.models import make_model
 
 TEXTS = ["the cat\nsat", "", "zebra", "so long\n\nand bye bye"]
 NAMES = [
@@ -91,6 +92,22 @@ def test_no_perplexity_is_null(model_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     found = TextScorer(model_path, eos=False, split="none")(pa.table({"text": ["", "the"]}))
     assert found.column("perplexity_per_word").null_count == 1
+
+
+def test_unknown_words_cost_more(model_path: Path, tmp_path: Path) -> None:
+    speller = make_model(tmp_path / "letters", tokenizer="char", variants=("fp32",)).path
+    lm, letters = lmscore.load(model_path), lmscore.load(speller)
+    for given, cost in ((7.5, 7.5), (speller, letters)):
+        scorer = pickle.loads(pickle.dumps(TextScorer(model_path, oov_cost=given)))
+        wanted = lm.score_batch(TEXTS, split="lines", oov_cost=cost)
+        found = scorer({"text": TEXTS})["log_prob"].tolist()
+        assert found == [score.log_prob for score in wanted]
+        assert found[2] < lm.score("zebra").log_prob
+
+
+def test_words_may_be_characters(model_path: Path) -> None:
+    found = TextScorer(model_path, segmentation="characters")({"text": ["the cat"]})
+    assert found["num_words"].tolist() == [6]
 
 
 def test_what_cannot_be(model_path: Path) -> None:
