@@ -27,7 +27,7 @@ def run_cell(source: str, names: dict[str, Any]) -> str:
             value = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
             if value is not None:
                 printed.write(repr(value))
-    return printed.getvalue().strip()
+    return printed.getvalue().strip("\n")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -42,7 +42,7 @@ def test_the_cells_print_what_is_stored(path: Path, monkeypatch: pytest.MonkeyPa
         stored = "".join(
             "".join(output.get("text") or output["data"]["text/plain"])
             for output in cell["outputs"]
-        ).strip()
+        ).strip("\n")
         assert NUMBER.split(found)[::2] == NUMBER.split(stored)[::2]
         assert list(map(float, NUMBER.findall(found))) == pytest.approx(
             list(map(float, NUMBER.findall(stored))), rel=1e-2, abs=0.011
