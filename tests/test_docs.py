@@ -171,6 +171,7 @@ def test_every_tensor_of_the_weights_has_a_row() -> None:
     page = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`([a-z]+\.[\w.]+)`", page.partition("## The weights")[2]))
     options: list[dict[str, Any]] = [{}, {"tied": False}, {"embedding": 5}, {"cutoffs": (20, 30)}]
+    options.append({"learned_initial_state": True})
     for cell in CELLS:
         for each in options:
             for tensor in tiny_config(cell, **each).weight_shapes():

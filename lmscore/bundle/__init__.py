@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lmscore.bundle.cells import (
     CELLS,
     CONVOLVED,
+    LARGEST_HEAD,
     OPEN,
     OPEN_BIAS,
     ROOT_EPSILON,
@@ -77,6 +78,7 @@ __all__ = [
     "HEADS",
     "INITIAL",
     "INT8",
+    "LARGEST_HEAD",
     "LAYOUT_NAMES",
     "MAX_COLUMNS",
     "OPEN",

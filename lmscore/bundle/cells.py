@@ -71,11 +71,6 @@ class CellSpec:
         return self.is_recurrent and not self.has_heads
 
     @property
-    def follows_the_batch(self) -> bool:
-        """Whether an int8 score depends a little on what else is in its run."""
-        return not self.is_bounded and not self.has_row_steps
-
-    @property
     def open_gate(self) -> int | None:
         """The place, among the gates of the ONNX operator, of one that is always open, if any."""
         return self.onnx_gates.index(OPEN) if OPEN in self.onnx_gates else None
@@ -93,12 +88,12 @@ CONVOLVED = 4
 ROOT_EPSILON = 1e-6
 """What a cell with heads adds to the squares of a vector before it divides by their root."""
 
-_LARGEST_HEAD = 64
+LARGEST_HEAD = 64
 
 
 def head_size(hidden_size: int) -> int:
     """d: the largest size of at most 64 that divides H."""
-    return next(d for d in range(_LARGEST_HEAD, 0, -1) if hidden_size % d == 0)
+    return next(d for d in range(LARGEST_HEAD, 0, -1) if hidden_size % d == 0)
 
 
 def memory_sizes(hidden_size: int) -> tuple[int, int]:
@@ -161,7 +156,6 @@ CELLS: Mapping[Cell, CellSpec] = {
         state=("memory", "convolved"),
         is_bounded=False,
         has_row_steps=True,
-        onnx_gates=(0, 1, 2, 3, 4),
         has_heads=True,
         needs_onnxruntime=(1, 32),
     ),

@@ -182,6 +182,11 @@ class Config:
         return self.state[: len(self.cell_spec.state)]
 
     @property
+    def state_size(self) -> int:
+        """The floats of one row of the whole state."""
+        return sum(tensor.layers * tensor.size for tensor in self.state)
+
+    @property
     def learnt_pairs(self) -> bool:
         """Whether the model learnt pairs of texts: in other documents `</s>` stands for `<s>`."""
         return self.context == "document" and self.bos_token_id != self.eos_token_id

@@ -156,7 +156,7 @@ def _label_lags(axes: Axes) -> None:
 
 
 def _last_lags(run: RunRecord) -> list[list[float | None]]:
-    """The gradient norms of each layer's output at the last evaluation."""
+    """The gradient norms of each layer's first state tensor at the last evaluation."""
     by_lag = run.evaluations[-1]["gradient_by_lag"] if run.evaluations else {}
     return list(next(iter(by_lag.values()), []))
 

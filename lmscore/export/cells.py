@@ -112,7 +112,7 @@ class CellNodes:
     has them.
     """
 
-    operator: str  # the ONNX operator that computes a whole layer
+    operator: str | None  # the ONNX operator that computes a whole layer, if there is one
     step: Callable[[Step], list[str]]  # adds one step, returns the next state, [B, H] each
     attributes: Mapping[str, Any] = field(default_factory=dict)  # of the operator
 
@@ -128,7 +128,7 @@ CELL_NODES: Mapping[Cell, CellNodes] = {
     "lstm-no-input": CellNodes("LSTM", _lstm_step),
     "lstm-no-forget": CellNodes("LSTM", _lstm_step),
     "lstm-no-output": CellNodes("LSTM", _lstm_step),
-    "lstm-mogrifier": CellNodes("LSTM", _lstm_step),  # after its input and output were changed
+    "lstm-mogrifier": CellNodes(None, _lstm_step),  # after its input and output were changed
     # r * (R h + bias), as in PyTorch.
     "gru": CellNodes("GRU", _gru_step, {"linear_before_reset": 1}),
     "rnn-tanh": _elman("Tanh"),

@@ -1,4 +1,4 @@
-"""The float32 operators: embedding, recurrent layers and output as in the ONNX standard."""
+"""The float32 operators: embedding, most recurrent layers and output as in the ONNX standard."""
 
 from __future__ import annotations
 
@@ -56,6 +56,8 @@ class Float32Operators(Operators):
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:
         b, config = self._b, self._config
         nodes = CELL_NODES[config.cell]
+        if nodes.operator is None:
+            raise ValueError(f"no operator of ONNX is the cell {config.cell}")
         arrays = cell_weights(self.weights, config, layer)
         W, R, bias = (
             b.constant(f"{name}_{layer}", array[None])

@@ -1,6 +1,7 @@
 """The float16 operators: half the bytes, and the fastest products on a GPU.
 
-Weights, embeddings and the recurrence are float16. The incoming and outgoing state is float32, as
+Weights, embeddings and the recurrence are float16, but for the memory of linear attention. The
+incoming and outgoing state is float32, as
 in every variant. The logits are widened before the softmax, since float16 could not hold a sum over
 a vocabulary. For a node without a float16 kernel (the CPU has few), ONNX Runtime computes in
 float32 and rounds the result.

@@ -1,10 +1,10 @@
 """The int8 operators.
 
 ONNX Runtime has a quantised LSTM, but takes its activations' step size from the whole batch, so
-that a token's score would depend on its batch and on the number of threads. Here every cell is
-spelled out instead: the input is projected for all times at once, the recurrence is a Scan over
-time, and step sizes are fixed. Only for cells with a ReLU, whose output is unbounded, they follow
-the batch.
+that a token's score would depend on its batch and on the number of threads. Here cells are spelled
+out instead: the input is projected for all times at once, the recurrence is a Scan over time, and
+step sizes are fixed, or of each row where the range is not known. Only for cells with a ReLU, whose
+output is unbounded, they follow the batch.
 """
 
 from __future__ import annotations

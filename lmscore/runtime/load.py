@@ -76,7 +76,7 @@ def load(
         ModelError: a file is damaged or no ARPA file, or the files do not fit each other.
         VariantError: the variant, or any that suits the device, was not exported.
         DeviceError: a device or provider asked for by name cannot be used.
-        MissingExtraError: ONNX Runtime is not installed, or installed twice.
+        MissingExtraError: ONNX Runtime is not installed, installed twice, or too old for the cell.
         OptionError: an argument has an impossible value, or unnormalized for a model that was not
             trained for it, or unk_penalty for one that has a probability of <unk>.
     """

@@ -445,7 +445,8 @@ class LanguageModel:
 
         Raises:
             InputError: an item is not a string that the model can read; says which.
-            OptionError: an option has an impossible value, or the model has no recurrence.
+            OptionError: an option has an impossible value, or the model has no hidden states:
+                a window, or gated-delta.
             ModelError: the model yields nan or inf.
         """
         from lmscore.runtime.inside import FeatureOptions, features_of

@@ -54,7 +54,7 @@ def dead_units(outputs: Outputs, targets: Tensor, workers: Workers) -> list[floa
 
 
 def gradient_by_lag(network: RecurrentLM, probe: Batch) -> dict[str, list[list[float]]]:
-    """The norm of d loss_t / d h_{t-k} for k = 1, 2, ...: how far back the loss reaches.
+    """The norm of d loss_t / d state_{t-k} for k = 1, 2, ...: how far back the loss reaches.
 
     The loss is on the last token of each row; the norm is over a layer's units, its mean over
     rows. The zeros before the first token are left out: a gated cell multiplies what it keeps of

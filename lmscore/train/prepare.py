@@ -139,8 +139,8 @@ def _with_cutoffs(config: Config, train: Corpus) -> Config:
         return config
     V, cutoffs = config.vocab_size, config.cutoffs
     if not cutoffs:
-        # The rows of all layers' matrices W and R.
-        rows = 2 * config.cell_spec.gates * config.hidden_size * config.num_hidden_layers
+        matrices = (s for n, s in config.weight_shapes().items() if n.startswith("rnn."))
+        rows = sum(shape[0] for shape in matrices if len(shape) == 2)
         cutoffs = choose_cutoffs(train.token_counts(V), recurrence=rows)
     if not cutoffs:
         raise OptionError(f"a vocabulary of {V} is not worth classes: leave out output_layer")

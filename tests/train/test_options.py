@@ -121,6 +121,11 @@ def test_classes_are_not_smoothed() -> None:
 def test_a_window_has_no_recurrent_weights() -> None:
     with pytest.raises(OptionError, match="weight_drop is of recurrent weights, and the cell"):
         make_options({**LEAST, "cell": "window", "weight_drop": 0.5})
+    with pytest.raises(
+        OptionError, match="hidden_size is 257, which does not divide into heads of 32"
+    ):
+        make_options({**LEAST, "cell": "gated-delta", "hidden_size": 257})
+    make_options({**LEAST, "cell": "gated-delta", "hidden_size": 61})
     with pytest.raises(OptionError, match="the cell gated-delta has none"):
         make_options({**LEAST, "cell": "gated-delta", "weight_drop": 0.5})
 

@@ -10,7 +10,6 @@ from lmscore.export.layouts.layout import (
     add_constant_inputs,
     add_joined_state,
     add_split_state,
-    state_size,
 )
 
 with needs_extra("export"):
@@ -18,7 +17,7 @@ with needs_extra("export"):
 
 
 def _state(config: Config, name: str) -> Value:
-    return Value(name, ("B", state_size(config)))
+    return Value(name, ("B", config.state_size))
 
 
 def _read_rows(b: GraphBuilder, config: Config, words: str, lengths: str) -> None:
@@ -129,4 +128,4 @@ def triton_config(config: Config) -> str:
 
     It names no model, so that the server takes the name of the folder, which may be changed.
     """
-    return _CONFIG.format(vocabulary=config.vocab_size, size=state_size(config))
+    return _CONFIG.format(vocabulary=config.vocab_size, size=config.state_size)

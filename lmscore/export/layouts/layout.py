@@ -66,11 +66,6 @@ def add_count(b: GraphBuilder, number: str, *, to: str) -> str:
     return b.op("Squeeze", counted, b.integers("layout_first", 0), to=to)
 
 
-def state_size(config: Config) -> int:
-    """S, the numbers in the state of one row."""
-    return sum(tensor.layers * tensor.size for tensor in config.state)
-
-
 def add_split_state(b: GraphBuilder, config: Config, state: str) -> None:
     """Make the state's tensors [L, B, H] of one float32 [B, S]."""
     tensors = config.state

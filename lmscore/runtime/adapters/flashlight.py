@@ -30,7 +30,7 @@ from lmscore.runtime.arguments import check_count
 from lmscore.runtime.engine import Row
 from lmscore.runtime.model import LanguageModel
 
-_CACHE_BYTES = 128 << 20  # of log-probabilities
+_CACHE_BYTES = 128 << 20  # of log-probabilities and states
 _END = -1  # an index that no token has
 
 
@@ -101,7 +101,8 @@ class TokenLM:
         self._vocabulary = Vocabulary.match(
             lm, tokens, end=None, skip=skip, skip_log_prob=skip_log_prob
         )
-        self._readings: Cache[_Node, _Reading] = Cache(max(64, _CACHE_BYTES // (4 * lm.vocab_size)))
+        reading_bytes = 4 * (lm.vocab_size + lm.config.state_size)
+        self._readings: Cache[_Node, _Reading] = Cache(max(64, _CACHE_BYTES // reading_bytes))
         self._nodes: dict[LMState, _Node] = {}
         self._asked: dict[_Node, dict[_Node, None]] = {}  # since the last run, by parent, in order
 

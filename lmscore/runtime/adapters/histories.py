@@ -100,8 +100,7 @@ class WordHistories:
         """
         lm.check_forward()
         if cache_size is None:
-            units = sum(tensor.layers * tensor.size for tensor in lm.config.state)
-            cache_size = max(1, _CACHE_BYTES // (4 * (lm.vocab_size + units)))
+            cache_size = max(1, _CACHE_BYTES // (4 * (lm.vocab_size + lm.config.state_size)))
         check_count("cache_size", cache_size)
         self.lm = lm
         self.steps: Cache[Query, WordStep] = Cache(_STEPS_PER_READING * cache_size)

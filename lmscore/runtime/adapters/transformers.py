@@ -17,7 +17,8 @@ from lmscore.runtime.adapters.vocabulary import Vocabulary
 from lmscore.runtime.engine import Row
 from lmscore.runtime.model import LanguageModel
 
-_CACHED = 4096  # hypotheses; a step needs those of the step before
+_CACHED = 4096  # hypotheses at most; a step needs those of the step before
+_CACHE_BYTES = 128 << 20  # of their states
 
 
 class ShallowFusion:
@@ -55,7 +56,9 @@ class ShallowFusion:
         """
         if not 0 < weight < math.inf:
             raise OptionError(f"weight must be a positive number, not {weight!r}")
-        self.rows: Cache[tuple[int, ...], Row] = Cache(_CACHED)
+        self.rows: Cache[tuple[int, ...], Row] = Cache(
+            min(_CACHED, max(64, _CACHE_BYTES // (4 * lm.config.state_size)))
+        )
         self._lm, self._weight = lm, weight
         self._vocabulary = Vocabulary.match(
             lm, tokens, end=end, skip=skip, skip_log_prob=skip_log_prob

@@ -62,13 +62,21 @@ ARITHMETIC: Mapping[str, Arithmetic] = {
 
 
 def input_products(config: Config) -> list[Product]:
-    """Products of all tokens of a run at once, before the recurrence: [B*T, D] by W."""
-    return _products(config, "rnn.weight_ih")
+    """Products of all tokens of a run at once, before or behind the recurrence: [B*T, D] by W."""
+    if config.cell_spec.mogrifications:
+        return []
+    return [*_products(config, "rnn.weight_ih"), *_products(config, "rnn.weight_ho")]
 
 
 def recurrent_products(config: Config) -> list[Product]:
-    """Products of the rows of the batch at every time: [B, H] by R; a window model has none."""
-    return _products(config, "rnn.weight_hh")
+    """Products of the rows of the batch at every time: [B, H] by R; a window model has none.
+
+    A Mogrifier's input is one of them, since the state changes it before.
+    """
+    inside = ["rnn.weight_hh"]
+    if config.cell_spec.mogrifications:
+        inside += ["rnn.weight_ih", "rnn.mogrifier_"]
+    return [product for name in inside for product in _products(config, name)]
 
 
 def output_products(config: Config) -> list[Product]:

@@ -100,12 +100,20 @@ def check_version(cell: Cell) -> None:
     needed = CELLS[cell].needs_onnxruntime
     if needed is None:
         return
-    version = import_onnxruntime().__version__
-    if tuple(map(int, version.split(".")[:2])) < needed:
-        raise MissingExtraError(
-            f"the cell {cell} needs ONNX Runtime {'.'.join(map(str, needed))} or newer, and "
-            f"{version} is installed: pip install --upgrade onnxruntime, or train another cell"
+    onnxruntime = import_onnxruntime()
+    version = onnxruntime.__version__
+    if tuple(map(int, version.split(".")[:2])) >= needed:
+        return
+    cure = "pip install --upgrade onnxruntime"
+    if CUDA in onnxruntime.get_available_providers():
+        cure = (
+            "where onnxruntime-gpu has no such version yet, pip uninstall onnxruntime-gpu, then "
+            f"{how_to_install('cpu')}"
         )
+    raise MissingExtraError(
+        f"the cell {cell} needs ONNX Runtime {'.'.join(map(str, needed))} or newer, and {version} "
+        f"is installed: {cure}"
+    )
 
 
 def default_device(device: str) -> str:

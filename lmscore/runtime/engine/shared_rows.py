@@ -64,8 +64,7 @@ def _trees(
     N = len(rows.inputs)
     if method == "auto" and (1 + _RUN_COST) * rows.lengths.max() > N:
         return None
-    state_size = sum(tensor.layers * tensor.size for tensor in engine.config.state)
-    max_rows = max(1, _MAX_STATE_FLOATS // max(1, state_size))  # unigrams have no state
+    max_rows = max(1, _MAX_STATE_FLOATS // max(1, engine.config.state_size))  # unigrams have none
     trees = list(prefix_trees(rows, parents, max_rows=max_rows, max_nodes=budget))
     levels = [level for tree in trees for level in tree]
     cost = sum(level.num_nodes + _RUN_COST * _runs(engine, level, budget) for level in levels)

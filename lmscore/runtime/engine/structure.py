@@ -96,10 +96,9 @@ class _Limits:
         layers = config.num_hidden_layers * (2 if config.separate else 1)
         window = config.window_size or 0
         gates = (config.cell_spec.gates + 1) * config.hidden_size
-        state = sum(tensor.layers * tensor.size for tensor in config.state)
-        width = config.vocab_size + gates + (window + 1) * config.embedding_dim + state
+        width = config.vocab_size + gates + (window + 1) * config.embedding_dim + config.state_size
         return cls(
-            nodes=500 + 60 * layers + 60 * len(config.cutoffs) + 4 * window,
+            nodes=500 + 120 * layers + 60 * len(config.cutoffs) + 4 * window,
             stored=2 * stored + 4096,
             width=2 * width + 4096,
             work=8 * (stored + width),

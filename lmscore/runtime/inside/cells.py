@@ -3,7 +3,7 @@
 A step takes the input x [D], the state, [H] each, and the weights: W [G*H, D] with its bias b, and
 R [G*H, H] with its bias c, the gates one above another in PyTorch's order. It gives the next state,
 the output h first, and the value of every gate, [H] each. What other weights a cell has are given
-by their names.
+by their names. A cell with heads has other sizes, and weights by name alone.
 """
 
 from __future__ import annotations

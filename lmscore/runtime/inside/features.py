@@ -51,8 +51,8 @@ class FeatureOptions:
             raise OptionError("a model without recurrence has no hidden states, hence no features")
         if config.cell_spec.has_heads:
             raise OptionError(
-                f"the state of a {config.cell} layer is not its output, hence no features; "
-                "`inspect` computes its output"
+                f"the state of a {config.cell} layer is not its output, hence no features; in "
+                "Python, inspect(text).layers[-1]['h'] has it"
             )
         L, chosen = config.num_hidden_layers, list(self.layers)
         if not chosen or not all(isinstance(layer, int) and -L <= layer < L for layer in chosen):

@@ -25,8 +25,8 @@ class Inspection:
     Attributes:
         tokens: T, as the vocabulary spells them; <s> first, as it is read.
         layers: for each layer, arrays float64 [T, H] by name: the gates of the cell, and the state
-            after the token: "h", and "c" in an LSTM. A gated-delta layer has the gates "decay" and
-            "rate" of each head, and the state "memory" and "convolved" beside "h".
+            after the token: "h", and "c" in an LSTM. A gated-delta layer has its output "h" and,
+            [T, n] for its n heads, the gates "decay" and "rate"; its memory is not kept.
     """
 
     tokens: tuple[str, ...]
@@ -69,7 +69,8 @@ def _layer(config: Config, weights: Weights, layer: int, x: Array) -> Mapping[st
     rows = []
     for x_t in x:
         state, gates = step(x_t, state, *given, **own)
-        rows.append({**gates, **dict(zip(names, state, strict=True))})
+        kept = zip(names, state[:1] if spec.has_heads else state, strict=False)
+        rows.append({**gates, **dict(kept)})
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 

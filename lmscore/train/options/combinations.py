@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from lmscore.bundle import CELLS, HEADS
+from lmscore.bundle import CELLS, HEADS, LARGEST_HEAD, head_size
 from lmscore.errors import OptionError
 
 if TYPE_CHECKING:
@@ -93,6 +93,12 @@ def _check_cell(options: TrainOptions) -> None:
     if options.weight_drop and not cell.has_recurrent_matrix:
         raise OptionError(
             f"weight_drop is of recurrent weights, and the cell {options.cell} has none"
+        )
+    H = options.hidden_size
+    if cell.has_heads and H > LARGEST_HEAD and head_size(H) < LARGEST_HEAD // 2:
+        raise OptionError(
+            f"hidden_size is {H}, which does not divide into heads of {LARGEST_HEAD // 2} to "
+            f"{LARGEST_HEAD} units: for the cell {options.cell} give a multiple of {LARGEST_HEAD}"
         )
     if options.recurrent_init == "identity" and not cell.is_elman:
         raise OptionError(f"recurrent_init identity is for the rnn cells, not {options.cell}")

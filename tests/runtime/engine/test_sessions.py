@@ -98,11 +98,19 @@ def test_no_build_at_all_names_both_extras(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_cell_says_which_version_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_version("gated-delta")
     monkeypatch.setattr(onnxruntime, "__version__", "1.31.1")
     check_version("lstm")
-    with pytest.raises(MissingExtraError, match=r"gated-delta needs ONNX Runtime 1\.32 or newer"):
+    with pytest.raises(
+        MissingExtraError, match=r"gated-delta needs ONNX Runtime 1\.32 or newer, an"
+    ):
         check_version("gated-delta")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: GPU_BUILD)
+    with pytest.raises(
+        MissingExtraError, match=r"1\.31\.1 is installed: .* pip uninstall onnxrunti"
+    ):
+        check_version("gated-delta")
+    monkeypatch.setattr(onnxruntime, "__version__", "1.32.0")
+    check_version("gated-delta")
     monkeypatch.setattr(onnxruntime, "__version__", "2.0.0")
     check_version("gated-delta")
 

@@ -69,7 +69,7 @@ def open_scorers(
         ModelNotFoundError: there is nothing at a path.
         ModelError: a path holds something else than a model, or a damaged model.
         InputError: the models divide a text of `texts` into different words.
-        MissingExtraError: ONNX Runtime or kenlm is not installed.
+        MissingExtraError: ONNX Runtime or kenlm is not installed, or too old.
         VariantError: a model does not have the variant.
         DeviceError: the device cannot be used.
     """
