@@ -233,6 +233,7 @@ def _heads_difference(engine: Engine, parity: Parity) -> Difference:
             tokens, engine.initial_state(len(tokens)), targets=targets, k=k
         )
         found = engine.measures(tokens, targets, engine.initial_state(len(tokens)), k=k)
+        alone, _ = engine.targets(tokens, targets, engine.initial_state(len(tokens)))
         entropies = -np.sum(np.exp(log_probs) * log_probs, axis=2, dtype=np.float64)
         expected = np.take_along_axis(log_probs, targets, 2)
         likelier = log_probs[:, :, None, :] > expected[..., None]
@@ -242,6 +243,7 @@ def _heads_difference(engine: Engine, parity: Parity) -> Difference:
             _largest(output - reference, everywhere, f"k = {k}")
             for output, reference in (
                 (of_targets, expected),
+                (expected if engine.unnormalized else alone, expected),
                 (best, -np.sort(-log_probs, axis=2)[..., :k]),
                 (best, np.take_along_axis(log_probs, best_tokens, 2)),
                 (found.target_log_probs, expected),

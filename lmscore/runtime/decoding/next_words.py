@@ -169,13 +169,14 @@ class _Search:
         self._engine, self._tokenizer, self._k = engine, tokenizer, k
         self.unit, self._merge = unit, options.merge
         self._wanted: Wanted | None = None
-        self._enough = k  # words that are sought
+        self._enough, self._share = k, 1.0  # words that are sought
         if options.partial or options.allowed is not None:
             allowed = None if options.allowed is None else sorted(options.allowed)
             self._wanted = Wanted(tokenizer, unit, options.partial, allowed)
             if allowed is not None:  # there are no more words to wait for
                 accepted = set(filter(self._wanted.accepts, allowed))
-                self._enough = min(k, len(set(map(merged, accepted)) if self._merge else accepted))
+                count = len(set(map(merged, accepted)) if self._merge else accepted)
+                self._enough, self._share = min(k, count), _SHARE if count <= k else 1.0
         never = never_generated(engine.config, unk=options.unk)
         self._never = [*never, engine.config.eos_token_id]  # tokens that no word has
         batch = max(_BATCH, k // _WORDS_PER_ROW)
@@ -283,8 +284,7 @@ class _Search:
         end = [self._end] if self._wanted is None else []
         found = np.array([*end, *self._words.values()])
         last = self._enough
-        share = 1.0 if last == self._k else _SHARE
-        return share * float(np.partition(found, -last)[-last]) if len(found) >= last else 0.0
+        return self._share * float(np.partition(found, -last)[-last]) if len(found) >= last else 0.0
 
 
 def _is_utf8(word: str) -> bool:

@@ -105,11 +105,11 @@ def searches_for(unit: NextUnit, options: NextOptions) -> list[tuple[int, NextOp
 
 
 def _is_one_word(text: str) -> bool:
-    return not text or text.split() == [text]
+    return not text or _is_word(text)
 
 
 def _is_word(text: str) -> bool:
-    return text.split() == [text]
+    return text.split() == [text] and text.encode("utf-8", "ignore").decode() == text
 
 
 def chosen_unit(unit: NextUnit, tokenizer: TextTokenizer, bos: int, eos: int) -> NextUnit:
@@ -220,11 +220,16 @@ class Wanted:
         low = bisect_left(self._spelt, begun)
         high = bisect_right(self._spelt, begun, key=lambda word: word[: len(begun)])
         rests = {word[len(begun) : len(begun) + _LETTERS] for word in self._spelt[low:high]}
-        mask[index.fitting(rests)] = True
-        if begun in self._beginnings and self.accepts(begun.decode("utf-8", "surrogateescape")):
-            mask |= self.unit.begins if of_word else True
+        mask[index.fitting(rests - {b""})] = True
+        is_word = begun in self._beginnings and self.accepts(
+            begun.decode("utf-8", "surrogateescape")
+        )
+        if is_word and not of_word:
+            mask |= ~self.unit.begins  # the rest of a character, a mark
         for token in np.flatnonzero(mask).tolist():
             mask[token] = self._may_go_on(begun + self.tokenizer.pieces[token])
+        if is_word and not self.unit.all_are_whole:
+            mask |= self.unit.begins  # the next word may begin: no look at each token
         return mask
 
     def _may_go_on(self, spelt: bytes) -> bool:

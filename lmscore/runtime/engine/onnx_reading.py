@@ -72,10 +72,11 @@ class GraphMessage:
 
 @dataclass(frozen=True)
 class ModelMessage:
-    """A file: its graph, and the version of each set of operators."""
+    """A file: its graph, and the versions of each set of operators and of the format."""
 
     graph: GraphMessage
     opsets: Mapping[str, int]
+    ir_version: int
 
 
 def read_model(data: mmap.mmap) -> ModelMessage:
@@ -91,7 +92,7 @@ def read_model(data: mmap.mmap) -> ModelMessage:
         raise ValueError(f"{len(graphs)} graphs")
     opsets = [model.reader.fields("opset", *place) for place in model.messages(8)]
     versions = {opset.text(1): opset.number(2) for opset in opsets}
-    return ModelMessage(_graph(model.reader, graphs[0], depth=0), versions)
+    return ModelMessage(_graph(model.reader, graphs[0], depth=0), versions, model.number(1))
 
 
 def _graph(reader: Reader, place: Place, *, depth: int) -> GraphMessage:

@@ -22,8 +22,9 @@ class State:
 
     Attributes:
         tensors: float32 [L, B, H], one per state tensor of the model (LSTM: h and c), read-only;
-            `Config.state` has the sizes of other cells. On a GPU they stay there: `np.asarray` of one copies it to the host, and so do `select`,
-            `concat`, `==`, `hash` and pickle; `parents` of `LanguageModel.step` does not.
+            `Config.state` has the sizes of other cells. On a GPU they stay there: `np.asarray` of
+            one copies it to the host, and so do `select`, `concat`, `==`, `hash` and pickle;
+            `parents` of `LanguageModel.step` does not.
 
     Two states are equal, and hash alike, when their tensors are equal bit for bit.
     """

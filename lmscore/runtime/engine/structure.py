@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import mmap
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from lmscore.files import open_input_raw
 from lmscore.protobuf import RefusedError
 from lmscore.runtime.engine.onnx_reading import (
     GraphMessage,
+    ModelMessage,
     Node,
     StoredTensor,
     read_model,
@@ -40,6 +41,7 @@ from lmscore.runtime.engine.size_bounds import Bound, shape_of
 _OPSETS = {"": 17, CONTRIB: 1}
 """The versions of the operators, by domain, that the rules are of."""
 
+_OLDEST_FORMAT = 4  # in older ones a default is a constant, which the runtime computes with
 _MOST_AXES = 6
 _LETTERS = {"B": "B", "T": "T", "K": "K", "S": "S", "F": "B", "M": "B"}  # F, M: rows of the batch
 _VALUES = {"distributions": "B", "measured": "B"}  # inputs whose values are sizes
@@ -58,7 +60,7 @@ def check_structure(path: str | Path, config: Config) -> None:
         try:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 model = read_model(data)
-            _check_opsets(model.opsets)
+            _check_versions(model)
             _Walk(config, _Limits.of(config, model.graph)).model(model.graph)
         except RefusedError as error:
             raise ModelError(
@@ -68,9 +70,11 @@ def check_structure(path: str | Path, config: Config) -> None:
             raise ModelError(f"{path}: not an ONNX graph: {error}; {EXPORT_AGAIN}") from error
 
 
-def _check_opsets(opsets: Mapping[str, int]) -> None:
-    if opsets != _OPSETS:
-        raise RefusedError(f"operators of versions {opsets}")
+def _check_versions(model: ModelMessage) -> None:
+    if model.opsets != _OPSETS:
+        raise RefusedError(f"operators of versions {model.opsets}")
+    if model.ir_version < _OLDEST_FORMAT:
+        raise RefusedError(f"a graph of format {model.ir_version}")
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,7 @@ class _Walk:
     def _follow(self, graph: GraphMessage, names: Names, *, inside: str = "") -> None:
         """Follow the nodes of a graph; `inside` names the loop that it is the body of."""
         for tensor in graph.tensors:
-            if tensor.name not in self._defaults:
+            if inside or tensor.name not in self._defaults:  # a default is the whole graph's
                 self._define(names, tensor.name, _stored(tensor))
         for node in graph.nodes:
             self.nodes += 1

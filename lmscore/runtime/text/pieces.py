@@ -101,7 +101,7 @@ class PieceIndex:
     def fitting(self, beginnings: Iterable[bytes]) -> NDArray[np.int64]:
         """The tokens whose piece begins with one of several strings, or is the beginning of one."""
         begun = set(beginnings)
-        shorter = {text[:size] for text in begun for size in range(len(text))}
+        shorter = {b"", *(text[:size] for text in begun for size in range(len(text)))}
         spans = [self._beginning_with(text) for text in begun] + [
             self._equal_to(text) for text in shorter
         ]

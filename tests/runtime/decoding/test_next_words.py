@@ -300,6 +300,8 @@ def test_errors(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"partial": "a b"}, "partial must be the beginning of a word, no white space, not 'a b'"),
         ({"allowed": "cat"}, "allowed must be a set or list of words, not 'cat'"),
         ({"allowed": ["a b"]}, "a word of allowed must be text, no white space, not 'a b'"),
+        ({"partial": "\ud800"}, "partial must be the beginning of a word, no white space, not"),
+        ({"allowed": ["\ud800"]}, "a word of allowed must be text, no white space, not"),
         ({"unit": "token", "merge": True}, "partial, allowed and merge are about words"),
     ):
         with pytest.raises(OptionError, match=message):
@@ -359,6 +361,25 @@ def wanted_by_looking_at_all(wanted: Wanted, spelt: bytes) -> list[int]:
             )
         found += [token] * fits
     return found
+
+
+def test_a_word_that_is_over_is_not_followed_by_looking_at_all(
+    bpe_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm = bpe_lm
+    looked: list[bytes] = []
+    go_on = Wanted._may_go_on
+
+    def look(self: Wanted, spelt: bytes) -> bool:
+        looked.append(spelt)
+        return go_on(self, spelt)
+
+    monkeypatch.setattr(Wanted, "_may_go_on", look)
+    unit = Unit.of("word", lm.tokenizer, 0, 1)
+    wanted = Wanted(lm.tokenizer, unit, "", ["cat", "cats"])
+    mask = wanted.tokens(b" cat")
+    assert mask[unit.begins].all()
+    assert 0 < len(looked) < 10 < unit.begins.sum()
 
 
 LETTERS = st.text(st.sampled_from("abetch é猫。\N{NO-BREAK SPACE}"), max_size=4)

@@ -247,6 +247,11 @@ def one_branch(model: onnx.ModelProto) -> None:
     del model.graph.node[-1].attribute[-1]
 
 
+def hidden_default(body: onnx.GraphProto) -> None:
+    """A number that would take the place of an input's, and a range that would be as long."""
+    body.initializer.append(numpy_helper.from_array(np.array([1 << 27]), "distributions"))
+
+
 def another_default(model: onnx.ModelProto) -> None:
     store(model, "k", 0)
 
@@ -298,6 +303,8 @@ def in_function(model: onnx.ModelProto) -> None:
         (choice(another_rank), "If with arrays of different axes"),
         (choice(too_wide), r"an array of up to .*B\*T.* elements"),
         (one_branch, "If of another kind"),
+        (choice(hidden_default), "the name 'distributions' twice, or none"),
+        (lambda m: setattr(m, "ir_version", 3), "a graph of format 3"),
         (another_default, "the name 'k' twice, or none"),
         (used_before, "the value 'later', which nothing made before"),
         (lambda m: add(m, "Identity", "tokens", to="logits"), "the name 'logits' twice, or none"),
