@@ -20,7 +20,9 @@ CONTRIB = "com.microsoft"
 class GraphBuilder:
     """A collection of nodes and initializers; a graph viewer shows the names that callers give."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, chooses_rows: bool = True) -> None:
+        """`chooses_rows`: whether a program says which rows get whole distributions, or all do."""
+        self.chooses_rows = chooses_rows
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
         self._arrays: dict[str, NDArray[Any]] = {}  # of the initializers

@@ -7,7 +7,8 @@ vocabulary, M the first rows whose distributions are measured.
 ONNX Runtime computes every node, even if its output is not fetched. So values that a run does not
 need must have no rows: the input `distributions` is F, and if F is 0, the products for whole
 distributions are products of empty matrices, which cost nothing. This takes no branch in the graph,
-and each matrix has only one product, so the runtime holds it once, in the layout for products.
+and each matrix has only one product, so the runtime holds it once, in the layout for products. Only
+the way to targets alone, where there is one, is a branch, and its parts are a second copy.
 """
 
 from __future__ import annotations
@@ -32,11 +33,10 @@ def add_softmax(b: GraphBuilder, config: Config, operators: Operators, features:
     A program that knows nothing of the input `distributions` gets whole ones.
     """
     bias, F = _bias(b, operators), b.integers("distributions", _ALL_ROWS)
-    apart = _add_targets_apart(b, operators, features, bias) if operators.scores_apart else ""
-    if not apart:  # rows with targets have to be whole
-        K = b.op("Shape", "targets", to="num_targets", start=2)
-        B = b.op("Shape", "tokens", to="num_rows", start=0, end=1)
-        F = b.op("Add", F, b.op("Mul", K, B, to="rows_with_targets"), to="whole_rows")
+    is_apart = operators.scores_apart and b.chooses_rows
+    apart = _add_targets_apart(b, operators, features, bias) if is_apart else ""
+    if not apart:
+        F = add_whole_rows(b, F)
     whole, targets = (first_rows(b, name, F) for name in (features, "targets"))
     of_whole = "whole_target_log_probs"
     _add_whole(b, config, operators, whole, targets, bias, to=of_whole)
@@ -45,6 +45,13 @@ def add_softmax(b: GraphBuilder, config: Config, operators: Operators, features:
     else:  # B rows even if there are no targets
         shape = b.op("Shape", "targets", to="targets_shape")
         b.op("Reshape", of_whole, shape, to="target_log_probs", allowzero=1)
+
+
+def add_whole_rows(b: GraphBuilder, wanted: str) -> str:
+    """The number of rows that have to be whole: those that are wanted, and all with targets."""
+    K = b.op("Shape", "targets", to="num_targets", start=2)
+    B = b.op("Shape", "tokens", to="num_rows", start=0, end=1)
+    return b.op("Add", wanted, b.op("Mul", K, B, to="rows_with_targets"), to="whole_rows")
 
 
 def _add_targets_apart(b: GraphBuilder, operators: Operators, features: str, bias: str) -> str:

@@ -259,7 +259,8 @@ class Int8Operators(Operators):
         """Score the vocabulary in parts whose logits stay in the cache.
 
         LogSoftmax is the one operator that sums exponentials without writing them down. What it
-        takes from the first logit of a part is the logarithm of the part's sum.
+        takes from a logit of a part is the logarithm of the part's sum. The token with the largest
+        bias is that one: of a token with no chance, little would be left of the difference.
         """
         shape = b.integers("apart_row_size", -1, self._config.output_dim)
         rows, step = b.op("Reshape", features, shape, to="apart"), ""
@@ -268,16 +269,16 @@ class Int8Operators(Operators):
         unit = None if step else self._step_of(self._config.num_hidden_layers)
         x = quantize(b, "apart", rows, unit or 1)
 
-        of_first, *parts = self._output_parts(bias)
-        first = _logits(b, "apart_first", x, step, of_first)
+        chosen, of_chosen, parts = self._output_parts(bias)
+        some = _logits(b, "apart_some", x, step, of_chosen)
         lowered = []
-        for number, part in enumerate(parts):
+        for number, (part, place) in enumerate(zip(parts, chosen, strict=True)):
             logits = _logits(b, f"apart_{number}", x, step, part)
-            lowered.append(_first_log_prob(b, logits, f"apart_{number}"))
-        sums = b.op("Sub", first, b.op("Concat", *lowered, to="apart_all", axis=1), to="apart_sums")
+            lowered.append(_log_prob(b, logits, f"apart_{number}", place))
+        sums = b.op("Sub", some, b.op("Concat", *lowered, to="apart_all", axis=1), to="apart_sums")
         of_sums = (
-            b.op("Slice", sums, *_first_column(b), to="apart_first_sum"),
-            _first_log_prob(b, sums, "apart_sum"),
+            b.op("Slice", sums, *_column(b, 0), to="apart_first_sum"),
+            _log_prob(b, sums, "apart_sum", 0),
         )
         total = b.op("Sub", *of_sums, to="apart_log_sum")
 
@@ -286,21 +287,24 @@ class Int8Operators(Operators):
         shape = b.op("Shape", targets, to="apart_shape")
         return b.op("Reshape", found, shape, to=to, allowzero=1)
 
-    def _output_parts(self, bias: str) -> list[Factor]:
-        """The output matrix in parts of the vocabulary, after a part of the first token of each.
+    def _output_parts(self, bias: str) -> tuple[list[int], Factor, list[Factor]]:
+        """The places of chosen tokens in parts of the vocabulary, and the output matrix of both.
 
-        The runtime cuts them when it loads the graph.
+        The runtime cuts it when it loads the graph.
         """
         b, (stored, scales) = self._b, self.output
         pieces = np.array_split(np.arange(self._config.vocab_size), self._parts)
+        chosen = [int(self.weights[bias][piece].argmax()) for piece in pieces]
         sizes = b.integers("sizes_of_parts", *map(len, pieces))
-        starts = b.integers("starts_of_parts", *(piece[0] for piece in pieces))
+        tokens = (int(piece[place]) for piece, place in zip(pieces, chosen, strict=True))
+        chosen_tokens = b.integers("chosen_of_parts", *tokens)
         columns = []
         for name, axis in ((self._transposed(stored), 1), (scales, 0), (bias, 0)):
             names = [f"{name}_{part}" for part in range(self._parts)]
-            first = b.op("Gather", name, starts, to=f"{name}_first", axis=axis)
-            columns.append([first, *b.split(name, names, axis=axis, sizes=sizes)])
-        return [Factor(*names) for names in zip(*columns, strict=True)]
+            some = b.op("Gather", name, chosen_tokens, to=f"{name}_chosen", axis=axis)
+            columns.append([some, *b.split(name, names, axis=axis, sizes=sizes)])
+        of_chosen, *parts = (Factor(*names) for names in zip(*columns, strict=True))
+        return chosen, of_chosen, parts
 
     def _target_logits(
         self, b: GraphBuilder, x: Quantized, step: str, targets: str, bias: str
@@ -343,13 +347,13 @@ def _logits(b: GraphBuilder, name: str, x: Quantized, step: str, part: Factor) -
     return b.op("Add", scaled, part.bias, to=f"{name}_logits")
 
 
-def _first_log_prob(b: GraphBuilder, logits: str, name: str) -> str:
-    """The first column of a softmax over columns, its logarithm, [N, 1]."""
+def _log_prob(b: GraphBuilder, logits: str, name: str, place: int) -> str:
+    """A column of a softmax over columns, its logarithm, [N, 1]."""
     log_probs = b.op("LogSoftmax", logits, to=f"{name}_log_probs", axis=1)
-    return b.op("Slice", log_probs, *_first_column(b), to=f"{name}_lowered")
+    return b.op("Slice", log_probs, *_column(b, place), to=f"{name}_lowered")
 
 
-def _first_column(b: GraphBuilder) -> tuple[str, str, str]:
-    """Where the first column begins and ends, and the axis of columns."""
-    zero, one = (b.integers(f"apart_{number}", number) for number in (0, 1))
-    return zero, one, one
+def _column(b: GraphBuilder, place: int) -> tuple[str, str, str]:
+    """Where a column begins and ends, and the axis of columns."""
+    begin, end = (b.integers(f"apart_column_{at}", at) for at in (place, place + 1))
+    return begin, end, b.integers("apart_column_1", 1)

@@ -16,6 +16,8 @@ import numpy as np
 
 from lmscore.bundle import TARGETS_APART, Bundle, LayoutRecord, Parity, layout_file
 from lmscore.errors import ExportError, needs_extra
+from lmscore.export.builder import GraphBuilder
+from lmscore.export.heads import add_whole_rows
 from lmscore.files import atomic_write_bytes
 from lmscore.runtime.checking import check_graph
 from lmscore.runtime.engine import CPU, Engine, Graph, import_onnxruntime, open_session
@@ -63,17 +65,26 @@ def export_ort(path: str | Path, *, variant: str) -> tuple[Path, LayoutRecord]:
 
 
 def _with_whole_rows(model: ModelProto) -> ModelProto:
-    """The same graph without the way to targets alone, whose weights an .ort file would repeat."""
-    for node in model.graph.node:
-        if node.name == TARGETS_APART:
-            never = numpy_helper.from_array(np.array(False), "never")  # a constant is followed
-            model.graph.initializer.append(never)
-            node.input[0] = never.name
-            (rows,) = (each for each in model.graph.input if each.name == "distributions")
-            model.graph.input.remove(rows)
-            (entry,) = (each for each in model.metadata_props if each.key == TARGETS_APART)
-            model.metadata_props.remove(entry)
-            break
+    """The same graph without the way to targets alone, whose weights an .ort file would repeat.
+
+    Rows with targets have to be whole then, as in the graphs that have no such way.
+    """
+    graph = model.graph
+    places = {node.name: place for place, node in enumerate(graph.node)}
+    if TARGETS_APART not in places:
+        return model
+    never = numpy_helper.from_array(np.array(False), "never")  # a constant is followed
+    graph.initializer.append(never)
+    graph.node[places[TARGETS_APART]].input[0] = never.name
+    (entry,) = (each for each in model.metadata_props if each.key == TARGETS_APART)
+    model.metadata_props.remove(entry)
+    counting = GraphBuilder()
+    rows = add_whole_rows(counting, "distributions")
+    for node in graph.node:
+        node.input[:] = [rows if name == "distributions" else name for name in node.input]
+    nodes = [*counting.nodes, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
     return model
 
 

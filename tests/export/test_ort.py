@@ -54,6 +54,23 @@ def test_the_file_has_no_second_way_to_targets(tmp_path: Path) -> None:
     bundle = make_model(tmp_path / "m", vocab=2700, hidden=128, variants=("int8",))
     path, _ = export_ort(bundle.path, variant="int8")
     assert path.stat().st_size < bundle.graph_path("int8").stat().st_size + 1.5 * 2700 * 128
+    session = InferenceSession(path)
+    assert [each.name for each in session.get_overridable_initializers()] == ["distributions"]
+    graph = InferenceSession(bundle.graph_path("int8"))
+    state = {name: np.zeros((1, 3, 128), np.float32) for name in "hc"}
+    feeds = {"k": np.array([1]), "lengths": np.full(3, 2, np.int32), "parents": np.arange(3)}
+    feeds |= {"tokens": np.array([[1, 2], [3, 4], [5, 6]]), "measured": np.array([0]), **state}
+    for K in (0, 1, 2):
+        feeds["targets"] = np.arange(6 * K).reshape(3, 2, K)
+        for given in ({}, *({"distributions": np.array([F])} for F in (0, 1, 3))):
+            found, wanted = (
+                each.run(["target_log_probs", "next_h"], {**feeds, **given})
+                for each in (session, graph)
+            )
+            np.testing.assert_allclose(found[0], wanted[0], atol=3e-6)
+            np.testing.assert_allclose(found[1], wanted[1], atol=1e-6)
+    none = {**feeds, "targets": np.zeros((3, 2, 0), np.int64), "distributions": np.array([0])}
+    assert session.run(["log_probs"], none)[0].shape == (0, 2, 2700)
     listed = path.with_name(f"{path.stem}.required_operators.config").read_text()
     assert "If" not in listed.replace("\n", ",").replace(";", ",").split(",")
 

@@ -77,7 +77,7 @@ def export_layout(path: str | Path, name: str, *, variant: str) -> tuple[Path, L
 
 def build_layout(config: Config, weights: Weights, variant: str, layout: Layout) -> ModelProto:
     """Build the graph of a layout around the nodes of a variant."""
-    builder = GraphBuilder()
+    builder = GraphBuilder(chooses_rows=False)
     layout.before(builder, config)
     add_network(builder, config, weights, variant, config.graphs[variant].in_fp32)
     layout.after(builder, config)

@@ -43,6 +43,16 @@ def test_every_layout_of_every_cell(cell: Cell, options: dict[str, Any], tmp_pat
             onnx.checker.check_model(onnx.load(path))
 
 
+def test_a_layout_has_no_way_to_targets_alone(tmp_path: Path) -> None:
+    """All rows are whole there, so that the parts of the matrix would lie in memory for nothing."""
+    bundle = make_model(tmp_path / "m", vocab=2700, variants=("int8",))
+    operators = {node.op_type for node in onnx.load(bundle.graph_path("int8")).graph.node}
+    assert "If" in operators
+    for name in LAYOUTS:
+        path, _ = export_layout(bundle.path, name, variant="int8")
+        assert "If" not in {node.op_type for node in onnx.load(path).graph.node}
+
+
 def test_every_name_has_a_layout() -> None:
     assert (*LAYOUTS, "ort") == LAYOUT_NAMES
 
