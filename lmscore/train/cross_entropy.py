@@ -10,8 +10,8 @@ from torch import Tensor
 
 # Rows of logits computed at once: 512 rows of a 10k vocabulary in bf16 fill about one L2 cache.
 CHUNK = 512
-# oneDNN compiles a product for each shape that it meets, and keeps a thousand of them. So that the
-# sizes of batches do not make a new shape each, they are rounded up to a multiple.
+# For products in 16 bits on the CPU oneDNN compiles code for each shape that it meets, and keeps a
+# thousand of them. So that the sizes of batches do not make a new shape each, they are rounded up.
 _MULTIPLE = 64
 # A GPU computes as many rows as fit into 512 MB of float32: each chunk starts a dozen kernels.
 _FLOATS_ON_DEVICE = 1 << 27
@@ -39,7 +39,7 @@ def linear_cross_entropy(
         )
         return loss
     loss = torch.zeros((), device=hidden.device)
-    for rows, logits in _chunks(hidden.to(dtype), weight.to(dtype), bias):
+    for rows, logits in _chunks(hidden, weight, bias, dtype):
         loss -= torch.log_softmax(logits, -1).gather(1, targets[rows, None]).sum()
     return loss
 
@@ -48,7 +48,7 @@ def linear_log_z(
     hidden: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype = torch.float32
 ) -> Tensor:
     """Log Z [N], the log of the sum of exp(logit), of each row of hidden [N, H]; nats."""
-    chunks = _chunks(hidden.to(dtype), weight.to(dtype), bias)
+    chunks = _chunks(hidden, weight, bias, dtype)
     return torch.cat([torch.logsumexp(logits, -1) for _, logits in chunks])
 
 
@@ -87,7 +87,7 @@ class _LinearCrossEntropy(ScaledGradients):
         errors[len(hidden) :] = 0
         hidden_grad = torch.empty_like(low_hidden)
         bias_grad = torch.zeros_like(bias)
-        for chunk, rows in chunks(len(hidden), hidden.device, len(weight)):
+        for chunk, rows in chunks(hidden, dtype, len(weight)):
             # The bias is added in float32: in bf16 a log-frequency of -10 is off by up to 0.03.
             product = torch.mm(low_hidden[chunk], low_weight.T)[: rows.stop - rows.start]
             logits = product.float() + bias
@@ -113,18 +113,26 @@ class _LinearCrossEntropy(ScaledGradients):
 
 
 def rounded_up(rows: Tensor, dtype: torch.dtype) -> Tensor:
-    """Rows [N, H] in a type, and rows of zeros after them up to a multiple of 64."""
-    found = rows.new_zeros(-(-len(rows) // _MULTIPLE) * _MULTIPLE, rows.size(1), dtype=dtype)
+    """Rows [N, H] in a type, and rows of zeros after them where sizes are rounded up."""
+    count = _rounded(len(rows), dtype, rows.device)
+    if count == len(rows):
+        return rows.to(dtype)
+    found = rows.new_zeros(count, rows.size(1), dtype=dtype)
     found[: len(rows)] = rows
     return found
 
 
-def chunks(count: int, device: torch.device, width: int) -> Iterator[tuple[slice, slice]]:
-    """The rows of each product, rounded up, and those of them that are among the `count`."""
-    size = chunk_rows(device, width)
-    for start in range(0, count, size):
-        stop = min(start + size, count)
-        yield slice(start, start + -(-(stop - start) // _MULTIPLE) * _MULTIPLE), slice(start, stop)
+def _rounded(count: int, dtype: torch.dtype, device: torch.device) -> int:
+    multiple = _MULTIPLE if device.type == "cpu" and dtype.itemsize == 2 else 1
+    return -(-count // multiple) * multiple
+
+
+def chunks(hidden: Tensor, dtype: torch.dtype, width: int) -> Iterator[tuple[slice, slice]]:
+    """The rows of each product of hidden [N, H], rounded up, and those of them below N."""
+    size, N = chunk_rows(hidden.device, width), len(hidden)
+    for start in range(0, N, size):
+        stop = min(start + size, N)
+        yield slice(start, start + _rounded(stop - start, dtype, hidden.device)), slice(start, stop)
 
 
 def chunk_rows(device: torch.device, width: int) -> int:
@@ -132,8 +140,12 @@ def chunk_rows(device: torch.device, width: int) -> int:
     return CHUNK if device.type == "cpu" else max(CHUNK, _FLOATS_ON_DEVICE // width)
 
 
-def _chunks(hidden: Tensor, weight: Tensor, bias: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def _chunks(
+    hidden: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype
+) -> Iterator[tuple[slice, Tensor]]:
     """A few rows at a time, and their logits, float32 [n, V]."""
-    for _, rows in chunks(len(hidden), hidden.device, len(weight)):
+    low_hidden, low_weight = rounded_up(hidden, dtype), weight.to(dtype)
+    for chunk, rows in chunks(hidden, dtype, len(weight)):
         # The bias is added in float32: in bf16 a log-frequency of -10 is off by up to 0.03.
-        yield rows, torch.mm(hidden[rows], weight.T).float() + bias
+        product = torch.mm(low_hidden[chunk], low_weight.T)[: rows.stop - rows.start]
+        yield rows, product.float() + bias

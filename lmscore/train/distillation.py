@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from lmscore.train.cross_entropy import CHUNK, ScaledGradients
+from lmscore.train.cross_entropy import ScaledGradients, chunk_rows, chunks, rounded_up
 from lmscore.train.sampled import Candidates
 
 _LEAST = -1e4
@@ -45,7 +45,7 @@ class LinearLogits:
     def __init__(self, features: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
         """Take what makes the logits; `dtype` is the type of their products."""
         self._features, self._weight, self._bias = features, weight, bias
-        self._low, self._dtype = features.to(dtype), dtype
+        self._low, self._dtype = rounded_up(features, dtype), dtype
         self._chosen: tuple[Tensor | None, Tensor, Tensor] | None = None  # tokens, weight, bias
 
     def whole(self, rows: slice) -> Tensor:
@@ -60,10 +60,14 @@ class LinearLogits:
 
     def _products(self, rows: slice, tokens: Tensor | None) -> Tensor:
         if self._chosen is None or self._chosen[0] is not tokens:
-            part = slice(None) if tokens is None else tokens
-            self._chosen = (tokens, self._weight[part].to(self._dtype), self._bias[part])
+            if tokens is None:
+                weight, bias = self._weight.to(self._dtype), self._bias
+            else:
+                weight, bias = rounded_up(self._weight[tokens], self._dtype), self._bias[tokens]
+            self._chosen = (tokens, weight, bias)
         _, weight, bias = self._chosen
-        return torch.mm(self._low[rows], weight.T).float() + bias
+        product = torch.mm(self._low[rows], weight.T)  # the last rows have zeros behind them
+        return product[: len(self._features[rows]), : len(bias)].float() + bias
 
 
 class WholeLogits:
@@ -129,26 +133,27 @@ class _DistilledCrossEntropy(ScaledGradients):
         columns = _Columns(targets, len(weight), candidates)
         student = columns.rows_of(LinearLogits(hidden, weight, bias, dtype))
         teachers = [columns.rows_of(teacher) for teacher in soft.teachers]
-        low_hidden, low_weight = hidden.to(dtype), columns.part(weight).to(dtype)
-        N, C = len(hidden), len(low_weight)
+        low_hidden, low_weight = rounded_up(hidden, dtype), columns.low_part(weight, dtype)
+        N, C = len(hidden), columns.count
         lowered, loss = (torch.zeros((), device=hidden.device) for _ in range(2))
-        errors = torch.empty(N, C, dtype=dtype, device=hidden.device)  # d lowered / d logits
+        # d lowered / d logits, and zeros where sizes are rounded up
+        errors = torch.zeros(len(low_hidden), len(low_weight), dtype=dtype, device=hidden.device)
         target_errors = torch.zeros(N, device=hidden.device)  # of the targets' own columns
         hidden_grad = torch.empty_like(low_hidden)
         bias_grad = torch.zeros(C, device=hidden.device)
-        for start, (logits, *taught) in zip(
-            range(0, N, CHUNK), zip(student, *teachers, strict=True), strict=True
+        for (chunk, rows), (logits, *taught) in zip(
+            chunks(hidden, dtype, C), zip(student, *teachers, strict=True), strict=True
         ):
-            rows = slice(start, start + CHUNK)
             of_text, of_both, error = _losses(columns, rows, logits, taught, soft)
             loss += of_text
             lowered += of_both
-            errors[rows] = error[:, :C]
+            errors[rows, :C] = error[:, :C]
             if candidates is not None:
                 target_errors[rows] = error[:, C]
             bias_grad += error[:, :C].sum(0)
-            torch.mm(errors[rows], low_weight, out=hidden_grad[rows])
-        weight_grad = (errors.T @ low_hidden).to(weight.dtype)
+            torch.mm(errors[chunk], low_weight, out=hidden_grad[chunk])
+        weight_grad = (errors.T @ low_hidden)[:C].to(weight.dtype)
+        hidden_grad = hidden_grad[:N]
         if candidates is not None:
             hidden_grad = hidden_grad.float() + target_errors[:, None] * weight[targets]
             of_targets = target_errors[:, None] * hidden.float()
@@ -206,28 +211,31 @@ class _Columns:
 
     def __init__(self, targets: Tensor, V: int, candidates: Candidates | None) -> None:
         self._targets, self._candidates = targets, candidates
+        self.count = V if candidates is None else len(candidates.tokens)
         self.of_targets = targets  # the column of each target, int64 [N]
         if candidates is None:
             return
-        C = len(candidates.tokens)
+        C = self.count
         column = torch.full((V,), C, device=targets.device)  # C: no column of its own
         column[candidates.tokens] = torch.arange(C, device=targets.device)
         self._left_out = column[targets]
         self.of_targets = torch.full_like(targets, C)
         self._log_weights = torch.cat([candidates.log_weights, candidates.log_weights.new_zeros(1)])
 
-    def part(self, weight: Tensor) -> Tensor:
-        """The rows of a matrix [V, ...] that have columns."""
-        return weight if self._candidates is None else weight[self._candidates.tokens]
+    def low_part(self, weight: Tensor, dtype: torch.dtype) -> Tensor:
+        """The rows of a matrix [V, D] that have columns, in a type, their number rounded up."""
+        if self._candidates is None:
+            return weight.to(dtype)
+        return rounded_up(weight[self._candidates.tokens], dtype)
 
     def rows_of(self, source: Logits) -> Iterator[Tensor]:
         """Yield the logits [n, columns] of the next tokens."""
-        N = len(self._targets)
-        if self._candidates is None:
-            yield from (source.whole(slice(at, at + CHUNK)) for at in range(0, N, CHUNK))
-            return
-        for start in range(0, N, CHUNK):
-            rows = slice(start, start + CHUNK)
+        size = chunk_rows(self._targets.device, self.count)
+        for start in range(0, len(self._targets), size):
+            rows = slice(start, start + size)
+            if self._candidates is None:
+                yield source.whole(rows)
+                continue
             logits = source.sampled(rows, self._candidates.tokens, self._targets[rows])
             of_targets = logits[:, -1].clone()
             logits.scatter_(1, self._left_out[rows, None], -torch.inf)

@@ -114,7 +114,7 @@ class _SampledCrossEntropy(ScaledGradients):
         target_errors = torch.empty(len(hidden), device=hidden.device)
         hidden_grad = torch.empty_like(low_hidden)
         bias_grad = torch.zeros_like(shift)
-        for chunk, rows in chunks(len(hidden), hidden.device, P):
+        for chunk, rows in chunks(hidden, dtype, P):
             logits = hidden.new_empty(len(own[rows]), P + 1, dtype=torch.float32)
             logits[:, :P] = torch.mm(low_hidden[chunk], low_weight.T)[: len(logits)]
             logits[:, :P] += shift

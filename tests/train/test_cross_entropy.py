@@ -61,6 +61,27 @@ def test_chunks_are_larger_on_a_gpu() -> None:
     assert loss_module.chunk_rows(gpu, 1 << 20) == 512
 
 
+@pytest.mark.parametrize(("dtype", "sizes"), [("bfloat16", {64, 512}), ("float32", {5, 63, 512})])
+def test_few_shapes_of_products_in_16_bits(
+    dtype: str, sizes: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """oneDNN would compile each; in 32 bits more rows would only cost."""
+    rows = set()
+    mm = torch.mm
+
+    def watched(a: torch.Tensor, b: torch.Tensor, **more: torch.Tensor) -> torch.Tensor:
+        rows.add(len(a))
+        return mm(a, b, **more)
+
+    monkeypatch.setattr(torch, "mm", watched)
+    for N in (5, 63, 512):
+        hidden, weight, bias, targets = draw(N, 50, 16, seed=1)
+        linear_cross_entropy(hidden, weight, bias, targets, getattr(torch, dtype))
+        with torch.no_grad():
+            linear_cross_entropy(hidden, weight, bias, targets, getattr(torch, dtype))
+    assert rows == sizes
+
+
 def test_bf16_is_close() -> None:
     hidden, weight, bias, targets = draw(64, 50, 16, seed=1)
     fused = linear_cross_entropy(hidden, weight, bias, targets, torch.bfloat16)
