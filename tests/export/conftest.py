@@ -137,9 +137,11 @@ def pair(request: pytest.FixtureRequest) -> Pair:
     cell, options, variant = request.param
     model = TorchModel(tiny_config(cell, **options), seed=1)
     tolerance = {"fp32": 2e-5, "int8": 0.1, "fp16": 0.004}[variant]
+    if cell == "gated-delta" and variant == "int8":  # its memory adds up, its output is normalised
+        tolerance = 0.6
     # Only a ReLU has 8-bit activations whose steps depend on what else is in the run. In fp16 a
     # state is rounded where a run ends.
-    exact = variant == "fp32" or (variant == "int8" and cell != "rnn-relu")
+    exact = variant == "fp32" or (variant == "int8" and not cell.endswith("-relu"))
     return Pair(open_graph(model, variant), model, tolerance, 2e-5 if exact else tolerance)
 
 
