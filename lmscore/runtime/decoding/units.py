@@ -27,6 +27,8 @@ from lmscore.runtime.text import (
 _LETTERS = 3  # bytes of an allowed word by which tokens are looked up; more would find few less
 _UNITS: tuple[NextUnit, ...] = ("auto", "word", "character", "token")
 
+_LONG_SPACES = [chr(code).encode() for code in range(0x80, 0x3001) if chr(code).isspace()]
+
 Mask = NDArray[np.bool_]
 
 
@@ -214,23 +216,25 @@ class Wanted:
         partial, of_word = self.partial.encode(), self.unit.name == "word"
         index = self.tokenizer.index_in_words if of_word and not begun else self.tokenizer.index
         mask = np.zeros(len(self.tokenizer.pieces), np.bool_)
+        # What was spelt may also be the beginning of white space before the word.
+        could_be_space = of_word and begun
+        spaces = {s[len(begun) :] for s in _LONG_SPACES if could_be_space and s.startswith(begun)}
         if self.allowed is None:
-            mask[index.fitting([partial[len(begun) :]])] = True
+            mask[index.fitting({partial[len(begun) :], *spaces})] = True
             return mask
         low = bisect_left(self._spelt, begun)
         high = bisect_right(self._spelt, begun, key=lambda word: word[: len(begun)])
         rests = {word[len(begun) : len(begun) + _LETTERS] for word in self._spelt[low:high]}
-        mask[index.fitting(rests - {b""})] = True
-        is_word = begun in self._beginnings and self.accepts(
-            begun.decode("utf-8", "surrogateescape")
-        )
-        if is_word and not of_word:
-            mask |= ~self.unit.begins  # the rest of a character, a mark
+        mask[index.fitting((rests | spaces) - {b""})] = True
+        text = begun.decode("utf-8", "surrogateescape")
+        is_word = begun in self._beginnings and self.accepts(text)
+        # Then the next word may begin, without a look at each token.
+        is_full = is_word and self.unit.is_full(text) and not self.unit.all_are_whole
+        if is_word and not of_word:  # the rest of a character, a mark
+            mask |= ~self.unit.begins if is_full else True
         for token in np.flatnonzero(mask).tolist():
             mask[token] = self._may_go_on(begun + self.tokenizer.pieces[token])
-        if is_word and not self.unit.all_are_whole:
-            mask |= self.unit.begins  # the next word may begin: no look at each token
-        return mask
+        return mask | self.unit.begins if is_full else mask
 
     def _may_go_on(self, spelt: bytes) -> bool:
         """Whether what is spelt can become an allowed word, or holds one that is over."""

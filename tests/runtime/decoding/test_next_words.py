@@ -382,6 +382,28 @@ def test_a_word_that_is_over_is_not_followed_by_looking_at_all(
     assert 0 < len(looked) < 10 < unit.begins.sum()
 
 
+@pytest.mark.parametrize(
+    ("name", "unit_name", "length", "words", "spelt"),
+    [
+        ("bpe_lm", "word", 1, ["\N{IDEOGRAPHIC FULL STOP}"], b"\xe3\x80"),  # or a wide space
+        ("char_lm", "character", 2, ["c", "ca"], b"c"),  # a word that is not full
+    ],
+)
+def test_what_may_follow_some_beginnings(
+    request: pytest.FixtureRequest,
+    name: str,
+    unit_name: NextUnit,
+    length: int,
+    words: list[str],
+    spelt: bytes,
+) -> None:
+    tokenizer = request.getfixturevalue(name).tokenizer
+    wanted = Wanted(tokenizer, Unit.of(unit_name, tokenizer, 0, length), "", words)
+    found = np.flatnonzero(wanted.tokens(spelt)).tolist()
+    assert found == wanted_by_looking_at_all(wanted, spelt)
+    assert len(found) > 1
+
+
 LETTERS = st.text(st.sampled_from("abetch é猫。\N{NO-BREAK SPACE}"), max_size=4)
 
 
