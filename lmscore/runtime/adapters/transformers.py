@@ -56,8 +56,9 @@ class ShallowFusion:
         """
         if not 0 < weight < math.inf:
             raise OptionError(f"weight must be a positive number, not {weight!r}")
+        row_bytes = 4 * max(1, lm.config.state_size)  # a unigram has no state
         self.rows: Cache[tuple[int, ...], Row] = Cache(
-            min(_CACHED, max(64, _CACHE_BYTES // (4 * lm.config.state_size)))
+            min(_CACHED, max(64, _CACHE_BYTES // row_bytes))
         )
         self._lm, self._weight = lm, weight
         self._vocabulary = Vocabulary.match(

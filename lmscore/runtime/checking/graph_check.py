@@ -243,7 +243,7 @@ def _heads_difference(engine: Engine, parity: Parity) -> Difference:
             _largest(output - reference, everywhere, f"k = {k}")
             for output, reference in (
                 (of_targets, expected),
-                (expected if engine.unnormalized else alone, expected),
+                (alone, expected),
                 (best, -np.sort(-log_probs, axis=2)[..., :k]),
                 (best, np.take_along_axis(log_probs, best_tokens, 2)),
                 (found.target_log_probs, expected),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.adapters.transformers import ShallowFusion
+from lmscore.runtime.load import load
 from lmscore.runtime.model import LanguageModel
 from tests.models import WORDS
 
@@ -45,6 +47,14 @@ def test_scores_are_added(lm: LanguageModel) -> None:
         for row, old, head in zip(found, given, heads, strict=True):
             expected = torch.tensor(expected_scores(lm, head)) * 0.5 + old
             assert row.tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+def test_a_model_without_a_state(tmp_path: Path) -> None:
+    arpa = tmp_path / "my.arpa"
+    arpa.write_text("\\data\\\nngram 1=3\n\n\\1-grams:\n-1\t<s>\n-1\t</s>\n-0.5\ta\n\n\\end\\\n")
+    processor = ShallowFusion(load(arpa), ["</s>", "a"], weight=1.0)
+    found = processor(torch.tensor([[0, 1]]), torch.zeros(1, 2))
+    assert found.tolist()[0] == pytest.approx([math.log(0.1), math.log(10**-0.5)])
 
 
 def test_every_step_but_the_first_goes_on_from_the_one_before(lm: LanguageModel) -> None:
