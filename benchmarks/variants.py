@@ -140,7 +140,7 @@ class FourBitOperators(Operators):
             layer,
             projected,
             state,
-            running=self.running,
+            operators=self,
             peepholes=peepholes(self.weights, self._config, layer),
             x_size=len(W),
             sums=sums,

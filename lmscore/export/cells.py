@@ -24,8 +24,8 @@ class Step:
     body: GraphBuilder
     layer: int  # every name ends with it
     hidden_size: int  # H
-    x: str  # the projected input with its bias, [B, G*H]
-    product: str  # the recurrent product with its bias, [B, G*H]
+    x: str  # the projected input, [B, G*H]
+    product: str  # the recurrent product, [B, G*H]; both biases are in their sum
     previous: Sequence[str]  # the state, [B, H] each
     peepholes: Sequence[str] = ()  # weights [H] each, of the gates i o f
 
@@ -115,6 +115,7 @@ class CellNodes:
     operator: str | None  # the ONNX operator that computes a whole layer, if there is one
     step: Callable[[Step], list[str]]  # adds one step, returns the next state, [B, H] each
     attributes: Mapping[str, Any] = field(default_factory=dict)  # of the operator
+    adds_products: bool = True  # a step reads only the sum of projected input and product
 
 
 def _elman(activation: str) -> CellNodes:
@@ -130,7 +131,7 @@ CELL_NODES: Mapping[Cell, CellNodes] = {
     "lstm-no-output": CellNodes("LSTM", _lstm_step),
     "lstm-mogrifier": CellNodes(None, _lstm_step),  # after its input and output were changed
     # r * (R h + bias), as in PyTorch.
-    "gru": CellNodes("GRU", _gru_step, {"linear_before_reset": 1}),
+    "gru": CellNodes("GRU", _gru_step, {"linear_before_reset": 1}, adds_products=False),
     "rnn-tanh": _elman("Tanh"),
     "rnn-relu": _elman("Relu"),
     "rnn-sigmoid": _elman("Sigmoid"),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lmscore.bundle import ENCODER, Config, Weights
 from lmscore.errors import needs_extra
 from lmscore.export.builder import GraphBuilder
-from lmscore.export.cells import peepholes, step_weights
+from lmscore.export.cells import CELL_NODES, peepholes, step_weights
 from lmscore.export.operators import (
     CLASS_ROWS,
     Matrix,
@@ -160,21 +160,25 @@ class Int8Operators(Operators):
             self._is_in_fp32(f"rnn.{name}_l{layer}") for name in ("weight_ih", "weight_hh")
         )
 
+        factor = store_factor(self._b, f"W_{layer}", W, in_fp32=of_input)
+        projected = self._project_input(layer, x, factor)
+        if CELL_NODES[self._config.cell].adds_products:
+            R_bias = W_bias + R_bias  # added with the product, in the cache
+        else:
+            bias = self._b.constant(f"W_{layer}_bias", W_bias)
+            projected = self._b.op("Add", projected, bias, to=f"input_{layer}")
+
         def recurrent(body: GraphBuilder, h: str) -> str:
             factor = store_factor(body, f"R_{layer}", R, R_bias, in_fp32=of_state)
             return add_product(body, f"recurrent_{layer}", h, factor, self._step)
 
-        factor = store_factor(self._b, f"W_{layer}", W, in_fp32=of_input)
-        projected = self._project_input(layer, x, factor)
-        bias = self._b.constant(f"W_{layer}_bias", W_bias)
-        biased = self._b.op("Add", projected, bias, to=f"input_{layer}")
         return add_recurrence(
             self._b,
             self._config,
             layer,
-            biased,
+            projected,
             state,
-            running=self.running,
+            operators=self,
             peepholes=peepholes(self.weights, self._config, layer),
             x_size=len(W),
             sums=lambda body, x, h: (x, recurrent(body, h)),

@@ -46,7 +46,7 @@ def add_mogrifier(
         layer,
         operators.vectors(x) if layer == 0 else x,
         [operators.as_input(name) for name in state],
-        running=operators.running,
+        operators=operators,
         x_size=config.input_dim(layer),
         sums=sums,
         dtype=TensorProto.FLOAT16 if is_half else TensorProto.FLOAT,

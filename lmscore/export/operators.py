@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lmscore.bundle import Config, Weights
 from lmscore.export.builder import GraphBuilder
-from lmscore.export.recurrence import add_running
+from lmscore.export.row_ends import add_last_places, add_running
 
 Matrix = tuple[str, ...]
 """The initializers that make up a stored matrix; the first axis of each is the matrix's rows."""
@@ -45,7 +45,7 @@ class Operators(ABC):
         `in_fp32` names the matrices of model.safetensors that int8 leaves in float32.
         """
         self._b, self._config, self.weights, self._in_fp32 = b, config, weights, in_fp32
-        self._running = ""
+        self._running = self._last_places = ""
         self._embedding = self.store("embedding.weight")
         self.output = self._embedding  # [V, D]
         if not config.tie_word_embeddings:
@@ -90,6 +90,13 @@ class Operators(ABC):
         if not self._running:
             self._running = add_running(self._b)
         return self._running
+
+    @property
+    def last_places(self) -> str:
+        """The time and the row of each row's last token, int64 [B, 2]."""
+        if not self._last_places:
+            self._last_places = add_last_places(self._b)
+        return self._last_places
 
     @abstractmethod
     def recur(self, layer: int, x: str, state: list[str]) -> tuple[str, list[str]]:

@@ -270,9 +270,10 @@ def _gather_elements(call: Call) -> list[Array]:
 def _gather_nd(call: Call) -> list[Array]:
     shape, places = call.shape(0), call.shape(1)
     batch = call.integer("batch_dims", 0)
-    if not places or places[-1].number != 1 or batch < 0:
-        raise RefusedError("GatherND of several axes")
-    return [Array((*places[:-1], *shape[batch + 1 :]))]
+    axes = places[-1].number if places else None
+    if axes is None or not 0 < axes <= len(shape) - batch or batch < 0:
+        raise RefusedError("GatherND of an unknown number of axes")
+    return [Array((*places[:-1], *shape[batch + int(axes) :]))]
 
 
 def _non_zero(call: Call) -> list[Array]:

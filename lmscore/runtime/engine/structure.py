@@ -210,14 +210,14 @@ class _Walk:
         return [Array(tuple(a.or_larger(b) for a, b in zip(*shapes, strict=True)))]
 
     def _scan(self, call: Call, names: Names) -> list[Array]:
-        """A loop with a body over two inputs [T, ...], as `lmscore.export.recurrence` writes it."""
-        body = call.node.attributes.get("body")
-        if not isinstance(body, GraphMessage) or call.integer("num_scan_inputs") != 2:
+        """A loop over one or two inputs [T, ...], as `lmscore.export.recurrence` writes it."""
+        body, count = call.node.attributes.get("body"), call.integer("num_scan_inputs")
+        if not isinstance(body, GraphMessage) or count not in (1, 2):
             raise RefusedError("Scan of another kind")
         if call.node.attributes.keys() != {"body", "num_scan_inputs"}:
             raise RefusedError("Scan with more attributes")
         arrays = [call.array(index) for index in range(len(call.inputs))]
-        states, scanned = arrays[:-2], arrays[-2:]
+        states, scanned = arrays[:-count], arrays[-count:]
         if any(not a.shape or not Bound.of("T").covers(a.shape[0]) for a in scanned):
             raise RefusedError("Scan over more steps than there are tokens")
         given = [Array(a.shape) for a in states] + [Array(a.shape[1:]) for a in scanned]

@@ -158,6 +158,19 @@ def loop_over_weights(model: onnx.ModelProto) -> None:
     model.graph.node.append(loop(inner, weights, weights, outputs=["x"]))
 
 
+def loop_over_three(model: onnx.ModelProto) -> None:
+    del model.graph.node[:]
+    times = tokens_by_time(model)
+    inner = body(helper.make_node("Identity", ["a"], ["seen"]), states=1, outputs=["seen"])
+    node = helper.make_node("Scan", [times] * 3, ["x"], body=inner, num_scan_inputs=3)
+    model.graph.node.append(node)
+
+
+def choice_of_five_axes(model: onnx.ModelProto) -> None:
+    places = store(model, "places", 0, 0, 0, 0, 0)
+    add(model, "GatherND", "tokens", places)
+
+
 def doubled(model: onnx.ModelProto) -> None:
     name = "tokens"
     for number in range(40):
@@ -289,6 +302,8 @@ def in_function(model: onnx.ModelProto) -> None:
         (one_more_loop, "more loops than layers"),
         (growing_state, "a loop whose state grows"),
         (loop_over_weights, "Scan over more steps than there are tokens"),
+        (loop_over_three, "Scan of another kind"),
+        (choice_of_five_axes, "GatherND of an unknown number of axes"),
         (doubled, r"an array of up to \d+\*B\*T elements"),
         (squared, r"an array of up to B\*B\*T\*T elements"),
         (folded, "an array of up to 1099511627776 elements"),
