@@ -89,7 +89,7 @@ class Scorer:
         self, ys: Tensor, hypotheses: Sequence[Sequence[int]], states: Sequence[Row | None]
     ) -> tuple[Any, list[Row]]:
         known = [
-            state if self._vocabulary.is_text(hypothesis[-1]) else None
+            state if self._vocabulary.text_id(hypothesis[-1]) is not None else None
             for hypothesis, state in zip(hypotheses, states, strict=True)
         ]
         texts = [  # of one that goes on from a state, the last token is read

@@ -12,6 +12,7 @@ ln 10 = 2.3.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
@@ -41,9 +42,9 @@ class LMState(Protocol):
         """The node that the word leads to."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)  # not frozen, since that takes three times as long to make
 class _Node:
-    """A hypothesis, as the tokens that lead to it."""
+    """A hypothesis, as the tokens that lead to it; nothing changes it."""
 
     parent: _Node | None  # None: the beginning
     token: int  # the model's id
@@ -104,7 +105,9 @@ class TokenLM:
         reading_bytes = 4 * (lm.vocab_size + lm.config.state_size)
         self._readings: Cache[_Node, _Reading] = Cache(max(64, _CACHE_BYTES // reading_bytes))
         self._nodes: dict[LMState, _Node] = {}
-        self._asked: dict[_Node, dict[_Node, None]] = {}  # since the last run, by parent, in order
+        # Since the last run, by parent, in order.
+        self._asked: defaultdict[_Node, dict[_Node, None]] = defaultdict(dict)
+        self._last: tuple[_Node, _Reading] | None = None
 
     def start(self, start_with_nothing: bool = False) -> LMState:
         """Begin a new text, and forget the states of the last one.
@@ -114,7 +117,9 @@ class TokenLM:
         """
         _check_start(start_with_nothing)
         state = self._new_state()
-        self._nodes, self._asked = {state: _Node(None, self._vocabulary.begin, 0.0)}, {}
+        self._nodes = {state: _Node(None, self._vocabulary.begin, 0.0)}
+        self._asked.clear()
+        self._last = None
         return state
 
     def score(self, state: LMState, usr_token_idx: int) -> tuple[LMState, float]:
@@ -129,12 +134,10 @@ class TokenLM:
         after = state.child(usr_token_idx)
         child = self._nodes.get(after)
         if child is None:
-            child = node
-            if self._vocabulary.is_text(usr_token_idx):
-                token = self._vocabulary.own_id(usr_token_idx)
-                child = _Node(node, token, node.log_prob + log_prob)
+            token = self._vocabulary.text_id(usr_token_idx)
+            child = node if token is None else _Node(node, token, node.log_prob + log_prob)
             self._nodes[after] = child
-        self._asked.setdefault(node, {})[child] = None
+        self._asked[node][child] = None
         return after, log_prob
 
     def finish(self, state: LMState) -> tuple[LMState, float]:
@@ -145,11 +148,14 @@ class TokenLM:
         return after, float(self._read(node).log_probs[self._vocabulary.end])
 
     def _read(self, node: _Node) -> _Reading:
-        found = self._readings.get(node)
-        if found is None:
+        if self._last is not None and self._last[0] is node:
+            return self._last[1]  # the decoder asks for many tokens after one state
+        reading = self._readings.get(node)
+        if reading is None:
             parent = None if node.parent is None else self._readings.peek(node.parent)
-            found = self._begin(node) if parent is None else self._run(node, parent)
-        return found
+            reading = self._begin(node) if parent is None else self._run(node, parent)
+        self._last = node, reading
+        return reading
 
     def _begin(self, node: _Node) -> _Reading:
         """Read a hypothesis from <s> on."""

@@ -216,18 +216,13 @@ class WordHistories:
             after, inner[long] = self._read_all_but_last(tokens[long], lengths[long], state, long)
             state = State.concat([state, after])
             parents[long] = B + np.arange(len(long))
-        last, state = engine.step(tokens[np.arange(B), lengths - 1], state, parents)
-        engine.check_finite(inner)
+            engine.check_finite(inner)
+        ends = tokens[np.arange(B), lengths - 1]
+        last, state = engine.step(ends, state, parents, checked=True)
         log_z = self._log_z(histories, last)
-        tensors = state.on_host().tensors
-        # A copy of each row, lest one that is kept keep all of the run's.
-        rows = [
-            State.owning(tensor[:, b : b + 1].copy() for tensor in tensors)
-            for b in range(len(histories))
-        ]
         return [
-            _Reading(log_probs.copy(), *columns)
-            for log_probs, *columns in zip(last, rows, inner.tolist(), log_z.tolist(), strict=True)
+            _Reading(*columns)
+            for columns in zip(*_rows(last, state), inner.tolist(), log_z.tolist(), strict=True)
         ]
 
     def _read_all_but_last(
@@ -264,6 +259,18 @@ class WordHistories:
         inside = np.array([not history.is_beginning for history in histories])
         found[inside] = log_sum(log_probs, self._boundaries)[inside]
         return found
+
+
+def _rows(log_probs: Tensor, state: State) -> tuple[list[Tensor], list[State]]:
+    """The B rows of a run: copies, lest one that is kept keep all of the run's."""
+    state = state.on_host()
+    if len(state) == 1:
+        return [log_probs[0]], [state]
+    states = [
+        State.owning(tensor[:, b : b + 1].copy() for tensor in state.tensors)
+        for b in range(len(state))
+    ]
+    return [row.copy() for row in log_probs], states
 
 
 def _padded(rows: Sequence[Tokens]) -> tuple[Ids, NDArray[np.int32]]:

@@ -23,7 +23,7 @@ def read_rows(
         ModelError: the model yields nan or inf.
     """
     state, parents = gather(rows)
-    log_probs, after = lm.engine.step(np.array(tokens), state, parents)
+    log_probs, after = lm.engine.step(np.array(tokens), state, parents, checked=True)
     return log_probs, [Row(after, number) for number in range(len(rows))]
 
 

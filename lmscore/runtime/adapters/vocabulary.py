@@ -33,7 +33,7 @@ class Vocabulary:
         begin: the id that the model begins with.
         end: the id of its </s>.
 
-    `score`, `read`, `is_text` and `own_id` raise InputError if a token is out of range.
+    `score`, `read` and `text_id` raise InputError if a token is out of range.
     """
 
     ids: Ids
@@ -112,18 +112,24 @@ class Vocabulary:
 
     def score(self, log_probs: NDArray[np.float32], token: int) -> float:
         """The score of one of the decoder's tokens, from the model's log-probs [V]."""
-        own = self.own_id(token)
+        own = self._own_id(token)
         return self.absent if own == _ABSENT else float(log_probs[own])
 
     def read(self, tokens: Sequence[int]) -> list[int]:
         """The model's ids of a decoder's tokens, for those that are text."""
-        return [self.own_id(token) for token in tokens if self.is_text(token)]
+        ids = (self.text_id(token) for token in tokens)
+        return [own for own in ids if own is not None]
 
-    def is_text(self, token: int) -> bool:
-        """Return whether the model reads a token: not one to skip, nor <s> or </s>."""
-        return self.own_id(token) not in (_ABSENT, self.begin, self.end)
+    def text_id(self, token: int) -> int | None:
+        """The model's id of a token that it reads; None of one to skip, of <s> and of </s>."""
+        own = self._own_id(token)
+        return None if own in self._no_text else own
 
-    def own_id(self, token: int) -> int:
+    @lazy
+    def _no_text(self) -> frozenset[int]:
+        return frozenset((_ABSENT, self.begin, self.end))
+
+    def _own_id(self, token: int) -> int:
         """The model's id of one of the decoder's tokens; -1 if it has none."""
         if not 0 <= token < len(self._own_ids):
             raise InputError(f"token {token} is not one of the decoder's {len(self.ids)} tokens")

@@ -218,9 +218,19 @@ class Engine:
         """The state before any token: zeros, of `batch_size` rows."""
         return State.owning(self._graph.initial_state(batch_size))
 
-    def step(self, tokens: ArrayLike, state: State, parents: ArrayLike | None = None) -> Step:
-        """Let each hypothesis read one token, int64 [B]; gives log-probs [B, V]."""
-        (log_probs,), after = self._step(["log_probs"], tokens, state, parents)
+    def step(
+        self,
+        tokens: ArrayLike,
+        state: State,
+        parents: ArrayLike | None = None,
+        *,
+        checked: bool = False,
+    ) -> Step:
+        """Let each hypothesis read one token, int64 [B]; gives log-probs [B, V].
+
+        `checked`: see `Graph.run`.
+        """
+        (log_probs,), after = self._step(["log_probs"], tokens, state, parents, checked=checked)
         self.check_finite(log_probs)
         return Step(log_probs[:, 0], after)
 
@@ -373,12 +383,11 @@ class Engine:
         tokens: ArrayLike,
         state: State,
         parents: ArrayLike | None,
-        *,
-        k: int = 0,
+        **given: Any,
     ) -> tuple[list[NDArray[Any]], State]:
         column = as_integers("tokens", tokens)[:, None]
         rows = None if parents is None else as_integers("parents", parents)
-        return self._run(outputs, column, state, parents=rows, k=k)
+        return self._run(outputs, column, state, parents=rows, **given)
 
     def _run(
         self, outputs: Sequence[str], tokens: Ids, state: State, **given: Any
