@@ -39,6 +39,7 @@ class Position:
     evaluations: int = 0  # evaluations made
     evaluated_step: int | None = None  # the step of the last evaluation
     best_loss: float | None = None  # nats per token, on the sample of the held-out text
+    best_step: int | None = None  # the updates that the weights with this loss had
     fruitless: int = 0  # evaluations without gain since the best one
     rate: float = 1.0  # the factor of the learning rate that the schedule `plateau` has reached
     texts: list[str] = field(default_factory=list)  # SHA-256 of the tokens: train, valid

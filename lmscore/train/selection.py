@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lmscore.bundle import CHECKPOINTS
 from lmscore.errors import TrainingError
 from lmscore.train.best import BestWeights
 from lmscore.train.checkpoint import Position
@@ -99,11 +100,21 @@ class Selection:
         network.load_weights(last)
 
     def check_found(self) -> None:
-        """Raise TrainingError if no evaluation had a finite loss."""
-        if self._position.best_loss == math.inf:
+        """Raise TrainingError if no evaluation had a finite loss; warn if none brought a gain."""
+        position = self._position
+        if position.best_loss == math.inf:
             raise TrainingError(
                 "the loss on the held-out text was never finite; start again with a lower "
                 f"`learning_rate` (now {self._options.learning_rate:g})"
+            )
+        if position.best_step == 0 < position.step:
+            _log.warning(
+                "no evaluation was better than the weights of `init_from`, which are therefore the "
+                "model's; a lower `learning_rate` (now %g) or more updates (now %d) may help, and "
+                "the last weights are in %s",
+                self._options.learning_rate,
+                position.step,
+                Path(self._options.output) / CHECKPOINTS,
             )
 
     def _losses(self) -> dict[str, Losses]:
@@ -128,7 +139,7 @@ class Selection:
         best = self._position.best_loss
         if best is not None and best <= loss:
             return False
-        self._position.best_loss = loss
+        self._position.best_loss, self._position.best_step = loss, self._position.step
         if self._workers.is_first:
             self._keep_best(self._learner.network)
         return True

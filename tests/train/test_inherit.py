@@ -52,8 +52,14 @@ def test_it_goes_on_from_the_weights(general: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose(after[name], weight, atol=1e-6)
 
 
-def test_what_it_starts_from_is_kept_unless_bettered(general: Path, tmp_path: Path) -> None:
+def test_what_it_starts_from_is_kept_unless_bettered(
+    general: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     bundle = train(options_from(general, tmp_path, learning_rate=30.0, clip=1e6))
+    (warning,) = (r.getMessage() for r in caplog.records if "`init_from`" in r.getMessage())
+    assert "a lower `learning_rate` (now 30) or more updates (now " in warning
+    assert (bundle.path / "checkpoints").is_dir()
+    assert str(bundle.path / "checkpoints") in warning
     before, after = load_file(general / WEIGHTS_FILE), load_file(bundle.file(WEIGHTS_FILE))
     assert all((after[name] == weight).all() for name, weight in before.items())
     metrics = (bundle.path / "metrics.jsonl").read_text().splitlines()
@@ -64,6 +70,13 @@ def test_a_model_of_weights_alone_is_enough(tmp_path: Path) -> None:
     make_model(tmp_path / "weights", tokenizer="bpe", cell="gru", layers=2)
     bundle = train(options_from(tmp_path / "weights", tmp_path))
     assert (bundle.config.cell, bundle.config.num_hidden_layers) == ("gru", 2)
+
+
+def test_a_gain_is_no_warning(
+    general: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(options_from(general, tmp_path))
+    assert "`init_from`" not in caplog.text
 
 
 def test_a_resumed_run_does_not_need_the_first_model(general: Path, tmp_path: Path) -> None:
