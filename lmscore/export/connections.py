@@ -17,7 +17,11 @@ def connect(
     if layer == 0 or config.connections == "plain":
         return hidden
     if config.connections == "residual":
-        return b.op("Add", hidden, x, to=f"residual_{layer}")
+        if not config.cell_spec.has_heads:
+            return b.op("Add", hidden, x, to=f"residual_{layer}")
+        # ONNX Runtime 1.32 crashes on fusing an addition in float16 with a division by a length.
+        negated = b.op("Neg", x, to=f"negated_{layer}")
+        return b.op("Sub", hidden, negated, to=f"residual_{layer}")
     gate = operators.gate(layer, x)
     change = b.op("Sub", hidden, x, to=f"change_by_{layer}")
     return b.op("Add", x, b.op("Mul", gate, change, to=f"changed_{layer}"), to=f"highway_{layer}")

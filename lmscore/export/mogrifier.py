@@ -22,6 +22,7 @@ def add_mogrifier(
 ) -> tuple[str, list[str]]:
     """Add one layer: x [T, B, D], state [1, B, H] each -> hidden [T, B, H], next state."""
     W, R, W_bias, R_bias = step_weights(operators.weights, config, layer)
+    bias = W_bias + R_bias
 
     def sums(body: GraphBuilder, x: str, h: str) -> tuple[str, str]:
         for number in range(1, config.cell_spec.mogrifications + 1):
@@ -35,8 +36,8 @@ def add_mogrifier(
             x, h = (gated, h) if number % 2 else (x, gated)
         names = f"rnn.weight_ih_l{layer}", f"rnn.weight_hh_l{layer}"
         return (
-            operators.linear(body, x, names[0], weight=W, bias=W_bias, to=f"input_{layer}"),
-            operators.linear(body, h, names[1], weight=R, bias=R_bias, to=f"recurrent_{layer}"),
+            operators.linear(body, x, names[0], weight=W, to=f"input_{layer}"),
+            operators.linear(body, h, names[1], weight=R, bias=bias, to=f"recurrent_{layer}"),
         )
 
     is_half = W.dtype.itemsize == 2

@@ -218,6 +218,7 @@ class WordHistories:
             parents[long] = B + np.arange(len(long))
             engine.check_finite(inner)
         ends = tokens[np.arange(B), lengths - 1]
+        engine.check_ids(ends)  # a history may be another model's
         last, state = engine.step(ends, state, parents, checked=True)
         log_z = self._log_z(histories, last)
         return [

@@ -27,6 +27,7 @@ class Array:
     numbers: tuple[int, ...] | None = None  # the values of a short stored array, flat
     largest: tuple[Bound, ...] | None = None  # bounds of the values of an array of sizes, flat
     count: Bound | None = None  # of all elements, if it is known better than from the shape
+    last: int | None = None  # the size of the last axis, if it is known exactly
 
     @property
     def elements(self) -> Bound:
@@ -99,12 +100,18 @@ def _same_shape(call: Call) -> list[Array]:
     return [array for _ in call.node.outputs]
 
 
+def _top(call: Call) -> list[Array]:
+    """As many as the last axis has at most, and where they are."""
+    return [replace(array, last=None) for array in _same_shape(call)]
+
+
 def _broadcast(call: Call) -> list[Array]:
     arrays = [call.array(index) for index in range(len(call.inputs))]
     shape: Shape = ()
     for array in arrays:
         shape = _broadcast_shape(shape, array.shape)
-    return [Array(shape)]
+    lasts = {array.last for array in arrays}
+    return [Array(shape, last=lasts.pop() if len(lasts) == 1 else None)]
 
 
 def _broadcast_shape(a: Shape, b: Shape) -> Shape:
@@ -149,7 +156,15 @@ def _concat(call: Call) -> list[Array]:
     largest: list[Bound] | None = []
     for array in arrays:
         largest = None if largest is None or array.largest is None else [*largest, *array.largest]
-    return [Array(tuple(sizes), largest=tuple(largest) if largest and rank == 1 else None)]
+    lasts = [array.last for array in arrays if array.last is not None]
+    is_exact = axis == rank - 1 and len(lasts) == len(arrays)
+    return [
+        Array(
+            tuple(sizes),
+            largest=tuple(largest) if largest and rank == 1 else None,
+            last=sum(lasts) if is_exact else None,
+        )
+    ]
 
 
 def _split(call: Call) -> list[Array]:
@@ -204,7 +219,7 @@ def _unsqueeze(call: Call) -> list[Array]:
     places = {_axis(axis, rank) for axis in axes}
     rest = iter(array.shape)
     shape = tuple(ONE if axis in places else next(rest) for axis in range(rank))
-    return [Array(shape, largest=array.largest)]
+    return [Array(shape, largest=array.largest, last=1 if rank - 1 in places else None)]
 
 
 def _shape(call: Call) -> list[Array]:
@@ -268,12 +283,12 @@ def _gather_elements(call: Call) -> list[Array]:
 
 
 def _gather_nd(call: Call) -> list[Array]:
+    """The last axis of the places says how many axes are chosen from: a bound of it will not do."""
     shape, places = call.shape(0), call.shape(1)
-    batch = call.integer("batch_dims", 0)
-    axes = places[-1].number if places else None
-    if axes is None or not 0 < axes <= len(shape) - batch or batch < 0:
+    batch, axes = call.integer("batch_dims", 0), call.array(1).last
+    if axes is None or not 0 < axes <= len(shape) - batch or not 0 <= batch < len(places):
         raise RefusedError("GatherND of an unknown number of axes")
-    return [Array((*places[:-1], *shape[batch + int(axes) :]))]
+    return [Array((*places[:-1], *shape[batch + axes :]))]
 
 
 def _non_zero(call: Call) -> list[Array]:
@@ -424,7 +439,7 @@ OPERATORS: Mapping[str, Operator] = {
     "Slice": _row(_slice),
     "Split": _row(_split, "axis"),
     "Squeeze": _row(_squeeze),
-    "TopK": _row(_same_shape, "axis"),
+    "TopK": _row(_top, "axis"),
     "Transpose": _row(_transpose, "perm"),
     "Unsqueeze": _row(_unsqueeze),
 }

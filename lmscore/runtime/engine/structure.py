@@ -278,4 +278,5 @@ def _stored(tensor: StoredTensor) -> Array:
     largest = None
     if numbers and min(numbers) >= 0 and len(tensor.shape) <= 1:
         largest = tuple(map(Bound.of, numbers))
-    return Array(shape_of(tensor.shape), numbers, largest)
+    last = tensor.shape[-1] if tensor.shape else None
+    return Array(shape_of(tensor.shape), numbers, largest, last=last)

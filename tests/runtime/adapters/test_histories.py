@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import lmscore
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.adapters.histories import History, WordHistories, WordStep
 from lmscore.runtime.engine import Engine
 from lmscore.runtime.model import LanguageModel
-from tests.models import WORDS
+from tests.models import WORDS, make_model
 
 TEXTS = st.lists(st.sampled_from([*WORDS[:9], "zebra", "it's", "né", "<unk>", "</s>"]), max_size=7)
 
@@ -50,6 +52,17 @@ def test_a_sentence_after_another(document_lm: LanguageModel) -> None:
     second = chain(scorer, ["a", "dog"], first[-1].history)
     expected = document_lm.score_batch(["the cat", "a dog"], context="document")
     assert math.fsum(step.log_prob for step in second) == pytest.approx(expected[1].log_prob)
+
+
+def test_a_history_of_another_model_is_refused_by_its_ids(tmp_path: Path) -> None:
+    large, small = (
+        WordHistories(lmscore.load(make_model(tmp_path / str(V), vocab=V, variants=("fp32",)).path))
+        for V in (60, 40)
+    )
+    history = large.score(large.begin(), "w20").history
+    assert max(history.tokens) >= 40
+    with pytest.raises(InputError, match=r"ids must lie in 0\.\.39, not 55\.\.55"):
+        small.score(history, "the")
 
 
 def test_probabilities_of_words_sum_to_one(lm: LanguageModel) -> None:

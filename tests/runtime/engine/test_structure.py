@@ -40,6 +40,8 @@ def test_all_that_export_writes_passes_and_nothing_more_is_known(tmp_path: Path)
     for cell in ("lstm-mogrifier", "gated-delta"):  # whose layers have the most nodes
         path = tmp_path / f"deep-{cell}"
         make_model(path, cell=cell, layers=16, hidden=8, connections="highway", variants=every)
+    path = tmp_path / "residual"  # ONNX Runtime once crashed on it
+    make_model(path, cell="gated-delta", layers=2, connections="residual", variants=every)
     make_model(tmp_path / "encoder", layers=2, separate=True, variants=every)
     make_model(tmp_path / "learned-state", learned_initial_state=True, variants=every)
     make_model(tmp_path / "many-words", vocab=2700, variants=every)
@@ -169,6 +171,23 @@ def loop_over_three(model: onnx.ModelProto) -> None:
 def choice_of_five_axes(model: onnx.ModelProto) -> None:
     places = store(model, "places", 0, 0, 0, 0, 0)
     add(model, "GatherND", "tokens", places)
+
+
+def choice_of_fewer_axes(model: onnx.ModelProto) -> None:
+    """The last axis of the places has one number, where a bound says two."""
+    axis, data = store(model, "last_axis", -1), store(model, "row", 0, 0, 0)
+    column = add(model, "Unsqueeze", "tokens", axis, to="column")
+    pair = add(model, "Concat", column, column, to="pair", axis=-1)
+    start, end = store(model, "start", -1), store(model, "end", 2)
+    add(model, "GatherND", data, add(model, "Slice", pair, start, end, axis, to="one"))
+
+
+def choice_of_no_axis(model: onnx.ModelProto) -> None:
+    """The last axis of the places is empty, where a bound says one: all is chosen each time."""
+    axis, data = store(model, "last_axis", -1), store(model, "row", 0, 0, 0)
+    column = add(model, "Unsqueeze", "tokens", axis, to="column")
+    start, end = store(model, "start", 1), store(model, "end", 2)
+    add(model, "GatherND", data, add(model, "Slice", column, start, end, axis, to="none"))
 
 
 def doubled(model: onnx.ModelProto) -> None:
@@ -304,6 +323,8 @@ def in_function(model: onnx.ModelProto) -> None:
         (loop_over_weights, "Scan over more steps than there are tokens"),
         (loop_over_three, "Scan of another kind"),
         (choice_of_five_axes, "GatherND of an unknown number of axes"),
+        (choice_of_fewer_axes, "GatherND of an unknown number of axes"),
+        (choice_of_no_axis, "GatherND of an unknown number of axes"),
         (doubled, r"an array of up to \d+\*B\*T elements"),
         (squared, r"an array of up to B\*B\*T\*T elements"),
         (folded, "an array of up to 1099511627776 elements"),
