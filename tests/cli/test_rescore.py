@@ -647,6 +647,18 @@ def test_nor_that_of_lists_in_a_list(run: Run, lists: Path, tmp_path: Path) -> N
 
 
 @posix
+def test_words_down_a_pipe_are_read_once(run: Run, lists: Path, tmp_path: Path) -> None:
+    (tmp_path / "words").write_text("the\n")
+    expected = run("rescore", lists, "--remove", f"@{tmp_path / 'words'}").out
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"the\n")
+    os.close(write_end)
+    found = run("rescore", lists, "--remove", f"@/dev/fd/{read_end}").out
+    os.close(read_end)
+    assert found == expected != run("rescore", lists).out
+
+
+@posix
 def test_names_down_a_pipe_are_read_once(run: Run, lists: Path, tmp_path: Path) -> None:
     read_end, write_end = os.pipe()
     os.write(write_end, f"{lists}\n".encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,16 @@ def lists(tmp_path: Path) -> Path:
 
 
 OWN = ("--no-model", "--no-word-penalty", "--weigh", "score", "--weigh", "old", "--folds", "4")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pipe with a name")
+def test_lists_down_a_pipe_are_read_once(run: Run, lists: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, lists.read_bytes())
+    os.close(write_end)
+    found = run("tune", f"/dev/fd/{read_end}", *OWN)
+    os.close(read_end)
+    assert (found.err, found.out) == (READ, run("tune", lists, *OWN).out)
 
 
 def test_the_report(run: Run, lists: Path) -> None:

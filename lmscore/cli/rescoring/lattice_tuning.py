@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmscore.cli import streams
@@ -27,7 +28,7 @@ _MAX_ROUNDS = 10
 
 
 def lattice_format(lists: ListInput) -> LatticeFormat | None:
-    """The format of the input if it holds lattices; standard input holds them if it is named.
+    """The format of the input if it holds lattices; a pipe holds them if it is named.
 
     Raises:
         UsageError: options for lists contradict each other.
@@ -45,8 +46,10 @@ def lattice_format(lists: ListInput) -> LatticeFormat | None:
     from lmscore.runtime.rescoring.formats import Document, detect
     from lmscore.runtime.rescoring.lattices import detect as detect_lattices
 
-    first = next(iter(expanded_paths(lists.paths)), "-")
-    if str(first) == "-" or any(path.startswith("@") for path in lists.paths):
+    if any(path.startswith("@") for path in lists.paths):
+        return None
+    first = next(iter(expanded_paths(lists.paths)), Path("-"))
+    if not Path(first).is_file():  # what a pipe gives can be read only once
         return None
     with Document(first, errors=lists.errors) as document:
         return None if detect(document.head) else detect_lattices(document.head)

@@ -62,7 +62,11 @@ class SeenText:
 
     def removed(self, errors: names.Utf8Errors) -> frozenset[str]:
         """The words of --remove, those in files among them; raises InputFileError."""
-        return frozenset(_words(self.remove or [], errors))
+        # Commands ask several times, and a file may be a pipe, which can be read only once.
+        known: dict[str, frozenset[str]] = self.__dict__.setdefault("_removed", {})
+        if errors not in known:
+            known[errors] = frozenset(_words(self.remove or [], errors))
+        return known[errors]
 
 
 def _words(values: Iterable[str], errors: names.Utf8Errors) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """N-best lists of other people's decoders, read and written back without loss."""
 
-from lmscore.runtime.rescoring.formats.document import Document, Line
+from lmscore.runtime.rescoring.formats.document import Document, Line, stem_of
 from lmscore.runtime.rescoring.formats.entry_points import offered
 from lmscore.runtime.rescoring.formats.field_mapping import FieldMapping
 from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
@@ -37,6 +37,7 @@ __all__ = [
     "read",
     "read_symbols",
     "render",
+    "stem_of",
     "to_float",
     "write",
 ]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, groupby
 from operator import itemgetter
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Self
 
+from lmscore.compression import SUFFIXES
 from lmscore.errors import InputError
 from lmscore.files import input_name, open_input
 from lmscore.names import Utf8Errors
@@ -145,3 +146,11 @@ def joined_lines(lines: Iterable[tuple[str, str]]) -> str:
     usual = next((end for _, end in rows if end), "\n")
     ends = [end or usual for _, end in rows[:-1]] + [end for _, end in rows[-1:]]
     return "".join(text + end for (text, _), end in zip(rows, ends, strict=True))
+
+
+def stem_of(name: str, suffixes: Collection[str]) -> str:
+    """A file's name without folders, without these suffixes and those of compressed files."""
+    path = PurePath(name)
+    while path.suffix in suffixes or path.suffix in SUFFIXES:
+        path = path.with_suffix("")
+    return path.name

@@ -104,17 +104,23 @@ def lists_at(
 ) -> Iterator[tuple[Node | None, tuple[Place, ...]]]:
     """The arrays that a path leads to, and the values on the way to each, the outermost first.
 
-    None stands for an array that a key does not lead to, as for what was not recognised.
+    None stands for an array that a key does not lead to, that is null, or whose place is in an
+    array without elements, as for what was not recognised.
     """
     if not steps:
-        yield node, ()
+        yield None if node.raw == "null" else node, ()
         return
     first, *rest = steps
     found = _items(node, first)
-    if not found and isinstance(first, str):
+    if not found and (isinstance(first, str) or (rest and is_empty(node))):
         yield None, (Place(node, ()),)
     for number, item in enumerate(found):
         index = (number,) if isinstance(first, Each) else ()
         for array, places in lists_at(item, tuple(rest)):
             inner = places[0].indices if places else ()
             yield array, (Place(node, (*index, *inner)), *places)
+
+
+def is_empty(node: Node) -> bool:
+    """Whether a value holds no element that a list could be in."""
+    return node.raw == "null" or (node.is_array() and not node.items)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePath
 
 from lmscore.errors import InputError
-from lmscore.runtime.rescoring.formats.document import Document, ListSource
+from lmscore.runtime.rescoring.formats.document import Document, ListSource, stem_of
 from lmscore.runtime.rescoring.formats.field_mapping import FILE_NAME, FieldMapping
-from lmscore.runtime.rescoring.formats.field_paths import FieldPath, Place, lists_at, values_at
+from lmscore.runtime.rescoring.formats.field_paths import (
+    FieldPath,
+    Place,
+    is_empty,
+    lists_at,
+    values_at,
+)
 from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
 from lmscore.runtime.rescoring.formats.json_text import (
     JsonText,
@@ -21,10 +26,11 @@ from lmscore.runtime.rescoring.formats.json_text import (
     string,
 )
 from lmscore.runtime.rescoring.formats.mapped_rendering import Found, rendered_record
-from lmscore.runtime.rescoring.formats.numbers import parse_score
+from lmscore.runtime.rescoring.formats.numbers import checked_score, to_float
 from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 NAME = "json"
+_SUFFIXES = (".json", ".jsonl", ".txt")
 
 
 @dataclass(slots=True)
@@ -60,18 +66,21 @@ def _read(document: Document, mapping: FieldMapping) -> Iterator[NBestList]:
     source = JsonText(document.name, document.text())
     place = source.skip(0)
     done = index = 0
+    line, counted = 1, 0  # lines are counted on from the record before
     while place < len(source.text):
         node = open_node(source, place, mapping.depth)
         found = tuple(
             Found(array, places, _parallel(array, places, mapping))
             for array, places in lists_at(node, mapping.lists.steps)
+            if array is not None or _is_listed(places, mapping)
         )
         record = _Record(node, found)
+        line += source.text.count("\n", counted, node.start)
+        counted = node.start
         for number_in_record, each in enumerate(found):
-            key = _key(document, each, mapping, index)
+            key = _key(document, each, mapping, index, line)
             before = source.text[done : node.start] if not number_in_record else ""
             size = len((before + node.raw).encode()) if not number_in_record else 0
-            line = 1 + source.text.count("\n", 0, node.start)
             content = (record, number_in_record)
             yield replace(
                 _list(key, each, mapping),
@@ -83,18 +92,22 @@ def _read(document: Document, mapping: FieldMapping) -> Iterator[NBestList]:
     document.finish(index, source.text[done:])
 
 
-def _key(document: Document, found: Found, mapping: FieldMapping, index: int) -> str:
+def _is_listed(places: Sequence[Place], mapping: FieldMapping) -> bool:
+    """Whether what has no array is a list: not if the elements that would have ids are missing."""
+    if not isinstance(mapping.key, FieldPath) or not is_empty(places[-1].node):
+        return True
+    return _around(places, mapping.key) is not None
+
+
+def _key(document: Document, found: Found, mapping: FieldMapping, index: int, line: int) -> str:
     if mapping.key == FILE_NAME:
-        name = PurePath(document.name)
-        while name.suffix:
-            name = name.with_suffix("")
-        return name.name
+        return stem_of(document.name, _SUFFIXES)
     if not isinstance(mapping.key, FieldPath):
         return str(document.first_index + index)
     node = _around(found.places, mapping.key)
     if node is None:
         raise InputError(
-            f"{document.name}: the list number {index + 1} has no id={mapping.key.text}"
+            f"{document.where(line)}: the list number {index + 1} has no id={mapping.key.text}"
         )
     return identifier(node, mapping.key.text)
 
@@ -140,7 +153,10 @@ def _score(found: Found, place: int, name: str, path: FieldPath) -> float | None
     if node is None or node.raw == "null":
         return None
     if isinstance(node.value, str):  # as some services write numbers
-        return parse_score(node.value, f"{node.source.name}, {path.text}")
+        value = to_float(node.value)
+        if value is None:
+            raise node.error(path.text, f"{node.value!r} is no number")
+        return checked_score(value, f"{node.source.name}, {path.text}")
     return number(node, path.text)
 
 

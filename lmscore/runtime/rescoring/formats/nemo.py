@@ -35,7 +35,7 @@ def _hypotheses(document: Document, size: int) -> Iterator[Hypothesis]:
             )
         texts = [*texts[-2 * size :], columns[0]]
         features = score_columns(columns[1:], 2, document.where(line.number))
-        yield Hypothesis(columns[0], features, source=line)
+        yield Hypothesis(columns[0].strip(), features, source=line)
 
 
 def _is_shifted(texts: Sequence[str], following: str) -> bool:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.formats.document import (
@@ -23,6 +22,7 @@ from lmscore.runtime.rescoring.formats.document import (
     ListSource,
     joined_lines,
     rendered_lines,
+    stem_of,
 )
 from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
 from lmscore.runtime.rescoring.formats.numbers import parse_score, to_float
@@ -37,7 +37,7 @@ _BACKTRACE = re.compile(r"\( st: \S+ et: \S+ g: \S+ a: \S+ \)")
 _STATE = re.compile(r"-[0-9]$")  # what the name of an HMM state ends in
 _FIELD = re.compile(r"[^ \t\r]+")
 _MOST = 0.5  # of the lines: what is damaged is for the reader
-_SUFFIXES = {".gz", ".xz", ".Z", ".nbest", ".score", ".txt"}
+_SUFFIXES = (".Z", ".nbest", ".score", ".txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,7 @@ class SrilmLine(Line):
 
 def utterance_id(name: str) -> str:
     """The utterance of a file: its name without folders and without suffixes like .nbest.gz."""
-    path = PurePath(name)
-    while path.suffix in _SUFFIXES:
-        path = path.with_suffix("")
-    return path.name
+    return stem_of(name, _SUFFIXES)
 
 
 def _recognises(head: Head) -> Surety:

@@ -21,7 +21,7 @@ def _rows(document: Document) -> Iterator[tuple[str, Hypothesis]]:
         if not columns[0]:
             raise InputError(f"{where}: the id (column 1) is empty")
         features = score_columns(columns[1:-1], 2, where)
-        yield columns[0], Hypothesis(columns[-1], features, source=line)
+        yield columns[0], Hypothesis(columns[-1].strip(), features, source=line)
 
 
 def table_rows(document: Document, layout: str) -> Iterator[tuple[Line, list[str]]]:

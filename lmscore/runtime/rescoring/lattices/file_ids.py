@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from lmscore.files import STANDARD_INPUT
-from lmscore.runtime.rescoring.formats import Document
+from lmscore.runtime.rescoring.formats import Document, stem_of
 
-_SUFFIX = re.compile(r"(\.(lat|slf|htk|mesh|wlat|gz|xz))+$")
+_SUFFIXES = (".lat", ".slf", ".htk", ".mesh", ".wlat")
 
 
 def file_name(document: Document) -> str:
@@ -18,4 +17,4 @@ def file_name(document: Document) -> str:
 
 def file_id(document: Document) -> str:
     """The name of a file without its directory and its suffixes."""
-    return _SUFFIX.sub("", file_name(document))
+    return stem_of(file_name(document), _SUFFIXES)

@@ -112,7 +112,7 @@ def _read_line(parts: _Parts, line: Line) -> None:
 def _lattice(parts: _Parts, text: str) -> Lattice:
     document = parts.document
     _check_header(parts)
-    num_nodes = _check_size(parts, "N", parts.nodes, "nodes")
+    num_nodes = _num_nodes(parts)
     _check_size(parts, "L", parts.links, "links")
     unit = _unit(parts)
     scales = Scales(
@@ -120,7 +120,8 @@ def _lattice(parts: _Parts, text: str) -> Lattice:
         lm=parts.number("lmscale", 1.0),
         word_penalty=parts.number("wdpenalty", 0.0) * (unit or 1.0),
     )
-    nodes = [parts.nodes[number][0] for number in range(num_nodes)]
+    unnamed = Fields("", {}), 1  # of nodes without lines, which have neither times nor words
+    nodes = [parts.nodes.get(number, unnamed)[0] for number in range(num_nodes)]
     other_scale = parts.number("prscale", 1.0)
     links = [parts.links[number] for number in sorted(parts.links)]
     scored = [_arc(document, *link, nodes, unit, other_scale) for link in links]
@@ -168,11 +169,19 @@ def _check_size(parts: _Parts, key: str, found: Mapping[int, tuple[Fields, int]]
     return size
 
 
+def _num_nodes(parts: _Parts) -> int:
+    """The number of nodes: each has a line, or, as HTK writes them without times, none has."""
+    if not parts.nodes:
+        return parse_count(parts.settings["N"], parts.where("N"))
+    return _check_size(parts, "N", parts.nodes, "nodes")
+
+
 def _unit(parts: _Parts) -> float:
+    """The nats of a unit of the scores; 0 for probabilities. HTK's base 1 is natural, too."""
     base = parts.number("base", math.e)
-    if base == 0:
-        return 0.0
-    if base < 0 or base == 1:
+    if base in (0, 1):
+        return float(base)
+    if base < 0:
         raise InputError(f"{parts.where('base')}: {base} is no base of logarithms")
     return math.log(base)
 
@@ -186,9 +195,9 @@ def _arc(
     on_node = nodes[end].values
     words = [values["W"] for values in (fields.values, on_node) if "W" in values]
     spoken = [word for word in map(_word, words) if word]
-    if len(spoken) > 1:
+    if len(set(spoken)) > 1:
         raise InputError(
-            f"{where}, field 'W': a word on the link and one on its end, node {end}; "
+            f"{where}, field 'W': a word on the link and another one on its end, node {end}; "
             "expected one of them"
         )
     values = {**on_node, **fields.values}

@@ -23,6 +23,7 @@ from lmscore.names import Utf8Errors
 Rows = Iterator[tuple[str, str, str]]  # a place for messages, an id (perhaps empty), a text
 
 _TRN = re.compile(r"(.*?)\s*\(([^\s()]+)\)\s*")
+_LIKE_AN_ID = re.compile(r"[-_]|[^\W\d]\d|\d[^\W\d]")
 _STM = re.compile(
     r"(?P<file>\S+)\s+\S+\s+(?P<speaker>\S+)\s+(?P<begin>[0-9.]+)\s+(?P<end>[0-9.]+)"
     r"(\s+<[^<>]*>)?(\s+(?P<text>.*))?"
@@ -65,22 +66,45 @@ def _rows(lines: list[str], name: str, what: str, *, by_line: bool) -> Rows:
     told = [line for line in lines if line.strip() and not line.startswith(";;")]
     if told and all(map(_STM.fullmatch, told)):
         yield from _stm_rows(lines, name)
-    elif told and all(map(_TRN.fullmatch, told)):
+    elif told and _is_trn(told, by_line=by_line):
         for number, line in enumerate(lines, 1):
             match = _TRN.fullmatch(line)
             if match:
                 yield f"{name}, line {number}", match[2], match[1].strip()
     else:
+        is_manifest = not by_line or all(map(_is_object, told))
+        mark = "\t" if all("\t" in line for line in told) else " "
         for number, line in enumerate(lines, 1):
             where = f"{name}, line {number}"
-            is_json = line.startswith("{")
-            row = _manifest_row(line, where, what) if is_json else _text_row(line, by_line)
+            if is_manifest and line.startswith("{"):
+                row = _manifest_row(line, where, what)
+            else:
+                row = ("", line.strip()) if by_line else _text_row(line, mark)
             yield where, *row
 
 
-def _text_row(line: str, by_line: bool) -> tuple[str, str]:
-    key, _, text = ("", "", line) if by_line else line.replace("\t", " ", 1).partition(" ")
-    return key, text.strip()
+def _is_trn(told: list[str], *, by_line: bool) -> bool:
+    """Whether every line ends with an id in parentheses; a text may end with a word in them."""
+    matches = [_TRN.fullmatch(line) for line in told]
+    ids = [match[2] for match in matches if match is not None]
+    if len(ids) < len(told):
+        return False
+    return not by_line or (len(set(ids)) == len(ids) and all(map(_LIKE_AN_ID.search, ids)))
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _text_row(line: str, mark: str) -> tuple[str, str]:
+    """An id and a text; if all lines have a tab, it ends the id, which may have spaces then."""
+    if mark == " ":
+        line = line.replace("\t", " ", 1)
+    key, _, text = line.partition(mark)
+    return key.strip(), text.strip()
 
 
 def _stm_rows(lines: list[str], name: str) -> Rows:

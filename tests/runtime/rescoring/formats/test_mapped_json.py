@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import json
 from typing import Any
 
@@ -201,6 +202,34 @@ def test_what_was_not_recognised_is_an_empty_list(tmp_path: Any) -> None:
     assert [(nbest.id, len(nbest.hypotheses)) for nbest in lists] == [("a", 0), ("b", 2)]
 
 
+def test_an_array_without_elements_is_an_empty_list(read_text: Read) -> None:
+    """As services answer where they recognise nothing."""
+    some = '{"results": [{"alternatives": [{"transcript": "a", "confidence": 1}]}]}\n'
+    none = '{"results": []}\n{"results": null}\n{"results": [{"alternatives": null}]}\n'
+    lists = read_text(some + none + some, mapping=GOOGLE_MAP)
+    assert [(nbest.id, len(nbest.hypotheses)) for nbest in lists] == [
+        ("0", 1),
+        ("1", 0),
+        ("2", 0),
+        ("3", 0),
+        ("4", 1),
+    ]
+
+
+def test_no_list_is_missing_where_its_id_is_missing_too(read_text: Read) -> None:
+    text = '{"u": [{"i": "x", "n": ["a"]}]}\n{"u": []}\n'
+    (nbest,) = read_text(text, mapping="list=u[].n id=i")
+    assert nbest.id == "x"
+
+
+def test_names_of_files_with_dots(tmp_path: Any) -> None:
+    for name in ("rec.001.json", "rec.002.json.bz2"):
+        text = AZURE.encode()
+        (tmp_path / name).write_bytes(bz2.compress(text) if name.endswith("2") else text)
+    _, lists = read(tmp_path, mapping=AZURE_MAP)
+    assert [nbest.id for nbest in lists] == ["rec.001", "rec.002"]
+
+
 def test_references(read_text: Read) -> None:
     first, second = read_text(WHISPER, mapping=WHISPER_MAP)
     assert (first.reference, second.reference) == ("x", None)
@@ -220,14 +249,14 @@ def test_decoders_own_score() -> None:
         ('{"n": [1]}', "list=n", r"line 1, \.: expected a string, not '1'"),
         ('{"n": [{"a": "b"}]}', "list=n text=t", "line 1, list '0': a hypothesis without text=t"),
         ('{"n": ["a"], "s": [1, 2]}', "list=n score=s", "line 1, s: 2 scores of 1 hypotheses"),
-        ('{"n": [{"t": "a", "s": "x"}]}', "list=n text=t score=s", "s: 'x' is no number"),
+        ('{"n": [{"t": "a", "s": "x"}]}', "list=n text=t score=s", "line 1, s: 'x' is no number"),
         (
             '{"n": [{"t": "a", "s": true}]}',
             "list=n text=t score=s",
             "expected a number, not 'true'",
         ),
         ('{"m": ["a"]}', "list=n", "list=n leads to no hypotheses, there or in any other file"),
-        ('{"n": ["a"]}', "list=n id=u", "the list number 1 has no id=u"),
+        ('{"n": ["a"]}', "list=n id=u", "line 1: the list number 1 has no id=u"),
         ('[{"i": 1, "n": ["a"]}, {"i": 1, "n": []}]', "list=[].n id=i", "a second list '1'"),
     ],
 )

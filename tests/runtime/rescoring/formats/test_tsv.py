@@ -18,7 +18,7 @@ def test_what_is_read(read_text: Read) -> None:
         ("", {"score": -2}),
         ("good day", {"score": -1.5}),
     ]
-    assert contents(second) == [(" 12 ", {"score": float("-inf")})]
+    assert contents(second) == [("12", {"score": float("-inf")})]
 
 
 def test_any_number_of_scores(read_text: Read) -> None:

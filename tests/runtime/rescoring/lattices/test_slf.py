@@ -86,6 +86,19 @@ def test_words_on_nodes(read_text: ReadText) -> None:
     assert totals == pytest.approx({"cat": -2.6, "the": -1.4})
 
 
+def test_nodes_without_lines(read_text: ReadText) -> None:
+    """HTK leaves them out where they have neither times nor words."""
+    text = "N=3 L=3\nJ=0 S=0 E=1 W=a\nJ=1 S=0 E=1 W=b\nJ=2 S=1 E=2 W=c\n"
+    (lattice,) = read_text(text)
+    assert sorted(path.text for path in all_paths(lattice)) == ["a c", "b c"]
+    assert slf(lattice) == text
+
+
+def test_the_same_word_on_a_link_and_on_its_end(read_text: ReadText) -> None:
+    (lattice,) = read_text("N=2 L=1\nI=0\nI=1 W=a\nJ=0 S=0 E=1 W=a\n")
+    assert [arc.word for arc in lattice.arcs] == ["a"]
+
+
 @pytest.mark.parametrize(
     ("base", "a", "l", "expected"),
     [
@@ -93,6 +106,7 @@ def test_words_on_nodes(read_text: ReadText) -> None:
         ("base=1.0003", "-100", "-inf", Scores(-100 * math.log(1.0003), -math.inf)),
         ("base=0", "0.5", "0.25", Scores(math.log(0.5), math.log(0.25))),
         ("", "-2", "-1", Scores(-2, -1)),
+        ("base=1.0", "-2", "-1", Scores(-2, -1)),  # as HTK reads it
     ],
 )
 def test_bases(read_text: ReadText, base: str, a: str, l: str, expected: Scores) -> None:  # noqa: E741
@@ -282,7 +296,7 @@ def test_errors(
         ("J=0 S=0 E=2", "field 'E': there is no node 2"),
         (
             "J=0 S=0 E=1 W=b",
-            "field 'W': a word on the link and one on its end, node 1; expected one",
+            "field 'W': a word on the link and another one on its end, node 1; expected one",
         ),
         ("J=0 S=0 E=1 a=x", "field 'a': 'x' is no finite number"),
         ("J=0 S=0 E=1 l=nan", "field 'l': 'nan' is no finite number"),

@@ -39,6 +39,27 @@ def test_by_line(tmp_path: Path, text: str) -> None:
     assert joined(tmp_path, text, "1", "0", by_line=True) == ["", "a b"]
 
 
+def test_an_id_may_have_spaces_where_every_line_has_a_tab(tmp_path: Path) -> None:
+    text = "my file 1\ta b\nmy file 2\t\n"
+    assert joined(tmp_path, text, "my file 2", "my file 1") == ["", "a b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("the film (1990)\nthe film (1991)\n", ["the film (1990)", "the film (1991)"]),
+        ("yes (laughs)\nno (laughs)\n", ["yes (laughs)", "no (laughs)"]),
+        ("a b (spk-1)\nc (spk-2)\n", ["a b", "c"]),
+        ("{0} files\na day\n", ["{0} files", "a day"]),
+        ('{"quoted"}\n{1}\n', ['{"quoted"}', "{1}"]),
+    ],
+)
+def test_texts_by_line_that_look_like_another_form(
+    tmp_path: Path, text: str, expected: list[str]
+) -> None:
+    assert joined(tmp_path, text, "0", "1", by_line=True) == expected
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
