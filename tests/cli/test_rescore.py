@@ -624,6 +624,20 @@ def test_a_file_that_is_there_stays(run: Run, lists: Path, tmp_path: Path, optio
     assert path.read_text() == "old"
 
 
+def test_directories_of_espnet2_that_are_there_stay(run: Run, tmp_path: Path) -> None:
+    for rank, text in (("1best_recog", "u the cat\n"), ("2best_recog", "u a cat\n")):
+        (tmp_path / "dec" / rank).mkdir(parents=True)
+        _file(tmp_path / "dec" / rank / "text", text)
+        _file(tmp_path / "dec" / rank / "score", "u -1\n")
+    out = tmp_path / "out"
+    assert run("rescore", tmp_path / "dec", "-o", f"{out}/").status == 0
+    again = run("rescore", tmp_path / "dec", "-o", f"{out}/")
+    assert again.status == 1
+    written = out / "dec" / "1best_recog" / "text"
+    assert f"{written}: there is something in it already; remove it, or name" in again.err
+    assert run("rescore", tmp_path / "dec", "-o", tmp_path).status == 0  # in the place of the input
+
+
 def test_the_output_may_be_the_input(run: Run, lists: Path) -> None:
     expected = run("rescore", lists).out
     assert run("rescore", lists, "-o", lists).status == 0

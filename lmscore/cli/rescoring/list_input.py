@@ -15,7 +15,7 @@ from lmscore.cli import options, streams
 from lmscore.cli.option_values import assignments
 from lmscore.cli.outfile import check_new, check_not_read
 from lmscore.cli.usage import UsageError, command_line
-from lmscore.files import expanded_paths, names_directory
+from lmscore.files import names_directory
 
 if TYPE_CHECKING:
     from lmscore.runtime.rescoring.formats import Format
@@ -224,14 +224,17 @@ def check_lists_stay(
     """
     if output is None:
         return
+    from lmscore.runtime.rescoring.formats import list_files, place_below
+
     # A pipe of paths can be read only once, and is read elsewhere.
     known = [p for p in paths if not p.startswith("@") or Path(p[1:]).is_file()]
-    read = list(map(str, expanded_paths(known)))
+    read = list(map(str, list_files(known)))
     if not may_replace:
         check_not_read(output, read)
     places = {os.path.realpath(file) for file in read}
-    is_directory = names_directory(output)
-    names = [Path(output, Path(file).name) for file in read] if is_directory else [Path(output)]
+    names = [Path(output)]
+    if names_directory(output):
+        names = [Path(output, place_below(file) or Path(file).name) for file in read]
     for path in names:
         if os.path.realpath(path) not in places:
             check_new(path)

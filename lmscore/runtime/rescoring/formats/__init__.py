@@ -2,9 +2,10 @@
 
 from lmscore.runtime.rescoring.formats.document import Document, Line, stem_of
 from lmscore.runtime.rescoring.formats.entry_points import offered
+from lmscore.runtime.rescoring.formats.espnet2 import place_below
 from lmscore.runtime.rescoring.formats.field_mapping import FieldMapping
 from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
-from lmscore.runtime.rescoring.formats.list_reading import read
+from lmscore.runtime.rescoring.formats.list_reading import list_files, read
 from lmscore.runtime.rescoring.formats.list_writing import check_output, render, write
 from lmscore.runtime.rescoring.formats.numbers import checked_score, parse_score, to_float
 from lmscore.runtime.rescoring.formats.symbols import is_count, read_symbols
@@ -32,8 +33,10 @@ __all__ = [
     "formats_with",
     "is_count",
     "known_formats",
+    "list_files",
     "offered",
     "parse_score",
+    "place_below",
     "read",
     "read_symbols",
     "render",

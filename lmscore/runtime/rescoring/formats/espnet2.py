@@ -59,6 +59,14 @@ def directories_in(path: str | Path) -> list[Path]:
     return sorted(inner / _TEXT for inner, match in matches if match and match["rank"] == "1")
 
 
+def place_below(text: str | Path) -> PurePath | None:
+    """Where such a file is written, below the output directory; None for any other file."""
+    path = Path(text)
+    if path.name != _TEXT or _DIRECTORY.fullmatch(path.parent.name) is None:
+        return None
+    return PurePath(path.parents[1].resolve().name, path.parent.name, path.name)
+
+
 def _read(document: Document, options: ReadOptions) -> Iterator[NBestList]:  # noqa: ARG001
     ranks = _ranks(document)
     scores = _scores(ranks)

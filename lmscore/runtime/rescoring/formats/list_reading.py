@@ -77,7 +77,7 @@ def read(
         InputError: the format cannot be told, or a list is not what it should be; names file,
             line and field.
     """
-    files = list(_expanded(paths))
+    files = list(list_files(paths))
     document = partial(Document, errors=errors, line_buffered=line_buffered)
     options = ReadOptions(beam_size, scores or {}, symbols)
     words = frozenset(remove)
@@ -117,7 +117,7 @@ def read(
     return list_format, lists
 
 
-def _expanded(paths: str | Path | Iterable[str | Path]) -> Iterator[str | Path]:
+def list_files(paths: str | Path | Iterable[str | Path]) -> Iterator[str | Path]:
     """The files that paths name; of a directory of ESPnet2 the texts of the best hypotheses."""
     for path in [paths] if isinstance(paths, str | Path) else paths:
         best = directories_in(path)
