@@ -47,11 +47,12 @@ class Cache:
 
     @torch.no_grad()
     def _pieces(self, network: RecurrentLM, document: Ids) -> Iterator[Tensor]:
-        keys = torch.zeros(0, network.config.hidden_size, device=network.device)
-        words = torch.zeros(0, dtype=torch.int64, device=keys.device)
+        keys: Tensor | None = None
+        words = torch.zeros(0, dtype=torch.int64, device=network.device)
         for outputs, targets in _read(network, document, _PIECE):
-            hidden = outputs.hidden[:, 0]  # [T, H]
-            keys, words = torch.cat([keys, hidden]), torch.cat([words, targets])
+            hidden = outputs.hidden[:, 0]  # [T, H], or what dense connections add up to
+            keys = hidden if keys is None else torch.cat([keys, hidden])
+            words = torch.cat([words, targets])
             in_cache = self._probs(hidden, keys, words, targets)
             static = _target_log_probs(network, outputs, targets).double().exp()
             mixed = (1 - self.weight) * static + self.weight * in_cache

@@ -77,16 +77,18 @@ def prepare(folder: Path, options: TrainOptions, *, resume: bool) -> Prepared:
             valid,
             config,
             repeated=text.repeated_words(),
-            learns_unk=bool(train.counts.oov or stand_ins or options.init_from),
-            cure=_cure(options),
+            learns_unk=bool(train.counts.oov or stand_ins),
+            cure=_cure(options, new_words=train.counts.oov > 0),
         )
         report_ids(text.line_id())
         _advise_classes(config, options)
     return Prepared(_with_cutoffs(config, train), train, valid, stand_ins)
 
 
-def _cure(options: TrainOptions) -> str:
+def _cure(options: TrainOptions, *, new_words: bool) -> str:
     """What leaves fewer unknown words, in the words of a warning."""
+    if options.init_from and not new_words:
+        return "the text to train on has none of them"
     if options.init_from:
         return "`extend_vocabulary` 1000, say, adds words of the text to train on"
     if options.vocabulary:

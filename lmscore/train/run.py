@@ -14,6 +14,7 @@ import torch
 
 from lmscore.bundle import (
     CHECKPOINTS,
+    CONFIG_FILE,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
     Bundle,
@@ -108,7 +109,7 @@ def train(
             teachers=load_teachers(options, folder, prepared.config, device),
             resume=resume,
             workers=workers,
-            keep_best=lambda best: save_weights(folder, best.to_weights()),
+            keep_best=lambda best: _keep(Bundle(folder, prepared.config), best),
             report=report,
         )
         if finish:
@@ -119,6 +120,12 @@ def train(
             _finish(Bundle(folder, prepared.config), trainer, prepared, report)
         workers.wait()
         return Bundle.read(folder)
+
+
+def _keep(bundle: Bundle, best: RecurrentLM) -> None:
+    """Save the best weights; the graphs and figures of others before them hold no longer."""
+    bundle.write_config()
+    save_weights(bundle.path, best.to_weights())
 
 
 @contextmanager
@@ -145,6 +152,11 @@ def _check(folder: Path, options: TrainOptions, device: torch.device, *, resume:
     matrix_dtype(options.precision, device)
     if not resume:
         check_unused(folder)
+    elif not checkpoints(folder / CHECKPOINTS) and _is_finished(folder):
+        raise OptionError(
+            f"{folder}: the run is finished, and its checkpoints were removed, so it cannot go on; "
+            "go on from its weights in another directory: `init_from`"
+        )
     if options.init_from and not checkpoints(folder / CHECKPOINTS):
         Bundle.read(options.init_from).file(WEIGHTS_FILE)  # or an error now
     check_teachers(options)
@@ -156,11 +168,16 @@ def _check(folder: Path, options: TrainOptions, device: torch.device, *, resume:
         import_summary_writer()  # or an error now, not after an hour of tokenising
 
 
+def _is_finished(folder: Path) -> bool:
+    return (folder / CONFIG_FILE).is_file() and bool(Bundle.read(folder).config.training)
+
+
 def _prepare(folder: Path, options: TrainOptions, workers: Workers, *, resume: bool) -> Prepared:
     """Tokenise the text; the other workers open the files that the first one wrote."""
     if workers.is_first:
         prepared = prepare(folder, options, resume=resume)
-        Bundle(folder, prepared.config).write_config()
+        if not (resume and (folder / CONFIG_FILE).is_file()):
+            Bundle(folder, prepared.config).write_config()
     workers.wait()
     if not workers.is_first:
         prepared = prepare(folder, options, resume=True)

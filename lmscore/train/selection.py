@@ -107,7 +107,7 @@ class Selection:
                 "the loss on the held-out text was never finite; start again with a lower "
                 f"`learning_rate` (now {self._options.learning_rate:g})"
             )
-        if position.best_step == 0 < position.step:
+        if self._options.init_from and position.best_step == 0 < position.step:
             _log.warning(
                 "no evaluation was better than the weights of `init_from`, which are therefore the "
                 "model's; a lower `learning_rate` (now %g) or more updates (now %d) may help, and "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -87,9 +88,15 @@ class NgramTeacher:
 
     state_size = 1
 
-    def __init__(self, model: NgramModel, words: NDArray[np.int64]) -> None:
-        """Take a model, and its number of each token of the vocabulary [V]; 0 is <unk>."""
-        self._model, self._words = model, words
+    def __init__(self, model: NgramModel, words: NDArray[np.int64], device: torch.device) -> None:
+        """Take a model, and its number of each token of the vocabulary [V]; 0 is <unk>.
+
+        Tokens that the model does not know share the probability of its <unk>.
+        """
+        self._model, self._words, self._device = model, words, device
+        unknown = words == UNK
+        share = math.log(max(int(np.count_nonzero(unknown)), 1))
+        self._shares = np.where(unknown, share, 0.0).astype(np.float32)
 
     def read(
         self,
@@ -110,14 +117,13 @@ class NgramTeacher:
         ]
         # A row with padding has ended, and what follows it is not read again.
         last = torch.from_numpy(window[:, window.shape[1] - places :].T.copy() + 1)
-        device = batch.inputs.device
 
         def whole(rows: slice) -> Tensor:
             chosen = [found[rows] for found in contexts]
             log_probs = self._model.distributions_after(chosen, len(counted[counted][rows]))
-            return torch.from_numpy(log_probs[:, self._words]).to(device)
+            return torch.from_numpy(log_probs[:, self._words] - self._shares).to(self._device)
 
-        return WholeLogits(whole), (last.float()[:, :, None].to(device),)
+        return WholeLogits(whole), (last.float()[:, :, None].to(self._device),)
 
 
 def check_teachers(options: TrainOptions) -> None:
@@ -165,7 +171,7 @@ def load_teachers(
     teachers: list[Teacher] = []
     for path in options.teacher:
         if Path(path).is_file():
-            teachers.append(_load_ngram(path, config, vocabulary))
+            teachers.append(_load_ngram(path, config, vocabulary, device))
         else:
             teachers.append(_load_network(path, vocabulary, options, device))
     return Teachers(teachers, options)
@@ -187,7 +193,9 @@ def _load_network(
     return NetworkTeacher(network.to(device))
 
 
-def _load_ngram(path: str, config: Config, vocabulary: list[str]) -> NgramTeacher:
+def _load_ngram(
+    path: str, config: Config, vocabulary: list[str], device: torch.device
+) -> NgramTeacher:
     model = read_arpa(path)
     numbers = {word: number for number, word in enumerate(model.words)}
     words = np.array([numbers.get(token, UNK) for token in vocabulary])
@@ -198,4 +206,4 @@ def _load_ngram(path: str, config: Config, vocabulary: list[str]) -> NgramTeache
             f"teacher {path}: it knows {known:.0%} of the vocabulary's tokens; count tokens, "
             "with the `tokenizer` of the model"
         )
-    return NgramTeacher(model, words)
+    return NgramTeacher(model, words, device)

@@ -81,7 +81,7 @@ class Trainer:
             self._learner,
             valid,
             self.position,
-            learns_unk=bool(train.counts.oov or stand_ins or options.init_from),
+            learns_unk=bool(train.counts.oov or stand_ins),
             workers=workers,
             keep_best=keep_best,
         )

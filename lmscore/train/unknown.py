@@ -44,7 +44,7 @@ class StandIns:
     def _table(self, epoch: int) -> Tensor:
         """The id to read for every id; PADDING, which is -1, reads the last entry: itself."""
         if self._drawn[0] != epoch:
-            random = np.random.default_rng((self.seed, epoch))
+            random = np.random.default_rng((self.seed, epoch, 1))  # not those of the lines
             drawn = self.words[random.random(len(self.words)) < self.share]
             table = torch.cat([torch.arange(self.vocab_size), torch.tensor([-1])])
             table[torch.from_numpy(drawn)] = self.unk

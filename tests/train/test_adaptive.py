@@ -67,6 +67,12 @@ def test_a_cache_by_its_formula(
     np.testing.assert_allclose(np.exp(found), expected, rtol=1e-4)
 
 
+def test_a_cache_of_dense_connections_has_the_width_of_what_they_join() -> None:
+    config = toy_config(12, num_hidden_layers=2, context="document", connections="dense")
+    model, tokens = RecurrentLM(config).eval(), document(30)
+    assert np.isfinite(Cache().log_probs(model, tokens)).all()
+
+
 def test_a_cache_knows_what_comes_back() -> None:
     model, tokens = network(), np.tile([5, 7], 100)  # two words of twelve
     probs, _ = static(model, tokens)

@@ -187,7 +187,7 @@ def test_an_ngram_teacher_says_what_the_model_says() -> None:
     model = estimate(count_ngrams(lines, 3), "add-k", k=0.01)
     ids = {word: number for number, word in enumerate(model.words)}
     order = np.array([2, 1, 0, *range(3, len(model.words))])  # </s>, <s>, <unk>, words
-    teacher = NgramTeacher(model, order)
+    teacher = NgramTeacher(model, order, torch.device("cpu"))
     back = {int(number): place for place, number in enumerate(order)}
     rows = [["<s>", "the", "cat", "likes"], ["<s>", "the", "fish", "the"]]
     inputs = torch.tensor([[back[ids[word]] for word in row] for row in rows]).T  # [T, B]
@@ -204,6 +204,17 @@ def test_an_ngram_teacher_says_what_the_model_says() -> None:
         expected = model.next_log_probs(np.array([ids[word] for word in history[-2:]]))
         expected[1] = got.min().item()  # <s> never comes, whatever the file says
         np.testing.assert_allclose(got.numpy(), expected[order], rtol=1e-5, atol=1e-4)
+
+
+def test_tokens_that_an_ngram_teacher_lacks_share_its_unknown_word() -> None:
+    model = estimate(count_ngrams([line.split() for line in sentences(50)], 2), "add-k", k=0.01)
+    known = np.arange(len(model.words))
+    words = np.concatenate([known, np.zeros(5, np.int64)])  # <unk>, and five others like it
+    teacher = NgramTeacher(model, words, torch.device("cpu"))
+    batch = Batch(torch.tensor([[1]]), torch.tensor([[3]]), 1, continues=False)
+    found = teacher.read(batch, None, FP32)[0].whole(slice(0, 1))[0].double().exp()
+    assert found.sum().item() == pytest.approx(1, abs=1e-4)
+    np.testing.assert_allclose(found[len(known) :], found[0])
 
 
 @pytest.mark.parametrize(

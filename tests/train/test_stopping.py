@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,34 @@ def test_a_run_with_weights(tmp_path: Path) -> None:
     training = train(options).config.training
     assert training["train_files"] == ["one:2", "two:0.5"]
     assert training["epochs"] == pytest.approx(1, rel=0.1)  # as the option has them
+
+
+def test_a_finished_run_without_checkpoints_keeps_its_model(tmp_path: Path) -> None:
+    folder = train(toy_options(tmp_path, epochs=0.2)).path
+    shutil.rmtree(folder / "checkpoints")
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    with pytest.raises(OptionError, match=r"finished, and its checkpoints were removed.*init_from"):
+        train(resumed_options(folder, {"epochs": 1}), resume=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def test_a_finished_model_serves_until_better_weights_are_there(tmp_path: Path) -> None:
+    folder = train(toy_options(tmp_path, epochs=0.2)).path
+    export_model(folder)
+    expected = load(folder).score("the cat").log_prob
+    config = (folder / "config.json").read_bytes()
+
+    def report(status: Status) -> None:
+        raise StopError
+
+    with pytest.raises(StopError):
+        train(resumed_options(folder, {"epochs": 0.4}), resume=True, report=report)
+    assert (folder / "config.json").read_bytes() == config
+    assert load(folder).score("the cat").log_prob == expected
+    write(tmp_path / "text", sentences(200, seed=5))
+    with pytest.raises(InputError, match="`init_from`"):
+        train(resumed_options(folder, {}), resume=True)
+    assert (folder / "config.json").read_bytes() == config
 
 
 def test_another_text_names_the_way_on(tmp_path: Path) -> None:
