@@ -50,7 +50,7 @@ class Cache:
         keys: Tensor | None = None
         words = torch.zeros(0, dtype=torch.int64, device=network.device)
         for outputs, targets in _read(network, document, _PIECE):
-            hidden = outputs.hidden[:, 0]  # [T, H], or what dense connections add up to
+            hidden = outputs.hidden[:, 0]  # [T, H], or what dense connections join
             keys = hidden if keys is None else torch.cat([keys, hidden])
             words = torch.cat([words, targets])
             in_cache = self._probs(hidden, keys, words, targets)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmscore.cli import streams
@@ -42,14 +41,14 @@ def lattice_format(lists: ListInput) -> LatticeFormat | None:
     lists.check()
     if lists.input_format is not None:
         return None
-    from lmscore.files import expanded_paths
+    from lmscore.files import expanded_paths, is_file
     from lmscore.runtime.rescoring.formats import Document, detect
     from lmscore.runtime.rescoring.lattices import detect as detect_lattices
 
     if any(path.startswith("@") for path in lists.paths):
         return None
-    first = next(iter(expanded_paths(lists.paths)), Path("-"))
-    if not Path(first).is_file():  # what a pipe gives can be read only once
+    first = next(iter(expanded_paths(lists.paths)), "-")
+    if str(first) == "-" or not is_file(first):  # what a pipe gives can be read only once
         return None
     with Document(first, errors=lists.errors) as document:
         return None if detect(document.head) else detect_lattices(document.head)

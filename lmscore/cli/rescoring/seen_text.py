@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 import typer
@@ -62,11 +63,14 @@ class SeenText:
 
     def removed(self, errors: names.Utf8Errors) -> frozenset[str]:
         """The words of --remove, those in files among them; raises InputFileError."""
-        # Commands ask several times, and a file may be a pipe, which can be read only once.
-        known: dict[str, frozenset[str]] = self.__dict__.setdefault("_removed", {})
-        if errors not in known:
-            known[errors] = frozenset(_words(self.remove or [], errors))
-        return known[errors]
+        if errors not in self._read:
+            self._read[errors] = frozenset(_words(self.remove or [], errors))
+        return self._read[errors]
+
+    @cached_property
+    def _read(self) -> dict[str, frozenset[str]]:
+        """The words by `errors`: commands ask for them often, and a pipe can be read only once."""
+        return {}
 
 
 def _words(values: Iterable[str], errors: names.Utf8Errors) -> Iterator[str]:

@@ -94,7 +94,9 @@ def _read(document: Document, mapping: FieldMapping) -> Iterator[NBestList]:
 
 def _is_listed(places: Sequence[Place], mapping: FieldMapping) -> bool:
     """Whether what has no array is a list: not if the elements that would have ids are missing."""
-    if not isinstance(mapping.key, FieldPath) or not is_empty(places[-1].node):
+    if not isinstance(mapping.key, FieldPath):
+        return True
+    if not places or not is_empty(places[-1].node):
         return True
     return _around(places, mapping.key) is not None
 

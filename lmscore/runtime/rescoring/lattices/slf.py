@@ -171,8 +171,9 @@ def _check_size(parts: _Parts, key: str, found: Mapping[int, tuple[Fields, int]]
 
 def _num_nodes(parts: _Parts) -> int:
     """The number of nodes: each has a line, or, as HTK writes them without times, none has."""
-    if not parts.nodes:
-        return parse_count(parts.settings["N"], parts.where("N"))
+    size = parse_count(parts.settings["N"], parts.where("N"))
+    if not parts.nodes and size <= 2 * len(parts.links):  # each is an end of a link
+        return size
     return _check_size(parts, "N", parts.nodes, "nodes")
 
 

@@ -257,6 +257,7 @@ def test_decoders_own_score() -> None:
         ),
         ('{"m": ["a"]}', "list=n", "list=n leads to no hypotheses, there or in any other file"),
         ('{"n": ["a"]}', "list=n id=u", "line 1: the list number 1 has no id=u"),
+        ('null\n["a"]', "list=. id=u", "line 1: the list number 1 has no id=u"),
         ('[{"i": 1, "n": ["a"]}, {"i": 1, "n": []}]', "list=[].n id=i", "a second list '1'"),
     ],
 )

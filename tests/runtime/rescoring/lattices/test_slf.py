@@ -218,6 +218,11 @@ def test_nodes_that_no_path_goes_through(read_text: ReadText) -> None:
         ("VERSION=1.0", ["L=1"], ": no field N= with the number of nodes"),
         ("N=x L=0", [], ", line 1, field 'N': 'x' is no number of a node, arc or word"),
         (
+            "N=900000000 L=0",
+            [],
+            ", line 1, field 'N': 900000000 nodes, but there are 0; is the file complete?",
+        ),
+        (
             "N=2 L=0",
             ["I=0"],
             ", line 1, field 'N': 2 nodes, but there are 1; is the file complete?",
