@@ -125,6 +125,8 @@ def test_ctrl_c_while_waiting_for_text() -> None:
     program.stdin.write(b"the cat\n")
     program.stdin.flush()
     assert program.stdout.readline()
+    # Python sees a signal between its last look and the system call only after the call.
+    time.sleep(0.5)
     program.send_signal(signal.SIGINT)
     assert program.wait(60) == 130
     assert "Traceback" not in finish(program).err

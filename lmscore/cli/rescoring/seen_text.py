@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from lmscore import names
 from lmscore.cli import options
 from lmscore.cli.records import words_of_file
 from lmscore.cli.usage import UsageError, command_line
+from lmscore.forks import lazy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class SeenText:
             self._read[errors] = frozenset(_words(self.remove or [], errors))
         return self._read[errors]
 
-    @cached_property
+    @lazy
     def _read(self) -> dict[str, frozenset[str]]:
         """The words by `errors`: commands ask for them often, and a pipe can be read only once."""
         return {}
