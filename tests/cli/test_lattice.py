@@ -343,6 +343,25 @@ def test_a_file_that_is_there_stays(run: Run, kaldi: Path, htk: Path, tmp_path: 
     assert (out / "a.lat").read_text() == "old"
 
 
+def test_a_file_named_by_an_id_stays(run: Run, kaldi: Path, tmp_path: Path) -> None:
+    """The ids are known only when the lattices are read; an archive is not one of them either."""
+    archive = tmp_path / "empty-1.lat"
+    kaldi.rename(archive)
+    for there, content in (("utt-0001.lat", "old"), ("empty-1.lat", KALDI)):
+        (tmp_path / there).write_text(content)
+        result = run("lattice", archive, "--format", "htk-slf", "-o", tmp_path)
+        assert (result.status, result.err.count("\n")) == (1, 1)
+        assert f"{tmp_path / there}: there is something in it already; remove it" in result.err
+        assert (tmp_path / there).read_text() == content
+        (tmp_path / "utt-0001.lat").unlink()
+
+
+def test_lattices_in_their_own_place(run: Run, htk: Path) -> None:
+    assert run("lattice", htk, "-o", htk).status == 0
+    assert {path.name for path in htk.iterdir()} == {"a.lat", "b.lat.gz"}
+    assert (htk / "a.lat").read_text() != HTK
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -62,6 +62,7 @@ class LatticeResult:
     """What comes out for one lattice."""
 
     id: str
+    file: str  # that it was read from
     written: WrittenLattice
     counts: LatticeCounts
     size: int  # bytes of the lattice as it was read
@@ -154,7 +155,7 @@ class LatticeWorker:
         )
         section = lattice_section(before, found) if self.work.output.drawn else None
         size = len((old.text or "").encode())
-        return LatticeResult(old.id, self._written(found), counts, size, section)
+        return LatticeResult(old.id, old.file, self._written(found), counts, size, section)
 
     def _written(self, found: RescoredLattice) -> WrittenLattice:
         from lmscore.runtime.rescoring.lattices import WrittenLattice

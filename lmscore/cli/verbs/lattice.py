@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lmscore.cli import options, streams
-from lmscore.cli.outfile import write_texts
+from lmscore.cli.outfile import check_new, same_file, write_texts
 from lmscore.cli.report_files import Html, check_html
 from lmscore.cli.rescoring.lattice_page import LatticePage
 from lmscore.cli.rescoring.lattice_run import LatticeRun
@@ -214,6 +214,9 @@ def lattice(
     if texts:
         write_texts((result.written.text for result in results), output)
     else:
+        if output is not None and names_directory(output):
+            # An archive would be replaced by one of its lattices.
+            results = _in_free_places(results, output, may_replace=not lattice_format.is_archive)
         _write(results, output, work.output)
     page.write(run.summary())
     if not quiet:
@@ -261,6 +264,28 @@ def _check_formats(
     target = written or read
     if target is not None and known[target].is_archive and is_directory:
         raise UsageError(f"{target} is one file: give --output a file")
+
+
+def _in_free_places(
+    results: Iterable[LatticeResult], directory: str, *, may_replace: bool
+) -> Iterator[LatticeResult]:
+    """The results, each after a check that its file replaces no other one.
+
+    Args:
+        results: lattices; files named by ids are known no earlier than these.
+        directory: where they are written.
+        may_replace: whether a lattice may take the place of the file that it was read from.
+
+    Raises:
+        OptionError: a file is there already.
+    """
+    made: set[Path] = set()  # two lattices of one name have an error of their own
+    for result in results:
+        place = Path(directory, result.written.name)
+        if place not in made and not (may_replace and same_file(place, result.file)):
+            check_new(place)
+        made.add(place)
+        yield result
 
 
 def _write(results: Iterable[LatticeResult], output: str | None, chosen: LatticeOutput) -> None:

@@ -17,10 +17,11 @@ from lmscore.runtime.rescoring.lattices.lattice import Lattice
 
 @dataclass(frozen=True, slots=True)
 class WrittenLattice:
-    """The text of a lattice, and the name of its file in a directory."""
+    """The text of a lattice, the name of its file in a directory, and its id."""
 
     name: str
     text: str
+    id: str = ""
 
 
 class LatticeWriter:
@@ -53,7 +54,7 @@ class LatticeWriter:
                 table.
         """
         text = self._format.render(lattice, self._labels)
-        return WrittenLattice(slf_writing.file_name(lattice), text)
+        return WrittenLattice(slf_writing.file_name(lattice), text, lattice.id)
 
     def join(self, written: Iterable[WrittenLattice]) -> Iterator[str]:
         """The texts of one file with these lattices, about one for each lattice.
@@ -68,7 +69,7 @@ class LatticeWriter:
 
         Raises:
             OutputFileError: a file cannot be written.
-            OptionError: the lattices cannot be written to such a path.
+            OptionError: the lattices cannot be written to such a path, or two have the same name.
         """
         if not names_directory(path):
             with open_output(path) as file:
@@ -76,8 +77,7 @@ class LatticeWriter:
         elif self._format.is_archive:
             raise OptionError(f"{Path(path)}: is a directory, but {self._format.name} is one file")
         else:
-            named = ((each.name, [each.text]) for each in written)
-            write_directory(Path(path), named, "lattices")
+            write_directory(Path(path), _named(written, Path(path)), "lattices")
 
 
 def write_lattices(
@@ -98,7 +98,8 @@ def write_lattices(
 
     Raises:
         OutputFileError: a file cannot be written.
-        OptionError: an unknown format, or the lattices cannot be written to such a path.
+        OptionError: an unknown format, or the lattices cannot be written to such a path, or two
+            have the same name there.
     """
     writer = LatticeWriter(lattice_format, symbols=symbols)
     writer.write(map(writer.written, lattices), path)
@@ -121,6 +122,21 @@ def _labels(symbols: str | Path | None) -> Mapping[str, str] | None:
     if symbols is None:
         return None
     return {word: label for label, word in read_symbols(symbols).items()}
+
+
+def _named(
+    written: Iterable[WrittenLattice], directory: Path
+) -> Iterator[tuple[str, Iterable[str]]]:
+    """The name and the text of each file; raises OptionError for two lattices of one name."""
+    ids: dict[str, str] = {}
+    for each in written:
+        if each.name in ids:
+            raise OptionError(
+                f"{directory / each.name}: would be the file of two lattices, "
+                f"{ids[each.name]!r} and {each.id!r}; write them into two directories"
+            )
+        ids[each.name] = each.id
+        yield each.name, [each.text]
 
 
 def _joined(written: Iterable[WrittenLattice], known: LatticeFormat) -> Iterator[str]:

@@ -18,7 +18,7 @@ def file_name(lattice: Lattice) -> str:
     """The name of a lattice's file in a directory: the one it was read from, or one by its id."""
     if isinstance(lattice.source, SlfSource) and lattice.source.file_name:
         return lattice.source.file_name
-    return re.sub(r'[\\/:*?"<>|\s]', "_", lattice.id) + ".lat"
+    return re.sub(r'[\\/:*?"<>|\s\0]', "_", lattice.id) + ".lat"
 
 
 def render(lattice: Lattice, symbols: Symbols = None) -> str:

@@ -59,7 +59,7 @@ def test_a_folder_and_back(tmp_path: Path) -> None:
     write_lattices(lattices, f"{target}/", "htk-slf")
     assert (target / "a.lat").read_text() == ON_LINKS
     assert gzip.decompress((target / "b.lat.gz").read_bytes()).decode() == ON_NODES
-    with pytest.raises(OptionError, match=r"a.lat: two of the lattices have this name$"):
+    with pytest.raises(OptionError, match=r"a.lat: would be the file of two lattices, 'utt 1'"):
         write_lattices([lattices[0]] * 2, target, "htk-slf")
     with pytest.raises(OptionError, match=r"out: is a directory, but kaldi-lattice is one"):
         write_lattices(lattices, target, "kaldi-lattice")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from lmscore.runtime.rescoring.lattices import (
     all_paths,
     read_lattices,
     render_lattices,
+    write_lattices,
 )
 from tests.runtime.rescoring.lattices.drawn import lattices, make_lattice
 
@@ -75,6 +77,22 @@ def test_a_word_with_a_space_is_quoted() -> None:
     lattice = make_lattice([(0, 1, "New York", -1.0, 0.0)], {1: 0.0})
     (path,) = all_paths(rewritten(lattice, "htk-slf"))
     assert path.words == ("New York",)
+
+
+def test_two_lattices_of_one_name(tmp_path: Path) -> None:
+    lattice = make_lattice([(0, 1, "a", 0.0, 0.0)], {1: 0.0})
+    found = [replace(lattice, id=name) for name in ("a/b", "a_b")]
+    message = "a_b.lat: would be the file of two lattices, 'a/b' and 'a_b'; write them into two"
+    with pytest.raises(OptionError, match=message):
+        write_lattices(found, f"{tmp_path}/out/", "htk-slf")
+
+
+@pytest.mark.parametrize("name", ["../up", "/etc/passwd", "..", "a/b/c", "a\\b", "nul\0"])
+def test_ids_do_not_lead_out_of_the_directory(tmp_path: Path, name: str) -> None:
+    lattice = replace(make_lattice([(0, 1, "a", 0.0, 0.0)], {1: 0.0}), id=name)
+    write_lattices([lattice], f"{tmp_path}/out/", "htk-slf")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.is_file() for path in (tmp_path / "out").iterdir()] == [True]
 
 
 def test_numbers_have_room_for_any_word(tmp_path: Path) -> None:
