@@ -262,6 +262,23 @@ def test_the_other_format(run: Run, htk: Path, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("told", [(), ("--input-format", "htk-slf"), ("--jobs", 2)])
+def test_the_other_format_in_numbers(
+    run: Run, htk: Path, tmp_path: Path, told: tuple[str | int, ...]
+) -> None:
+    table = tmp_path / "words.txt"
+    table.write_text("<eps> 0\nthe 1\ncat 2\nDOG 3\n")
+    options = ("--lm-weight", 0, "--words", table, *told, htk / "a.lat")
+    out = run("lattice", *EXACT, "--format", "kaldi-lattice", *options).out
+    assert [line.split("\t")[2] for line in out.splitlines() if line.count("\t") > 2] == list("123")
+    result = run("lattice", "--format", "srilm-pfsg", *options)
+    assert result.status > 0
+    assert re.search("htk-slf has no use for (it|a symbol table)", result.err)
+    table.write_text("<eps> 0\nthe 1\n")
+    result = run("lattice", "--format", "kaldi-lattice", *options)
+    assert "a.lat: lattice 'a': the word 'cat' is not in the symbol table" in result.err
+
+
 def test_the_defaults_are_those_of_the_library() -> None:
     parameters = signature(lattice).parameters
     found = {name: parameters[name].default for name in ("order", "beam", "max_tokens")}

@@ -122,7 +122,10 @@ def lattice(
     ] = None,
     words: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="kaldi-lattice: words.txt, where words are numbers."),
+        typer.Option(
+            metavar="FILE",
+            help="kaldi-lattice: words.txt, where words are numbers, read or written.",
+        ),
     ] = None,
     jobs: Annotated[
         int,
@@ -173,7 +176,12 @@ def lattice(
     if weights is not None and given:
         option = f"--{next(iter(given)).replace('_', '-')}"
         raise UsageError(f"--weights has all weights: leave out {option}")
-    from lmscore.runtime.rescoring.lattices import LatticeOptions, open_lattices, weighted_options
+    from lmscore.runtime.rescoring.lattices import (
+        LatticeOptions,
+        format_named,
+        open_lattices,
+        weighted_options,
+    )
     from lmscore.runtime.rescoring.lists import read_weights
 
     with command_line():
@@ -188,7 +196,10 @@ def lattice(
     # Lattices take their own place, texts would take theirs.
     check_lists_stay(output, paths, may_replace=not texts)
     check_html(html, paths, output)
-    lattice_format, lattices = open_lattices(paths, input_format, symbols=words, errors=errors)
+    writes_numbers = output_format is not None and format_named(output_format).has_symbols
+    lattice_format, lattices = open_lattices(
+        paths, input_format, symbols=words, may_be_spelt=writes_numbers, errors=errors
+    )
     work = LatticeWork(
         model=model,
         lodr=lodr,
@@ -196,7 +207,7 @@ def lattice(
         seen=seen,
         errors=errors,
         input_format=lattice_format.name,
-        symbols=words,
+        symbols=words if lattice_format.has_symbols else None,
         output=LatticeOutput(
             best=best,
             with_ids=with_ids,
@@ -259,7 +270,7 @@ def _check_formats(
 
     with command_line():
         known = {name: format_named(name) for name in (read, written) if name is not None}
-    if words is not None and read is not None and not known[read].has_symbols:
+    if words is not None and read is not None and not any(f.has_symbols for f in known.values()):
         raise UsageError(f"--words is for kaldi-lattice: {read} has no use for it")
     target = written or read
     if target is not None and known[target].is_archive and is_directory:

@@ -80,7 +80,7 @@ def _label(lattice: Lattice, word: str, labels: Mapping[str, str] | None) -> str
         check_word(lattice, word, "" if is_no_word(word) else word)
         return spelt
     if spelt not in labels:
-        raise OptionError(f"the word {spelt!r} is not in the symbol table")
+        raise OptionError(f"{lattice.name}: the word {spelt!r} is not in the symbol table")
     return labels[spelt]
 
 

@@ -21,6 +21,7 @@ def open_lattices(
     lattice_format: str | None = None,
     *,
     symbols: str | Path | None = None,
+    may_be_spelt: bool = False,
     errors: Utf8Errors = "strict",
 ) -> tuple[LatticeFormat, Iterator[Lattice]]:
     """Open files with lattices of one format.
@@ -33,6 +34,8 @@ def open_lattices(
             `@FILE` for the paths that are the lines of FILE. gzip and xz are recognised by content.
         lattice_format: its name in the table of formats; None to detect it in the first file.
         symbols: Kaldi's symbol table (`words.txt`), if words are numbers.
+        may_be_spelt: leave the table alone where the format has no numbers, as it may be given for
+            writing the lattices in another one.
         errors: "replace" puts U+FFFD in the place of invalid UTF-8.
 
     Raises:
@@ -47,6 +50,8 @@ def open_lattices(
     with ExitStack() as stack:
         first = stack.enter_context(Document(files[0], errors=errors))
         found = _format_of(first, lattice_format)
+        if not found.has_symbols and may_be_spelt:
+            symbols = None
         if symbols is not None and not found.has_symbols:
             raise OptionError(f"{first.name}: {found.name} has no use for a symbol table")
         table = None if symbols is None else read_symbols(symbols, errors=errors)

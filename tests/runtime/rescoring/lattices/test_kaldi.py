@@ -230,7 +230,7 @@ def test_lattices_of_another_origin(tmp_path: Path) -> None:
     rendered = render_lattices([lattice], "kaldi-lattice", symbols=table)
     assert "".join(rendered) == "utt \n0\t1\t1\t1,2,\n1\t2\t0\t0,0,\n2\t0.5,0,\n\n"
     assert "\tthe\t" in "".join(render_lattices([lattice], "kaldi-lattice"))
-    with pytest.raises(OptionError, match=r"^the word 'dog' is not in the symbol table$"):
+    with pytest.raises(OptionError, match=r"^lattice 'utt': the word 'dog' is not in"):
         list(
             render_lattices(
                 [make_lattice([(0, 1, "dog", 0.0, 0.0)], {1: 0})], "kaldi-lattice", symbols=table
