@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from lmscore.errors import InputError
 from lmscore.runtime.rescoring.formats import Document, Line, checked_score
 from lmscore.runtime.rescoring.lattices.checks import checked, parse_count, parse_node, parse_number
-from lmscore.runtime.rescoring.lattices.file_ids import file_id, file_name
+from lmscore.runtime.rescoring.lattices.file_ids import file_id, file_name, utterance_id
 from lmscore.runtime.rescoring.lattices.format import Symbols
 from lmscore.runtime.rescoring.lattices.lattice import (
     END,
@@ -132,7 +132,7 @@ def _lattice(parts: _Parts, text: str) -> Lattice:
     arcs = with_posteriors(document, scored, rows)
     header_line = parts.header[0].number if parts.header else 1
     lattice = Lattice(
-        parts.settings.get("U") or file_id(document),
+        utterance_id(parts.settings.get("U", "")) or file_id(document),
         tuple(nodes),
         _start(parts, nodes, arcs, header_line),
         arcs,

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 
 from lmscore.errors import InputError
 
-_FIELD = re.compile(r'([^\s=]+)=("(?:[^"\\]|\\.)*"|\S*)')
+_FIELD = re.compile(
+    r"(?<!\S)#.*"  # a comment, where a field would begin
+    r'|([^\s=]+)=("(?:[^"\\]|\\.)*"'
+    r"|'(?:[^'\\=]|\\.)*'(?!\S)"  # no other field is in it: 'tis a=-1 d='x'
+    r"|\S*)"
+)
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _LONG_NAMES = {
     "VERSION": "V",
@@ -30,7 +35,7 @@ _LONG_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """A line as text, and its fields by their short names."""
+    """A line as text, without a comment, and its fields by their short names."""
 
     text: str
     values: Mapping[str, str]
@@ -45,7 +50,7 @@ def replace_fields(text: str, values: Mapping[str, str | None]) -> str:
     """A line with other values of the fields it has; a field whose value is None is removed."""
 
     def replaced(match: re.Match[str]) -> str:
-        name = short_name(match[1])
+        name = short_name(match[1] or "")  # a comment has none
         if name not in values:
             return match[0]
         return "" if values[name] is None else f"{match[1]}={values[name]}"
@@ -60,11 +65,19 @@ def parse_fields(text: str, where: str) -> Fields:
         raise InputError(f"{where}: expected fields name=value, got {rest[0]!r}")
     values: dict[str, str] = {}
     for match in _FIELD.finditer(text):
+        if match[1] is None:
+            text = text[: match.start()].rstrip()
+            break
         name = short_name(match[1])
         if name in values:
             raise InputError(f"{where}, field {match[1]!r}: stands here twice")
-        values[name] = _unquoted(match[2], f"{where}, field {match[1]!r}")
+        values[name] = _unquoted(name, match[2], f"{where}, field {match[1]!r}")
     return Fields(text, values)
+
+
+def field_names(text: str) -> set[str]:
+    """The short names of the fields of a line; a comment has none."""
+    return {short_name(match[1]) for match in _FIELD.finditer(text) if match[1]}
 
 
 def short_name(name: str) -> str:
@@ -79,8 +92,12 @@ def quoted(text: str) -> str:
     return text
 
 
-def _unquoted(value: str, where: str) -> str:
-    if value.startswith('"'):
+def _unquoted(name: str, value: str, where: str) -> str:
+    # SRILM writes words as they are, and some have apostrophes at both ends: rock 'n' roll.
+    is_word = name == "W" and len(value.split()) < 2
+    if re.fullmatch("'.*'", value, re.DOTALL) and not is_word:
+        value = value[1:-1]
+    elif value.startswith('"'):
         if len(value) < 2 or not value.endswith('"'):
             raise InputError(f"{where}: {value!r} has no closing quotation mark")
         value = value[1:-1]

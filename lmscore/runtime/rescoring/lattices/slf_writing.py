@@ -11,7 +11,7 @@ from lmscore.runtime.rescoring.formats import Line
 from lmscore.runtime.rescoring.lattices.format import LatticeFormat, Symbols
 from lmscore.runtime.rescoring.lattices.lattice import Arc, Lattice, Scales, Scores
 from lmscore.runtime.rescoring.lattices.slf import NAME, SlfSource, read
-from lmscore.runtime.rescoring.lattices.slf_text import Fields, quoted, replace_fields
+from lmscore.runtime.rescoring.lattices.slf_text import Fields, field_names, quoted, replace_fields
 
 
 def file_name(lattice: Lattice) -> str:
@@ -81,8 +81,8 @@ def _render_header(lattice: Lattice, source: SlfSource) -> Iterator[str]:
     values: dict[str, str | None] = {**dict.fromkeys(("N", "L", "start", "end")), **changed}
     lines = [(line.text, replace_fields(line.text, values)) for line in source.header]
     yield from (new.rstrip() for old, new in lines if new.strip() or not old.strip())
-    there = " ".join(old for old, _ in lines)
-    yield from (f"{name}={value}" for name, value in changed.items() if f"{name}=" not in there)
+    there = {name for line in source.header for name in field_names(line.text)}
+    yield from (f"{name}={value}" for name, value in changed.items() if name not in there)
 
 
 def _named_ends(lattice: Lattice) -> Iterator[str]:

@@ -86,6 +86,66 @@ def test_words_on_nodes(read_text: ReadText) -> None:
     assert totals == pytest.approx({"cat": -2.6, "the": -1.4})
 
 
+COMMENTED = """\
+# lmscale=7 N=1
+VERSION=1.0 # acscale=7
+N=2 L=2 # sizes: L=0
+I=0 # S=1
+I=1
+J=0 S=0 E=1 W=a#b a=-1 l=-2 # the first, l=-3
+J=1 S=0 E=1 W="c # d" a=-1 x1=7 n=-9
+"""
+
+
+def test_comments_after_fields(read_text: ReadText, lm: LanguageModel) -> None:
+    (lattice,) = read_text(COMMENTED)
+    assert [(a.word, a.scores) for a in lattice.arcs] == [
+        ("a#b", Scores(-1, -2)),
+        ("c # d", Scores(-1)),
+    ]
+    assert lattice.scales == Scales()
+    assert slf(lattice) == COMMENTED
+    options = LatticeOptions(lm_weight=0, lm_scale=2, acoustic_scale=3)
+    (again,) = read_text(slf(rescore_lattice(lm, lattice, options).lattice))
+    assert {p.text: p.scores.lm for p in all_paths(again)} == {"a#b": -2, "c # d": 0}
+    assert again.scales == Scales(lm=2, acoustic=3)
+
+
+@pytest.mark.parametrize(
+    ("field", "word"),
+    [
+        ("W='New York'", "New York"),
+        ("W='it\\'s so'", "it's so"),
+        ("W='tis", "'tis"),
+        ("W='n'", "'n'"),  # as SRILM writes it
+        ("W=\\'n\\'", "'n'"),  # as HTK writes it
+        ("W='tis d='x'", "'tis"),
+        ("WORD=o'", "o'"),
+    ],
+)
+def test_apostrophes(read_text: ReadText, field: str, word: str) -> None:
+    (lattice,) = read_text(f"N=2 L=1\nI=0\nI=1\nJ=0 S=0 E=1 {field} a=-1\n")
+    assert [(arc.word, arc.scores) for arc in lattice.arcs] == [(word, Scores(-1))]
+
+
+@pytest.mark.parametrize(
+    ("utterance", "expected"),
+    [
+        ("/data/foo/utt1.mfc", "utt1"),
+        ("'../with blanks/utt1.plp'", "utt1"),
+        ("utt1.wav", "utt1"),
+        ("utt1.2", "utt1.2"),
+        ("'utt1'", "utt1"),
+        ("/", "lat"),  # the file
+    ],
+)
+def test_an_utterance_that_is_a_path(read_text: ReadText, utterance: str, expected: str) -> None:
+    text = f"UTTERANCE={utterance}\nN=2 L=1\nI=0\nI=1\nJ=0 S=0 E=1 W=a\n"
+    (lattice,) = read_text(text)
+    assert lattice.id == expected
+    assert slf(lattice) == text
+
+
 def test_nodes_without_lines(read_text: ReadText) -> None:
     """HTK leaves them out where they have neither times nor words."""
     text = "N=3 L=3\nJ=0 S=0 E=1 W=a\nJ=1 S=0 E=1 W=b\nJ=2 S=1 E=2 W=c\n"
