@@ -23,6 +23,7 @@ from lmscore.runtime.rescoring.formats.json_text import (
     optional_string,
     string,
 )
+from lmscore.runtime.rescoring.formats.kaldi import single_spaced
 from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 # A quotation mark inside a string has a backslash before it.
@@ -69,8 +70,9 @@ def _parse_hypothesis(node: Node, path: str) -> Hypothesis:
 
 
 def _plain(text: str) -> str:
-    """A text without the marks of its tokens."""
-    return text.replace("<eos>", "").replace("<space>", " ").replace("▁", " ").strip()
+    """A text without the marks of its tokens, whose blanks may stand beside others."""
+    plain = text.replace("<eos>", "").replace("<space>", " ").replace("▁", " ")
+    return single_spaced(plain.strip())
 
 
 def _render(nbest: NBestList) -> str:

@@ -17,7 +17,7 @@ from lmscore.errors import InputError, OptionError
 from lmscore.files import is_directory
 from lmscore.runtime.rescoring.formats.document import Document, Line, ListSource, joined_lines
 from lmscore.runtime.rescoring.formats.format import Format, Head, ReadOptions, Surety
-from lmscore.runtime.rescoring.formats.kaldi import split_key
+from lmscore.runtime.rescoring.formats.kaldi import single_spaced, split_key
 from lmscore.runtime.rescoring.formats.numbers import parse_score, to_float
 from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
@@ -161,7 +161,7 @@ def _hypothesis(ranks: _Ranks, scores: Sequence[str], rank: int, key: str) -> Hy
         line = files[name][key]
         text = split_key(line.text)[1]
         features[name] = parse_score(_number(text) or text, f"{where}, line {line.number}")
-    text = split_key(files[_TEXT][key].text)[1]
+    text = single_spaced(split_key(files[_TEXT][key].text)[1])
     lines = {name: found[key] for name, found in files.items() if key in found}
     return Hypothesis(text, features, source=lines)
 

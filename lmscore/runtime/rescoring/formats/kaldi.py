@@ -21,6 +21,7 @@ from lmscore.runtime.rescoring.formats.symbols import is_count, read_symbols
 from lmscore.runtime.rescoring.lists import Hypothesis, NBestList
 
 _BLANKS = " \t"
+_BLANK = re.compile(rf"[{_BLANKS}]+")
 _KEY = re.compile(r"(.+)-(?:0|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"[-+]?[0-9]*\.[0-9]+(e[-+]?[0-9]+)?( |$)", re.IGNORECASE)
 
@@ -37,6 +38,11 @@ def split_key(line: str) -> tuple[str, str]:
     stripped = line.strip(_BLANKS)
     end = next((i for i, character in enumerate(stripped) if character in _BLANKS), len(stripped))
     return stripped[:end], stripped[end:].lstrip(_BLANKS)
+
+
+def single_spaced(text: str) -> str:
+    """The words of a text, one blank apart: the file's blanks are no part of what was said."""
+    return _BLANK.sub(" ", text).strip(_BLANKS)
 
 
 def utterance_of(key: str) -> str | None:
@@ -87,7 +93,7 @@ def _rows(
         source = KaldiLine(line.text, line.end, line.number, key)
         if symbols is not None:
             text = _spelt(text.split(), symbols, where)
-        yield utterance, Hypothesis(text, features, source=source)
+        yield utterance, Hypothesis(single_spaced(text), features, source=source)
 
 
 def _spelt(labels: Sequence[str], symbols: Mapping[str, str], where: str) -> str:

@@ -31,7 +31,7 @@ SAMPLE = """\
             ],
             "utt2spk": "spk"
         },
-        "spk-2": {"output": [{"name": "x", "rec_text": "▁caf\\u00e9▁au▁lait", "score": 0}]},
+        "spk-2": {"output": [{"name": "x", "rec_text": "▁caf\\u00e9 ▁au  lait ", "score": 0}]},
         "spk-3": {"output": []}
     }
 }

@@ -12,7 +12,7 @@ from lmscore.runtime.rescoring.lists.nbest import NBestList
 from tests.runtime.rescoring.formats.conftest import contents
 
 FILES = {
-    "1best_recog/text": "spk1-utt1 he passed the door\nspk1-utt2 yes\n",
+    "1best_recog/text": "spk1-utt1 he  passed the\tdoor\nspk1-utt2 yes\n",
     "1best_recog/token": "spk1-utt1 he pass ed the door\nspk1-utt2 yes\n",
     "1best_recog/token_int": "spk1-utt1 4\nspk1-utt2 5\n",
     "1best_recog/score": "spk1-utt1 tensor(-3.2)\nspk1-utt2 tensor(-0.5, device='cuda:0')\n",

@@ -10,13 +10,13 @@ from lmscore.errors import InputError, OptionError
 from lmscore.runtime.rescoring.formats import read
 from tests.runtime.rescoring.formats.conftest import Read, Rewrite, add, contents, order
 
-SAMPLE = "spk-a-1 good day\nspk-a-2\nspk-a-3  good\tday \nspk-b-1 x\n"
+SAMPLE = "spk-a-1 good day\nspk-a-2\nspk-a-3  good\tday  to you \nspk-b-1 x\n"
 
 
 def test_what_is_read(read_text: Read) -> None:
     a, b = read_text(SAMPLE)
     assert (a.id, b.id) == ("spk-a", "spk-b")
-    assert contents(a) == [("good day", {}), ("", {}), ("good\tday", {})]
+    assert contents(a) == [("good day", {}), ("", {}), ("good day to you", {})]
     assert contents(b) == [("x", {})]
 
 
