@@ -28,6 +28,7 @@ _STM = re.compile(
     r"(?P<file>\S+)\s+\S+\s+(?P<speaker>\S+)\s+(?P<begin>[0-9.]+)\s+(?P<end>[0-9.]+)"
     r"(\s+<[^<>]*>)?(\s+(?P<text>.*))?"
 )
+_ALTERNATIVES = re.compile(r"(?<!\S)\{\s[^{}]*(?<=\s)/\s[^{}]*(?<=\s)\}(?!\S)")
 _UNSCORED = "ignore_time_segment_in_scoring"
 _IDS = ("id", "utt", "utt_id", "key", "utterance_id")
 _TEXTS = ("text", "txt", "reference", "transcript")
@@ -70,7 +71,8 @@ def _rows(lines: list[str], name: str, what: str, *, by_line: bool) -> Rows:
         for number, line in enumerate(lines, 1):
             match = _TRN.fullmatch(line)
             if match:
-                yield f"{name}, line {number}", match[2], match[1].strip()
+                where = f"{name}, line {number}"
+                yield where, match[2], _one_text(match[1], where)
     else:
         is_manifest = not by_line or all(map(_is_object, told))
         mark = "\t" if all("\t" in line for line in told) else " "
@@ -118,7 +120,18 @@ def _stm_rows(lines: list[str], name: str) -> Rows:
     is_alone = len(set(files)) == len(files)
     for where, match in found:
         key = match["file"] if is_alone else f"{match['file']}-{match['speaker']}"
-        yield where, key, (match["text"] or "").strip()
+        yield where, key, _one_text(match["text"] or "", where)
+
+
+def _one_text(text: str, where: str) -> str:
+    """A text of a NIST file; raises InputError where it names alternatives, as `{ a / b / @ }`."""
+    found = _ALTERNATIVES.search(text)
+    if found:
+        raise InputError(
+            f"{where}: alternatives {found[0]!r}, while texts are compared with one reference; "
+            "write one of them (@ stands for no word)"
+        )
+    return text.strip()
 
 
 def _manifest_row(line: str, where: str, what: str) -> tuple[str, str]:

@@ -80,6 +80,20 @@ def test_texts_by_line_that_look_like_another_form(
             '{"id": "a"\n',
             "ref, line 1: not JSON: Expecting ',' delimiter: line 1 column 11 (char 10)",
         ),
+        (
+            "b 1 s 0 1 so\na 1 s 0 1 <o> i { am / 'm / @ } here\n",
+            (
+                'ref, line 2: alternatives "{ am / \'m / @ }", while texts are compared with one '
+                "reference; write one of them (@ stands for no word)"
+            ),
+        ),
+        (
+            "{ { a / b } c / d } (a)\n",
+            (
+                "ref, line 1: alternatives '{ a / b }', while texts are compared with one "
+                "reference; write one of them (@ stands for no word)"
+            ),
+        ),
     ],
 )
 def test_bad_references(tmp_path: Path, text: str, message: str) -> None:
@@ -100,6 +114,12 @@ def test_bad_references(tmp_path: Path, text: str, message: str) -> None:
 )
 def test_kinds_of_files(tmp_path: Path, text: str) -> None:
     assert joined(tmp_path, text, "a", "b") == ["or not", "to be"]
+
+
+def test_braces_in_a_text(tmp_path: Path) -> None:
+    """Only NIST's files have alternations, which blanks set apart."""
+    assert joined(tmp_path, "a { x / y }\n", "a") == ["{ x / y }"]
+    assert joined(tmp_path, "{x/y} { z } (a)\n", "a") == ["{x/y} { z }"]
 
 
 def test_segments_of_one_file(tmp_path: Path) -> None:
