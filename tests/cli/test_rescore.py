@@ -358,7 +358,8 @@ def test_weights_that_do_not_fit_the_lists(run: Run, tmp_path: Path) -> None:
     Weights({"am": 1.0, "lmscore": 0.5}).save(path)
     result = run("rescore", "--weights", path, stdin=tsv())
     assert result.status == 1
-    assert "list 'a', hypothesis 1: no feature 'am'; there are score, lmscore" in result.err
+    message = "standard input, line 1: list 'a', hypothesis 1: no feature 'am'; there are score, "
+    assert message in result.err
 
 
 # --- the summary

@@ -298,17 +298,17 @@ GOOD = make_list("u", "a", ("a", 0, 0), ("b", 0, 0))
     [
         (
             [GOOD, make_list("v", None, ("a", 0, 0))],
-            "list 'v' has no reference; give a file with --references",
+            "bad.jsonl, line 2: list 'v' has no reference; give a file with --references",
         ),
         ([GOOD, GOOD], "line 2: a second list 'u'; bring its lines together"),
         ([GOOD, make_list("v", "a", ("a", NAN, 0))], "line 2"),
         (
             [GOOD, make_list("v", "a", ("a", float("-inf"), 0))],
-            "list 'v', hypothesis 1: feature 'score' is -inf; tuning needs finite numbers",
+            "bad.jsonl, line 2: list 'v', hypothesis 1: feature 'score' is -inf; tuning needs",
         ),
         (
             [GOOD, {"id": "v", "hypotheses": [{"text": "a", "score": 1}], "reference": "a"}],
-            "list 'v', hypothesis 1: no feature 'old'; there are score, words, rank",
+            "bad.jsonl, line 2: list 'v', hypothesis 1: no feature 'old'; there are",
         ),
         (
             [make_list(key, "", ("a", 0, 0)) for key in "uv"],

@@ -190,12 +190,13 @@ def _read(
         document.first_index = len(seen)
         with document:
             for nbest in list_format.read(document, options):
+                place = document.where(nbest.source.line)
                 if nbest.id in seen:
                     raise InputError(
-                        f"{document.where(nbest.source.line)}: a second list {nbest.id!r}; "
+                        f"{place}: a second list {nbest.id!r}; "
                         "bring its lines together, and give every list an id of its own"
                     )
                 seen.add(nbest.id)
-                yield nbest
+                yield replace(nbest, place=place)
         if len(seen) == document.first_index:
             raise InputError(f"{document.name}: there is no {list_format.name} list in it")

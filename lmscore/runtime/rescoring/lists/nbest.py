@@ -46,6 +46,13 @@ class NBestList:
     reference: str | None = None
     source: Any = field(default=None, repr=False, compare=False)  # what the format needs to write
     prefix: str | None = None  # the text that the hypotheses translate, correct or continue
+    place: str = field(default="", repr=False, compare=False)  # the file and the line, for messages
+
+    @property
+    def name(self) -> str:
+        """How error messages name the list: by its place and its id."""
+        named = f"list {self.id!r}"
+        return f"{self.place}: {named}" if self.place else named
 
     def with_feature(self, name: str, values: Sequence[float]) -> NBestList:
         """The list with one more feature, a value for each hypothesis.
@@ -56,7 +63,7 @@ class NBestList:
         """
         if len(values) != len(self.hypotheses):
             raise OptionError(
-                f"list {self.id!r}: {len(values)} values of feature {name!r} "
+                f"{self.name}: {len(values)} values of feature {name!r} "
                 f"for {len(self.hypotheses)} hypotheses"
             )
         pairs = zip(self.hypotheses, values, strict=True)

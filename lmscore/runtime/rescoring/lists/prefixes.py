@@ -112,7 +112,7 @@ def _pairs(
 ) -> list[_Pair]:
     """What is read before, and what is scored, for each hypothesis of a list."""
     if nbest.prefix is None:
-        raise InputError(f"list {nbest.id!r} has no prefix")
+        raise InputError(f"{nbest.name} has no prefix")
     prefix = prepare(nbest.prefix)
     return [(text, prefix) if channel else (prefix, text) for text in hypotheses]
 
@@ -127,7 +127,7 @@ def _scores(
     except InputError:
         for nbest, some in zip(lists, pairs, strict=True):
             for position, pair in enumerate(some, 1):
-                _refuse(lm, pair, f"list {nbest.id!r}, hypothesis {position}", eos=eos)
+                _refuse(lm, pair, f"{nbest.name}, hypothesis {position}", eos=eos)
         raise
 
 

@@ -100,5 +100,5 @@ def _merged(
 def reference_of(nbest: NBestList) -> str:
     """The reference of a list; raises InputError where it has none."""
     if nbest.reference is None:
-        raise InputError(f"list {nbest.id!r} has no reference; give a file with `references`")
+        raise InputError(f"{nbest.name} has no reference; give a file with `references`")
     return nbest.reference

@@ -23,7 +23,8 @@ def in_log_domain(
         kind: "costs" change their sign, of "probabilities" the logarithm is taken.
 
     Raises:
-        InputError: a probability is not between 0 and 1; names the list and the hypothesis.
+        InputError: a probability is not between 0 and 1; names file, line, list and
+            hypothesis.
     """
     for nbest in lists:
         if kind == "log-probabilities" or not nbest.hypotheses:
@@ -32,7 +33,7 @@ def in_log_domain(
         own = set(own_scores(nbest, score))
         hypotheses = []
         for place, hypothesis in enumerate(nbest.hypotheses, 1):
-            where = f"list {nbest.id!r}, hypothesis {place}"
+            where = f"{nbest.name}, hypothesis {place}"
             features = {
                 name: _log(value, kind, f"{where}, {name}") if name in own else value
                 for name, value in hypothesis.features.items()

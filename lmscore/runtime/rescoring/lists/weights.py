@@ -86,7 +86,7 @@ class Weights:
         for place, score in enumerate(scores.tolist(), 1):
             if math.isnan(score) or score == math.inf:
                 raise OptionError(
-                    f"list {nbest.id!r}, hypothesis {place}: the score is {score}; "
+                    f"{nbest.name}, hypothesis {place}: the score is {score}; "
                     "a feature of -inf needs a weight that is not negative"
                 )
         return scores
@@ -151,7 +151,7 @@ def _feature(nbest: NBestList, name: str) -> list[float]:
         if name not in hypothesis.features:
             known = ", ".join([*hypothesis.features, WORDS, RANK])
             raise OptionError(
-                f"list {nbest.id!r}, hypothesis {place}: no feature {name!r}; there are {known}"
+                f"{nbest.name}, hypothesis {place}: no feature {name!r}; there are {known}"
             )
     return [hypothesis.features[name] for hypothesis in nbest.hypotheses]
 

@@ -148,6 +148,6 @@ def _check_finite(nbest: NBestList, names: Sequence[str], values: Floats) -> Non
         for name, value in zip(names, row, strict=True):
             if not math.isfinite(value):
                 raise InputError(
-                    f"list {nbest.id!r}, hypothesis {place}: feature {name!r} is {value}; "
+                    f"{nbest.name}, hypothesis {place}: feature {name!r} is {value}; "
                     "tuning needs finite numbers: mend it or leave the feature out"
                 )

@@ -144,6 +144,18 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         list(lists)
 
 
+def test_what_is_no_probability(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_text("u\t0.5\ta\nu\t1\tb\nv\t0\ta\nv\t1.5\tb\n")
+    _, lists = read(path, score_kind="probabilities")
+    with pytest.raises(InputError) as caught:
+        list(lists)
+    assert str(caught.value) == (
+        f"{path}, line 3: list 'v', hypothesis 2, score: 1.5 is no probability, "
+        "which lies between 0 and 1"
+    )
+
+
 def test_references(tmp_path: Path) -> None:
     (tmp_path / "list").write_text("7 ||| a ||| ||| 1\n0 ||| b ||| ||| 1\n")
     (tmp_path / "ref").write_text("zero\n" + "\n" * 6 + "seven\n")
