@@ -22,7 +22,7 @@ from lmscore.cli.usage import UsageError
 from lmscore.compression import compression_named, packed
 from lmscore.corpus.reading import file_records
 from lmscore.errors import LmscoreError, OptionError, OutputFileError
-from lmscore.files import make_directory, open_input
+from lmscore.files import make_directory, open_input, open_output
 from lmscore.locks import is_open_as, take_lock
 
 if TYPE_CHECKING:
@@ -155,19 +155,30 @@ def filter_shard(models: Models, selection: Selection, shard: Shard) -> Tally | 
     with _claimed(shard.target) as file:
         if file is None:
             return None
-        with rejected_records(shard.rejected, reading) as reject, _packed(shard, file) as stream:
-            bad.reject = reject
+        with (
+            rejected_records(shard.rejected, reading, bad) as reject,
+            _packed(shard, file) as stream,
+        ):
             records = bad.handled(file_records(shard.source, reading))
             figured = models.figured(records)
             with settings.writer(stream.write) as writer:
                 tally = write_chosen(
                     figured, settings.selecting, selection, writer=writer, reject=reject
                 )
+                writer.finish(bad.first)
             tally.bad = bad.count
-            if not tally.lines and not tally.bad:  # the names of columns, or []
-                with open_input(shard.source) as source:
-                    shutil.copyfileobj(source, stream)
+            if bad.first is None:
+                _copy(shard.source, stream)
+        if bad.first is None and shard.rejected is not None:
+            with open_output(shard.rejected) as others:
+                _copy(shard.source, others)
     return tally
+
+
+def _copy(path: str, stream: IO[bytes]) -> None:
+    """Copy an input without records: the names of its columns, or []."""
+    with open_input(path) as source:
+        shutil.copyfileobj(source, stream)
 
 
 @contextmanager

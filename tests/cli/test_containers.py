@@ -111,6 +111,52 @@ def test_csv_keeps_its_names(run: Run, tmp_path: Path) -> None:
     assert run("filter", "--max-ppl", "0", path).out == "id,text\r\n"
 
 
+def test_csv_of_other_line_ends_and_quotes_has_the_same_columns(run: Run, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}.csv" for name in "abc"]
+    for path, head in zip(paths, (b"id,text\n", b'"id","text"\r\n', b"text,id\n"), strict=True):
+        path.write_bytes(head + b"1,the cat\n")
+    assert run("filter", "--min-ppl", "0", *paths[:2]).out == "id,text\n1,the cat\n1,the cat\n"
+    result = run("filter", "--min-ppl", "0", *paths)
+    assert result.status == 1
+    assert result.err.endswith("c.csv, line 2: has other columns than the records before it\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad", "empty"),
+    [
+        ("csv", "n,text\n1,the cat\n", "n,text\n1\n", "n,text\n"),
+        ("tsv", "n\ttext\n1\tthe cat\n", "n\ttext\n1\n", "n\ttext\n"),
+        ("json", '[{"text": "the cat"}]', '[{"text": null}]', "[]\n"),
+        ("jsonl", '{"text": "the cat"}\n', '{"text": null}\n', ""),
+    ],
+)
+def test_a_file_without_records_is_one_of_its_kind(
+    run: Run, tmp_path: Path, kind: str, good: str, bad: str, empty: str
+) -> None:
+    path, kept, rejected = tmp_path / f"a.{kind}", tmp_path / "kept", tmp_path / "rejected"
+    given = ("filter", path, "--field", "text", "--on-error", "skip", "--rejected", rejected)
+    path.write_text(good)
+    assert run(*given, "--min-ppl", "0", "-o", kept).status == 0
+    assert rejected.read_text() == empty
+    path.write_text(bad)
+    kept.unlink()
+    assert run(*given, "--min-ppl", "0", "-o", kept).status == 0
+    assert kept.read_text() == empty
+
+
+def test_parquet_without_rejected_rows_has_columns(run: Run, tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    path, rejected = tmp_path / "a.parquet", tmp_path / "rejected.parquet"
+    pq.write_table(pa.table({"text": ["the cat"], "n": [1]}), path)
+    for verb in ("score", "filter"):
+        options = ("--min-ppl", "0", "-o", tmp_path / "kept") if verb == "filter" else ()
+        assert run(verb, path, "--on-error", "skip", "--rejected", rejected, *options).status == 0
+        found = pq.read_table(rejected)
+        assert (found.num_rows, found.column_names) == (0, ["text", "n"])
+
+
 @pytest.mark.parametrize(("suffix", "unpack"), [(".gz", gzip.decompress), (".xz", lzma.decompress)])
 def test_packed_output(
     run: Run, tmp_path: Path, suffix: str, unpack: Callable[[bytes], bytes]

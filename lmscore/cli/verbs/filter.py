@@ -131,10 +131,9 @@ def _filter(files: _Files, settings: Settings, *, quiet: bool) -> None:
     records = text.records(bad=bad)
     # In this order: the rejected lines appear once those kept are safe.
     with (
-        rejected_records(files.rejected, text.reading()) as reject,
+        rejected_records(files.rejected, text.reading(), bad) as reject,
         open_records(files.output, resume=files.resume, inputs=paths, whole=whole) as out,
     ):
-        bad.reject = reject
         models = settings.load()
         selection = models.selection(quiet=quiet)
         figured = partial(models.figured, flush=out.flush)
@@ -156,6 +155,7 @@ def _filter(files: _Files, settings: Settings, *, quiet: bool) -> None:
                 has=earlier.has,
             )
             earlier.check_end()
+            writer.finish(bad.first)
     bounds = {"--min-ppl": selection.lowest, "--max-ppl": selection.highest}
     page.write(str(models), str(tally), {name: x for name, x in bounds.items() if x is not None})
     if not quiet:

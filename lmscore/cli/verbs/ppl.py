@@ -125,7 +125,7 @@ def ppl(
     files: dict[str, Summary] = {}
     new = partial(Summary, eos=eos, oovs_spelt=isinstance(oov_cost, LanguageModel))
     summary, page = new(), PerplexityPage(html, "word")
-    with rejected_records(rejected, text.reading()) as bad.reject:
+    with rejected_records(rejected, text.reading(), bad):
         for record, score in with_progress(scored, paths, data_on_stdout=False):
             (report or summary).add(score)
             page.add(record.text, score)

@@ -140,7 +140,7 @@ def regions(
     check_not_read(rejected, paths)
     bad = text.bad_records()
     with (
-        rejected_records(rejected, text.reading()) as bad.reject,
+        rejected_records(rejected, text.reading(), bad),
         open_records(output, resume=None, inputs=paths) as out,
     ):
         lm = model.load()

@@ -171,7 +171,7 @@ def score(
         prefix_field=prefixes.prefix_field, prefix_column=prefixes.prefix_column, bad=bad
     )
     with (
-        rejected_records(rejected, text.reading()) as bad.reject,
+        rejected_records(rejected, text.reading(), bad),
         open_records(output, resume=resume, inputs=paths) as out,
     ):
         lm = model.load(unnormalized=unnormalized)

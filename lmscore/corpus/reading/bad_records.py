@@ -14,6 +14,7 @@ class BadRecords:
 
     Attributes:
         count: the bad records so far.
+        first: the first record, bad or not; it tells what a file of none of them would be.
         reject: called with each bad record that is not raised; may be set later.
     """
 
@@ -31,6 +32,7 @@ class BadRecords:
             max_errors: more bad records than this raise the error of the last of them.
         """
         self.count = 0
+        self.first: Record | None = None
         self._on_error = on_error
         self._max_errors = max_errors
         self.reject: Callable[[Record], object] | None = None
@@ -38,6 +40,7 @@ class BadRecords:
     def handled(self, records: Iterable[Record]) -> Iterator[Record]:
         """Pass records on, the bad ones by the rule; raises the error of one that stops."""
         for record in records:
+            self.first = self.first or record
             if record.error is None:
                 yield record
                 continue

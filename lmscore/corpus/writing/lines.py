@@ -24,6 +24,7 @@ class Lines:
         write: writes bytes.
         extended: a record's bytes with values added.
         heading: the line of names with names added.
+        names: the names in such a line, however it is quoted and ended.
         begun: whether there are records already, and the names before them.
     """
 
@@ -33,11 +34,13 @@ class Lines:
         *,
         extended: Callable[[Record, Mapping[str, Any]], bytes],
         heading: Callable[[bytes], bytes],
+        names: Callable[[bytes], Sequence[str]],
         begun: bool,
     ) -> None:
         self._write = write
         self._extended = extended
         self._with_names = heading
+        self._names = names
         self._begun = begun
         self._heading = b""
         self._is_open = False
@@ -48,7 +51,9 @@ class Lines:
             self._heading = record.heading
             if record.heading and not self._begun:
                 self._write(self._with_names(record.heading))
-        elif record.heading not in (b"", self._heading):
+        elif record.heading not in (b"", self._heading) and (
+            self._names(record.heading) != self._names(self._heading)
+        ):
             raise InputError(f"{record.where}: has other columns than the records before it")
 
     def write(self, record: Record, values: Mapping[str, Any]) -> None:
@@ -99,19 +104,22 @@ def lines_of(
             f"a line of text has no field for {added[0]!r}: make it JSON Lines first, or use CSV"
         )
     if kind == "jsonl":
-        return Lines(write, extended=with_keys, heading=bytes, begun=begun)
+        return Lines(write, extended=with_keys, heading=bytes, names=lambda _: (), begun=begun)
     between = delimiter if kind == "csv" else "\t"
 
     def extended(record: Record, values: Mapping[str, Any]) -> bytes:
         return _with_cells(record.raw, [_cell(value) for value in values.values()], between)
 
-    def named(heading: bytes) -> bytes:
+    def names(heading: bytes) -> list[str]:
         line = heading.decode().rstrip("\r\n")
         cells = csv.reader([line], delimiter=between) if kind == "csv" else [line.split(between)]
-        given = next(iter(cells))
+        return next(iter(cells))
+
+    def named(heading: bytes) -> bytes:
+        given = names(heading)
         return _with_cells(heading, [free_name(name, given) for name in added], between)
 
-    return Lines(write, extended=extended, heading=named, begun=begun)
+    return Lines(write, extended=extended, heading=named, names=names, begun=begun)
 
 
 def with_keys(record: Record, values: Mapping[str, Any]) -> bytes:

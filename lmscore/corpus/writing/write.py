@@ -22,8 +22,8 @@ class RecordWriter:
 
     Lines and elements of JSON arrays are the bytes that were read, rows of Parquet and Arrow the
     values. Fields may be added; where the input has a field of that name, `lmscore_` comes before
-    it. `begin` is for each record of the input before it is known whether it is written: so a file
-    without records still names its columns.
+    it. `begin` is for each record of the input before it is known whether it is written, or for one
+    of them at the end (`finish`): so a file without records still names its columns.
     """
 
     def __init__(
@@ -68,6 +68,11 @@ class RecordWriter:
         self.begin(record)
         if self._target is not None:
             self._target.write(record, values)
+
+    def finish(self, first: Record | None) -> None:
+        """Make a file to which nothing was written one without records, of the kind of `first`."""
+        if self._target is None and first is not None:
+            self.begin(first)
 
     def __enter__(self) -> Self:
         return self
