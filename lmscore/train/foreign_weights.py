@@ -8,9 +8,10 @@ others.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,6 +42,11 @@ _LAYER = re.compile(rf"(?:(?P<module>.+)\.)?{_WEIGHT}_l{_NUMBER}")
 _CELL = re.compile(rf"(?:(?P<module>.+)\.)?{_NUMBER}\.{_WEIGHT}")
 
 _BY_GATES: Mapping[int, Cell] = {4: "lstm", 3: "gru"}
+
+
+class _Weight(NamedTuple):
+    name: str  # in the file
+    tensor: Tensor
 
 
 @dataclass(frozen=True)
@@ -82,11 +88,16 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             break
         found = inner
     tensors = found if isinstance(found, Mapping) else {}
-    tensors = {key: value for key, value in tensors.items() if isinstance(value, Tensor)}
+    tensors = {str(key): value for key, value in tensors.items() if isinstance(value, Tensor)}
     if not tensors:
         raise ModelError(f"{path}: no tensors by name in it; save the state_dict() of the module")
     for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
+        if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_meta:
+            raise ModelError(
+                f"{path}: {name} is a tensor of {tensor.dtype}, {tensor.layout}, on "
+                f"{tensor.device}; expected plain floating-point numbers"
+            )
+        if not tensor.float().isfinite().all():
             raise ModelError(f"{path}: {name} has NaN or infinite values")
     return tensors
 
@@ -113,35 +124,53 @@ def recognise(
     names = dict(mapping or {})
     rest = dict(tensors)
     layers = _recurrent(rest, names.get("rnn"), source)
-    found = _matrix(rest, names.get("embedding"), _EMBEDDINGS, "embedding", source)
-    if found is None:
+    embedding = _matrix(rest, names.get("embedding"), _EMBEDDINGS, "embedding", source)
+    if embedding is None:
         raise ModelError(f"{source}: no embedding among {_some(rest)}; {_advice('embedding')}")
-    embedding, _ = found
-    output, bias = _matrix(rest, names.get("output"), _OUTPUTS, "output", source) or (None, None)
+    output = _matrix(rest, names.get("output"), _OUTPUTS, "output", source)
+    bias = output and _bias(rest, output)
     if rest:
         raise ModelError(
             f"{source}: cannot take {_some(rest)}, which belongs to no embedding, nn.LSTM, nn.GRU, "
             "nn.RNN or output layer; lmscore has no such network"
         )
-    weights, H, kind = _layer_weights(layers, cell, source)
-    (V, E), reads = embedding.shape, layers[0]["weight_ih"].shape[1]
-    if output is not None and output.shape == embedding.shape and output.equal(embedding):
-        output = None  # tied
-    if reads != E or (E != H if output is None else output.shape != (V, H)):
-        matrix = "tied to it" if output is None else f"of {list(output.shape)}"
-        raise ModelError(
-            f"{source}: an embedding of {[V, E]}, recurrent layers of {H} units that read {reads} "
-            f"and an output layer {matrix} do not fit together"
-        )
-    weights["embedding.weight"] = embedding
-    if output is not None:
-        weights["output.weight"] = output
-    weights["output.bias"] = torch.zeros(V) if bias is None else bias
+    _check_shape(embedding, ("vocabulary", "size"), source)
+    V, E = embedding.tensor.shape
+    weights, H, kind = _layer_weights(layers, E, cell, source)
+    weights["embedding.weight"] = embedding.tensor
+    tied = output is None or output.tensor.equal(embedding.tensor)
+    if output is None or tied:
+        _check_shape(embedding, (V, H), source, ", since it is the output layer, too")
+    else:
+        _check_shape(output, (V, H), source)
+        weights["output.weight"] = output.tensor
+    if bias is None:
+        weights["output.bias"] = torch.zeros(V)
+    else:
+        _check_shape(bias, (V,), source)
+        weights["output.bias"] = bias.tensor
     floats = {name: weight.float() for name, weight in weights.items()}
-    return ForeignNetwork(floats, kind, V, H, E, len(layers), tied=output is None)
+    return ForeignNetwork(floats, kind, V, H, E, len(layers), tied=tied)
 
 
-def _recurrent(rest: dict[str, Tensor], module: str | None, source: str) -> list[dict[str, Tensor]]:
+def _check_shape(
+    weight: _Weight, expected: Sequence[int | str], source: str, reason: str = ""
+) -> None:
+    """Raise ModelError if a weight has another shape; a name stands for any size but 0."""
+    shape = weight.tensor.shape
+    if len(shape) != len(expected) or any(
+        size != want if isinstance(want, int) else not size
+        for size, want in zip(shape, expected, strict=True)
+    ):
+        raise ModelError(
+            f"{source}: {weight.name} has shape {list(shape)}, expected "
+            f"[{', '.join(map(str, expected))}]{reason}"
+        )
+
+
+def _recurrent(
+    rest: dict[str, Tensor], module: str | None, source: str
+) -> list[dict[str, _Weight]]:
     """Take the weights of each recurrent layer, by PyTorch's names, out of `rest`."""
     odd = next((n for n in rest if "_reverse" in n or re.search(r"weight_hr", n)), None)
     if odd is not None:
@@ -149,12 +178,12 @@ def _recurrent(rest: dict[str, Tensor], module: str | None, source: str) -> list
         raise ModelError(
             f"{source}: {odd} is of a layer that {what}, which no cell of lmscore does"
         )
-    found: dict[tuple[str, int], dict[str, Tensor]] = {}
+    found: dict[tuple[str, int], dict[str, _Weight]] = {}
     for name in list(rest):
         match = _LAYER.fullmatch(name) or _CELL.fullmatch(name)
         if match and (module is None or match["module"] == module):
             key = (match["module"] or "", int(match["layer"]))
-            found.setdefault(key, {})[match["weight"]] = rest.pop(name)
+            found.setdefault(key, {})[match["weight"]] = _Weight(name, rest.pop(name))
     modules = sorted({name for name, _ in found})
     if len(modules) > 1:
         raise ModelError(
@@ -171,20 +200,14 @@ def _recurrent(rest: dict[str, Tensor], module: str | None, source: str) -> list
 
 
 def _layer_weights(
-    layers: list[dict[str, Tensor]], cell: Cell | None, source: str
+    layers: list[dict[str, _Weight]], embedding_size: int, cell: Cell | None, source: str
 ) -> tuple[dict[str, Tensor], int, Cell]:
     """The weights by lmscore's names, the hidden size, and the cell."""
-    weights = {}
     for index, layer in enumerate(layers):
         if missing := {"weight_ih", "weight_hh"} - layer.keys():
             raise ModelError(f"{source}: layer {index} has no {min(missing)}")
-        rows = layer["weight_hh"].shape[0]
-        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-            weights[f"rnn.{name}_l{index}"] = layer.get(name, torch.zeros(rows))
-    rows, H = layers[0]["weight_hh"].shape
-    found = _BY_GATES.get(rows // H)
-    if found is None and rows != H:
-        raise ModelError(f"{source}: recurrent weights {[rows, H]} are of no LSTM, GRU or RNN")
+    gates, H = _gates(layers[0]["weight_hh"], source)
+    found = _BY_GATES.get(gates)
     if found is None and (cell is None or not CELLS[cell].is_elman):
         raise OptionError(
             f"{source}: an nn.RNN, whose weights do not tell its non-linearity: give cell "
@@ -192,18 +215,36 @@ def _layer_weights(
         )
     if found is not None and cell not in (None, found):
         raise OptionError(f"cell is {cell!r}, but the weights in {source} are of {found!r}")
-    sizes = {(layer["weight_ih"].shape[0], *layer["weight_hh"].shape) for layer in layers}
-    inputs = {layer["weight_ih"].shape[1] for layer in layers[1:]}
-    if sizes != {(rows, rows, H)} or not inputs <= {H}:
-        raise ModelError(f"{source}: recurrent layers of different sizes are no model of lmscore")
+    rows = gates * H
+    weights = {}
+    for index, layer in enumerate(layers):
+        reads = H if index else embedding_size
+        shapes = {"weight_ih": (rows, reads), "weight_hh": (rows, H)}
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            weight = layer.get(name, _Weight(name, torch.zeros(rows)))
+            _check_shape(weight, shapes.get(name, (rows,)), source)
+            weights[f"rnn.{name}_l{index}"] = weight.tensor
     return weights, H, found or cell or "rnn-tanh"
+
+
+def _gates(weight: _Weight, source: str) -> tuple[int, int]:
+    """The number of gates, 1 of an nn.RNN, and the hidden size; by the recurrent weights."""
+    shape = weight.tensor.shape
+    if len(shape) == 2 and 0 not in shape:
+        rows, H = shape
+        if rows % H == 0 and rows // H in (1, *_BY_GATES):
+            return rows // H, H
+    raise ModelError(
+        f"{source}: {weight.name} has shape {list(shape)}, expected [4 H, H] of an nn.LSTM, "
+        "[3 H, H] of an nn.GRU or [H, H] of an nn.RNN"
+    )
 
 
 def _matrix(
     rest: dict[str, Tensor], module: str | None, known: tuple[str, ...], part: str, source: str
-) -> tuple[Tensor, Tensor | None] | None:
-    """Take the weight and bias of a module out of `rest`; None if there is none."""
-    matrices = [name for name in rest if name.endswith(".weight") and rest[name].dim() == 2]
+) -> _Weight | None:
+    """Take the weight of a module out of `rest`; None if there is none."""
+    matrices = [name for name in rest if name.endswith(".weight")]
     if module is not None:
         found = [name for name in matrices if name == f"{module}.weight"]
         if not found:
@@ -213,9 +254,13 @@ def _matrix(
     else:
         by_name = {name.split(".")[-2]: name for name in reversed(matrices)}
         found = [by_name[name] for name in known if name in by_name][:1]
-    if not found:
-        return None
-    return rest.pop(found[0]), rest.pop(found[0].replace(".weight", ".bias"), None)
+    return _Weight(found[0], rest.pop(found[0])) if found else None
+
+
+def _bias(rest: dict[str, Tensor], weight: _Weight) -> _Weight | None:
+    """Take the bias beside a weight out of `rest`; None if there is none."""
+    name = weight.name.removesuffix("weight") + "bias"
+    return _Weight(name, rest.pop(name)) if name in rest else None
 
 
 def _some(tensors: Mapping[str, Tensor]) -> str:

@@ -252,9 +252,10 @@ def lstm(**changes: Tensor | None) -> dict[str, Tensor]:
         (lstm(norm__weight=torch.ones(H)), r"cannot take norm.weight \[16\], which belongs to no"),
         (lstm(encoder__weight=None), "no embedding among .*; name the module with `mapping` embed"),
         (lstm(rnn__weight_hh_l0=None), "layer 0 has no weight_hh"),
-        (lstm(rnn__weight_hh_l0=torch.zeros(7, 3)), "recurrent weights .7, 3. are of no LSTM, GRU"),
-        (lstm(decoder__weight=torch.zeros(V, 9)), r"an output layer of \[8, 9\] do not fit togeth"),
-        (lstm(decoder__weight=None, decoder__bias=None), "an output layer tied to it do not fit"),
+        (
+            lstm(encoder__bias=torch.zeros(E)),
+            r"cannot take encoder.bias \[12\], which belongs to no",
+        ),
         (lstm(decoder__bias=torch.full((V,), torch.nan)), "decoder.bias has NaN or infinite"),
         (
             lstm(b__weight_hh_l0=torch.zeros(4, 1)),
@@ -273,6 +274,66 @@ def test_networks_that_lmscore_has_not(tmp_path: Path, tensors: object, message:
     with pytest.raises(ModelError, match=message):
         import_weights(save(tmp_path / "w.pt", tensors), tmp_path / "model", options(tmp_path))
     assert not (tmp_path / "model").exists()
+
+
+GATES = "[4 H, H] of an nn.LSTM, [3 H, H] of an nn.GRU or [H, H] of an nn.RNN"
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "expected"),
+    [
+        ("rnn.weight_hh_l0", (7, 3), GATES),
+        ("rnn.weight_hh_l0", (65, 16), GATES),
+        ("rnn.weight_hh_l0", (64,), GATES),
+        ("rnn.weight_hh_l0", (64, 0), GATES),
+        ("rnn.weight_ih_l0", (64, 13), "[64, 12]"),
+        ("rnn.weight_ih_l0", (64,), "[64, 12]"),
+        ("rnn.bias_ih_l0", (3,), "[64]"),
+        ("rnn.bias_hh_l0", (64, 1), "[64]"),
+        ("rnn.weight_ih_l1", (64, 15), "[64, 16]"),
+        ("rnn.weight_hh_l1", (48, 16), "[64, 16]"),
+        ("encoder.weight", (V,), "[vocabulary, size]"),
+        ("encoder.weight", (V, 0), "[vocabulary, size]"),
+        ("decoder.weight", (V,), "[8, 16]"),
+        ("decoder.weight", (V, 9), "[8, 16]"),
+        ("decoder.bias", (9,), "[8]"),
+    ],
+)
+def test_weights_of_another_shape(
+    tmp_path: Path, name: str, shape: tuple[int, ...], expected: str
+) -> None:
+    tensors = state_of(Network(PYTORCH, lambda e, h: nn.LSTM(e, h, 2)))
+    path = save(tmp_path / "w.pt", {**tensors, name: torch.zeros(shape)})
+    message = f"{path}: {name} has shape {list(shape)}, expected {expected}"
+    with pytest.raises(ModelError, match=f"^{re.escape(message)}$"):
+        import_weights(path, tmp_path / "model", options(tmp_path))
+    assert not (tmp_path / "model").exists()
+
+
+def test_an_embedding_that_is_the_output_layer_has_its_shape(tmp_path: Path) -> None:
+    path = save(tmp_path / "w.pt", lstm(decoder__weight=None, decoder__bias=None))
+    message = (
+        r"encoder.weight has shape \[8, 12\], expected \[8, 16\], since it is the output layer, too"
+    )
+    with pytest.raises(ModelError, match=message):
+        import_weights(path, tmp_path / "model", options(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (
+            torch.zeros(64, 16, dtype=torch.int8),
+            "a tensor of torch.int8, torch.strided, on cpu;",
+        ),
+        (torch.zeros(64, 16).to_sparse(), "a tensor of torch.float32, torch.sparse_coo, on cpu;"),
+        (torch.zeros(64, 16, device="meta"), "a tensor of torch.float32, torch.strided, on meta;"),
+    ],
+)
+def test_weights_that_are_no_plain_numbers(tmp_path: Path, tensor: Tensor, message: str) -> None:
+    path = save(tmp_path / "w.pt", lstm(rnn__weight_hh_l0=tensor))
+    with pytest.raises(ModelError, match=f"rnn.weight_hh_l0 is {message}"):
+        import_weights(path, tmp_path / "model", options(tmp_path))
 
 
 def test_the_cell_of_an_rnn_is_asked_for(tmp_path: Path) -> None:
