@@ -88,11 +88,8 @@ def find_next_after(
 
 
 def unit_of(engine: Engine, tokenizer: TextTokenizer, options: NextOptions) -> NextUnit:
-    """The unit of the continuations: "word", "character" or "token"."""
-    unit: NextUnit = options.unit
-    if unit == "auto" and (options.partial or options.allowed is not None or options.merge):
-        unit = "word" if not tokenizer.spaceless else "character"
-    unit = chosen_unit(unit, tokenizer, _bos(engine), engine.config.eos_token_id)
+    """The unit of the continuations: "word", "character" or "token"; errors of `chosen_unit`."""
+    unit = chosen_unit(options, tokenizer, _bos(engine), engine.config.eos_token_id)
     searches_for(unit, options)  # raises OptionError
     return unit
 

@@ -114,12 +114,24 @@ def _is_word(text: str) -> bool:
     return text.split() == [text] and text.encode("utf-8", "ignore").decode() == text
 
 
-def chosen_unit(unit: NextUnit, tokenizer: TextTokenizer, bos: int, eos: int) -> NextUnit:
-    """The unit that "auto" stands for in a vocabulary; any other unit as it is."""
-    if unit != "auto":
-        return unit
-    begins = np.delete(tokenizer.begins_word, [bos, eos])
-    return "word" if begins.any() and not tokenizer.spaceless else "token"
+def chosen_unit(options: NextOptions, tokenizer: TextTokenizer, bos: int, eos: int) -> NextUnit:
+    """The unit that is asked for, or that "auto" stands for in a vocabulary.
+
+    Raises:
+        OptionError: words are asked for, and no token has the white space that would end one.
+    """
+    shows_words = bool(np.delete(tokenizer.begins_word, [bos, eos]).any())
+    if options.unit == "auto":
+        if shows_words and not tokenizer.spaceless:
+            return "word"
+        of_words = options.partial or options.allowed is not None or options.merge
+        return "character" if of_words else "token"
+    if options.unit == "word" and not shows_words:
+        raise OptionError(
+            "unit is 'word', but no token of the vocabulary begins with white space, so a word "
+            "would end with the sentence: take `unit` character or token"
+        )
+    return options.unit
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from lmscore.errors import InputError, ModelError, OptionError
 from lmscore.names import NextUnit
@@ -196,6 +197,24 @@ def test_without_word_boundaries_the_outcomes_are_tokens(
     assert found["\u660e"] == pytest.approx(probabilities[7])
     assert len(found) == 8
     assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_words_that_nothing_ends_are_refused(chinese_lm: LanguageModel) -> None:
+    for options in ({}, {"partial": "\u660e"}, {"allowed": ["\u660e\u6708"]}):
+        with pytest.raises(OptionError, match="unit is 'word', but no token of the vocabulary beg"):
+            chinese_lm.next_words("\u79e6", unit="word", **options)  # type: ignore[arg-type]
+
+
+def test_letters_without_spaces_are_characters(tmp_path: Path) -> None:
+    """Amino acids, say: not a script without spaces, but nothing shows where words begin."""
+    vocabulary = {name: number for number, name in enumerate(["<unk>", "<s>", "</s>", *"ACDEFG"])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    made = make_model(tmp_path / "model", tokenizer=tokenizer, hidden=8, variants=("fp32",))
+    lm = load(made.path)
+    assert (lm.next_unit(), lm.next_unit(allowed=["AC"])) == ("token", "character")
+    assert dict(lm.next_words("G", allowed=["AC", "D"])).keys() == {"AC", "D"}
 
 
 def test_characters_with_their_marks(chinese_lm: LanguageModel) -> None:
