@@ -27,7 +27,7 @@ from lmscore.runtime.decoding.units import (
 )
 from lmscore.runtime.engine import Engine, State, Step
 from lmscore.runtime.scoring import END
-from lmscore.runtime.text import Ids, TextTokenizer
+from lmscore.runtime.text import Ids, TextTokenizer, without_space_before
 
 _BATCH = 32  # partial words read at a time: a graph run costs about as much as for one
 _WORDS_PER_ROW = 8  # larger batches for many words: each run sorts all waiting partial words
@@ -73,15 +73,22 @@ def find_next_after(
     found: dict[str, float] = {}
     for length, wanted in searches_for(name, options):
         unit = Unit.of(name, tokenizer, _bos(engine), length)
-        search = _Search(engine, tokenizer, k, unit, wanted)
         first: Following = np.exp(start.log_probs)
         if begun and name == "word" and not unit.all_are_whole:
             first = _where_a_word_begins(start, tokenizer.begins_word)
-        search.open([b""], np.ones(1), first, start.state)
-        while len(search.waiting):
-            search.read_best()
-        search.warn_if_incomplete()
-        for word, probability in search.best():
+        search = _Search(engine, tokenizer, k, unit, wanted)
+        search.run(first, start.state)
+        best = search.best()
+        if search.is_incomplete:
+            missing = search.missing()
+            if missing:
+                rest = replace(wanted, allowed=missing)
+                search = _Search(engine, tokenizer, k, unit, rest, one_spelling=True)
+                search.run(first, start.state)
+                best += search.best()
+                missing = search.missing()
+            search.warn(all_are_found=wanted.allowed is not None and not missing)
+        for word, probability in best:
             # What several lengths give to one merged word: the shorter string holds the longer.
             found[word] = max(probability, found.get(word, 0.0))
     return sorted(found.items(), key=_best_first)[:k]
@@ -155,13 +162,23 @@ class _Search:
     Partial words that cannot beat the k best words are dropped at once, so the search is over when
     no partial word waits.
 
+    A long word has exponentially many spellings. `one_spelling` reads each partial word once, as it
+    is spelt likeliest, so that words are found that nobody would expect.
+
     Attributes:
         unit: words or characters.
         waiting: the partial words to be read.
     """
 
     def __init__(
-        self, engine: Engine, tokenizer: TextTokenizer, k: int, unit: Unit, options: NextOptions
+        self,
+        engine: Engine,
+        tokenizer: TextTokenizer,
+        k: int,
+        unit: Unit,
+        options: NextOptions,
+        *,
+        one_spelling: bool = False,
     ) -> None:
         self._engine, self._tokenizer, self._k = engine, tokenizer, k
         self.unit, self._merge = unit, options.merge
@@ -186,6 +203,14 @@ class _Search:
         self.waiting = _Waiting(np.empty(0), nothing, nothing)
         self._spelt: list[bytes] = []  # [S]: partial words that were read,
         self._state = engine.initial_state(0)  # and the state after each, S rows
+        self._one_spelling = one_spelling
+        self._begun: set[bytes] = set()  # the partial words that were read, for one spelling
+
+    def run(self, first: Following, state: State) -> None:
+        """Search after a text; `first` float [1, V] is P(token | text), state has its row."""
+        self.open([b""], np.ones(1), first, state)
+        while len(self.waiting):
+            self.read_best()
 
     def best(self) -> list[tuple[str, float]]:
         """The k likeliest words so far, best first."""
@@ -194,23 +219,39 @@ class _Search:
         found.sort(key=_best_first)
         return [item for item in found[: self._k] if item[1] > 0]
 
-    def warn_if_incomplete(self) -> None:
-        """Log a warning if a partial word was left unread that might have won."""
-        if self._best_never_read > self._bound():
-            _log.warning(
-                "next words: stopped after %d partial words; a likelier word may be missing",
-                self._work,
-            )
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether a partial word was left unread that might have won."""
+        return self._best_never_read > self._bound()
+
+    def missing(self) -> set[str]:
+        """The allowed words of which no spelling was found before the limit of work."""
+        if self._wanted is None or not self.is_incomplete:
+            return set()
+        words = filter(self._wanted.accepts, self._wanted.allowed or ())
+        return {word for word in words if self._shown(word) not in self._words}
+
+    def warn(self, *, all_are_found: bool) -> None:
+        """Log a warning that the limit of work has ended the search."""
+        lost = (
+            "the probabilities of unlikely words may lack spellings"
+            if all_are_found
+            else "a likelier word may be missing"
+        )
+        _log.warning("next words: stopped after %d partial words; %s", self._work, lost)
 
     def read_best(self) -> None:
         """Take the likeliest partial words: add the complete ones to the words, read the others."""
         best, self.waiting = self.waiting[: self._batch], self.waiting[self._batch :]
-        self._work_left -= len(best)
         pieces = self._tokenizer.pieces
         spelt = [
             self._spelt[parent] + pieces[token]
             for parent, token in zip(best.parents.tolist(), best.tokens.tolist(), strict=True)
         ]
+        if self._one_spelling:
+            new = [row for row, partial in enumerate(spelt) if self._is_new(partial)]
+            best, spelt = best[np.array(new, np.int64)], [spelt[row] for row in new]
+        self._work_left -= len(best)
         words = [self.unit.first(partial) for partial in spelt]
         for (word, over), probability in zip(words, best.probabilities.tolist(), strict=True):
             if over:
@@ -219,6 +260,13 @@ class _Search:
         rows = np.flatnonzero([not over for _, over in words])
         if len(rows):
             self._read([spelt[row] for row in rows], best[rows])
+
+    def _is_new(self, partial: bytes) -> bool:
+        """Note a partial word; whether it is the first of its letters, whatever space is before."""
+        begun = without_space_before(partial) if self.unit.name == "word" else partial
+        is_new = begun not in self._begun
+        self._begun.add(begun)
+        return is_new
 
     def _read(self, spelt: list[bytes], best: _Waiting) -> None:
         step = self._engine.step(best.tokens, self._state, best.parents)
@@ -248,7 +296,10 @@ class _Search:
     def _add(self, word: str, probability: float) -> None:
         wanted = self._wanted is None or self._wanted.accepts(word)
         if probability > 0 and wanted and _is_utf8(word):
-            self._words[merged(word) if self._merge else word] += probability
+            self._words[self._shown(word)] += probability
+
+    def _shown(self, word: str) -> str:
+        return merged(word) if self._merge else word
 
     def _wait(
         self,

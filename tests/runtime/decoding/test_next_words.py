@@ -360,6 +360,26 @@ def test_all_words_that_are_allowed(
     assert dict(found) == pytest.approx(dict(some), rel=1e-3)
 
 
+def test_allowed_words_that_nobody_expects(
+    bpe_lm: LanguageModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their spellings are too many to be read before the limit; one of each is enough."""
+    word = "zqxjkvbwpzzqxk"
+    monkeypatch.setattr(next_words, "_MIN_WORK", 100)
+    monkeypatch.setattr(next_words, "_WORK_PER_WORD", 1)
+    found = dict(bpe_lm.next_words("the", 10, allowed=["cat", word]))
+    assert list(found) == ["cat", word]
+    assert found[word] == pytest.approx(score_of(bpe_lm, "the", word), rel=0.5)
+    stopped = "next words: stopped after 100 partial words; "
+    assert caplog.messages == [f"{stopped}the probabilities of unlikely words may lack spellings"]
+    caplog.clear()
+    monkeypatch.setattr(next_words, "_MIN_WORK", 10)
+    assert list(dict(bpe_lm.next_words("the", 10, allowed=["cat", word]))) == ["cat"]
+    assert caplog.messages == [
+        "next words: stopped after 10 partial words; a likelier word may be missing"
+    ]
+
+
 def wanted_by_looking_at_all(wanted: Wanted, spelt: bytes) -> list[int]:
     """The tokens that may follow what was spelt: each of the vocabulary is looked at."""
     unit, partial = wanted.unit, wanted.partial.encode()
