@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -418,9 +417,9 @@ class DirectionOptions:
 
     def of_folder(self, model: ModelOptions) -> tuple[ModelOptions, DirectionOptions]:
         """The two models in the folder that --model is, if it holds one of each direction."""
-        from lmscore.runtime.load import MODEL_VARIABLE
+        from lmscore.runtime.load import chosen_model
 
-        folder = model.model or os.environ.get(MODEL_VARIABLE)
+        folder = chosen_model(model.model)
         if not folder or (found := halves(Path(folder))) is None:
             return model, self
         if self.backward is not None:

@@ -114,6 +114,11 @@ def _load_again(path: Path, identity: tuple[str, str], **options: Any) -> Langua
     return load(path, **options)
 
 
+def chosen_model(path: str | Path | None = None) -> str | Path | None:
+    """The model that is named: by `path`, else by $LMSCORE_MODEL; "" or None for the default."""
+    return path if path is not None else os.environ.get(MODEL_VARIABLE)
+
+
 def find_model(path: str | Path | None = None) -> Path:
     """The model directory that `load` takes: `path`, else $LMSCORE_MODEL, else the bundled one.
 
@@ -128,7 +133,7 @@ def find_model(path: str | Path | None = None) -> Path:
     given: object = path
     if not isinstance(given, str | os.PathLike | None):
         raise OptionError(f"the model must be the path of a directory, not {given!r}")
-    chosen = path if path is not None else os.environ.get(MODEL_VARIABLE)
+    chosen = chosen_model(path)
     if chosen:
         bundled = bundled_models().get(str(chosen))
         return bundled if bundled and not Path(chosen).exists() else located(chosen)
