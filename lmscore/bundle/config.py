@@ -187,6 +187,11 @@ class Config:
         return sum(tensor.layers * tensor.size for tensor in self.state)
 
     @property
+    def state_bytes(self) -> int:
+        """The bytes of one row of the whole state."""
+        return 4 * self.state_size  # float32
+
+    @property
     def learnt_pairs(self) -> bool:
         """Whether the model learnt pairs of texts: in other documents `</s>` stands for `<s>`."""
         return self.context == "document" and self.bos_token_id != self.eos_token_id

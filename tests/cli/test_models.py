@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from onnxruntime import InferenceSession
 
+import lmscore
 from lmscore.bundle import Bundle
 from tests.cli.conftest import Run
 from tests.models import make_model
@@ -18,6 +20,9 @@ def test_info(run: Run, model_path: Path) -> None:
     result = run("info", model_path)
     assert (result.status, result.err) == (0, "")
     assert f"{config.num_parameters:,} (tied)" in result.out
+    state = lmscore.load(model_path).initial_state().on_host()
+    size = sum(tensor.nbytes for tensor in map(np.asarray, state.tensors))
+    assert f"{size:,} bytes a hypothesis" in result.out
     for file in model_path.iterdir():
         assert file.name in result.out
     for variant in ("fp32", "int8"):
@@ -33,6 +38,7 @@ def test_info(run: Run, model_path: Path) -> None:
 
 def test_info_as_json(run: Run, model_path: Path) -> None:
     document = json.loads(run("info", "--format", "json").out)
+    assert document["state_bytes"] == 4 * Bundle.read(model_path).config.state_size
     assert document["config"] == json.loads((model_path / "config.json").read_text())
     assert document["num_parameters"] == Bundle.read(model_path).config.num_parameters
     assert document["files"] == {file.name: file.stat().st_size for file in model_path.iterdir()}

@@ -43,6 +43,7 @@ def _as_document(bundle: Bundle) -> dict[str, Any]:
     return {
         "path": str(bundle.path),
         "num_parameters": bundle.config.num_parameters,
+        "state_bytes": bundle.config.state_bytes,
         "files": _files(bundle),
         "config": json.loads(bundle.config.to_json()),
     }
@@ -72,6 +73,7 @@ def _architecture(config: Config) -> list[tuple[str, str]]:
         ("output layer", config.output_summary),
         ("special ids", ", ".join(f"{name} {i}" for name, i in special if i is not None)),
         ("parameters", f"{config.num_parameters:,} ({tied})"),
+        ("state", f"{config.state_bytes:,} bytes a hypothesis"),
         ("context", config.context),
         ("direction", config.direction),
     ]

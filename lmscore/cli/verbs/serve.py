@@ -47,7 +47,8 @@ class LimitOptions:
         int, typer.Option(metavar="N", min=1, help="Unfinished requests; more get status 429.")
     ] = 512
     max_states: Annotated[
-        int, typer.Option(metavar="N", min=0, help="States of decoders that are kept.")
+        int,
+        typer.Option(metavar="N", min=0, help="States of decoders that are kept of each model."),
     ] = 10_000
     state_seconds: Annotated[
         float, typer.Option(metavar="S", min=1, help="That a state is kept after its last use.")
