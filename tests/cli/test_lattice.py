@@ -13,7 +13,7 @@ import pytest
 from lmscore.cli.verbs.lattice import lattice
 from lmscore.runtime.model import LanguageModel
 from lmscore.runtime.rescoring.lattices import LatticeOptions, all_paths, read_lattices
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, finish, start
 
 # Acoustic and language model costs; the words say which of the two texts a path has.
 KALDI = """\
@@ -414,3 +414,29 @@ def test_lists_and_lattices_are_told_apart(run: Run, kaldi: Path) -> None:
     assert result.status == 1
     assert "cannot tell the lattice format" in result.err
     assert "n-best lists are for lmscore rescore" in result.err
+
+
+@pytest.mark.parametrize("options", [("--best",), ()])
+def test_a_lattice_is_answered_before_the_next_is_there(
+    run: Run, model_path: Path, options: tuple[str, ...]
+) -> None:
+    first, second = (part + "\n\n" for part in KALDI.split("\n\n")[:2])
+    whole = run("lattice", *options, stdin=first + second)
+    program = start("lattice", "--line-buffered", *options, env={"LMSCORE_MODEL": str(model_path)})
+    assert program.stdin is not None
+    assert program.stdout is not None
+    answers = b""
+    for part in (first, second):
+        program.stdin.write(part.encode())
+        answers += program.stdout.readline()
+        while not options and not answers.endswith(b"\n\n"):
+            answers += program.stdout.readline()
+    result = finish(program)
+    assert (result.status, answers.decode() + result.out) == (0, whole.out)
+    assert result.err.splitlines()[-1] == whole.err.splitlines()[-1]
+
+
+def test_one_process_answers_lattices_at_once(run: Run, kaldi: Path) -> None:
+    result = run("lattice", "--line-buffered", "--jobs", "2", kaldi)
+    assert result.status == 2
+    assert "--line-buffered is for one process: leave out --jobs" in result.err

@@ -35,6 +35,7 @@ class LatticeRun:
     work: LatticeWork
     jobs: int = 1
     quiet: bool = False
+    line_buffered: bool = False  # rescore each lattice before the next is read
     counts: LatticeCounts = field(default_factory=LatticeCounts, init=False)
     _models: str = field(default="", init=False)
 
@@ -55,7 +56,7 @@ class LatticeRun:
         """
         files = self._shared_files(paths)
         worker = self.work.begun()
-        first, lattices = _ahead(lattices, 0 if interactive(paths) else SAMPLE)
+        first, lattices = _ahead(lattices, self._sample_size(paths))
         worker = self._with_case(worker, first)
         self._models = worker.models
         found: Iterable[LatticeResult]
@@ -73,6 +74,12 @@ class LatticeRun:
         search = self.work.search
         if self.counts.unscaled and search.lm_scale is None and search.acoustic_scale is None:
             yield _UNSCALED.format(self.counts.unscaled)
+
+    def _sample_size(self, paths: Sequence[str]) -> int:
+        """How many lattices are read before the first is rescored."""
+        if self.line_buffered:
+            return 1
+        return 0 if interactive(paths) else SAMPLE
 
     def _shared_files(self, paths: Sequence[str]) -> list[str] | None:
         """The files to share out; None if this process does all the work."""

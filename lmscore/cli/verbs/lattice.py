@@ -138,6 +138,14 @@ def lattice(
     remove: options.Remove = None,
     errors: options.Utf8Errors = "strict",
     html: Html = None,
+    line_buffered: Annotated[
+        bool,
+        typer.Option(
+            "--line-buffered",
+            help="Answer every lattice before reading on: one whose end no line shows, when the "
+            "next begins. The format is recognised by the first two lines.",
+        ),
+    ] = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Rescore lattices: text archives of Kaldi's, or HTK's standard lattice format, and others.
@@ -160,6 +168,8 @@ def lattice(
     _check_formats(input_format, output_format, output, texts=texts, words=words)
     if n_best is not None and feature in SCORES:
         raise UsageError(f"lattices have a score {feature!r} already; choose another --feature")
+    if line_buffered and jobs > 1:
+        raise UsageError("--line-buffered is for one process: leave out --jobs")
     if lodr is None and lodr_weight is not None:
         raise UsageError("--lodr-weight goes with --lodr")
     seen = SeenText(lowercase=lowercase, case=case, remove=remove)
@@ -198,7 +208,12 @@ def lattice(
     check_html(html, paths, output)
     writes_numbers = output_format is not None and format_named(output_format).has_symbols
     lattice_format, lattices = open_lattices(
-        paths, input_format, symbols=words, may_be_spelt=writes_numbers, errors=errors
+        paths,
+        input_format,
+        symbols=words,
+        may_be_spelt=writes_numbers,
+        errors=errors,
+        line_buffered=line_buffered,
     )
     work = LatticeWork(
         model=model,
@@ -219,16 +234,17 @@ def lattice(
             drawn=html is not None,
         ),
     )
-    run = LatticeRun(work, jobs=jobs, quiet=quiet)
+    run = LatticeRun(work, jobs=jobs, quiet=quiet, line_buffered=line_buffered)
     page = LatticePage(html)
     results = page.watched(run.results(lattices, paths, data_on_stdout=output is None))
     if texts:
-        write_texts((result.written.text for result in results), output)
+        written = (result.written.text for result in results)
+        write_texts(written, output, flushed=line_buffered)
     else:
         if output is not None and names_directory(output):
             # An archive would be replaced by one of its lattices.
             results = _in_free_places(results, output, may_replace=not lattice_format.is_archive)
-        _write(results, output, work.output)
+        _write(results, output, work.output, flushed=line_buffered)
     page.write(run.summary())
     if not quiet:
         for line in run.summary():
@@ -299,12 +315,18 @@ def _in_free_places(
         yield result
 
 
-def _write(results: Iterable[LatticeResult], output: str | None, chosen: LatticeOutput) -> None:
+def _write(
+    results: Iterable[LatticeResult],
+    output: str | None,
+    chosen: LatticeOutput,
+    *,
+    flushed: bool,
+) -> None:
     from lmscore.runtime.rescoring.lattices import LatticeWriter
 
     writer = LatticeWriter(chosen.lattice_format, symbols=chosen.symbols)
     written = (result.written for result in results)
     if output is None:
-        write_texts(writer.join(written), None)
+        write_texts(writer.join(written), None, flushed=flushed)
     else:
         writer.write(written, output)

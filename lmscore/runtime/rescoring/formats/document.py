@@ -39,22 +39,28 @@ class Document:
     """One input file, opened and read once (it may be a pipe); a context manager.
 
     `errors="replace"` puts U+FFFD in the place of invalid UTF-8; with `line_buffered` no line is
-    read before it is asked for, but the first. All methods that read, and the constructor, raise
-    InputFileError.
+    read before it is asked for, but the first `head_lines`. All methods that read, and the
+    constructor, raise InputFileError.
     """
 
     def __init__(
-        self, path: str | Path, *, errors: Utf8Errors = "strict", line_buffered: bool = False
+        self,
+        path: str | Path,
+        *,
+        errors: Utf8Errors = "strict",
+        line_buffered: bool = False,
+        head_lines: int = 1,
     ) -> None:
         self.name = input_name(path)
         self.errors: Utf8Errors = errors
+        self.line_buffered = line_buffered
         self.first_index = 0  # how many lists the files before this one hold
         self.num_lists: int | None = None  # known once all lists have been read, as is the tail
         self.tail = ""  # the text after the last list
         with ExitStack() as stack:
             self._file = stack.enter_context(open_input(path))
             ahead = b"" if line_buffered else self._file.read(_HEAD_SIZE)
-            head = ahead + self._file.readline()
+            head = ahead + b"".join(self._file.readline() for _ in range(head_lines))
             self._stack = stack.pop_all()
         mark = _BYTE_ORDER_MARK.encode()
         self.start = _BYTE_ORDER_MARK if head.startswith(mark) else ""

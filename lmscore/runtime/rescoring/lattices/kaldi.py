@@ -74,12 +74,15 @@ def read(document: Document, symbols: Mapping[str, str] | None = None) -> Iterat
         InputError: a line is malformed, or a lattice cannot be used.
     """
     reader = _Reader(document, symbols)
-    for lines in _blocks(document.lines()):
+    for lines in _blocks(document.lines(), at_once=document.line_buffered):
         yield _read_lattice(reader, lines)
 
 
-def _blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    """The lines of each lattice, with the blank lines before and after it."""
+def _blocks(lines: Iterable[Line], *, at_once: bool) -> Iterator[list[Line]]:
+    """The lines of each lattice, with the blank lines before and after it.
+
+    `at_once`: a lattice has one blank line after it, so that the next line is not waited for.
+    """
     block: list[Line] = []
     has_begun, has_ended = False, False
     for line in lines:
@@ -90,6 +93,9 @@ def _blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
         block.append(line)
         has_begun = has_begun or not is_blank
         has_ended = has_begun and is_blank
+        if at_once and has_ended:
+            yield block
+            block, has_begun, has_ended = [], False, False
     if has_begun:
         yield block
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def open_lattices(
     symbols: str | Path | None = None,
     may_be_spelt: bool = False,
     errors: Utf8Errors = "strict",
+    line_buffered: bool = False,
 ) -> tuple[LatticeFormat, Iterator[Lattice]]:
     """Open files with lattices of one format.
 
@@ -37,6 +39,7 @@ def open_lattices(
         may_be_spelt: leave the table alone where the format has no numbers, as it may be given for
             writing the lattices in another one.
         errors: "replace" puts U+FFFD in the place of invalid UTF-8.
+        line_buffered: read no line before it is asked for; the format is told from the first two.
 
     Raises:
         OptionError: an unknown format, or a symbol table for one that does not use any.
@@ -47,8 +50,10 @@ def open_lattices(
     files = list(expanded_paths(paths))
     if not files:
         raise OptionError("no file with lattices")
+    # An archive of Kaldi's is told from an id and the line after it.
+    document = partial(Document, errors=errors, line_buffered=line_buffered, head_lines=2)
     with ExitStack() as stack:
-        first = stack.enter_context(Document(files[0], errors=errors))
+        first = stack.enter_context(document(files[0]))
         found = _format_of(first, lattice_format)
         if not found.has_symbols and may_be_spelt:
             symbols = None
@@ -56,8 +61,7 @@ def open_lattices(
             raise OptionError(f"{first.name}: {found.name} has no use for a symbol table")
         table = None if symbols is None else read_symbols(symbols, errors=errors)
         stack.pop_all()
-    rest = (Document(path, errors=errors) for path in files[1:])
-    return found, _read(found, chain([first], rest), table)
+    return found, _read(found, chain([first], map(document, files[1:])), table)
 
 
 def read_lattices(
