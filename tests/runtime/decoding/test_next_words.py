@@ -202,7 +202,7 @@ def test_without_word_boundaries_the_outcomes_are_tokens(
 def test_words_that_nothing_ends_are_refused(chinese_lm: LanguageModel) -> None:
     for options in ({}, {"partial": "\u660e"}, {"allowed": ["\u660e\u6708"]}):
         with pytest.raises(OptionError, match="unit is 'word', but no token of the vocabulary beg"):
-            chinese_lm.next_words("\u79e6", unit="word", **options)  # type: ignore[arg-type]
+            chinese_lm.next_words("\u79e6", unit="word", **options)
 
 
 def test_letters_without_spaces_are_characters(tmp_path: Path) -> None:
