@@ -62,12 +62,21 @@ def held_out_files(options: TrainOptions) -> dict[str, tuple[str, ...]]:
     """The files of each held-out text that the options give, by its name.
 
     `NAME=FILE` names a text, which may have several files; a file without a name is a text of its
-    own, with the file's name. A path that exists is a path, whatever signs are in it.
+    own, with the file's name. A path that exists is a path, whatever signs are in it. Raises
+    OptionError if a file without a name has the name of another text.
     """
     found: dict[str, tuple[str, ...]] = {}
+    unnamed = set()
     for given in options.valid:
         named = None if Path(given).exists() else _NAMED.fullmatch(given)
         name, path = named.groups() if named else (Path(given).name, given)
+        if not named:
+            unnamed.add(name)
+        if name in found and name in unnamed:
+            raise OptionError(
+                f"valid is {found[name][0]!r} and {path!r}, two texts with the name {name}; name "
+                "them: NAME=FILE"
+            )
         found[name] = (*found.get(name, ()), path)
     return found
 

@@ -17,6 +17,7 @@ from lmscore.train import train
 from lmscore.train.batches import PADDING, Batch
 from lmscore.train.corpus import open_corpus
 from lmscore.train.read_options import make_options, read_toml
+from lmscore.train.texts import held_out_files
 from lmscore.train.unknown import StandIns, find_stand_ins
 from tests.train.toy import sentences, toy_config, toy_corpus, toy_options, write
 
@@ -96,6 +97,31 @@ def test_a_choice_among_no_such_texts(tmp_path: Path) -> None:
     valid = write(tmp_path / "a=b", ["the cat"])  # a path that exists is a path
     with pytest.raises(OptionError, match="choose_by is 'books', the held-out texts are a=b"):
         train(toy_options(tmp_path, choose_by="books", valid=(valid,)))
+
+
+@pytest.mark.parametrize("second", ["b/valid.txt", "valid.txt=b/other"])
+def test_two_held_out_texts_of_one_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/valid.txt", "b/valid.txt", "b/other"):
+        Path(name).parent.mkdir(exist_ok=True)
+        write(Path(name), ["the cat"])
+    wanted = (
+        f"valid is 'a/valid.txt' and '{second.rpartition('=')[2]}', two texts with the name "
+        "valid.txt; name them: NAME=FILE"
+    )
+    for valid in (("a/valid.txt", second), (second, "a/valid.txt")):
+        with pytest.raises(OptionError, match="two texts with the name valid.txt; name them"):
+            train(toy_options(tmp_path, valid=valid))
+    with pytest.raises(OptionError) as raised:
+        held_out_files(toy_options(tmp_path, valid=("a/valid.txt", second)))
+    assert str(raised.value) == wanted
+    named = toy_options(tmp_path, valid=("a/valid.txt", "b=b/valid.txt", "b=b/other"))
+    assert held_out_files(named) == {
+        "valid.txt": ("a/valid.txt",),
+        "b": ("b/valid.txt", "b/other"),
+    }
 
 
 def test_a_share_of_a_text_that_is_given(tmp_path: Path) -> None:
