@@ -38,8 +38,10 @@ class Position:
     seconds: float = 0.0
     evaluations: int = 0  # evaluations made
     evaluated_step: int | None = None  # the step of the last evaluation
+    # Of the weights that are kept, which `finish` or a mean may have found:
     best_loss: float | None = None  # nats per token, on the sample of the held-out text
     best_step: int | None = None  # the updates that the weights with this loss had
+    lowest_loss: float | None = None  # of an evaluation of the run; a gain is below it
     fruitless: int = 0  # evaluations without gain since the best one
     rate: float = 1.0  # the factor of the learning rate that the schedule `plateau` has reached
     texts: list[str] = field(default_factory=list)  # SHA-256 of the tokens: train, valid
@@ -113,7 +115,9 @@ def load_checkpoint(
         optimizer.load_state_dict(rest["optimizer"])
         if "average" in rest:  # older checkpoints have none
             average.load_state_dict(rest["average"])
-        position = Position(**json.loads((path / _POSITION).read_text(encoding="utf-8")))
+        known = json.loads((path / _POSITION).read_text(encoding="utf-8"))
+        known.setdefault("lowest_loss", known.get("best_loss"))  # older checkpoints have none
+        position = Position(**known)
         random = rest["random"]
         workers = random if isinstance(random, list) else [random]  # older: of the first one
         if rank < len(workers):

@@ -65,24 +65,27 @@ class Selection:
         patience = self._options.patience
         return patience is not None and self._position.fruitless >= patience
 
-    def evaluate(self) -> dict[str, Any]:
+    def evaluate(self, *, counts: bool = True) -> dict[str, Any]:
         """Measure the weights, or their average, and keep them if they are the best so far.
 
-        Returns the values of the evaluation's record in metrics.jsonl.
+        Args:
+            counts: whether later updates depend on it, by the patience, the schedule and averages.
+
+        Returns:
+            The values of the evaluation's record in metrics.jsonl.
         """
-        position, network = self._position, self._learner.network
+        network, step = self._learner.network, self._position.step
         with self._learner.average.in_place():
             losses = self._losses()
             loss = self._chosen(losses)
-            position.evaluations += 1
-            position.evaluated_step = position.step
-            gains = self._keep_if_best(loss)
-            if self._best is not None and self._workers.is_first:
-                self._best.add(network.to_weights(), loss, position.step)
+            self._keep_if_best(loss)
+            if counts and self._best is not None and self._workers.is_first:
+                self._best.add(network.to_weights(), loss, step)
         self._workers.wait()
-        self._learner.average.evaluated(loss)
-        _log.info("step %d: held-out perplexity %s", position.step, in_words(losses))
-        self._take_note(gains=gains)
+        _log.info("step %d: held-out perplexity %s", step, in_words(losses))
+        if counts:
+            self._learner.average.evaluated(loss)
+            self._take_note(loss)
         lags = gradient_by_lag(network, self._probe)
         return {**self._figures(losses), "gradient_by_lag": lags, **recurrent_matrices(network)}
 
@@ -134,21 +137,25 @@ class Selection:
         loss = chosen.mean if self._learns_unk else chosen.mean_without_oovs
         return math.inf if math.isnan(loss) else loss
 
-    def _keep_if_best(self, loss: float) -> bool:
-        """Keep the network's weights if their loss is the lowest so far; returns whether it is."""
-        best = self._position.best_loss
-        if best is not None and best <= loss:
-            return False
+    def _keep_if_best(self, loss: float) -> None:
+        """Keep the network's weights if their loss is the lowest so far."""
+        if not _is_lower(loss, self._position.best_loss):
+            return
         self._position.best_loss, self._position.best_step = loss, self._position.step
         if self._workers.is_first:
             self._keep_best(self._learner.network)
-        return True
 
-    def _take_note(self, *, gains: bool) -> None:
-        """Count evaluations without gain, for `patience` and the schedule `plateau`."""
-        self._position.fruitless = 0 if gains else self._position.fruitless + 1
-        if not gains and self._options.schedule == "plateau":
-            self._position.rate *= _PLATEAU_FACTOR
+    def _take_note(self, loss: float) -> None:
+        """Count an evaluation, and those without gain for `patience` and the schedule `plateau`."""
+        position = self._position
+        position.evaluations += 1
+        position.evaluated_step = position.step
+        if _is_lower(loss, position.lowest_loss):
+            position.lowest_loss, position.fruitless = loss, 0
+        else:
+            position.fruitless += 1
+            if self._options.schedule == "plateau":
+                position.rate *= _PLATEAU_FACTOR
         if self.is_exhausted:
             _log.info("%d evaluations without gain: the training ends", self._position.fruitless)
 
@@ -161,3 +168,8 @@ class Selection:
         if len(losses) > 1:
             values |= {f"{EVALUATED}/{name}": part.mean for name, part in losses.items()}
         return values
+
+
+def _is_lower(loss: float, before: float | None) -> bool:
+    """Whether a loss is below an earlier one; the first one is, and any is below NaN."""
+    return before is None or not before <= loss

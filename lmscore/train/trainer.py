@@ -142,11 +142,14 @@ class Trainer:
     def finish(self) -> None:
         """End a resumed run at its last checkpoint: the best weights so far are the model's.
 
+        The run can still go on as if it had not been ended: the checkpoint takes note of the
+        weights that are kept, and not of an evaluation or of the time that it took.
+
         Raises TrainingError if no held-out loss was finite.
         """
         with closing(self):
-            self._conclude()
-            self._save()
+            self._conclude(counts=False)
+            self._write_checkpoint()
             self._selection.check_found()
 
     def close(self) -> None:
@@ -208,13 +211,13 @@ class Trainer:
             f"a lower `clip` (now {self.options.clip:g}){fp32}"
         )
 
-    def _evaluate(self) -> None:
-        self._record(**self._selection.evaluate())
+    def _evaluate(self, *, counts: bool = True) -> None:
+        self._record(**self._selection.evaluate(counts=counts))
 
-    def _conclude(self) -> None:
+    def _conclude(self, *, counts: bool = True) -> None:
         """Evaluate the last weights, and the mean of the best evaluations if it is wanted."""
         if self.position.evaluated_step != self.position.step:
-            self._evaluate()
+            self._evaluate(counts=counts)
         self._selection.conclude()
 
     def _log_update(self) -> None:
@@ -248,9 +251,12 @@ class Trainer:
 
     def _save(self) -> None:
         self.position.seconds = self._budget.elapsed
+        self._write_checkpoint()
+        self._saved = time.monotonic()
+
+    def _write_checkpoint(self) -> None:
         folder, keep = self._folder / CHECKPOINTS, self.options.keep_checkpoints
         self._learner.save(folder, self.position, keep=keep)
-        self._saved = time.monotonic()
 
     def _restore(self) -> None:
         """Go on from the last checkpoint, if there is one."""

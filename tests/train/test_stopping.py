@@ -67,6 +67,63 @@ def test_a_stopped_run_is_finished(tmp_path: Path) -> None:
     assert again.config.training["updates"] > 12
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"schedule": "plateau", "patience": 3}, {"average": "best:3"}, {"average": "nt-asgd"}],
+    ids=["plateau", "best", "nt-asgd"],
+)
+def test_a_finished_run_goes_on_as_if_it_had_not_been(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    folder = stopped_at(tmp_path, 12, evaluations=9, learning_rate=0.3, **changes)
+    finished = tmp_path / "finished"
+    shutil.copytree(folder, finished)
+    before = json.loads(position_of(finished).read_text())
+    train(resumed_options(finished, {}), resume=True, finish=True)
+    after = json.loads(position_of(finished).read_text())
+    kept = ("best_loss", "best_step")  # which weights are the model's, and no more
+    assert {name for name in before if before[name] != after[name]} <= {*kept}
+
+    found = []
+    for place in (folder, finished):
+        train(resumed_options(place, {}), resume=True)
+        position = json.loads(position_of(place).read_text())
+        apart = (*kept, "seconds")
+        lines = [json.loads(line) for line in (place / "metrics.jsonl").read_text().splitlines()]
+        found.append(
+            (
+                {name: value for name, value in position.items() if name not in apart},
+                [(line["step"], line["valid_loss"]) for line in lines if "valid_loss" in line],
+                [line["learning_rate"] for line in lines if "learning_rate" in line],
+                sorted(path.name for path in (place / "best").glob("*")),
+                position_of(place).with_name("model.safetensors").read_bytes(),
+            )
+        )
+    assert found[0] == found[1]
+
+
+def position_of(folder: Path) -> Path:
+    (last,) = (folder / "checkpoints").iterdir()
+    return last / "position.json"
+
+
+def test_what_was_finished_is_kept_until_it_is_bettered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = stopped_at(tmp_path, 12, evaluations=2)
+    with monkeypatch.context() as patch:
+        pretend(patch, [0.5])
+        patch.setattr("lmscore.train.run.held_out", lambda *_, **__: {})
+        patch.setattr("lmscore.train.run.model_card", lambda _: "")
+        train(resumed_options(folder, {}), resume=True, finish=True)
+    finished = (folder / "model.safetensors").read_bytes()
+    train(resumed_options(folder, {}), resume=True)
+    assert (folder / "model.safetensors").read_bytes() == finished
+    position = json.loads(position_of(folder).read_text())
+    assert (position["best_loss"], position["best_step"]) == (0.5, 12)
+    assert position["lowest_loss"] > 0.5
+
+
 def test_nothing_to_finish(tmp_path: Path) -> None:
     folder = stopped_at(tmp_path, 0)
     with pytest.raises(OptionError, match="model: no checkpoint in it yet, so nothing to finish"):
