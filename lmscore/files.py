@@ -247,15 +247,22 @@ def _temporary_name(name: str) -> str:
 
 @functools.cache  # once per folder
 def _remove_stale(folder: Path) -> None:
-    """Remove the temporary files that killed processes left in a folder."""
+    # A process may be about to lock a young file.
+    remove_temporary_files(folder, older_than=_YOUNG_SECONDS)
+
+
+def remove_temporary_files(folder: Path, *, older_than: float = 0.0) -> None:
+    """Remove the temporary files that killed processes left in a folder, if so many seconds old.
+
+    Only those of `atomic_write` are; the ones of living processes are locked.
+    """
     found: list[Path] = []
     with suppress(OSError):  # too long a name of the folder
         found += (path for path in folder.glob(".*.tmp") if _TEMPORARY.fullmatch(path.name))
     for path in found:
         with suppress(OSError), open(path, "rb") as file:
             age = time.time() - os.fstat(file.fileno()).st_mtime
-            # A process may be about to lock a young file.
-            if age > _YOUNG_SECONDS and take_lock(file.fileno()):
+            if age >= older_than and take_lock(file.fileno()):
                 path.unlink()
 
 

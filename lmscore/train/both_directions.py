@@ -53,7 +53,7 @@ def train_both(
         )
     if not resume:
         for place in (folder, Path(forward.output), Path(backward.output)):
-            check_unused(place)
+            check_unused(place, options.tokenizer)
     make_directory(folder)
     write_options(folder, options)
     _log.info("the forward model, in %s", forward.output)

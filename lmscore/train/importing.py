@@ -79,7 +79,7 @@ def import_weights(weights: str | Path, output: str | Path, options: ImportOptio
         OutputFileError: the directory cannot be written.
     """
     folder = Path(output)
-    check_unused(folder)
+    check_unused(folder, options.tokenizer)
     tensors = read_state_dict(weights)
     found = recognise(tensors, source=str(weights), cell=options.cell, mapping=options.mapping)
     vocabulary = _vocabulary(options, found.vocab_size)

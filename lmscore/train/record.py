@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lmscore.bundle import CHECKPOINTS, CONFIG_FILE, WEIGHTS_FILE
+from lmscore.bundle import CHECKPOINTS, CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from lmscore.errors import ModelError, OptionError
 from lmscore.files import atomic_write_bytes, open_input_raw
 from lmscore.train.checkpoint import checkpoints
@@ -57,10 +57,11 @@ def resumed_options(output: str | Path, changes: dict[str, Any]) -> TrainOptions
     return TrainOptions(**{**values, **changes, "output": str(output)})
 
 
-def check_unused(folder: Path) -> None:
-    """Raise OptionError if a directory holds a model or a run, or is a file.
+def check_unused(folder: Path, tokenizer: str | None = None) -> None:
+    """Raise OptionError if a directory holds a model, a run or a foreign tokenizer, or is a file.
 
-    The files of a run that never came to training may be replaced.
+    The files of a run that never came to training may be replaced, and so may `tokenizer`, the
+    file that the options name.
     """
     if folder.exists() and not folder.is_dir():
         raise OptionError(f"{folder}: is a file; name a directory to write the model to")
@@ -70,6 +71,14 @@ def check_unused(folder: Path) -> None:
         raise OptionError(
             f"{folder}: holds a model or a run already ({there[0]}); "
             "resume it with `resume`, or name another directory"
+        )
+    found = folder / TOKENIZER_FILE
+    is_ours = (folder / OPTIONS_FILE).exists()
+    is_named = tokenizer is not None and found.resolve() == Path(tokenizer).resolve()
+    if found.exists() and not is_ours and not is_named:
+        raise OptionError(
+            f"{found}: is there already, and no run made it; name it with `tokenizer`, or name "
+            "another directory to write the model to"
         )
 
 

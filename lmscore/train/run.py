@@ -21,7 +21,7 @@ from lmscore.bundle import (
     save_weights,
 )
 from lmscore.errors import OptionError, OutputFileError
-from lmscore.files import make_directory, open_input
+from lmscore.files import make_directory, open_input, remove_temporary_files
 from lmscore.locks import lock_file
 from lmscore.runtime.text import TextTokenizer
 from lmscore.train.best import BEST
@@ -151,7 +151,7 @@ def _check(folder: Path, options: TrainOptions, device: torch.device, *, resume:
     """Find problems with the options and files before anything is written."""
     matrix_dtype(options.precision, device)
     if not resume:
-        check_unused(folder)
+        check_unused(folder, options.tokenizer)
     elif not checkpoints(folder / CHECKPOINTS) and _is_finished(folder):
         raise OptionError(
             f"{folder}: the run is finished, and its checkpoints were removed, so it cannot go on; "
@@ -199,9 +199,10 @@ def _remove_leftovers(folder: Path, options: TrainOptions, *, resume: bool) -> N
     A new run removes a tokenizer that other options may have made, from a run that never came to
     training.
     """
-    for place in (folder, folder / CORPUS, folder / CHECKPOINTS, folder / BEST):
-        for path in place.glob(".*.tmp"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for place in (folder, folder / CORPUS):
+        remove_temporary_files(place)
+    for path in (*(folder / CHECKPOINTS).glob(".step-*.tmp"), *(folder / BEST).glob(".loss-*.tmp")):
+        shutil.rmtree(path)
     tokenizer = folder / TOKENIZER_FILE
     if not resume and tokenizer.resolve() != Path(options.tokenizer).resolve():
         tokenizer.unlink(missing_ok=True)

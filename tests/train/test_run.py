@@ -25,7 +25,7 @@ from lmscore.errors import (
 )
 from lmscore.export import export_model
 from lmscore.train import run as run_module
-from lmscore.train import train
+from lmscore.train import train, train_both
 from lmscore.train.device import torch_device
 from tests.train.toy import sentences, toy_options, write
 
@@ -155,6 +155,25 @@ def test_a_directory_that_is_taken(tmp_path: Path, trained: Bundle) -> None:
         train(toy_options(tmp_path))
     with pytest.raises(OptionError, match="text: is a file; name a directory"):
         train(toy_options(tmp_path, output=str(tmp_path / "text")))
+
+
+def test_what_is_not_of_a_run_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    (folder / "checkpoints").mkdir(parents=True)
+    notes = [folder / ".notes.tmp", folder / "checkpoints" / ".notes.tmp"]
+    for path in notes:
+        path.write_text("mine")
+    tokenizer = folder / "tokenizer.json"
+    tokenizer.write_text("mine")
+    message = r"tokenizer\.json: is there already, and no run made it; name it with `tokenizer`"
+    with pytest.raises(OptionError, match=message):
+        train(toy_options(tmp_path))
+    (folder / "forward").mkdir()
+    tokenizer.rename(folder / "forward" / "tokenizer.json")
+    with pytest.raises(OptionError, match=r"model/forward/tokenizer\.json: is there already"):
+        train_both(toy_options(tmp_path, direction="both"))
+    train(toy_options(tmp_path, epochs=0.1))
+    assert [path.read_text() for path in notes] == ["mine", "mine"]
 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
