@@ -41,10 +41,10 @@ _NO_DROPOUT = Rates()
 class Encoder(nn.Module):
     """The layers that read the first texts of pairs, if they have layers of their own."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, rates: Rates) -> None:
         super().__init__()
         layers = range(config.num_hidden_layers)
-        self.layers = nn.ModuleList(make_layer(config, layer, 0.0) for layer in layers)
+        self.layers = nn.ModuleList(make_layer(config, layer, rates.weights) for layer in layers)
         self.connections = Connections(config)
 
 
@@ -61,7 +61,7 @@ class RecurrentLM(nn.Module):
         self.embedding = embedding
         self.layers = nn.ModuleList(make_layer(config, layer, rates.weights) for layer in range(L))
         self.connections = Connections(config)
-        self.encoder = Encoder(config) if config.separate else None
+        self.encoder = Encoder(config, rates) if config.separate else None
         self.initial = LearnedState(config) if config.learned_initial_state else None
         self.projection = None
         if config.is_projected:

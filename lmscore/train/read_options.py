@@ -80,4 +80,6 @@ def make_options(values: Mapping[str, Any]) -> TrainOptions:
     check_effect(values)
     if values.get("vocabulary"):  # its words are spelt as texts are read, unless a step is given
         values = {"tokenizer": "word", "normalization": "none", **values}
-    return TrainOptions(**with_inherited(values))
+    inherited = with_inherited(values)
+    check_effect(inherited, given=values)  # the model may have one layer, say
+    return TrainOptions(**inherited)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmscore.bundle import READING, WRITING, Cell
+from lmscore.train.dropout import Rates
 from lmscore.train.network import RecurrentLM
 from tests.export.conftest import ENCODERS, random_state, tiny_config
 from tests.models import TorchModel
@@ -73,3 +74,17 @@ def test_gradients_reach_both_halves() -> None:
     for part in (*network.layers.parameters(), *network.encoder.layers.parameters()):
         assert part.grad is not None
         assert part.grad.any()
+
+
+@torch.no_grad()
+def test_dropout_of_recurrent_weights_reaches_both_halves() -> None:
+    config = tiny_config("lstm", **ENCODERS["an encoder"])
+    network = RecurrentLM(config, Rates(weights=0.5))
+    bos, eos = config.bos_token_id, config.eos_token_id
+    for first in (eos, bos):  # read by the encoder, and by the other layers
+        tokens = torch.tensor([[first, 3, 4, 5]]).T
+        states = [network(tokens, network.initial_state(1))[1][0] for _ in range(2)]
+        assert not torch.equal(*states)
+    network.eval()
+    states = [network(tokens, network.initial_state(1))[1][0] for _ in range(2)]
+    assert torch.equal(*states)

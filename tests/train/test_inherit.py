@@ -44,6 +44,20 @@ def test_sizes_and_tokenizer_are_the_models(general: Path, tmp_path: Path) -> No
     assert str(general) not in json.dumps(bundle.config.training)
 
 
+def test_options_that_the_model_leaves_without_effect(tmp_path: Path) -> None:
+    model = tmp_path / "weights"
+    make_model(model, context="document")
+    given = {"train": ("text",), "output": "out", "init_from": str(model)}
+    for option, value, reason in (
+        ("layer_dropout", 0.1, "there is one layer"),
+        ("order", "given", "a document is read from its beginning to its end"),
+    ):
+        with pytest.raises(OptionError, match=f"{option} is {value!r} and has no effect: {reason}"):
+            make_options({**given, option: value})
+    make_model(tmp_path / "two", layers=2)
+    make_options({**given, "init_from": str(tmp_path / "two"), "layer_dropout": 0.1})
+
+
 def test_it_goes_on_from_the_weights(general: Path, tmp_path: Path) -> None:
     # A learning rate that changes nothing to speak of.
     bundle = train(options_from(general, tmp_path, learning_rate=1e-9, weight_decay=0.0))

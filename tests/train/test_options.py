@@ -211,6 +211,20 @@ NO_UNKNOWN = "tokenizer='bpe' has no unknown words; leave it out"
         ),
         ({"vocabulary": "words"}, "min_count", 1, "vocabulary lists the words; leave it out"),
         ({}, "average_decay", 0.9, "it is the decay of average='ema'; leave it out"),
+        (
+            {"context": "document"},
+            "order",
+            "given",
+            "a document is read from its beginning to its end; leave it out",
+        ),
+        (
+            {"init_from": "m", "cell": "rnn-relu"},
+            "recurrent_init",
+            "identity",
+            "init_from brings its weights along; leave it out",
+        ),
+        ({}, "layer_dropout", 0.1, "there is one layer; leave it out"),
+        ({"layers": 1}, "layer_dropout", 0.0, "there is one layer; leave it out"),
     ],
 )
 def test_options_without_effect(
@@ -219,6 +233,18 @@ def test_options_without_effect(
     with pytest.raises(OptionError) as raised:
         make_options({**LEAST, **others, option: value})
     assert str(raised.value).startswith(f"{option} is {value!r} and has no effect: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [("patience", {"patience": 3}), ("schedule plateau", {"schedule": "plateau"})],
+)
+def test_what_waits_for_evaluations(name: str, given: dict[str, object]) -> None:
+    with pytest.raises(OptionError) as raised:
+        make_options({**LEAST, **given, "evaluations": 0})
+    wanted = "waits for evaluations without gain: evaluations is 0, give 20, say"
+    assert str(raised.value) == f"{name} {wanted}"
+    make_options({**LEAST, **given, "evaluations": 1})
 
 
 def test_what_has_an_effect_is_in_force() -> None:

@@ -71,7 +71,8 @@ TRICKS: list[dict[str, Any]] = [
     {"optimizer": "muon", "embedding_size": 9},
     {"optimizer": "sgd", "learning_rate": 3.0, "average": "nt-asgd", "evaluations": 30},
     {"learn_initial_state": True, "layers": 2},
-    {"cell": "rnn-relu", "recurrent_init": "identity", "input_dropout": 0.1, "layer_dropout": 0.3},
+    {"cell": "rnn-relu", "recurrent_init": "identity", "input_dropout": 0.1},
+    {"input_dropout": 0.1, "layer_dropout": 0.3, "layers": 2},
 ]
 
 

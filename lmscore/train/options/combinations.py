@@ -107,6 +107,14 @@ def _check_cell(options: TrainOptions) -> None:
 def _check_optimisation(options: TrainOptions) -> None:
     if options.random_bptt and options.context != "document":
         raise OptionError("random_bptt cuts a document into batches: context must be document")
+    for name, waits in (
+        ("patience", options.patience is not None),
+        ("schedule plateau", options.schedule == "plateau"),
+    ):
+        if waits and options.evaluations == 0:
+            raise OptionError(
+                f"{name} waits for evaluations without gain: evaluations is 0, give 20, say"
+            )
     if options.average == "nt-asgd" and options.evaluations <= NT_ASGD_PATIENCE + 1:
         raise OptionError(
             "average nt-asgd begins when the held-out loss is worse than one of more than "

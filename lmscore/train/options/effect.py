@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from lmscore.bundle import TOKENIZER_KINDS
@@ -24,13 +24,23 @@ def without_effect(values: Mapping[str, Any]) -> dict[str, str]:
     if not values.get("teacher"):
         for name in ("teacher_share", "temperature"):
             idle[name] = "there is no teacher"
+    if values.get("context") == "document":
+        idle["order"] = "a document is read from its beginning to its end"
+    if values.get("init_from"):
+        idle["recurrent_init"] = "init_from brings its weights along"
+    if values.get("layers", None if values.get("init_from") else 1) == 1:
+        idle["layer_dropout"] = "there is one layer"
     return idle
 
 
-def check_effect(values: Mapping[str, Any]) -> None:
-    """Raise OptionError if an option is given that has no effect beside the others."""
+def check_effect(values: Mapping[str, Any], *, given: Container[str] | None = None) -> None:
+    """Raise OptionError if an option is given that has no effect beside the others.
+
+    `given` are the names of the options that were given. Default: all of `values`.
+    """
     for option, reason in without_effect(values).items():
-        if values.get(option) is not None:
+        is_given = given is None or option in given
+        if is_given and values.get(option) is not None:
             raise OptionError(
                 f"{option} is {values[option]!r} and has no effect: {reason}; leave it out"
             )
