@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from lmscore.bundle import HALVES, TOKENIZER_FILE, Bundle
+from lmscore.bundle import CHECKPOINTS, HALVES, TOKENIZER_FILE, Bundle
 from lmscore.errors import OptionError
 from lmscore.files import atomic_write_bytes, make_directory
+from lmscore.train.checkpoint import checkpoints
 from lmscore.train.options import TrainOptions
 from lmscore.train.record import check_unused, write_options
 from lmscore.train.run import train
@@ -54,6 +55,13 @@ def train_both(
     if not resume:
         for place in (folder, Path(forward.output), Path(backward.output)):
             check_unused(place, options.tokenizer)
+    begun = [bool(checkpoints(Path(run.output) / CHECKPOINTS)) for run in (forward, backward)]
+    if finish and begun == [True, False]:  # before a model is made of half of the run
+        raise OptionError(
+            f"{backward.output}: no checkpoint in it yet, so that both directions cannot be "
+            "finished; go on with `resume`, or finish the forward model alone: "
+            f"output={forward.output!r}"
+        )
     make_directory(folder)
     write_options(folder, options)
     _log.info("the forward model, in %s", forward.output)

@@ -17,7 +17,7 @@ import pytest
 import lmscore
 from lmscore.bundle import Bundle
 from lmscore.cli.verbs import train as train_verb
-from lmscore.train import TrainOptions
+from lmscore.train import Status, TrainOptions
 from lmscore.train.metrics import METRICS_FILE
 from lmscore.train.options import option_fields
 from tests.cli.conftest import Run, finish, start
@@ -314,6 +314,41 @@ def test_both_directions_go_on_at_the_one_that_was_stopped(
     assert run("train", "--resume", "-o", both, "--no-export").status == 0
     assert (both / "forward" / "model.safetensors").read_bytes() == forward
     assert Bundle.read(both / "backward").config.direction == "backward"
+
+
+def test_both_directions_are_finished_together(
+    run: Run, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lmscore.train import train as whole
+
+    both, inner = tmp_path / "both", "lmscore.train.both_directions.train"
+
+    def stopped(options: TrainOptions, **how: Any) -> Bundle:
+        def report(status: Status) -> None:
+            if options.direction == stops and status.step == 3:
+                raise KeyboardInterrupt
+
+        return whole(options, **{**how, "report": report})
+
+    monkeypatch.setattr(inner, stopped)
+    given = (*SMALL, "--epochs", "9", "--direction", "both", "--checkpoint-minutes", "1e-9")
+    stops = "forward"
+    assert run("train", text, "-o", both, *given).status == 130
+    result = run("train", "--finish", "-o", both)
+    assert result.status == 1
+    assert result.err.splitlines()[-1] == (
+        f"lmscore: error: {both / 'backward'}: no checkpoint in it yet, so that both directions "
+        f"cannot be finished; go on with --resume, or finish the forward model alone: --output "
+        f"{both / 'forward'}"
+    )
+    assert run("train", "--finish", "-o", both / "forward", "--no-export").status == 0
+
+    stops = "backward"
+    assert run("train", "--resume", "-o", both).status == 130
+    stops = "none"
+    assert run("train", "--finish", "-o", both).status == 0
+    assert Bundle.read(both / "backward").config.training["updates"] == 2
+    assert run("score", "-m", both, stdin="the cat\n").status == 0
 
 
 def test_both_directions_are_no_page(run: Run, text: str, tmp_path: Path) -> None:
