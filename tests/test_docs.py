@@ -14,6 +14,7 @@ import pytest
 
 from lmscore.bundle import CELLS
 from lmscore.runtime.model import LanguageModel
+from lmscore.train.record import RESUMABLE
 from tests.export.conftest import tiny_config
 
 ROOT = Path(__file__).parents[1]
@@ -176,3 +177,10 @@ def test_every_tensor_of_the_weights_has_a_row() -> None:
         for each in options:
             for tensor in tiny_config(cell, **each).weight_shapes():
                 assert re.sub(r"_l\d+$", "_l0", tensor) in named
+
+
+def test_every_option_that_a_resumed_run_may_change() -> None:
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    (paragraph,) = re.findall(r"^\*\*Resuming\.\*\* (.*?)\n\n", page, re.DOTALL | re.MULTILINE)
+    named = set(re.findall(r"`--([a-z-]+)`", paragraph))
+    assert named == {name.replace("_", "-") for name in RESUMABLE}

@@ -11,6 +11,7 @@ from lmscore.corpus.reading import (
     BadRecords,
     ReadOptions,
     Record,
+    delimiter_named,
     format_named,
     format_of,
     read_records,
@@ -75,7 +76,7 @@ class TextInput:
     def has_ids(self) -> bool:
         """Whether each record has an id."""
         plain = self.kind == "tsv" and self.columns is None and not self.names_columns
-        return plain or self.id_field is not None or "id" in _names(self.columns)
+        return plain or self.id_field is not None or "id" in column_names(self.columns)
 
     def reading(
         self, *, prefix_field: str | None = None, prefix_column: bool = False
@@ -93,7 +94,7 @@ class TextInput:
             raise UsageError("--max-errors goes with --on-error skip or keep")
         if self.language != "en" and self.split != "sentences":
             raise UsageError("--language goes with --split sentences")
-        columns = _names(self.columns)
+        columns = column_names(self.columns)
         if prefix_column:
             columns = ("id", "prefix", "text")
         # A column of that name is the id, as it is without --columns.
@@ -105,7 +106,7 @@ class TextInput:
                 id_field=id_field,
                 prefix_field=prefix_field,
                 columns=columns,
-                delimiter="\t" if self.delimiter in ("tab", "\\t") else self.delimiter,
+                delimiter=delimiter_named(self.delimiter),
                 encoding=self.encoding,
                 errors=self.errors,
             )
@@ -160,7 +161,8 @@ class TextInput:
         return rule.handled(read_records(self.paths, how))
 
 
-def _names(columns: str | None) -> tuple[str, ...]:
+def column_names(columns: str | None) -> tuple[str, ...]:
+    """The names in a value of --columns, with commas between them."""
     return tuple(name.strip() for name in (columns or "").split(",") if name.strip())
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
 
+from lmscore.cli.records import column_names
 from lmscore.cli.usage import UsageError
 from lmscore.train.options import Field, option_fields
 
@@ -52,6 +53,8 @@ def given_options(values: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if field.type == tuple[int, ...]:
             value = _ids(field, value)
+        if name == "columns":
+            value = [column for names in value for column in column_names(names)]
         given[name] = tuple(value) if isinstance(value, list) else value
     return given
 

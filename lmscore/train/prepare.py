@@ -19,7 +19,7 @@ from lmscore.train.evaluate import HeldOut
 from lmscore.train.inherit import FIXED, inherit_files
 from lmscore.train.normalization import AUTO, choose_normalization
 from lmscore.train.options import TrainOptions
-from lmscore.train.report import report_ids, report_marks, report_texts
+from lmscore.train.report import report_ids, report_marks, report_skipped, report_texts
 from lmscore.train.texts import RunText
 from lmscore.train.tokenizers import Vocabulary, load_vocabulary, make_vocabulary
 from lmscore.train.unknown import StandIns, find_stand_ins
@@ -70,6 +70,7 @@ def prepare(folder: Path, options: TrainOptions, *, resume: bool) -> Prepared:
         config = _make_tokenizer(folder / TOKENIZER_FILE, text, options, resume=resume)
     tokenizer = TextTokenizer.load(Bundle(folder, config), trust=options.trust)
     train, valid = _tokenised(folder / CORPUS, text, options, tokenizer, config)
+    report_skipped(text.skipped)
     stand_ins = find_stand_ins(train, config, options)
     if not resume:
         report_texts(

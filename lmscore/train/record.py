@@ -11,7 +11,7 @@ from lmscore.bundle import CHECKPOINTS, CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FIL
 from lmscore.errors import ModelError, OptionError
 from lmscore.files import atomic_write_bytes, open_input_raw
 from lmscore.train.checkpoint import checkpoints
-from lmscore.train.options import TrainOptions, option_fields
+from lmscore.train.options import TrainOptions, check_effect, option_fields
 from lmscore.train.read_options import relative_to
 
 OPTIONS_FILE = "train.json"
@@ -35,7 +35,7 @@ def resumed_options(output: str | Path, changes: dict[str, Any]) -> TrainOptions
     Paths are as they can be opened from here, wherever the run was started.
 
     Raises:
-        OptionError: there is no run, or a change affects the model.
+        OptionError: there is no run, or a change affects the model, or nothing.
         ModelError: train.json is damaged.
     """
     path = Path(output) / OPTIONS_FILE
@@ -52,6 +52,7 @@ def resumed_options(output: str | Path, changes: dict[str, Any]) -> TrainOptions
                 f"{key} is {value!r}, the run in {output} was started with {recorded!r}; "
                 f"only {', '.join(RESUMABLE)} may change"
             )
+    check_effect({**values, **changes}, given=changes)
     if "epochs" in changes or "minutes" in changes:
         values.update(epochs=None, minutes=None)
     return TrainOptions(**{**values, **changes, "output": str(output)})

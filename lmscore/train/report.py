@@ -52,6 +52,12 @@ def report_texts(
         _warn_of_unknown("text to train on", train.counts, learns_unk=True, cure=cure)
 
 
+def report_skipped(count: int) -> None:
+    """Log how many records could not be read, if any."""
+    if count:
+        _log.info("%d %s could not be read", count, "record" if count == 1 else "records")
+
+
 def report_marks(marks: Counter[str], config: Config) -> None:
     """Warn of sentence marks that stand within lines, where they are no boundaries."""
     read = "text" if config.unk_token_id is None else "unknown words"

@@ -8,7 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from lmscore.corpus.reading import BadRecords, ReadOptions, Record, file_records
+from lmscore.corpus.reading import (
+    BadRecords,
+    ReadOptions,
+    Record,
+    delimiter_named,
+    file_records,
+)
 from lmscore.errors import InputError, InputFileError, OptionError
 from lmscore.files import open_input
 from lmscore.forks import lazy
@@ -94,6 +100,7 @@ class RunText:
         self._valid = held_out_files(options)
         self._marks = (options.bos_token, options.eos_token)
         self._source = ", ".join(self.train_paths)
+        self._skipped: dict[str, int] = {}  # records of each file that has been read to its end
 
     @property
     def has_pairs(self) -> bool:
@@ -130,6 +137,11 @@ class RunText:
         return tuple(path for paths in self._valid.values() for path in paths)
 
     @property
+    def skipped(self) -> int:
+        """The number of records that could not be read, of the files read so far."""
+        return sum(self._skipped.values())
+
+    @property
     def choices(self) -> tuple[object, ...]:
         """The options that choose the lines to train on."""
         options = self._options
@@ -141,8 +153,10 @@ class RunText:
             "input_format",
             "field",
             "columns",
+            "delimiter",
             "encoding",
             "split",
+            "language",
             "errors",
             "on_error",
         )
@@ -251,20 +265,30 @@ class RunText:
     def _sentences(self, path: str) -> Iterator[str]:
         """The sentences of the records of a file."""
         options = self._options
+        for record in self._records(path):
+            if options.prefix_field is not None:
+                yield _pair(record)
+                continue
+            split = options.split or record.default_split
+            yield from split_text(record.text, split, options.language)
+
+    def _records(self, path: str) -> Iterator[Record]:
+        """The records of a file; takes note of how many cannot be read."""
+        options = self._options
         how = ReadOptions(
             input_format=options.input_format,
             field=options.field,
             prefix_field=options.prefix_field,
             columns=options.columns,
+            delimiter=delimiter_named(options.delimiter),
             encoding=options.encoding,
             errors=options.errors,
         )
-        records = BadRecords(options.on_error).handled(file_records(path, how, all_fields=False))
-        for record in records:
-            if options.prefix_field is not None:
-                yield _pair(record)
-                continue
-            yield from split_text(record.text, options.split or record.default_split)
+        bad = BadRecords(options.on_error, max_errors=options.max_errors)
+        # The files are read one by one, and more than once; the limit is for all of them together.
+        bad.count = others = sum(n for other, n in self._skipped.items() if other != path)
+        yield from bad.handled(file_records(path, how, all_fields=False))
+        self._skipped[path] = bad.count - others
 
     def _text(self, line: str) -> str:
         """A line, or the second text of a pair."""
@@ -287,7 +311,7 @@ def _pair(record: Record) -> str:
     if record.prefix is None:
         raise InputError(
             f"{record.where}: no text before this one: pairs are records with two named texts, "
-            "such as JSON Lines, or TSV with columns='prefix' and columns='text'"
+            "such as JSON Lines, or TSV with columns='prefix,text'"
         )
     if PAIR_MARK in record.prefix or PAIR_MARK in record.text:
         raise InputError(f"{record.where}: a text holds a zero byte")

@@ -116,3 +116,61 @@ def test_a_list_of_words(train: Any, tmp_path: Path) -> None:
     made = json.loads((tmp_path / "list" / "tokenizer.json").read_text())
     assert list(made["model"]["vocab"]) == ["<UNK>", "the", "cat", "zebra", "<s>", "</s>"]
     assert config["unk_token_id"] == 0
+
+
+def test_columns_and_their_delimiter(train: Any) -> None:
+    said = sentences(60)
+    _, expected = train("plain", said, "--epochs", 1)
+    lines = [f"{number};{line};yes" for number, line in enumerate(said)]
+    given = ("--input-format", "csv", "--field", "said", "--epochs", 1)
+    for name, delimiter, columns in (
+        ("semicolons", ";", ("--columns", "n,said,ok")),
+        ("tabs", "tab", ("--columns", "n, said", "--columns", "ok")),
+    ):
+        rows = [line.replace(";", "\t") for line in lines] if delimiter == "tab" else lines
+        result, config = train(name, rows, "--delimiter", delimiter, *columns, *given)
+        assert result.status == 0
+        assert config["training"]["train"] == expected["training"]["train"]
+        assert config["training"]["options"]["columns"] == ["n", "said", "ok"]
+    result, _ = train("none", lines, "--delimiter", ";;", *given)
+    assert result.status == 2
+    assert "--delimiter is ';;', expected one character, or tab" in result.err
+
+
+def test_sentences_of_a_language(train: Any) -> None:
+    pytest.importorskip("sentencex")
+    lines = [f"Der {n}. Hund kam am 3. Mai. Er sah die Katze bzw. den Kater." for n in range(60)]
+    found = {}
+    for code in ("de", "en"):
+        given = ("--split", "sentences", "--language", code, "--epochs", 0.1)
+        _, config = train(code, lines, "--tokenizer", "word", "--valid-share", 0.5, *given)
+        training = config["training"]
+        found[code] = training["train"]["lines"] + training["valid"]["lines"]
+    assert found["de"] < found["en"]
+
+
+def test_records_that_cannot_be_read(train: Any, tmp_path: Path) -> None:
+    lines = [json.dumps({"text": line}) for line in sentences(60)]
+    lines[20:20] = ['{"text": null}', "{"]
+    valid = write(tmp_path / "valid", [*lines[:10], "[]"])
+    given = ("--valid", valid, "--input-format", "jsonl", "--tokenizer", "word", "--epochs", 1)
+    result, _ = train("skipped", lines, *given, "--on-error", "skip")
+    assert result.status == 0
+    assert result.err.count("3 records could not be read\n") == 1
+    assert result.err.count("could not be read") == 1
+    result, _ = train("few", lines, *given, "--on-error", "skip", "--max-errors", 3)
+    assert result.status == 0
+    result, _ = train("many", lines, *given, "--on-error", "skip", "--max-errors", 2)
+    assert result.status == 1
+    assert "valid, line 11: " in result.err
+    assert "this is one bad record more than --max-errors 2" in result.err
+    result, _ = train("stop", lines, *given, "--max-errors", 2)
+    assert result.status == 2
+    assert "--max-errors is 2 and has no effect: --on-error stop ends at the first" in result.err
+
+
+def test_a_resumed_run_takes_no_option_without_effect(train: Any, run: Run, tmp_path: Path) -> None:
+    train("plain", sentences(60), "--tokenizer", "word", "--epochs", 1)
+    result = run("train", "--resume", "-o", tmp_path / "plain", "--max-errors", "2")
+    assert result.status == 1
+    assert "--max-errors is 2 and has no effect: --on-error stop ends at the first" in result.err

@@ -224,6 +224,8 @@ NO_UNKNOWN = "tokenizer='bpe' has no unknown words; leave it out"
             "init_from brings its weights along; leave it out",
         ),
         ({}, "layer_dropout", 0.1, "there is one layer; leave it out"),
+        ({"split": "lines"}, "language", "de", "it is that of split='sentences'; leave it out"),
+        ({}, "max_errors", 3, "on_error='stop' ends at the first; leave it out"),
         ({"layers": 1}, "layer_dropout", 0.0, "there is one layer; leave it out"),
     ],
 )

@@ -93,6 +93,11 @@ class ReadOptions:
         return "text" if self.field is None else self.field
 
 
+def delimiter_named(name: str) -> str:
+    r"""The character between columns that an option names: `tab` and `\t` are a tab."""
+    return "\t" if name in ("tab", "\\t") else name
+
+
 def free_name(name: str, given: Container[str]) -> str:
     """The name of a field that is added to those `given`: none of these."""
     while name in given:

@@ -24,6 +24,10 @@ def without_effect(values: Mapping[str, Any]) -> dict[str, str]:
     if not values.get("teacher"):
         for name in ("teacher_share", "temperature"):
             idle[name] = "there is no teacher"
+    if values.get("split") != "sentences":
+        idle["language"] = "it is that of split='sentences'"
+    if values.get("on_error", "stop") == "stop":
+        idle["max_errors"] = "on_error='stop' ends at the first"
     if values.get("context") == "document":
         idle["order"] = "a document is read from its beginning to its end"
     if values.get("init_from"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from lmscore.names import Context, InputFormat, Order, Split, TrainingDirection, Utf8Errors
-from lmscore.train.options.declaration import Bounds, Option, OptionGroup
+from lmscore.train.options.declaration import NOT_NEGATIVE, Bounds, Option, OptionGroup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +85,20 @@ class TextOptions(OptionGroup):
     columns: Annotated[
         tuple[str, ...],
         Option(
-            "Name of a column of CSV or TSV whose first line does not name them; given once for "
-            "each column, in their order.",
-            "NAME",
+            "The columns of CSV or TSV whose first line does not name them; may be given again, "
+            "for those that follow.",
+            "NAME,...",
         ),
     ] = ()
+    delimiter: Annotated[
+        str,
+        Option(
+            "Between the columns of CSV: a character, or tab.",
+            "C",
+            pattern=r'tab|\\t|[^"\r\n]',
+            allowed="one character, or tab",
+        ),
+    ] = ","
     encoding: Annotated[
         str | None, Option("Encoding of files without a byte-order mark.", "NAME", default="utf-8")
     ] = None
@@ -103,12 +112,20 @@ class TextOptions(OptionGroup):
             default="lines, of plain text none",
         ),
     ] = None
+    language: Annotated[str, Option("The language of --split sentences: de, zh, ...", "CODE")] = (
+        "en"
+    )
     on_error: Annotated[
         Literal["stop", "skip"],
         Option(
-            "What a record that cannot be read does: stop the run, or be skipped.", resumable=True
+            "What a record that cannot be read does: stop the run, or be skipped and counted.",
+            resumable=True,
         ),
     ] = "stop"
+    max_errors: Annotated[
+        int | None,
+        Option("Stop after more skipped records than that.", "N", NOT_NEGATIVE, resumable=True),
+    ] = None
     context: Annotated[
         Context,
         Option("Whether lines stand on their own, or are one stream with the state carried."),
