@@ -89,7 +89,7 @@ def train(
     folder, device = Path(options.output), torch_device(options.device)
     with joined_workers(device) as workers, explained_shortage(), ExitStack() as stack:
         if workers.is_first:
-            _check(folder, options, device, resume=resume)
+            _check(folder, options, device, resume=resume, finish=finish)
             if finish and not checkpoints(folder / CHECKPOINTS):
                 raise OptionError(f"{folder}: no checkpoint in it yet, so nothing to finish")
             make_directory(folder)
@@ -106,7 +106,7 @@ def train(
             prepared.train,
             prepared.valid,
             stand_ins=prepared.stand_ins,
-            teachers=load_teachers(options, folder, prepared.config, device),
+            teachers=None if finish else load_teachers(options, folder, prepared.config, device),
             resume=resume,
             workers=workers,
             keep_best=lambda best: _keep(Bundle(folder, prepared.config), best),
@@ -147,21 +147,28 @@ def _locked(folder: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _check(folder: Path, options: TrainOptions, device: torch.device, *, resume: bool) -> None:
-    """Find problems with the options and files before anything is written."""
+def _check(
+    folder: Path, options: TrainOptions, device: torch.device, *, resume: bool, finish: bool
+) -> None:
+    """Find problems with the options, and with the files that will be read, before one is written.
+
+    A checkpoint holds what a run began with, and the end of a run learns from nobody.
+    """
     matrix_dtype(options.precision, device)
+    begins = not checkpoints(folder / CHECKPOINTS)
     if not resume:
         check_unused(folder, options.tokenizer)
-    elif not checkpoints(folder / CHECKPOINTS) and _is_finished(folder):
+    elif begins and _is_finished(folder):
         raise OptionError(
             f"{folder}: the run is finished, and its checkpoints were removed, so it cannot go on; "
             "go on from its weights in another directory: `init_from`"
         )
-    if options.init_from and not checkpoints(folder / CHECKPOINTS):
+    if options.init_from and begins:
         Bundle.read(options.init_from).file(WEIGHTS_FILE)  # or an error now
-    check_teachers(options)
+    if not finish:
+        check_teachers(options)
     RunText(options).check_readable()
-    if options.embeddings:
+    if options.embeddings and begins:
         with open_input(options.embeddings):
             pass  # or an error now
     if options.tensorboard:

@@ -124,6 +124,28 @@ def test_what_was_finished_is_kept_until_it_is_bettered(
     assert position["lowest_loss"] > 0.5
 
 
+def test_files_that_are_read_no_more(tmp_path: Path, trained: Bundle) -> None:
+    vectors = tmp_path / "vectors"
+    vectors.write_text("the 1 2 3\n")
+    tokenizer = str(shutil.copy(trained.path / "tokenizer.json", tmp_path / "own.json"))
+    teacher = shutil.copytree(trained.path, tmp_path / "teacher")
+    folder = stopped_at(
+        tmp_path,
+        5,
+        tokenizer=tokenizer,
+        embeddings=str(vectors),
+        embedding_size=3,
+        teacher=(str(teacher),),
+    )
+    vectors.unlink()  # the checkpoint has what became of them
+    away = teacher.rename(tmp_path / "away")
+    train(resumed_options(folder, {}), resume=True, finish=True)  # this learns from nobody
+    with pytest.raises(ModelNotFoundError, match="teacher"):
+        train(resumed_options(folder, {}), resume=True)
+    away.rename(teacher)
+    train(resumed_options(folder, {"epochs": 0.5}), resume=True)
+
+
 def test_nothing_to_finish(tmp_path: Path) -> None:
     folder = stopped_at(tmp_path, 0)
     with pytest.raises(OptionError, match="model: no checkpoint in it yet, so nothing to finish"):
