@@ -37,7 +37,7 @@ A recurrent language model for lmscore, trained on {training[date]}.
 | trained on | {files}: {train[lines]:,} lines, {train[words]:,} words, {train[tokens]:,} tokens\
 {unknown} |
 | training | {training[updates]:,} updates, {training[epochs]:g} epochs, \
-{training[minutes]:g} minutes, {training[precision]} on {training[device]} |
+{training[minutes]:g} minutes, {training[precision]} on {training[device]}{start} |
 
 Held-out text: {valid_files}. Each line ends with one `</s>`: a token and a word.
 
@@ -66,12 +66,22 @@ def model_card(config: Config) -> str:
         tied="tied" if config.tie_word_embeddings else "untied",
         training=training,
         train=training["train"],
+        start=_start(training),
         unknown=f", {_oovs(training['train'])} OOVs" if config.unk_token_id is not None else "",
         files=", ".join(training["train_files"]),
         valid_files=", ".join(training["valid_files"]) or "lines of the same files, not trained on",
         rows="\n".join(_row(name, found) for name, found in texts.items()),
         note=_NOTE if valid["oov"] else "",
     )
+
+
+def _start(training: Mapping[str, Any]) -> str:
+    """A note for a model whose weights no update has bettered."""
+    if training.get("best_update") != 0:
+        return ""
+    source = training["options"].get("init_from")
+    of = f", of {source}" if source else ""
+    return f"; the weights are those that it began with{of}: no evaluation found better ones"
 
 
 def _row(name: str, found: Mapping[str, Any]) -> str:

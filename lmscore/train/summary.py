@@ -35,6 +35,7 @@ def training_summary(
         "train": dataclasses.asdict(train.counts),
         "valid": {**dataclasses.asdict(valid.counts), **result},
         "updates": position.step,
+        "best_update": position.best_step,  # the weights are those after it
         "tokens": position.tokens,
         "epochs": round(trainer.epochs, 3),
         "minutes": round(position.seconds / 60, 1),

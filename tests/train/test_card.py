@@ -21,6 +21,8 @@ def test_card(trained: Bundle) -> None:
     assert f"| held out | {valid['tokens']} | 0 | {p:.2f} | {p:.2f} | {per_word:.2f} |" in card
     assert "text: 200 lines" in card
     assert "Held-out text: valid. Each line" in card
+    assert 0 < trained.config.training["best_update"] <= trained.config.training["updates"]
+    assert "began with" not in card
 
 
 def test_unknown_words_are_stated(trained: Bundle) -> None:

@@ -78,6 +78,10 @@ def test_what_it_starts_from_is_kept_unless_bettered(
     assert all((after[name] == weight).all() for name, weight in before.items())
     metrics = (bundle.path / "metrics.jsonl").read_text().splitlines()
     assert json.loads(metrics[0])["step"] == 0
+    assert bundle.config.training["best_update"] == 0 < bundle.config.training["updates"]
+    assert "; the weights are those that it began with, of model: no evaluation found better" in (
+        bundle.path / "README.md"
+    ).read_text(encoding="utf-8")
 
 
 def test_a_model_of_weights_alone_is_enough(tmp_path: Path) -> None:
