@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,8 @@ from lmscore.bundle import (
     save_weights,
 )
 from lmscore.errors import InputError, ModelError, OptionError
-from lmscore.files import atomic_write_bytes, make_directory, read_files, sha256_file
-from lmscore.runtime.text import TextTokenizer
+from lmscore.files import atomic_write_bytes, make_directory, read_files
+from lmscore.runtime.text import TextTokenizer, read_tokenizer
 from lmscore.train.corpus import Corpus, CorpusCounts
 from lmscore.train.foreign_weights import PARTS, ForeignNetwork, read_state_dict, recognise
 from lmscore.train.network import RecurrentLM
@@ -88,14 +89,15 @@ def import_weights(weights: str | Path, output: str | Path, options: ImportOptio
             f"{options.vocabulary or options.tokenizer}: {vocabulary.size:,} tokens, but the "
             f"weights in {weights} are of {found.vocab_size:,}"
         )
-    make_directory(folder)
-    place = folder / TOKENIZER_FILE
-    atomic_write_bytes(place, vocabulary.tokenizer.to_str(pretty=True).encode())
-    config = _config(found, vocabulary, options, Path(weights).name, sha256_file(place))
+    data = vocabulary.tokenizer.to_str(pretty=True).encode()
+    config = _config(found, vocabulary, options, Path(weights).name, sha256(data).hexdigest())
     network = RecurrentLM(config).eval()
     network.load_weights({name: weight.numpy() for name, weight in found.weights.items()})
+    parity = make_parity(network, _sample(network, data, options))
+    make_directory(folder)  # now that nothing can be wrong with what is given
     bundle = Bundle(folder, config)
-    make_parity(network, _sample(network, bundle, options)).save(folder)
+    atomic_write_bytes(folder / TOKENIZER_FILE, data)
+    parity.save(folder)
     save_weights(folder, network.to_weights())
     bundle.write_config()
     return bundle
@@ -181,11 +183,13 @@ def _ids(entries: list[Entry], path: str, size: int) -> dict[str, int]:
     return ids
 
 
-def _sample(network: RecurrentLM, bundle: Bundle, options: ImportOptions) -> Corpus:
+def _sample(network: RecurrentLM, tokenizer_json: bytes, options: ImportOptions) -> Corpus:
     """The text on which graphs are compared with PyTorch: the given one, or one that it draws."""
     if not options.text:
         return _joined(_draw(network))
-    tokenizer, end = TextTokenizer.load(bundle, trust=options.trust), bundle.config.eos_token_id
+    config, end = network.config, network.config.eos_token_id
+    read = read_tokenizer(tokenizer_json, TOKENIZER_FILE, trust=options.trust)
+    tokenizer = TextTokenizer(read, config, source=TOKENIZER_FILE)
     rows = [[*ids.tolist(), end] for ids in tokenizer.encode_batch(list(read_files(options.text)))]
     if not rows:
         raise InputError(f"{', '.join(options.text)}: the text is empty")

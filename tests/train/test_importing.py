@@ -382,6 +382,20 @@ def test_a_directory_that_is_taken(tmp_path: Path) -> None:
         imported(tmp_path, NETWORKS["gru"][0]())
 
 
+def test_a_tokenizer_that_is_there_stays(tmp_path: Path) -> None:
+    place = tmp_path / "model" / "tokenizer.json"
+    empty = tmp_path / "empty"
+    empty.touch()
+    with pytest.raises(InputError, match="empty: the text is empty"):
+        imported(tmp_path, NETWORKS["gru"][0](), text=(str(empty),))
+    assert not place.exists()
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("mine")
+    with pytest.raises(OptionError, match=r"tokenizer\.json: is there already, and no run made it"):
+        imported(tmp_path, NETWORKS["gru"][0]())
+    assert place.read_text() == "mine"
+
+
 def test_int8_of_weights_of_which_a_few_are_large(tmp_path: Path) -> None:
     """8 bits lose most of a row beside a weight of 1,000 times its size; fp32 stays in place."""
     torch.manual_seed(1)
