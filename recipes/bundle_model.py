@@ -1,15 +1,19 @@
 """Copy a trained model with its weights rounded to float16, half the size to keep in a repository.
 
-Usage: python recipes/bundle_model.py MODEL DESTINATION
+Usage: python recipes/bundle_model.py MODEL... DESTINATION
+
+Several models that began with the same weights become one, with the mean of their weights ("model
+soups", Wortsman et al. 2022); the record of the training is that of the first.
 
 parity.npz is computed anew from the rounded weights, so that export checks its graphs against what
-is stored. The held-out texts are read from the corpus that training left in MODEL.
+is stored. The held-out texts are read from the corpus that training left in the first MODEL.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,10 +34,21 @@ def held_out(model: Bundle) -> Corpus:
     return join_corpora([open_corpus(folder, name, V) for name in names])
 
 
+def mean_weights(models: Sequence[Bundle]) -> dict[str, np.ndarray]:
+    """The mean of the models' weights, in float32."""
+    every = [load_weights(model) for model in models]
+    return {
+        name: np.mean([weights[name] for weights in every], axis=0, dtype=np.float32)
+        for name in every[0]
+    }
+
+
 def main() -> None:
-    source, destination = Bundle.read(sys.argv[1]), Path(sys.argv[2])
+    *paths, destination = map(Path, sys.argv[1:])
+    models = [Bundle.read(path) for path in paths]
+    source = models[0]
     make_directory(destination)
-    half = {name: weight.astype(np.float16) for name, weight in load_weights(source).items()}
+    half = {name: weight.astype(np.float16) for name, weight in mean_weights(models).items()}
     network = RecurrentLM(source.config).eval()
     network.load_weights({name: weight.astype(np.float32) for name, weight in half.items()})
     valid = held_out(source)
