@@ -42,3 +42,6 @@ def test_several_become_their_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     found = load_weights(Bundle.read(mean))
     for name, weight in weights.items():
         np.testing.assert_allclose(found[name], weight + 0.5, atol=1e-3)  # in float16
+    valid_of = [Bundle.read(path).config.training["valid"] for path in (model, mean)]
+    assert valid_of[0]["tokens"] == valid_of[1]["tokens"]
+    assert valid_of[0]["perplexity"] < valid_of[1]["perplexity"]  # of these weights
