@@ -73,9 +73,9 @@ english)
         --learning-rate 0.003 --schedule cosine --warmup 0.01 --epochs "$decay" --evaluations 8
     # Two short ones at a low rate, with more modern English, by which their weights are chosen. The mean
     # with the weights that they began with is better than any of the three.
-    share=:0.5
+    share=:0.5 seed=0
     for optimizer in adamw muon; do
-        train "last-$optimizer" --init-from "$work/decayed" --batch-size 256 --optimizer "$optimizer" --seed "${#optimizer}" \
+        train "last-$optimizer" --init-from "$work/decayed" --batch-size 256 --optimizer "$optimizer" --seed $((++seed)) \
             --learning-rate 0.0008 --schedule cosine --warmup 0.03 --epochs 0.1 --evaluations 5 \
             --choose-by valid.asr.txt
     done
